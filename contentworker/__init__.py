@@ -1,0 +1,1 @@
+"""Content Worker: background work for a content platform, on Celery and Redis."""

@@ -1,0 +1,80 @@
+"""The Celery application, made from the settings."""
+
+import ssl
+from typing import Any
+
+from celery import Celery
+
+from contentworker.runtime.routing import Router, kombu_queues
+from contentworker.runtime.settings import BrokerSettings, RuntimeSettings
+
+__all__ = ["build", "celery_configuration"]
+
+TLS_SCHEMES = ("rediss://", "sentinels://")
+
+
+def build(settings: RuntimeSettings, redis_url: str) -> Celery:
+    """Make an application that knows every queue and, so far, no task. It connects to nothing yet."""
+    app = Celery("contentworker")
+    app.conf.update(celery_configuration(settings, redis_url))
+    return app
+
+
+def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str, Any]:
+    """Celery's own configuration keys for our settings. `redis_url` serves broker and results."""
+    options = _redis_options(settings.broker)
+    configuration: dict[str, Any] = {
+        "broker_url": redis_url,
+        "result_backend": redis_url,
+        "result_expires": settings.results.expires_seconds,
+        # JSON only: unpickling a message would run whatever its sender wants.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        # Queues: all are declared, and a misspelt one is an error and not a new queue.
+        "task_queues": kombu_queues(settings.queues),
+        "task_default_queue": settings.default_queue,
+        "task_create_missing_queues": False,
+        "task_routes": (Router(settings.queues),),
+        # At least once; what differs is said in the task's base class.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_soft_time_limit": settings.limits.soft_time_limit_seconds,
+        "task_time_limit": settings.limits.hard_time_limit_seconds,
+        "worker_max_tasks_per_child": settings.limits.max_tasks_per_child,
+        "worker_prefetch_multiplier": 1,
+        "worker_consumer": "contentworker.runtime.consumer:KeepingConsumer",
+        # A task goes on while the connection is away: its child has all that it needs.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # A broker that is away, at the start or later, is waited for, however long.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": settings.broker.connect_timeout_seconds,
+        "broker_transport_options": options
+        | {
+            "visibility_timeout": settings.broker.visibility_timeout_seconds,
+            "unacked_restore_interval": settings.broker.restore_interval_seconds,
+            "unacked_restore_throttle": 1,
+        },
+        "redis_socket_timeout": settings.broker.socket_timeout_seconds,
+        "redis_socket_connect_timeout": settings.broker.connect_timeout_seconds,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": settings.broker.health_check_interval_seconds,
+    }
+    if redis_url.startswith(TLS_SCHEMES):
+        # Without this kombu would accept any certificate.
+        configuration["broker_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+        configuration["redis_backend_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+    if not redis_url.startswith(("sentinel://", "sentinels://")):
+        configuration["broker_transport"] = "contentworker.runtime.transport:Transport"
+    return configuration
+
+
+def _redis_options(broker: BrokerSettings) -> dict[str, Any]:
+    return {
+        "socket_timeout": broker.socket_timeout_seconds,
+        "socket_connect_timeout": broker.connect_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": broker.health_check_interval_seconds,
+    }

@@ -1,0 +1,91 @@
+"""A Celery consumer that keeps every message it cannot turn into a task."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from celery.exceptions import NotRegistered
+from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer
+
+from contentworker.errors import PermanentError
+from contentworker.runtime import dead_letters
+from contentworker.runtime.transport import UNREADABLE
+
+__all__ = ["InvalidMessageError", "KeepingConsumer"]
+
+logger = get_logger(__name__)
+
+
+class InvalidMessageError(PermanentError):
+    """The message is no call of a task; the worker kept it as a dead letter."""
+
+
+class KeepingConsumer(Consumer):  # type: ignore[misc]
+    """Celery rejects what it cannot read, which on Redis deletes it. Here it becomes a dead letter first."""
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+        """Also catch what a malformed message raises in Celery itself: there it would stop the worker."""
+        handle = super().create_task_handler(*args, **kwargs)
+
+        def on_task_received(message: Any) -> Any:
+            try:
+                return handle(message)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                return self.on_invalid_task(None, message, error)
+
+        return on_task_received
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Valid JSON, yet no task message."""
+        self._keep(message, "invalid", "no Celery task message: it names no task")
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task that this worker has not got."""
+        name = _header(message, "task")
+        self._keep(message, "unknown task", f"no task named {name!r} is registered", NotRegistered(name))
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """A task message with parts missing or of the wrong type."""
+        self._keep(message, "invalid", f"{type(exc).__name__}: {exc}")
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Bytes that are no JSON, or not of an accepted content type."""
+        if message.content_type == UNREADABLE:
+            self._keep(message, "unreadable", "no message: not JSON, or without the parts that kombu needs")
+        else:
+            self._keep(message, "invalid", f"{type(exc).__name__}: {exc}")
+
+    def _keep(self, message: Any, reason: str, error: str, failure: Exception | None = None) -> None:
+        task_id = _header(message, "id")
+        letter = dead_letters.DeadLetter(
+            reason=reason,
+            error=error,
+            queue=str((message.delivery_info or {}).get("routing_key", "")),
+            task=_header(message, "task"),
+            task_id=task_id,
+            worker=self.hostname,
+            message=_whole(message),
+        )
+        with message.channel.conn_or_acquire() as client:
+            letter_id = dead_letters.add(client, letter)
+        logger.error(
+            "Kept a message from queue %s as dead letter %s (%s): %s", letter.queue, letter_id, reason, error
+        )
+        message.reject_log_error(logger, self.connection_errors)
+        if task_id:
+            self.app.backend.mark_as_failure(task_id, failure or InvalidMessageError(error))
+
+
+def _header(message: Any, name: str) -> str:
+    """A header as text, empty where the message has none; headers of a foreign message may be anything."""
+    headers = message.headers
+    value = headers.get(name, "") if isinstance(headers, dict) else ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _whole(message: Any) -> str:
+    if message.content_type == UNREADABLE:
+        return str(message.body, "utf-8", "backslashreplace")
+    # Not serializable(), which decodes and encodes again: a broken body would not come out as it went in.
+    return json.dumps(message._raw)

@@ -1,0 +1,70 @@
+"""When a failed task is tried again: one policy for raised errors, `self.retry()` and lost processes."""
+
+import random
+
+from celery import Task
+from celery.exceptions import Reject, SoftTimeLimitExceeded
+from celery.worker.request import Request
+from pydantic import ValidationError
+
+from contentworker.errors import PermanentError
+from contentworker.runtime.settings import RetrySettings
+
+__all__ = ["RetryingTask", "retry_delay_seconds"]
+
+
+def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
+    """Seconds to wait before retry number `retries` (0 for the first).
+
+    min(max_delay, initial_delay * multiplier ** retries) + uniform(0, jitter). Celery's own `retry_jitter`
+    is no substitute: it draws from zero up to the delay, so that a "60 s" delay averages 30 s.
+    """
+    try:
+        delay = policy.initial_delay_seconds * policy.multiplier**retries
+    except OverflowError:
+        delay = policy.max_delay_seconds
+    return min(policy.max_delay_seconds, delay) + random.uniform(0, policy.jitter_seconds)
+
+
+class _RequestKnownToItsTask(Request):  # type: ignore[misc]
+    """Lets the task see which request failed while Celery handles the failure.
+
+    A child that dies cannot retry its task; the main process does, outside any task's context, and asks
+    the task for `default_retry_delay`. That depends on how often this request has been tried.
+    """
+
+    def on_failure(self, exc_info: object, send_failed_event: bool = True, return_ok: bool = False) -> object:
+        self.task.request_stack.push(self._context)
+        try:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        finally:
+            self.task.request_stack.pop()
+
+
+class RetryingTask(Task):  # type: ignore[misc]
+    """A task that is retried by the policy in `retry_policy`, at most `max_retries` times.
+
+    Never retried, since it cannot help: an error that says so (`PermanentError`), data of the wrong shape
+    (pydantic's `ValidationError`), a `Reject`, and a soft time limit.
+    """
+
+    abstract = True
+    Request = _RequestKnownToItsTask
+
+    retry_policy: RetrySettings
+    autoretry_for = (Exception,)
+    dont_autoretry_for = (PermanentError, ValidationError, Reject, SoftTimeLimitExceeded)
+    # Expected: logged in a line, without a traceback.
+    throws = (PermanentError,)
+    # Off, so that every retry asks for default_retry_delay, below.
+    retry_backoff = False
+
+    acks_late = True
+    retry_on_worker_lost = True
+    # Only where the retry could not even be sent: then the message goes back to its queue.
+    reject_on_worker_lost = True
+
+    @property
+    def default_retry_delay(self) -> float:
+        """Seconds before the next retry of the current request; `retry(countdown=…)` overrides it."""
+        return retry_delay_seconds(self.retry_policy, self.request.retries)

@@ -1,0 +1,211 @@
+"""The settings of the machinery: Redis, queues, retries, limits, Flower.
+
+Every setting is defined here once, with its default and its meaning; `worker.toml` overrides the default
+and `WORKER__SECTION__KEY` in the environment overrides both. `docs/configuration.md` is made from this file.
+"""
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+__all__ = [
+    "BrokerSettings",
+    "FlowerSettings",
+    "LimitSettings",
+    "PythonSettings",
+    "QueueSettings",
+    "ResultSettings",
+    "RetrySettings",
+    "RuntimeSettings",
+    "Section",
+]
+
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+Pool = Literal["prefork", "solo", "threads"]
+QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+TaskPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?\[\]-]+$")]
+PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
+
+
+class Section(BaseModel):
+    """A section of `worker.toml`: immutable, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PythonSettings(Section):
+    """The Python versions that the project runs on."""
+
+    versions: tuple[PythonVersion, ...] = Field(
+        ("3.11", "3.12", "3.13"),
+        min_length=1,
+        description="`nox -s tests` runs on each of these that is installed.",
+    )
+
+
+class BrokerSettings(Section):
+    """How workers and clients talk to Redis. Where it is comes from `REDIS_URL`."""
+
+    port: Port = Field(
+        6379,
+        description="Port on 127.0.0.1 of the Redis that is used, or started, when `REDIS_URL` is not set.",
+    )
+    visibility_timeout_seconds: Seconds = Field(
+        3600,
+        description="After this long without an acknowledgement Redis' copy of a message is delivered again. "
+        "Must exceed the hard time limit and the longest retry delay, else a task that is still running, "
+        "or waiting for its retry, is run twice.",
+    )
+    restore_interval_seconds: Seconds = Field(
+        10, description="How often a worker looks for messages past the visibility timeout."
+    )
+    connect_timeout_seconds: Seconds = Field(5, description="Longest wait for a connection to Redis.")
+    socket_timeout_seconds: Seconds = Field(
+        30, description="Longest wait for an answer from Redis before the connection counts as lost."
+    )
+    health_check_interval_seconds: Seconds = Field(
+        25, description="A connection idle for longer than this is tested before it is used."
+    )
+
+
+class ResultSettings(Section):
+    """What is kept of a task's outcome."""
+
+    expires_seconds: Seconds = Field(86_400, description="A result is deleted after this long.")
+
+
+class RetrySettings(Section):
+    """When a failed task is tried again.
+
+    Delay before retry n (from 0) = min(max_delay, initial_delay * multiplier ** n) + uniform(0, jitter).
+    """
+
+    initial_delay_seconds: Seconds = Field(60, description="Delay before the first retry.")
+    multiplier: float = Field(
+        2, ge=1, allow_inf_nan=False, description="Each further delay is this many times the last."
+    )
+    max_delay_seconds: Seconds = Field(600, description="No delay, before jitter, is longer than this.")
+    jitter_seconds: float = Field(
+        30,
+        ge=0,
+        allow_inf_nan=False,
+        description="A random extra between 0 and this is added to each delay, against a thundering herd.",
+    )
+    base_max_retries: int = Field(3, ge=0, description="Retries of a `BaseTask`.")
+    idempotent_max_retries: int = Field(5, ge=0, description="Retries of an `IdempotentTask`.")
+    critical_max_retries: int = Field(
+        0, ge=0, description="Retries of a `CriticalTask`, and only where it calls `self.retry()` itself."
+    )
+
+    @model_validator(mode="after")
+    def _delays_are_ordered(self) -> Self:
+        if self.initial_delay_seconds > self.max_delay_seconds:
+            raise ValueError("initial_delay_seconds must not exceed max_delay_seconds")
+        return self
+
+
+class LimitSettings(Section):
+    """What one task, and one pool process, may use."""
+
+    soft_time_limit_seconds: Seconds = Field(
+        270, description="`SoftTimeLimitExceeded` is raised inside the task after this long."
+    )
+    hard_time_limit_seconds: Seconds = Field(
+        300, description="The process that runs the task is killed after this long; the task fails."
+    )
+    max_tasks_per_child: int = Field(
+        1000, ge=1, description="A pool process is replaced after this many tasks, so that leaks stay small."
+    )
+
+    @model_validator(mode="after")
+    def _soft_before_hard(self) -> Self:
+        if self.soft_time_limit_seconds >= self.hard_time_limit_seconds:
+            raise ValueError("soft_time_limit_seconds must be less than hard_time_limit_seconds")
+        return self
+
+
+class QueueSettings(Section):
+    """One queue, and the worker that serves it alone."""
+
+    description: str = Field(min_length=1, description="What the queue is for, in a line.")
+    tasks: tuple[TaskPattern, ...] = Field(
+        (),
+        description="Names of the tasks that go to this queue; `*` stands for any run of characters. "
+        "May be empty: such a queue only gets what is sent to it by name.",
+    )
+    concurrency: int = Field(2, ge=1, description="Tasks that its worker runs at the same time.")
+    pool: Pool = Field(
+        "prefork",
+        description="How the worker runs them: `prefork` (processes), `threads` or `solo`. "
+        "Time limits kill a task only with `prefork`.",
+    )
+    prefetch_multiplier: int = Field(
+        1,
+        ge=1,
+        description="Messages that its worker holds for each running task. 1 keeps short tasks from waiting "
+        "behind a long one.",
+    )
+    log_level: LogLevel = Field("warning", description="Log level of its worker.")
+
+    def matches(self, task_name: str) -> bool:
+        """Whether a pattern of this queue matches the whole task name."""
+        return any(fnmatchcase(task_name, pattern) for pattern in self.tasks)
+
+
+class FlowerSettings(Section):
+    """The Flower web page. Its user and password come from `FLOWER_BASIC_AUTH` (`user:password`)."""
+
+    address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address it listens on. Any but the loopback address needs `FLOWER_BASIC_AUTH`.",
+    )
+    port: Port = Field(5555, description="Port it listens on.")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return self.address in LOOPBACK_ADDRESSES
+
+
+class RuntimeSettings(Section):
+    """Everything that `contentworker.runtime` can be told."""
+
+    python: PythonSettings = PythonSettings()
+    broker: BrokerSettings = BrokerSettings()
+    results: ResultSettings = ResultSettings()
+    default_queue: QueueName = Field(
+        "celery",
+        description="The queue of every message that is sent without one; must be one of the queues.",
+    )
+    queues: dict[QueueName, QueueSettings] = Field(
+        min_length=1, description="The queues by name, one table `[queues.NAME]` each."
+    )
+    retries: RetrySettings = RetrySettings()
+    limits: LimitSettings = LimitSettings()
+    flower: FlowerSettings = FlowerSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.default_queue not in self.queues:
+            raise ValueError(f"default_queue must be one of {', '.join(self.queues)}")
+        owner: dict[str, str] = {}
+        for name, queue in self.queues.items():
+            for pattern in queue.tasks:
+                if pattern in owner:
+                    raise ValueError(f"queues.{name}.tasks: {pattern!r} is already in queue {owner[pattern]!r}")
+                owner[pattern] = name
+        longest = max(
+            self.limits.hard_time_limit_seconds, self.retries.max_delay_seconds + self.retries.jitter_seconds
+        )
+        if self.broker.visibility_timeout_seconds <= longest:
+            raise ValueError(
+                "broker.visibility_timeout_seconds must exceed limits.hard_time_limit_seconds and "
+                f"retries.max_delay_seconds + retries.jitter_seconds (more than {longest:g})"
+            )
+        return self

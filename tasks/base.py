@@ -1,0 +1,42 @@
+"""The three kinds of task. Choose one with `@shared_task(base=…)`."""
+
+from contentworker import config
+from contentworker.runtime.arguments import TypedTask
+from contentworker.runtime.retry import RetryingTask
+
+__all__ = ["BaseTask", "CriticalTask", "IdempotentTask"]
+
+_retries = config.load().retries
+
+
+class BaseTask(TypedTask, RetryingTask):
+    """The default: tried again at most `retries.base_max_retries` times (3).
+
+    Delivered at least once: when its worker dies the task runs again, so its effect must bear repeating.
+    """
+
+    abstract = True
+    retry_policy = _retries
+    max_retries = _retries.base_max_retries
+
+
+class IdempotentTask(BaseTask):
+    """Running it twice is the same as once: tried again at most `retries.idempotent_max_retries` times (5)."""
+
+    abstract = True
+    max_retries = _retries.idempotent_max_retries
+
+
+class CriticalTask(BaseTask):
+    """Must not run twice by itself, as a repeat costs money: no error and no lost process repeats it.
+
+    The message is acknowledged before the task starts. A task cut off by a dying pool process is a visible
+    FAILURE; one cut off by the death of the whole worker leaves no result.
+    """
+
+    abstract = True
+    max_retries = _retries.critical_max_retries
+    autoretry_for = ()
+    acks_late = False
+    retry_on_worker_lost = False
+    reject_on_worker_lost = False
