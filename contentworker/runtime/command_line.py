@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import LogLevel, RuntimeSettings
 
-__all__ = ["accept_queue_option", "is_celery_command", "worker_options"]
+__all__ = [
+    "DEVELOPMENT_OPTIONS",
+    "accept_queue_option",
+    "is_celery_command",
+    "reloading",
+    "worker_options",
+]
+
+DEVELOPMENT_OPTIONS = ["--loglevel=info", "--without-mingle", "--without-gossip"]
+"""One worker, started often: mingle would cost a second each time, to find nobody."""
 
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error", "critical")
 
@@ -55,4 +64,20 @@ def worker_options(settings: RuntimeSettings, queues: Sequence[str] = ()) -> lis
         f"--concurrency={max(queue.concurrency for queue in chosen.values())}",
         f"--prefetch-multiplier={min(queue.prefetch_multiplier for queue in chosen.values())}",
         f"--loglevel={log_level}",
+    ]
+
+
+def reloading(command: Sequence[str], settings: RuntimeSettings) -> list[str]:
+    """Wrap a worker's command so that a changed file stops it, warmly, and starts it again.
+
+    watchmedo signals the whole process group: SIGINT, which pool processes ignore, so that the worker
+    finishes what it runs. It is killed only after the hard time limit would have ended the last task.
+    """
+    return [
+        *(sys.executable, "-m", "watchdog.watchmedo", "auto-restart"),
+        *("--directory=.", "--recursive", "--patterns=**/*.py;worker.toml;./worker.toml"),
+        "--ignore-patterns=**/.*/**",
+        *("--signal=SIGINT", f"--kill-after={settings.limits.hard_time_limit_seconds + 30:g}"),
+        *("--debounce-interval=0.2", "--no-restart-on-command-exit"),
+        *("--", *command),
     ]

@@ -1,0 +1,280 @@
+"""`python -m contentworker …`: the commands of this project. It sends tasks by name and imports none."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from contentworker import config
+from contentworker.errors import ContentError, ContentWorkerError
+from contentworker.runtime import command_line, local_redis
+
+STATE_FOLDER = local_redis.state_folder(config.ROOT)
+
+EXIT_BUSY = 1
+EXIT_DOWN = 2
+EXIT_NO_BROKER = 3
+"""Exit codes of `health`; 0 is ok. Click itself uses 2 for a command line it does not understand."""
+
+
+class _Group(click.Group):
+    """Says our own errors in a line, where Python would print a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ContentWorkerError as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Content Worker: background work for a content platform."""
+
+
+def _redis_url() -> str:
+    return local_redis.url(STATE_FOLDER, config.load().broker.port)
+
+
+def _client() -> Any:
+    """A Celery application that can send any task and has none."""
+    from contentworker.runtime import application
+
+    return application.build(config.load(), _redis_url())
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    """Turn "Redis cannot be reached" into a line, and exit code 3."""
+    import kombu.exceptions
+    import redis
+
+    try:
+        yield
+    except (kombu.exceptions.OperationalError, redis.exceptions.RedisError) as error:
+        _no_broker(str(error))
+
+
+def _no_broker(reason: str) -> NoReturn:
+    from kombu.utils.url import maybe_sanitize_url
+
+    click.echo(f"Redis at {maybe_sanitize_url(_redis_url())} cannot be used: {reason}", err=True)
+    click.echo("Start one with `nox -s worker` or `nox -s redis`, or set REDIS_URL.", err=True)
+    sys.exit(EXIT_NO_BROKER)
+
+
+@main.group("config")
+def config_group() -> None:
+    """The configuration: worker.toml and the environment."""
+
+
+@config_group.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of lines.")
+def config_show(as_json: bool) -> None:
+    """Print every setting, its value and where the value comes from."""
+    values = list(config.describe())
+    if as_json:
+        click.echo(json.dumps({item.key: {"value": item.value, "origin": item.origin} for item in values}))
+        return
+    width = max(len(item.key) for item in values)
+    for item in values:
+        click.echo(f"{item.key:<{width}}  {json.dumps(item.value)}  ({item.origin})")
+
+
+@config_group.command("document")
+@click.option("--check", is_flag=True, help="Write nothing; fail if the page is out of date.")
+def config_document(check: bool) -> None:
+    """Write docs/configuration.md, made from the settings models."""
+    from contentworker import config_page
+
+    page = config.ROOT / "docs" / "configuration.md"
+    wanted = config_page.render()
+    if not check:
+        page.write_text(wanted, encoding="utf-8")
+    elif not page.exists() or page.read_text(encoding="utf-8") != wanted:
+        raise click.ClickException("docs/configuration.md is out of date: run `nox -s generate`")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--queue", "queues", multiple=True, help="Serve this queue (again for more); all by default.")
+@click.option("--reload", is_flag=True, help="For development: start again when a file changes.")
+@click.argument("celery_options", nargs=-1, type=click.UNPROCESSED)
+def worker(queues: tuple[str, ...], reload: bool, celery_options: tuple[str, ...]) -> None:
+    """Run a Celery worker with the settings of its queues; CELERY_OPTIONS are added.
+
+    Starts a local Redis for as long as it is needed, unless REDIS_URL says where one is.
+    """
+    settings = config.load()
+    names = [name for value in queues for name in value.split(",")]
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker"),
+        *command_line.worker_options(settings, names),
+    ]
+    if reload:
+        command += command_line.DEVELOPMENT_OPTIONS
+    command += celery_options
+    if reload:
+        command = command_line.reloading(command, settings)
+    os.chdir(config.ROOT)
+    sys.exit(local_redis.run(command, STATE_FOLDER, settings.broker.port))
+
+
+@main.command("with-redis", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def with_redis(command: tuple[str, ...]) -> None:
+    """Run COMMAND with REDIS_URL set, starting a local Redis if need be; stop it if it was the last to use it."""
+    sys.exit(local_redis.run(command, STATE_FOLDER, config.load().broker.port))
+
+
+@main.command("redis", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def redis_command(command: tuple[str, ...]) -> None:
+    """Send a Redis COMMAND, as redis-cli would; without one, run this checkout's Redis until Ctrl-C."""
+    if not command:
+        with local_redis.session(STATE_FOLDER, config.load().broker.port) as address:
+            click.echo(f"{address} until Ctrl-C; `nox -s redis -- ping` asks it from another terminal.")
+            # After the start: a server started now would inherit the blocked signals.
+            stop = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+            signal.pthread_sigmask(signal.SIG_BLOCK, stop)
+            signal.sigwait(stop)
+        return
+    import redis
+
+    if not os.environ.get("REDIS_URL") and not local_redis.find(STATE_FOLDER):
+        _no_broker("this checkout's Redis does not run")
+    with _broker_errors(), redis.Redis.from_url(_redis_url(), decode_responses=True) as client:
+        answer = client.execute_command(*command)
+    click.echo({True: "OK" if command[0].lower() != "ping" else "PONG"}.get(answer, answer))
+
+
+@main.command()
+@click.option("--timeout", "timeout_seconds", default=5.0, show_default=True, help="Seconds to wait for answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+@click.option("--queue", "queues", multiple=True, help="Only this queue (again for more).")
+def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> None:
+    """Send a task through each queue and time the answer.
+
+    Exit code 0: all ok. 1: a queue is busy. 2: a queue is down. 3: Redis cannot be reached.
+    """
+    from contentworker.runtime.health import check_queues
+
+    known = config.load().queues
+    for name in queues:
+        if name not in known:
+            raise click.BadParameter(f"no queue {name!r}; allowed: {', '.join(known)}", param_hint="--queue")
+    with _broker_errors():
+        found = check_queues(_client(), queues or known, timeout_seconds)
+    if as_json:
+        click.echo(json.dumps([item.model_dump() for item in found]))
+    else:
+        width = max(len(item.queue) for item in found)
+        for item in found:
+            latency = "no answer" if item.latency_seconds is None else f"{item.latency_seconds * 1000:.0f} ms"
+            oldest = "" if item.oldest_message_seconds is None else f", oldest {item.oldest_message_seconds:.0f} s"
+            click.echo(f"{item.queue:<{width}}  {item.status:<4}  {latency:<9}  {item.depth} waiting{oldest}")
+    statuses = {item.status for item in found}
+    sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if "busy" in statuses else 0)
+
+
+@main.command()
+@click.argument("task")
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE | NAME:=JSON | NAME@FILE]...")
+@click.option("--wait", "wait_seconds", type=float, help="Wait this many seconds for the result and print it.")
+def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) -> None:
+    """Send TASK to its queue; print its id, or with --wait its result as JSON.
+
+    \b
+    NAME=VALUE   a string
+    NAME:=JSON   any JSON value
+    NAME@FILE    the text of a file, in UTF-8
+    """
+    import kombu.exceptions
+    import redis
+    from celery.exceptions import TimeoutError as ResultTimeoutError
+
+    from contentworker.runtime.routing import queue_of
+
+    queues = config.load().queues
+    if queue_of(task, queues) is None:
+        patterns = ", ".join(pattern for queue in queues.values() for pattern in queue.tasks)
+        raise click.BadParameter(f"no queue takes {task!r}; patterns: {patterns}", param_hint="TASK")
+    keywords = dict(_argument(text) for text in arguments)
+    with _broker_errors():
+        result = _client().send_task(task, kwargs=keywords, retry=False)
+        if wait_seconds is None:
+            click.echo(result.id)
+            return
+        try:
+            value = result.get(timeout=wait_seconds)
+        except ResultTimeoutError:
+            raise click.ClickException(f"{result.id}: no result within {wait_seconds:g} s") from None
+        except ContentWorkerError as error:
+            raise click.ClickException(str(error)) from None
+        except (kombu.exceptions.OperationalError, redis.exceptions.RedisError):
+            raise
+        except Exception as error:  # whatever the task raised
+            raise click.ClickException(f"{result.id} failed: {type(error).__name__}: {error}") from None
+    click.echo(json.dumps(value, indent=2))
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    end = min((text.find(mark) for mark in "=@" if mark in text), default=-1)
+    name, mark, value = text[:end], text[end : end + 1], text[end + 1 :]
+    if end > 0 and mark == "=" and name.endswith(":"):
+        name, mark = name[:-1], ":="
+    if not name.isidentifier():
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE, NAME:=JSON or NAME@FILE", param_hint="NAME=VALUE")
+    if mark == "=":
+        return name, value
+    if mark == "@":
+        return name, _file_text(name, Path(value))
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{name}: not JSON: {error}", param_hint="NAME:=JSON") from None
+
+
+def _file_text(name: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ContentError(name, f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ContentError(name, f"{path} must be UTF-8; byte {error.start} is not") from None
+
+
+@main.group("dead-letters")
+def dead_letters_group() -> None:
+    """Messages that no worker could run, kept whole."""
+
+
+@dead_letters_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line, message included.")
+def dead_letters_list(as_json: bool) -> None:
+    """List them, oldest first."""
+    import redis
+
+    from contentworker.runtime import dead_letters
+
+    count = 0
+    with _broker_errors(), redis.Redis.from_url(_redis_url()) as client:
+        for letter_id, arrived, letter in dead_letters.read(client):
+            count += 1
+            if as_json:
+                record = {"id": letter_id, "arrived": arrived.isoformat(), **letter.model_dump()}
+                click.echo(json.dumps(record))
+            else:
+                name = f" {letter.task}[{letter.task_id}]" if letter.task else ""
+                click.echo(f"{letter_id}  {arrived:%Y-%m-%d %H:%M:%S}  {letter.queue}  {letter.reason}{name}: {letter.error}")
+    if not count and not as_json:
+        click.echo("No dead letters.")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m contentworker")

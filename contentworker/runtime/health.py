@@ -1,0 +1,116 @@
+"""Is every queue served? A real task is sent through each, and its answer timed."""
+
+import json
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from celery import Celery
+from celery.result import AsyncResult
+from kombu import Connection
+from pydantic import BaseModel, Field
+
+__all__ = ["HealthStatus", "QueueHealth", "check_queues"]
+
+TASK = "tasks.health_check"
+POLL_SECONDS = 0.01
+INSPECT_SECONDS = 1.0
+
+HealthStatus = Literal["ok", "busy", "down"]
+
+
+class QueueHealth(BaseModel):
+    """The state of one queue."""
+
+    queue: str
+    status: HealthStatus = Field(
+        description="`ok`: a worker answered; `busy`: its workers are running tasks, so the probe still waited "
+        "when its time was up; `down`: no worker serves it, or none that does answers."
+    )
+    latency_seconds: float | None = Field(description="From sending the probe to its answer.")
+    depth: int = Field(description="Messages waiting, before the probe was sent.")
+    oldest_message_seconds: float | None = Field(
+        description="Age of the message at the front, if its sender stamped it: our own clients do."
+    )
+    workers: list[str] = Field(description="Workers that serve it, asked for only where the probe got no answer.")
+
+
+def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> list[QueueHealth]:
+    """Send a probe through each queue and wait for all answers, at most `timeout_seconds` in all.
+
+    An unanswered probe expires by itself: probes do not pile up in front of a queue that nobody serves.
+
+    Raises:
+        kombu.exceptions.OperationalError: Redis cannot be reached.
+    """
+    names = list(queues)
+    with app.connection_for_read() as connection:
+        connection.ensure_connection(max_retries=1)
+        waiting = {name: _waiting(connection, name) for name in names}
+    sent = time.monotonic()
+    pending = {
+        name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False) for name in names
+    }
+    latencies = _await_answers(pending, sent, timeout_seconds)
+    unanswered = [name for name in names if name not in latencies]
+    workers, busy = _workers(app, unanswered) if unanswered else ({}, set())
+    for name in unanswered:
+        pending[name].forget()
+    return [
+        QueueHealth(
+            queue=name,
+            status="ok" if name in latencies else "busy" if busy & set(workers[name]) else "down",
+            latency_seconds=latencies.get(name),
+            depth=waiting[name][0],
+            oldest_message_seconds=waiting[name][1],
+            workers=workers.get(name, []),
+        )
+        for name in names
+    ]
+
+
+def _await_answers(pending: dict[str, AsyncResult], sent: float, timeout_seconds: float) -> dict[str, float]:
+    # Looked up rather than subscribed to: what is timed is each answer by itself, in the order they come.
+    latencies: dict[str, float] = {}
+    while len(latencies) < len(pending) and (elapsed := time.monotonic() - sent) < timeout_seconds:
+        for name, result in pending.items():
+            if name not in latencies and result.successful():
+                latencies[name] = elapsed
+                result.forget()
+        time.sleep(POLL_SECONDS)
+    return latencies
+
+
+def _waiting(connection: Connection, queue: str) -> tuple[int, float | None]:
+    """Depth of a queue, and the age of the message that will be fetched next."""
+    channel: Any = connection.default_channel
+    depth: int = channel._size(queue)
+    with channel.conn_or_acquire() as client:
+        for priority in channel.priority_steps:
+            raw = client.lindex(channel._q_for_pri(queue, priority), -1)
+            if raw:
+                return depth, _age_seconds(raw)
+    return depth, None
+
+
+def _age_seconds(raw: bytes) -> float | None:
+    try:
+        sent_at = datetime.fromisoformat(json.loads(raw)["headers"]["sent_at"])
+        return max(0.0, (datetime.now(UTC) - sent_at).total_seconds())
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _workers(app: Celery, queues: list[str]) -> tuple[dict[str, list[str]], set[str]]:
+    """The workers of each queue, and which workers are running a task."""
+    inspect = app.control.inspect(timeout=INSPECT_SECONDS)
+    serving = inspect.active_queues() or {}
+    workers = {
+        queue: sorted(
+            node for node, served in serving.items() if queue in [item["name"] for item in served or ()]
+        )
+        for queue in queues
+    }
+    busy = {node for node, running in (inspect.active() or {}).items() if running} if serving else set()
+    return workers, busy

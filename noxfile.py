@@ -1,0 +1,203 @@
+"""What people type. With nox: `nox -s worker`. With nothing but Python: `python3 noxfile.py -s worker`."""
+
+# Read by old Pythons as well, to tell them so: no syntax newer than Python 3.6 above the import of nox.
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OLDEST_PYTHON = (3, 11)
+
+
+def _fingerprint(lock):
+    """What an environment made of this lock is made of: if it changes, the environment is made anew."""
+    with open(lock, "rb") as file:
+        return hashlib.sha256(file.read() + sys.version.encode()).hexdigest()
+
+
+def _is_made_of(environment, fingerprint):
+    try:
+        with open(os.path.join(environment, "made-of")) as file:
+            return file.read() == fingerprint
+    except OSError:
+        return False
+
+
+def _note(environment, fingerprint):
+    with open(os.path.join(environment, "made-of"), "w") as file:
+        file.write(fingerprint)
+
+
+def _megabytes(folder):
+    sizes = [
+        os.lstat(os.path.join(path, name)).st_size for path, _, names in os.walk(folder) for name in names
+    ]
+    return sum(sizes) / 1e6
+
+
+def _binaries(environment):
+    return os.path.join(environment, "Scripts" if os.name == "nt" else "bin")
+
+
+def _make_environment(environment, lock):
+    """A virtual environment with exactly what a lock names. Only the standard library is needed."""
+    try:
+        import ensurepip  # noqa: F401
+        import venv
+    except ImportError:
+        sys.exit(
+            "This Python has no venv. Type: sudo apt install python%d.%d-venv" % sys.version_info[:2]
+        )
+    name = os.path.relpath(lock, HERE)
+    with open(lock) as file:
+        count = sum("==" in line for line in file)
+    print("Installing the %d packages of %s into %s ..." % (count, name, os.path.relpath(environment, HERE)))
+    sys.stdout.flush()
+    venv.create(environment, with_pip=True, clear=True)
+    python = os.path.join(_binaries(environment), "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
+    if subprocess.call(pip + ["-r", lock]):
+        sys.exit("pip could not install %s; what it says is above." % name)
+    _note(environment, _fingerprint(lock))
+    print("... done: %.0f MB" % _megabytes(environment))
+    sys.stdout.flush()
+
+
+def _main():
+    """Run nox in an environment of its own, whatever this Python has or forbids."""
+    if sys.version_info < OLDEST_PYTHON:
+        newer = [name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name)]
+        sys.exit(
+            "Content Worker needs Python 3.11 or newer, and this is %d.%d. Type: %s %s"
+            % (sys.version_info[:2] + (newer[0] if newer else "python3.12", " ".join(sys.argv)))
+        )
+    environment = os.path.join(HERE, ".nox", "_nox")
+    lock = os.path.join(HERE, "locks", "nox.txt")
+    if not _is_made_of(environment, _fingerprint(lock)):
+        _make_environment(environment, lock)
+    python = os.path.join(_binaries(environment), "python")
+    os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__)] + sys.argv[1:])
+
+
+if __name__ == "__main__":
+    _main()
+
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(HERE)
+LOCKS = ROOT / "locks"
+DEPENDENCY_GROUPS = ("nox", "core", "local", "tests", "lint", "bench", "lock")
+PYTHON_VERSIONS = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))["python"]["versions"]
+
+
+def _install(session: nox.Session, group: str) -> None:
+    """Bring the session's environment to what a lock says, unless it is."""
+    lock = LOCKS / f"{group}.txt"
+    environment = session.virtualenv.location
+    fingerprint = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if not _is_made_of(environment, fingerprint):
+        session.install("--require-hashes", "-r", str(lock))
+        _note(environment, fingerprint)
+
+
+def _own_environment() -> dict[str, str]:
+    """The environment that people live in, `.venv`: one for worker, demo, Flower, shell and the editor."""
+    environment = ROOT / ".venv"
+    lock = LOCKS / "local.txt"
+    if not _is_made_of(environment, _fingerprint(lock)):
+        _make_environment(str(environment), str(lock))
+    path = os.pathsep.join([_binaries(environment), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(environment)}
+
+
+def _hand_over(*command: str) -> None:
+    """Become the command: a signal meant for it then reaches it, and nox does not kill it on Ctrl-C."""
+    environment = _own_environment()
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    os.execvpe(command[0], command, environment)
+
+
+@nox.session(venv_backend="none")
+def worker(session: nox.Session) -> None:
+    """Run a worker for all queues, and Redis if need be; reload on a saved file. Options: -- --queue rewrite"""
+    _hand_over("python", "-m", "contentworker", "worker", "--reload", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Score the articles in examples/ through a real queue, or your own: -- FILE [--question "…"]"""
+    _hand_over("python", "-m", "contentworker", "with-redis", "python", "examples/demo.py", *session.posargs)
+
+
+@nox.session(python=PYTHON_VERSIONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on every supported Python that is installed. Options go to pytest: -- -k retry"""
+    _install(session, "tests")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Run the pre-commit hooks on all files: style, types, spelling, layers, generated files, locks."""
+    _install(session, "lint")
+    session.run("pre-commit", "run", "--all-files", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def redis(session: nox.Session) -> None:
+    """Run this checkout's Redis until Ctrl-C; -- ping asks it, and so for any Redis command."""
+    _hand_over("python", "-m", "contentworker", "redis", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def flower(session: nox.Session) -> None:
+    """Show queues and tasks in the browser with Flower."""
+    command = ["celery", "-A", "celery_worker.celery_app", "flower"]
+    _hand_over("python", "-m", "contentworker", "with-redis", *command, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def shell(session: nox.Session) -> None:
+    """Open a shell with REDIS_URL set and celery on the PATH; -- COMMAND runs just that."""
+    command = session.posargs or [os.environ.get("SHELL", "/bin/sh")]
+    _hand_over("python", "-m", "contentworker", "with-redis", *command)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory against the baselines, in one run."""
+    _install(session, "bench")
+    for benchmark in session.posargs or sorted(str(path) for path in Path("benchmarks").glob("[a-z]*.py")):
+        session.run("python", benchmark)
+
+
+@nox.session(venv_backend="none")
+def generate(session: nox.Session) -> None:
+    """Write anew what is generated from worker.toml and the settings models."""
+    _hand_over("python", "-m", "contentworker", "config", "document")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write anew the hashed lock files; -- --upgrade takes the newest versions."""
+    _install(session, "lock")
+    for group in DEPENDENCY_GROUPS:
+        session.run(
+            *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"),
+            *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "nox -s lock"),
+            *("--group", group, "--output-file", f"locks/{group}.txt", *session.posargs),
+        )
+    session.run("python", "locks/stale.py", "--stamp")
