@@ -1,11 +1,13 @@
 """What people type. With nox: `nox -s worker`. With nothing but Python: `python3 noxfile.py -s worker`."""
 
 # Read by old Pythons as well, to tell them so: no syntax newer than Python 3.6 above the import of nox.
+import glob
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OLDEST_PYTHON = (3, 11)
@@ -41,24 +43,35 @@ def _binaries(environment):
     return os.path.join(environment, "Scripts" if os.name == "nt" else "bin")
 
 
+def _pip_wheel():
+    """The pip that Python brings along: run as it lies there, no environment needs a copy (23 MB)."""
+    import ensurepip
+
+    bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
+    folders = [sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled, bundled]
+    wheels = [wheel for folder in folders for wheel in glob.glob(os.path.join(folder, "pip-*.whl"))]
+    return wheels[0] if wheels else None
+
+
 def _make_environment(environment, lock):
     """A virtual environment with exactly what a lock names. Only the standard library is needed."""
     try:
-        import ensurepip  # noqa: F401
+        import ensurepip  # noqa: F401  venv imports it too late, in another process
         import venv
     except ImportError:
-        sys.exit(
-            "This Python has no venv. Type: sudo apt install python%d.%d-venv" % sys.version_info[:2]
-        )
+        sys.exit("This Python has no venv. Type: sudo apt install python%d.%d-venv" % sys.version_info[:2])
     name = os.path.relpath(lock, HERE)
     with open(lock) as file:
         count = sum("==" in line for line in file)
     print("Installing the %d packages of %s into %s ..." % (count, name, os.path.relpath(environment, HERE)))
     sys.stdout.flush()
-    venv.create(environment, with_pip=True, clear=True)
+    wheel = _pip_wheel()
+    venv.create(environment, with_pip=wheel is None, clear=True)
     python = os.path.join(_binaries(environment), "python")
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
-    if subprocess.call(pip + ["-r", lock]):
+    pip = [python, os.path.join(wheel, "pip")] if wheel else [python, "-m", "pip"]
+    # -qq: errors only. --no-compile: bytecode is written for what is imported, a third of the whole.
+    options = ["-qq", "--disable-pip-version-check", "--no-compile", "--require-hashes", "-r", lock]
+    if subprocess.call([*pip, "install", *options]):
         sys.exit("pip could not install %s; what it says is above." % name)
     _note(environment, _fingerprint(lock))
     print("... done: %.0f MB" % _megabytes(environment))
@@ -71,14 +84,14 @@ def _main():
         newer = [name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name)]
         sys.exit(
             "Content Worker needs Python 3.11 or newer, and this is %d.%d. Type: %s %s"
-            % (sys.version_info[:2] + (newer[0] if newer else "python3.12", " ".join(sys.argv)))
+            % (*sys.version_info[:2], newer[0] if newer else "python3.12", " ".join(sys.argv))
         )
     environment = os.path.join(HERE, ".nox", "_nox")
     lock = os.path.join(HERE, "locks", "nox.txt")
     if not _is_made_of(environment, _fingerprint(lock)):
         _make_environment(environment, lock)
     python = os.path.join(_binaries(environment), "python")
-    os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__)] + sys.argv[1:])
+    os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__), *sys.argv[1:]])
 
 
 if __name__ == "__main__":
@@ -90,7 +103,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2026.10"
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv" if shutil.which("uv") else "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
@@ -132,7 +145,7 @@ def _hand_over(*command: str) -> None:
 
 @nox.session(venv_backend="none")
 def worker(session: nox.Session) -> None:
-    """Run a worker for all queues, and Redis if need be; reload on a saved file. Options: -- --queue rewrite"""
+    """Run a worker for all queues, and Redis if need be; reload on saving. Options: -- --queue rewrite"""
     _hand_over("python", "-m", "contentworker", "worker", "--reload", *session.posargs)
 
 
@@ -196,7 +209,16 @@ def lock(session: nox.Session) -> None:
     _install(session, "lock")
     for group in DEPENDENCY_GROUPS:
         session.run(
-            *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"),
+            *(
+                "uv",
+                "pip",
+                "compile",
+                "--quiet",
+                "--universal",
+                "--generate-hashes",
+                "--python-version",
+                "3.11",
+            ),
             *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "nox -s lock"),
             *("--group", group, "--output-file", f"locks/{group}.txt", *session.posargs),
         )

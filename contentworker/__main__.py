@@ -125,10 +125,12 @@ def worker(queues: tuple[str, ...], reload: bool, celery_options: tuple[str, ...
     sys.exit(local_redis.run(command, STATE_FOLDER, settings.broker.port))
 
 
-@main.command("with-redis", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@main.command(
+    "with-redis", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def with_redis(command: tuple[str, ...]) -> None:
-    """Run COMMAND with REDIS_URL set, starting a local Redis if need be; stop it if it was the last to use it."""
+    """Run COMMAND with REDIS_URL set. Starts a local Redis if need be; the last to use it stops it."""
     sys.exit(local_redis.run(command, STATE_FOLDER, config.load().broker.port))
 
 
@@ -154,7 +156,9 @@ def redis_command(command: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--timeout", "timeout_seconds", default=5.0, show_default=True, help="Seconds to wait for answers.")
+@click.option(
+    "--timeout", "timeout_seconds", default=5.0, show_default=True, help="Seconds to wait for answers."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
 @click.option("--queue", "queues", multiple=True, help="Only this queue (again for more).")
 def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> None:
@@ -176,7 +180,9 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
         width = max(len(item.queue) for item in found)
         for item in found:
             latency = "no answer" if item.latency_seconds is None else f"{item.latency_seconds * 1000:.0f} ms"
-            oldest = "" if item.oldest_message_seconds is None else f", oldest {item.oldest_message_seconds:.0f} s"
+            oldest = (
+                "" if item.oldest_message_seconds is None else f", oldest {item.oldest_message_seconds:.0f} s"
+            )
             click.echo(f"{item.queue:<{width}}  {item.status:<4}  {latency:<9}  {item.depth} waiting{oldest}")
     statuses = {item.status for item in found}
     sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if "busy" in statuses else 0)
@@ -185,7 +191,9 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
 @main.command()
 @click.argument("task")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE | NAME:=JSON | NAME@FILE]...")
-@click.option("--wait", "wait_seconds", type=float, help="Wait this many seconds for the result and print it.")
+@click.option(
+    "--wait", "wait_seconds", type=float, help="Wait this many seconds for the result and print it."
+)
 def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) -> None:
     """Send TASK to its queue; print its id, or with --wait its result as JSON.
 
@@ -229,7 +237,9 @@ def _argument(text: str) -> tuple[str, Any]:
     if end > 0 and mark == "=" and name.endswith(":"):
         name, mark = name[:-1], ":="
     if not name.isidentifier():
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE, NAME:=JSON or NAME@FILE", param_hint="NAME=VALUE")
+        raise click.BadParameter(
+            f"{text!r} is not NAME=VALUE, NAME:=JSON or NAME@FILE", param_hint="NAME=VALUE"
+        )
     if mark == "=":
         return name, value
     if mark == "@":
@@ -271,7 +281,8 @@ def dead_letters_list(as_json: bool) -> None:
                 click.echo(json.dumps(record))
             else:
                 name = f" {letter.task}[{letter.task_id}]" if letter.task else ""
-                click.echo(f"{letter_id}  {arrived:%Y-%m-%d %H:%M:%S}  {letter.queue}  {letter.reason}{name}: {letter.error}")
+                why = f"{letter.reason}{name}: {letter.error}"
+                click.echo(f"{letter_id}  {arrived:%Y-%m-%d %H:%M:%S}  {letter.queue}  {why}")
     if not count and not as_json:
         click.echo("No dead letters.")
 

@@ -25,7 +25,6 @@ ENVIRONMENT_PREFIX = "WORKER__"
 DEFAULT_ORIGIN = "default"
 
 
-
 class Settings(RuntimeSettings):
     """Everything in `worker.toml`."""
 
@@ -69,7 +68,7 @@ def _load_own() -> Settings:
 
 def _load(path: Path, environ: Mapping[str, str]) -> tuple[Settings, dict[tuple[str, ...], str]]:
     tree = _read(path)
-    origins = {keys: path.name for keys in _keys(tree)}
+    origins = dict.fromkeys(_keys(tree), path.name)
     for variable, text in sorted(environ.items()):
         if variable.startswith(ENVIRONMENT_PREFIX):
             origins[_override(tree, variable, text)] = variable
@@ -177,5 +176,9 @@ def _model_at(keys: tuple[str, ...]) -> type[BaseModel]:
         if field is None:  # the name of a queue: the model is that of the table's values
             continue
         annotation: Any = field.annotation
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else annotation.__args__[1]
+        model = (
+            annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            else annotation.__args__[1]
+        )
     return model

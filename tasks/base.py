@@ -21,7 +21,7 @@ class BaseTask(TypedTask, RetryingTask):
 
 
 class IdempotentTask(BaseTask):
-    """Running it twice is the same as once: tried again at most `retries.idempotent_max_retries` times (5)."""
+    """Twice is the same as once: tried again at most `retries.idempotent_max_retries` times (5)."""
 
     abstract = True
     max_retries = _retries.idempotent_max_retries

@@ -7,16 +7,16 @@ from typing import Any
 from celery import Celery
 from celery.signals import before_task_publish
 
+from contentworker.runtime import transport
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import BrokerSettings, RuntimeSettings
 
 __all__ = ["build", "celery_configuration"]
 
-TLS_SCHEMES = ("rediss://", "sentinels://")
-
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:
     """Make an application that knows every queue and, so far, no task. It connects to nothing yet."""
+    transport.register()
     app = Celery("contentworker")
     app.conf.update(celery_configuration(settings, redis_url))
     return app
@@ -64,16 +64,14 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         "redis_socket_keepalive": True,
         "redis_backend_health_check_interval": settings.broker.health_check_interval_seconds,
     }
-    if redis_url.startswith(TLS_SCHEMES):
+    if redis_url.startswith("rediss://"):
         # Without this kombu would accept any certificate.
         configuration["broker_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
         configuration["redis_backend_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-    if not redis_url.startswith(("sentinel://", "sentinels://")):
-        configuration["broker_transport"] = "contentworker.runtime.transport:Transport"
     return configuration
 
 
-@before_task_publish.connect  # type: ignore[untyped-decorator]
+@before_task_publish.connect
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     """Say when a message was sent: Celery does not, and the age of a queue's oldest message needs it."""
     if headers is not None:

@@ -13,7 +13,7 @@ from contentworker.errors import ContentError
 __all__ = ["TypedTask"]
 
 
-class TypedTask(Task):  # type: ignore[misc]
+class TypedTask(Task):
     """A task whose type hints are its contract.
 
     Missing, unknown and ill-typed arguments raise one `ContentError` that names the argument, whichever
@@ -23,6 +23,7 @@ class TypedTask(Task):  # type: ignore[misc]
     """
 
     abstract = True
+    run: Callable[..., Any]
 
     def __init__(self) -> None:
         self.run = _typed(self.run)

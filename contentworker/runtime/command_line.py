@@ -49,7 +49,9 @@ def worker_options(settings: RuntimeSettings, queues: Sequence[str] = ()) -> lis
     """
     unknown = [name for name in queues if name not in settings.queues]
     if unknown:
-        raise ConfigError(f"worker.toml: queues: no queue {unknown[0]!r}; allowed: {', '.join(settings.queues)}")
+        raise ConfigError(
+            f"worker.toml: queues: no queue {unknown[0]!r}; allowed: {', '.join(settings.queues)}"
+        )
     chosen = {name: settings.queues[name] for name in queues or settings.queues}
     pools = {queue.pool for queue in chosen.values()}
     if len(pools) > 1:

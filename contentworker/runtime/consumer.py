@@ -21,7 +21,7 @@ class InvalidMessageError(PermanentError):
     """The message is no call of a task; the worker kept it as a dead letter."""
 
 
-class KeepingConsumer(Consumer):  # type: ignore[misc]
+class KeepingConsumer(Consumer):
     """Celery rejects what it cannot read, which on Redis deletes it. Here it becomes a dead letter first."""
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:

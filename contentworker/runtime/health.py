@@ -25,15 +25,17 @@ class QueueHealth(BaseModel):
 
     queue: str
     status: HealthStatus = Field(
-        description="`ok`: a worker answered; `busy`: its workers are running tasks, so the probe still waited "
-        "when its time was up; `down`: no worker serves it, or none that does answers."
+        description="`ok`: a worker answered; `busy`: its workers are running tasks, so the probe still "
+        "waited when its time was up; `down`: no worker serves it, or none that does answers."
     )
     latency_seconds: float | None = Field(description="From sending the probe to its answer.")
     depth: int = Field(description="Messages waiting, before the probe was sent.")
     oldest_message_seconds: float | None = Field(
         description="Age of the message at the front, if its sender stamped it: our own clients do."
     )
-    workers: list[str] = Field(description="Workers that serve it, asked for only where the probe got no answer.")
+    workers: list[str] = Field(
+        description="Workers that serve it, asked for only where the probe got no answer."
+    )
 
 
 def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> list[QueueHealth]:
@@ -49,9 +51,7 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
         connection.ensure_connection(max_retries=1)
         waiting = {name: _waiting(connection, name) for name in names}
     sent = time.monotonic()
-    pending = {
-        name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False) for name in names
-    }
+    pending = {name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False) for name in names}
     latencies = _await_answers(pending, sent, timeout_seconds)
     unanswered = [name for name in names if name not in latencies]
     workers, busy = _workers(app, unanswered) if unanswered else ({}, set())

@@ -26,7 +26,7 @@ def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
     return min(policy.max_delay_seconds, delay) + random.uniform(0, policy.jitter_seconds)
 
 
-class _RequestKnownToItsTask(Request):  # type: ignore[misc]
+class _RequestKnownToItsTask(Request):
     """Lets the task see which request failed while Celery handles the failure.
 
     A child that dies cannot retry its task; the main process does, outside any task's context, and asks
@@ -41,7 +41,7 @@ class _RequestKnownToItsTask(Request):  # type: ignore[misc]
             self.task.request_stack.pop()
 
 
-class RetryingTask(Task):  # type: ignore[misc]
+class RetryingTask(Task):
     """A task that is retried by the policy in `retry_policy`, at most `max_retries` times.
 
     Never retried, since it cannot help: an error that says so (`PermanentError`), data of the wrong shape
@@ -52,7 +52,7 @@ class RetryingTask(Task):  # type: ignore[misc]
     Request = _RequestKnownToItsTask
 
     retry_policy: RetrySettings
-    autoretry_for = (Exception,)
+    autoretry_for: tuple[type[Exception], ...] = (Exception,)
     dont_autoretry_for = (PermanentError, ValidationError, Reject, SoftTimeLimitExceeded)
     # Expected: logged in a line, without a traceback.
     throws = (PermanentError,)

@@ -40,8 +40,8 @@ def check_every_task_has_one_queue(task_names: Iterable[str], queues: Mapping[st
         if not name.startswith(CELERY_OWN_TASKS) and queue_of(name, queues) is None:
             patterns = ", ".join(pattern for queue in queues.values() for pattern in queue.tasks)
             raise ConfigError(
-                f"worker.toml: queues: no pattern matches the task {name!r}; add it to the `tasks` of a queue "
-                f"(patterns now: {patterns})"
+                f"worker.toml: queues: no pattern matches the task {name!r}; add it to the `tasks` of a "
+                f"queue (patterns now: {patterns})"
             )
 
 

@@ -198,7 +198,9 @@ class RuntimeSettings(Section):
         for name, queue in self.queues.items():
             for pattern in queue.tasks:
                 if pattern in owner:
-                    raise ValueError(f"queues.{name}.tasks: {pattern!r} is already in queue {owner[pattern]!r}")
+                    raise ValueError(
+                        f"queues.{name}.tasks: {pattern!r} is already in queue {owner[pattern]!r}"
+                    )
                 owner[pattern] = name
         longest = max(
             self.limits.hard_time_limit_seconds, self.retries.max_delay_seconds + self.retries.jitter_seconds

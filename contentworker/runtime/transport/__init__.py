@@ -11,20 +11,21 @@ import json
 import uuid
 from typing import Any
 
-from kombu.transport import redis
+from kombu.transport import TRANSPORT_ALIASES, redis
 
-__all__ = ["UNREADABLE", "Channel", "Transport"]
+__all__ = ["UNREADABLE", "Channel", "Transport", "register"]
 
 UNREADABLE = "application/x-unreadable"
 
 
-class Channel(redis.Channel):  # type: ignore[misc]
+class Channel(redis.Channel):
     """A channel on which every message can be delivered."""
 
     def _get_client(self) -> type:
         channel = self
+        base: Any = super()._get_client()
 
-        class Client(super()._get_client()):  # type: ignore[misc]
+        class Client(base):
             def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
                 reply = super().parse_response(connection, command_name, **options)
                 if command_name != "BRPOP" or not reply:
@@ -39,7 +40,11 @@ class Channel(redis.Channel):  # type: ignore[misc]
         try:
             payload = json.loads(raw)
             delivery_info = self.Message(payload, channel=self).delivery_info
-            delivery_info["exchange"], delivery_info["routing_key"], hash(payload["properties"]["delivery_tag"])
+            (
+                delivery_info["exchange"],
+                delivery_info["routing_key"],
+                hash(payload["properties"]["delivery_tag"]),
+            )
         except (ValueError, LookupError, TypeError, AttributeError, binascii.Error, RecursionError):
             return False
         return True
@@ -63,7 +68,17 @@ class Channel(redis.Channel):  # type: ignore[misc]
         ).encode()
 
 
-class Transport(redis.Transport):  # type: ignore[misc]
-    """Use it with `broker_transport = "contentworker.runtime.transport:Transport"`."""
+class Transport(redis.Transport):
+    """The transport of `redis://` and `rediss://` once it is registered."""
 
     Channel = Channel
+
+
+def register() -> None:
+    """Make this the transport of `redis://` and `rediss://` in this process.
+
+    Under their own names, rather than as Celery's `broker_transport`, so that Flower and others that look at
+    a broker's URL see what they know.
+    """
+    name = f"{__name__}:{Transport.__name__}"
+    TRANSPORT_ALIASES.update({"redis": name, "rediss": name})

@@ -1,0 +1,95 @@
+"""What takes points off, and what caps the total."""
+
+from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
+from contentworker.editorial.aeo.result import Cap
+from contentworker.editorial.aeo.rubric import NOINDEX_CAP, STUB_CAP, ramp
+from contentworker.editorial.aeo.wordlists import PROMOTIONAL, phrase_at
+from contentworker.editorial.document import Document, Sentence
+from contentworker.editorial.parsing.language import STOP_WORDS
+from contentworker.editorial.settings import ContentSettings
+
+__all__ = ["caps", "promotional", "stuffing"]
+
+_FEWEST_REPEATS = 6
+
+
+def stuffing(analysis: Analysis) -> Finding:
+    """Share of all words that are one term: ramp .05-.11, from six occurrences on.
+
+    None without a list of function words for the language.
+    """
+    document, vocabulary = analysis.document, analysis.vocabulary
+    stop_words = STOP_WORDS.get(document.language)
+    if not stop_words or not document.words:
+        return Finding(None)
+    terms: dict[str, int] = {}
+    for token, count in vocabulary.counts.items():
+        if token not in stop_words and not token.isdigit():
+            term = vocabulary.stems[token]
+            terms[term] = terms.get(term, 0) + count
+    term, count = min(terms.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
+    share = count / document.words
+    if count < _FEWEST_REPEATS or share <= 0.05:
+        return Finding(0.0)
+    place = max(document.sentences, key=lambda s: sum(vocabulary.stems[token] == term for token in s.tokens))
+    word = next(token for token in place.tokens if vocabulary.stems[token] == term)
+    note = f"“{word}” is {share:.1%} of all words"
+    advice = Advice(
+        f"Say {quote(word)} less often ({count} times in {document.words} words), here first.", place
+    )
+    return Finding(ramp(share, 0.05, 0.11), [analysis.evidence(place.text, place, note)], advice)
+
+
+def promotional(analysis: Analysis) -> Finding:
+    """Promotional phrases and runs of exclamation marks per 100 words, ramp .5-3.
+
+    None without a list of phrases for the language.
+    """
+    document = analysis.document
+    phrases = PROMOTIONAL.get(document.language)
+    if phrases is None or not document.words:
+        return Finding(None)
+    listed = not phrases.keys().isdisjoint(analysis.vocabulary.counts)
+    found: list[tuple[Sentence, str]] = []
+    for sentence in document.sentences:
+        if listed and not phrases.keys().isdisjoint(sentence.tokens):
+            starts = [index for index, token in enumerate(sentence.tokens) if token in phrases]
+            hits = (phrase_at(sentence.tokens, index, phrases) for index in starts)
+            found += [(sentence, " ".join(hit)) for hit in hits if hit]
+        if "!!" in sentence.text:
+            found.append((sentence, "!!"))
+    if not found:
+        return Finding(0.0)
+    sentence, phrase = found[0]
+    shown = found[: analysis.most_evidence]
+    evidence = [analysis.evidence(sentence.text, sentence, phrase) for sentence, phrase in shown]
+    advice = Advice(f"Replace {quote(phrase)} by a fact.", sentence)
+    return Finding(ramp(100 * len(found) / document.words, 0.5, 3), evidence, advice)
+
+
+def caps(document: Document, settings: ContentSettings) -> list[Cap]:
+    """The limits on the total that hold for this article."""
+    found = []
+    directives = [part.strip().lower() for span in document.metadata.robots for part in span.text.split(",")]
+    if any(directive in ("noindex", "none") for directive in directives):
+        found.append(
+            Cap(
+                name="noindex",
+                limit=NOINDEX_CAP,
+                reason="The page asks engines to leave it out of their index.",
+            )
+        )
+    if any(directive.replace(" ", "") in ("nosnippet", "max-snippet:0") for directive in directives):
+        found.append(
+            Cap(
+                name="nosnippet",
+                limit=NOINDEX_CAP,
+                reason="The page forbids engines to show any of its text.",
+            )
+        )
+    if not document.words:
+        found.append(Cap(name="empty", limit=0, reason="There is no text."))
+    elif document.words < settings.stub_words:
+        reason = f"{document.words} words are fewer than {settings.stub_words}: there is too little to quote."
+        found.append(Cap(name="stub", limit=STUB_CAP, reason=reason))
+    return found

@@ -1,0 +1,115 @@
+"""Terms: what is left of a text when function words and endings are taken off, and what each is worth."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+
+from contentworker.editorial.aeo.background import ENGLISH_IDF, RAREST_IDF
+from contentworker.editorial.document import Document
+from contentworker.editorial.parsing.language import STOP_WORDS
+from contentworker.editorial.parsing.sentences import tokenize
+
+__all__ = ["QuestionTerms", "Vocabulary", "content_tokens", "stemmer"]
+
+# Characters that carry the meaning of most words in languages that inflect at the end.
+_PREFIX_CHARACTERS = {"de": 6, "es": 5, "fr": 6, "it": 5, "pt": 5, "nl": 6, "ru": 5, "uk": 5, "hi": 4}
+
+_NO_TERMS: frozenset[str] = frozenset()
+
+
+def stemmer(language: str) -> Callable[[str], str]:
+    """What gives a word the form its inflections share: light English stemming, else a prefix."""
+    if language == "en":
+        return _stem_english
+    length = _PREFIX_CHARACTERS.get(language)
+    return lambda token: token[:length]
+
+
+# The words of one article are mostly those of the article before it.
+@lru_cache(maxsize=20_000)
+def _stem_english(token: str) -> str:
+    token = token.removesuffix("'s")
+    if len(token) < 4 or not token[-1].isalpha():
+        return token
+    if token.endswith("ies"):
+        token = token[:-3] + "y"
+    elif token.endswith(("sses", "shes", "ches", "xes")):
+        token = token[:-2]
+    elif token[-1] == "s" and token[-2] not in "sui":
+        token = token[:-1]
+    for ending in ("ing", "ed"):
+        if token.endswith(ending) and len(token) - len(ending) >= 3:
+            token = token[: -len(ending)]
+            if token[-1] == token[-2] and token[-1] not in "ls":
+                token = token[:-1]
+            break
+    if len(token) > 3:
+        token = token.removesuffix("e")
+    if len(token) > 3 and token[-1] == "y":
+        token = token[:-1] + "i"
+    return token
+
+
+def content_tokens(tokens: Iterable[str], language: str) -> list[str]:
+    """The tokens that are no function words, in order; all of them if there are no others."""
+    tokens = list(tokens)
+    stop_words = STOP_WORDS.get(language, frozenset())
+    return [token for token in tokens if token not in stop_words] or tokens
+
+
+class Vocabulary:
+    """The distinct words of one article: how often each stands there, in how many sentences, and its stem."""
+
+    def __init__(self, document: Document) -> None:
+        self.language = document.language
+        self.counts: Counter[str] = Counter()
+        for sentence in document.sentences:
+            self.counts.update(sentence.tokens)
+        self.sentences = len(document.sentences)
+        in_headings = chain.from_iterable(heading.tokens for heading in document.headings)
+        self.stem = stemmer(self.language)
+        self.stems = {token: self.stem(token) for token in chain(self.counts, in_headings)}
+
+    def idf(self, term: str, document: Document) -> float:
+        """Inverse document frequency: against English at large, else over this article's sentences."""
+        if self.language == "en":
+            return ENGLISH_IDF.get(term, RAREST_IDF)
+        holding = sum(
+            any(self.stems[token] == term for token in sentence.tokens) for sentence in document.sentences
+        )
+        return math.log(1 + (self.sentences + 1) / (holding + 1))
+
+
+class QuestionTerms:
+    """The terms of one question, weighted, and where the words of the article meet them."""
+
+    def __init__(self, question: str, vocabulary: Vocabulary, document: Document) -> None:
+        self.question = question
+        tokens = content_tokens(tokenize(question), vocabulary.language)
+        self.words = {vocabulary.stem(token): token for token in reversed(tokens)}
+        self.weights = {term: vocabulary.idf(term, document) for term in sorted(self.words)}
+        self.total = math.fsum(self.weights.values())
+        self._matching = {token: term for token, term in vocabulary.stems.items() if term in self.words}
+
+    def found_in(self, tokens: Sequence[str]) -> frozenset[str]:
+        """The question's terms among the tokens of some part of the article."""
+        matching = self._matching
+        # Most sentences hold none of the terms; the set says so faster than a look at each word.
+        if matching.keys().isdisjoint(tokens):
+            return _NO_TERMS
+        return frozenset([matching[token] for token in tokens if token in matching])
+
+    def count_in(self, tokens: Sequence[str]) -> int:
+        """How many of the tokens are among the question's terms, repeats counted."""
+        return sum(token in self._matching for token in tokens)
+
+    def coverage(self, terms: frozenset[str]) -> float:
+        """Share of the question's IDF weight that the terms hold, 0 to 1."""
+        return math.fsum(self.weights[term] for term in terms) / self.total if self.total else 0.0
+
+    def missing(self, terms: frozenset[str]) -> list[str]:
+        """The words of the question whose terms are not among these, rarest first."""
+        absent = [term for term in self.weights if term not in terms]
+        return [self.words[term] for term in sorted(absent, key=lambda term: (-self.weights[term], term))]

@@ -1,0 +1,300 @@
+"""One article, parsed: headings, passages and sentences, each with its place in the source."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Span
+from contentworker.editorial.parsing.html import read_html
+from contentworker.editorial.parsing.language import UNKNOWN, detect_language, normalize_tag
+from contentworker.editorial.parsing.markdown import read_markdown
+from contentworker.editorial.parsing.metadata import Link, Metadata, read_links, read_metadata
+from contentworker.editorial.parsing.plaintext import read_text
+from contentworker.editorial.parsing.quotations import Quotation, find_quotations
+from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, count_words, sentence_spans, tokenize
+from contentworker.editorial.settings import ContentSettings
+from contentworker.errors import ContentError
+
+__all__ = [
+    "Document",
+    "Heading",
+    "Link",
+    "MediaType",
+    "Metadata",
+    "Passage",
+    "Quotation",
+    "Sentence",
+    "Span",
+    "parse",
+]
+
+MediaType = Literal["html", "markdown", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading. `start` and `end` are offsets into the source; `words_before` counts running text."""
+
+    level: int
+    text: str
+    start: int
+    end: int
+    tokens: tuple[str, ...]
+    words_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence, list item or table cell. `source[start:end]` is the sentence, with the markup inside it."""
+
+    text: str
+    start: int
+    end: int
+    kind: BlockKind
+    tokens: tuple[str, ...]
+    words: int
+    words_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """At most 120 words of one section, whole sentences, with the headings above them, outermost first."""
+
+    path: tuple[Heading, ...]
+    start: int
+    end: int
+    sentences: tuple[Sentence, ...]
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An article as the editorial code sees it. All offsets are characters of `source`.
+
+    `language` is an ISO 639 code or `und`; `words` counts the running text and leaves out headings.
+    """
+
+    source: str
+    media_type: MediaType
+    language: str
+    title: Span | None
+    headings: tuple[Heading, ...]
+    passages: tuple[Passage, ...]
+    sentences: tuple[Sentence, ...]
+    links: tuple[Link, ...]
+    quotations: tuple[Quotation, ...]
+    metadata: Metadata
+    lists: int
+    tables: int
+    blockquotes: int
+    words: int
+
+
+def parse(source: str | bytes, *, media_type: MediaType | None = None, settings: ContentSettings) -> Document:
+    """Parse an article; `media_type=None` detects what it is.
+
+    Raises ContentError if the source is no string, no valid UTF-8, binary, or larger than
+    `settings.max_bytes`. Anything else is parsed, however malformed; empty text gives an empty Document.
+    """
+    text = _checked_text(source, settings)
+    if media_type is None:
+        media_type = detect_media_type(text)
+    reader = _READERS.get(media_type)
+    if reader is None:
+        raise ContentError("media_type", f"expected html, markdown or text, got {str(media_type)[:40]!r}")
+    return _Assembly(text, media_type, reader(text)).document()
+
+
+_READERS = {"html": read_html, "markdown": read_markdown, "text": read_text}
+
+
+def _checked_text(source: object, settings: ContentSettings) -> str:
+    limit = f"at most {settings.max_bytes:_} bytes".replace("_", " ")
+    if isinstance(source, bytes):
+        size = len(source)
+    elif isinstance(source, str):
+        try:
+            size = len(source.encode())
+        except UnicodeEncodeError as error:
+            raise ContentError(
+                "content", f"expected Unicode text, got half a surrogate at {error.start}"
+            ) from None
+    else:
+        raise ContentError("content", f"expected a string or UTF-8 bytes, got {type(source).__name__}")
+    if size > settings.max_bytes:
+        raise ContentError("content", f"expected {limit}, got " + f"{size:_}".replace("_", " "))
+    if isinstance(source, bytes):
+        try:
+            source = source.decode()
+        except UnicodeDecodeError as error:
+            raise ContentError(
+                "content", f"expected UTF-8, got an invalid byte at offset {error.start}"
+            ) from None
+    _refuse_binary(source)
+    return source
+
+
+_CONTROL = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_LARGEST_CONTROL_SHARE = 0.02
+
+
+def _refuse_binary(text: str) -> None:
+    position = text.find("\0")
+    if position >= 0:
+        raise ContentError("content", f"expected text, got binary data (a NUL at character {position})")
+    controls = len(_CONTROL.findall(text))
+    if controls > 1 and controls > _LARGEST_CONTROL_SHARE * len(text):
+        raise ContentError("content", f"expected text, got binary data ({controls} control characters)")
+
+
+_HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<!--|<\?xml|<[a-z][a-z0-9-]*[\s/>])", re.IGNORECASE)
+_HTML_BLOCK = re.compile(
+    r"<(?:html|head|body|main|article|section|div|p|h[1-6]|ul|ol|table)\b[^<>]*>", re.IGNORECASE
+)
+_MARKDOWN_SIGN = re.compile(
+    r"^(?:---[ \t]*\r?\n(?=[A-Za-z_]+:)|\#{1,6}[ \t]+\S|```|~~~|>[ \t]+\S|\|.+\|[ \t]*\r?$"
+    r"|[^\n]+\n(?:===+|---+)[ \t]*\r?$)"
+    r"|\]\((?:https?:|/|\#|\./)|\*\*[^*\s][^*\n]*\*\*",
+    re.MULTILINE,
+)  # fmt: skip
+_DETECTION_CHARACTERS = 50_000
+
+
+def detect_media_type(text: str) -> MediaType:
+    """HTML if it starts with a tag or has block tags, Markdown if it has marks of it, otherwise text."""
+    head = text.lstrip("\ufeff")[:_DETECTION_CHARACTERS]
+    if _HTML_START.match(head):
+        return "html"
+    if _MARKDOWN_SIGN.search(head):
+        return "markdown"
+    return "html" if len(_HTML_BLOCK.findall(head)) > 1 else "text"
+
+
+class _Assembly:
+    """Blocks in reading order to a Document: sentences, then passages, then what needs both."""
+
+    def __init__(self, source: str, media_type: MediaType, extract: Extract) -> None:
+        self.source = source
+        self.media_type = media_type
+        self.extract = extract
+        self.words = 0
+        self.headings: list[Heading] = []
+        self.sentences: list[Sentence] = []
+        self.passages: list[Passage] = []
+        self.path: tuple[Heading, ...] = ()
+        self.pending: list[Sentence] = []
+        self.pending_words = 0
+
+    def document(self) -> Document:
+        for block in self.extract.blocks:
+            if block.kind == "heading":
+                self.heading(block)
+            else:
+                self.paragraph(block)
+        self.end_passage()
+        title = self.extract.title
+        if title is None and self.headings:
+            first = min(self.headings, key=lambda heading: (heading.level, heading.start))
+            title = Span(first.text, first.start, first.end)
+        return Document(
+            source=self.source,
+            media_type=self.media_type,
+            language=self.language(),
+            title=title,
+            headings=tuple(self.headings),
+            passages=tuple(self.passages),
+            sentences=tuple(self.sentences),
+            links=read_links(self.extract),
+            quotations=find_quotations(self.extract.blocks),
+            metadata=read_metadata(self.extract),
+            lists=self.extract.lists,
+            tables=self.extract.tables,
+            blockquotes=self.extract.blockquotes,
+            words=self.words,
+        )
+
+    def heading(self, block: Block) -> None:
+        self.end_passage()
+        text = " ".join(block.text.split())
+        start, end = _trimmed_source_span(block)
+        heading = Heading(block.level, text, start, end, tuple(tokenize(text)), self.words)
+        self.headings.append(heading)
+        self.path = (*(above for above in self.path if above.level < block.level), heading)
+
+    def paragraph(self, block: Block) -> None:
+        added = list(self.read_sentences(block))
+        words = sum(sentence.words for sentence in added)
+        if self.pending_words + words > MAX_PASSAGE_WORDS:
+            self.end_passage()
+        for sentence in added:
+            if self.pending_words + sentence.words > MAX_PASSAGE_WORDS:
+                self.end_passage()
+            self.pending.append(sentence)
+            self.pending_words += sentence.words
+
+    def read_sentences(self, block: Block) -> Iterator[Sentence]:
+        for start, end in sentence_spans(block.text):
+            tokens = tokenize(block.text[start:end])
+            words = count_words(block.text[start:end], tokens)
+            whole = [(start, end, tokens, words)]
+            pieces = whole if words <= MAX_PASSAGE_WORDS else _cut(block.text, start, end)
+            for piece_start, piece_end, piece_tokens, piece_words in pieces:
+                text = " ".join(block.text[piece_start:piece_end].split())
+                place = block.source_span(piece_start, piece_end)
+                sentence = Sentence(text, *place, block.kind, tuple(piece_tokens), piece_words, self.words)
+                self.words += piece_words
+                self.sentences.append(sentence)
+                yield sentence
+
+    def end_passage(self) -> None:
+        if self.pending:
+            start, end = self.pending[0].start, self.pending[-1].end
+            self.passages.append(Passage(self.path, start, end, tuple(self.pending), self.pending_words))
+        self.pending, self.pending_words = [], 0
+
+    def language(self) -> str:
+        """What the text shows itself to be, else what the page declares."""
+        sample = self.sentences[:_LANGUAGE_SENTENCES]
+        text = " ".join(sentence.text for sentence in sample)
+        read = detect_language(text, chain.from_iterable(sentence.tokens for sentence in sample))
+        declared = normalize_tag(self.extract.language)
+        if declared == UNKNOWN:
+            return read
+        # Templates often declare English whatever the text is; a few words are no proof against them.
+        return read if read != UNKNOWN and self.words >= _WORDS_TO_OVERRULE else declared
+
+
+_WORDS_TO_OVERRULE = 40
+_LANGUAGE_SENTENCES = 40
+
+
+def _trimmed_source_span(block: Block) -> tuple[int, int]:
+    text = block.text
+    start = len(text) - len(text.lstrip())
+    return block.source_span(start, len(text.rstrip()))
+
+
+def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int, list[str], int]]:
+    """Pieces of at most 120 words of a run of words without a full stop: a list, a log, a title page."""
+    piece: tuple[int, int] | None = None
+    words = 0
+    for chunk in _CHUNK.finditer(text, start, end):
+        count = count_words(chunk[0], tokenize(chunk[0]))
+        if piece is not None and words + count > MAX_PASSAGE_WORDS:
+            yield _counted(text, *piece)
+            piece, words = None, 0
+        piece = (piece[0] if piece else chunk.start(), chunk.end())
+        words += count
+    if piece is not None:
+        yield _counted(text, *piece)
+
+
+def _counted(text: str, start: int, end: int) -> tuple[int, int, list[str], int]:
+    tokens = tokenize(text[start:end])
+    return start, end, tokens, count_words(text[start:end], tokens)
+
+
+# 240 characters hold at most 120 words in any script, so that a piece can always end after a chunk.
+_CHUNK = re.compile(r"\S{1,240}")

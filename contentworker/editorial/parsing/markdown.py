@@ -1,0 +1,170 @@
+"""Markdown (CommonMark with tables) and its front matter to blocks.
+
+markdown-it gives lines, not characters. Each inline token's lines are looked up in the source lines it
+came from, and each piece of text inside it by a cursor that only moves forward.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, LinkSpan, Span
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+__all__ = ["read_markdown"]
+
+_LINE_END = re.compile(r"\r\n?|\n")
+_FRONT_MATTER = re.compile(
+    r"\A\ufeff?\s*?---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*\r?(?:\n|\Z)", re.DOTALL | re.MULTILINE
+)
+_FRONT_MATTER_LINE = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*:[ \t]+(.*?)[ \t]*\r?$", re.MULTILINE)
+# What stands between a link's text and the text after it: `](target "title")`, `][label]`, `]` or `>`.
+_LINK_TAIL = re.compile(
+    r"""\]\(\s*(?:<[^<>\n]*+>|(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*+\))*+)"""
+    r"""(?:\s+(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|\((?:[^()\\]|\\.)*+\)))?\s*\)"""
+    r"""|\]\[[^\]]*+\]|\]|>""",
+    re.DOTALL,
+)
+# Between two pieces of text stand only marks such as `**` and `[`; looking further would be quadratic.
+_LONGEST_MARKUP = 1_000
+_OPENS_KIND: dict[str, BlockKind] = {"list_item_open": "item", "th_open": "cell", "td_open": "cell"}
+_CLOSES_KIND = frozenset({"list_item_close", "th_close", "td_close"})
+
+
+def read_markdown(source: str) -> Extract:
+    """Read any string as Markdown. Raw HTML in it is left out, code blocks too."""
+    # Imported here because an HTML article never needs it, and a worker reads mostly those.
+    from markdown_it import MarkdownIt
+
+    extract = Extract()
+    body_start = _read_front_matter(source, extract)
+    parser = MarkdownIt("commonmark").enable("table")
+    # Joined text hides where an escape or an entity stood; unjoined, each is a token with its markup.
+    parser.disable("text_join")
+    body = source[body_start:]
+    if body.startswith("\ufeff"):
+        body = " " + body[1:]
+    _Reader(source, body_start, extract).run(parser.parse(body))
+    return extract
+
+
+def _read_front_matter(source: str, extract: Extract) -> int:
+    """Record `key: value` lines of a leading `---` block (a plain subset of YAML); return where it ends."""
+    block = _FRONT_MATTER.match(source)
+    if block is None:
+        return 0
+    extract.has_metadata = True
+    for line in _FRONT_MATTER_LINE.finditer(source, block.start(1), block.end(1)):
+        key, value = line[1].lower(), line[2].strip("[]").strip().strip("\"'").strip()
+        if not value:
+            continue
+        span = Span(value, line.start(), line.end())
+        if key == "title":
+            extract.title = span
+        elif key in ("lang", "language"):
+            extract.language = value
+        else:
+            extract.properties.append((key, span))
+    return block.end()
+
+
+class _Reader:
+    def __init__(self, source: str, body_start: int, extract: Extract) -> None:
+        self.source = source
+        self.extract = extract
+        self.line_starts = [body_start]
+        self.line_starts += [end.end() for end in _LINE_END.finditer(source, body_start)]
+        self.line_starts.append(len(source))
+        self.cursor = body_start
+        self.pieces: list[str] = []
+        self.length = 0
+
+    def run(self, tokens: "list[Token]") -> None:
+        kinds: list[BlockKind] = []
+        quotes = level = 0
+        for token in tokens:
+            name = token.type
+            if name == "inline" and token.map is not None:
+                kind: BlockKind = kinds[-1] if kinds else "quote" if quotes else "paragraph"
+                self.inline(token, Block("heading" if level else kind, level))
+            elif name == "heading_open":
+                level = int(token.tag[1])
+            elif name == "heading_close":
+                level = 0
+            elif name in _OPENS_KIND:
+                kinds.append(_OPENS_KIND[name])
+            elif name in _CLOSES_KIND:
+                kinds.pop()
+            elif name in ("blockquote_open", "blockquote_close"):
+                quotes += token.nesting
+                self.extract.blockquotes += name == "blockquote_open"
+            else:
+                self.extract.lists += name in ("bullet_list_open", "ordered_list_open")
+                self.extract.tables += name == "table_open"
+
+    def inline(self, token: "Token", block: Block) -> None:
+        self.pieces, self.length = [], 0
+        line, end_line = token.map or (0, 0)
+        end = self.line_starts[end_line]
+        self.enter(token.content, line, is_cell=block.kind == "cell")
+        link: tuple[str, int] | None = None
+        for child in token.children or ():
+            kind = child.type
+            if kind in ("text", "code_inline"):
+                self.add(block, child.content, self.take(child.content, end))
+            elif kind == "text_special":
+                self.add(block, child.content, self.take(child.markup, end))
+            elif kind in ("softbreak", "hardbreak"):
+                line += 1
+                self.add(block, "\n", (self.cursor, self.line_starts[line]))
+                self.cursor = max(self.cursor, self.line_starts[line])
+            elif kind == "link_open":
+                link = (str(child.attrGet("href") or ""), self.cursor)
+            elif kind == "link_close" and link is not None:
+                self.skip_link_tail(end, ">" if child.markup == "autolink" else "]")
+                self.extract.links.append(LinkSpan(*link, self.cursor))
+            elif kind in ("html_inline", "image"):
+                self.take(child.content, end)
+                if kind == "image":
+                    self.skip_link_tail(end, "]")
+        block.text = "".join(self.pieces)
+        if block.text and not block.text.isspace():
+            self.extract.blocks.append(block)
+
+    def enter(self, content: str, line: int, *, is_cell: bool) -> None:
+        """Move to where the inline content begins, past list, quote and heading marks."""
+        start, end = self.line_starts[line], self.line_starts[line + 1]
+        first = content.partition("\n")[0]
+        # The cells of a row share their line: each is looked for after the one before it.
+        found = self.source.find(first, self.cursor, end) if is_cell else self.source.rfind(first, start, end)
+        self.cursor = max(self.cursor, start, found)
+
+    def add(self, block: Block, text: str, place: tuple[int, int]) -> None:
+        if text:
+            self.pieces.append(text)
+            block.text_starts.append(self.length)
+            block.sources.append(place)
+            self.length += len(text)
+
+    def take(self, written: str, end: int) -> tuple[int, int]:
+        """The range in which `written` stands next, and move behind it."""
+        window = min(end, self.cursor + len(written) + _LONGEST_MARKUP)
+        found = self.source.find(written, self.cursor, window)
+        if found >= 0:
+            self.cursor = found + len(written)
+            return found, self.cursor
+        # Escaped pipes in a table and line ends in a code span: find it word by word.
+        start = self.cursor
+        for index, word in enumerate(written.split()):
+            found = self.source.find(word, self.cursor, window)
+            if found >= 0:
+                start = found if index == 0 else start
+                self.cursor = found + len(word)
+        return start, self.cursor
+
+    def skip_link_tail(self, end: int, closing: str) -> None:
+        found = self.source.find(closing, self.cursor, min(end, self.cursor + _LONGEST_MARKUP))
+        if found >= 0:
+            tail = _LINK_TAIL.match(self.source, found, end)
+            self.cursor = tail.end() if tail else found + 1

@@ -1,0 +1,54 @@
+"""The `[content]` section of `worker.toml`: how articles are read and judged."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ContentSettings"]
+
+
+class ContentSettings(BaseModel):
+    """Limits on what is read, and how much of the judgement is written out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_bytes: int = Field(
+        default=2_000_000,
+        ge=1_000,
+        le=50_000_000,
+        description="Largest article accepted, in bytes of UTF-8; anything larger is refused, never cut.",
+    )
+    stub_words: int = Field(
+        default=30,
+        ge=0,
+        le=1_000,
+        description="An article of fewer words than this cannot score above 25 points.",
+    )
+    low_confidence_words: int = Field(
+        default=150,
+        ge=0,
+        le=10_000,
+        description="An article of fewer words than this is scored with confidence `low`.",
+    )
+    max_questions: int = Field(
+        default=20,
+        ge=1,
+        le=200,
+        description="Most target questions accepted for one article.",
+    )
+    max_recommendations: int = Field(
+        default=8,
+        ge=0,
+        le=50,
+        description="Most recommendations in one score; the ones with the largest gain in points are kept.",
+    )
+    max_evidence_per_criterion: int = Field(
+        default=5,
+        ge=1,
+        le=50,
+        description="Most excerpts shown as evidence for one criterion.",
+    )
+    max_excerpt_characters: int = Field(
+        default=200,
+        ge=40,
+        le=2_000,
+        description="Longest excerpt of the article in a score, in characters; longer ones are clipped.",
+    )

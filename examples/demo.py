@@ -1,0 +1,125 @@
+"""Score articles through the queue, as another program would, and show the reports.
+
+`nox -s demo` runs this with Redis at hand: it starts a worker, sends each article by task name, and prints
+what comes back. With files, `nox -s demo -- FILE [--question "…"]`, it scores those.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from celery.exceptions import TimeoutError as ResultTimeoutError
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from contentworker import config
+from contentworker.editorial import report
+from contentworker.editorial.aeo.result import AeoScore
+from contentworker.errors import ContentError
+from contentworker.runtime import application, local_redis
+
+TASK = "tasks.evaluation.score_aeo"
+ARTICLES = ["why-is-the-sky-blue.md", "how-leap-years-work.html", "thoughts-on-tea.txt"]
+REPORT_WIDTH = 100
+ANSWER_SECONDS = 60
+
+NEXT = """\
+[bold]Next[/]
+  nox -s demo -- your-article.html --question "What should it answer?"
+  nox -s worker     # a worker that reloads when you edit tasks/
+  nox -s flower     # queues and tasks in the browser
+  [dim]without nox: python3 noxfile.py -s …[/]
+
+[bold]From another program[/] [dim](any Celery client; it needs none of this code)[/]
+  app = Celery(broker=REDIS_URL, backend=REDIS_URL)
+  result = app.send_task("tasks.evaluation.score_aeo", queue="evaluation",
+                         kwargs={"content": article, "questions": ["…"]})
+  result.get(timeout=60)["score"]"""
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--question", "questions", multiple=True, help="What the article should answer (again for more)."
+)
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also save the reports as a picture."
+)
+def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None) -> None:
+    """Score FILES, or the articles in examples/, through a real queue."""
+    settings = config.load()
+    redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
+    steps = Console(highlight=False, stderr=True)
+    reports = Console(width=min(REPORT_WIDTH, Console().width), record=svg is not None, highlight=False)
+    steps.print(f"Redis: {redis_url}", style="dim")
+    app = application.build(settings, redis_url)
+    articles = {path.name: _text(path) for path in files or _examples()}
+    with _worker(steps) as worker:
+        sent = {
+            name: app.send_task(TASK, kwargs={"content": text, "questions": list(questions) or None})
+            for name, text in articles.items()
+        }
+        for name, result in sent.items():
+            try:
+                score = AeoScore.model_validate(_await(result, worker))
+            except ContentError as error:
+                raise click.ClickException(f"{name}: {error}") from None
+            report.render(score, name=name, source=articles[name], console=reports)
+    if svg:
+        reports.save_svg(str(svg), title="nox -s demo")
+    steps.print(NEXT)
+
+
+def _examples() -> list[Path]:
+    return [config.ROOT / "examples" / name for name in ARTICLES]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{path}: must be UTF-8; byte {error.start} is not") from None
+
+
+@contextmanager
+def _worker(steps: Console) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of the evaluation queue, for as long as the block lasts; its log is shown if it dies."""
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker", "--queues=evaluation"),
+        *("--concurrency=2", "--loglevel=info", "--hostname=demo@%h", "--without-mingle", "--without-gossip"),
+    ]
+    with tempfile.TemporaryFile() as log:
+        # Its own session: Ctrl-C is for us, and we stop it.
+        process = subprocess.Popen(
+            command, cwd=config.ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        steps.print(f"Worker: {' '.join(command[1:8])} (process {process.pid})", style="dim")
+        try:
+            yield process
+        finally:
+            process.terminate()
+            if process.wait():
+                log.seek(0)
+                steps.print(log.read().decode(errors="replace"), markup=False)
+
+
+def _await(result: Any, worker: subprocess.Popen[bytes]) -> Any:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return result.get(timeout=0.5)
+        except ResultTimeoutError:
+            if worker.poll() is not None:
+                raise click.ClickException("The worker stopped; its log follows.") from None
+    raise click.ClickException(f"No answer within {ANSWER_SECONDS} s.")
+
+
+if __name__ == "__main__":
+    main(prog_name="nox -s demo --")
