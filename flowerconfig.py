@@ -14,6 +14,6 @@ if os.environ.get("FLOWER_BASIC_AUTH"):
     basic_auth = os.environ["FLOWER_BASIC_AUTH"].split(",")
 elif not _flower.is_loopback:
     raise ConfigError(
-        f"FLOWER_BASIC_AUTH: must be user:password, since Flower listens on {_flower.address} and so not only "
-        "on this machine"
+        f"FLOWER_BASIC_AUTH: must be user:password, since Flower listens on {_flower.address}, "
+        "which others can reach"
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from celery.exceptions import TimeoutError as ResultTimeoutError
@@ -26,7 +26,12 @@ from contentworker.errors import ContentError
 from contentworker.runtime import application, local_redis
 
 TASK = "tasks.evaluation.score_aeo"
-ARTICLES = ["why-is-the-sky-blue.md", "how-leap-years-work.html", "thoughts-on-tea.txt"]
+EXAMPLES = {
+    "why-is-the-sky-blue.md": "Why is the sky blue?",
+    "how-leap-years-work.html": "Which years are leap years?",
+    "thoughts-on-tea.txt": "How hot should the water be for green tea?",
+}
+"""The articles beside this file, and the question each should answer."""
 REPORT_WIDTH = 100
 ANSWER_SECONDS = 60
 
@@ -44,6 +49,13 @@ NEXT = """\
   result.get(timeout=60)["score"]"""
 
 
+class Article(NamedTuple):
+    """A file to score: its name, and the task's keyword arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
@@ -57,35 +69,34 @@ def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None) 
     settings = config.load()
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     steps = Console(highlight=False, stderr=True)
-    reports = Console(width=min(REPORT_WIDTH, Console().width), record=svg is not None, highlight=False)
+    width = min(REPORT_WIDTH, steps.width) if steps.is_terminal else REPORT_WIDTH
+    reports = Console(width=width, record=svg is not None, highlight=False)
     steps.print(f"Redis: {redis_url}", style="dim")
     app = application.build(settings, redis_url)
-    articles = {path.name: _text(path) for path in files or _examples()}
+    articles = [_article(path, questions) for path in files] or _examples()
     with _worker(steps) as worker:
-        sent = {
-            name: app.send_task(TASK, kwargs={"content": text, "questions": list(questions) or None})
-            for name, text in articles.items()
-        }
-        for name, result in sent.items():
+        sent = [(article, app.send_task(TASK, kwargs=article.arguments)) for article in articles]
+        for article, result in sent:
             try:
                 score = AeoScore.model_validate(_await(result, worker))
             except ContentError as error:
-                raise click.ClickException(f"{name}: {error}") from None
-            report.render(score, name=name, source=articles[name], console=reports)
+                raise click.ClickException(f"{article.name}: {error}") from None
+            report.render(score, name=article.name, source=article.arguments["content"], console=reports)
     if svg:
         reports.save_svg(str(svg), title="nox -s demo")
     steps.print(NEXT)
 
 
-def _examples() -> list[Path]:
-    return [config.ROOT / "examples" / name for name in ARTICLES]
+def _examples() -> list[Article]:
+    return [_article(config.ROOT / "examples" / name, (question,)) for name, question in EXAMPLES.items()]
 
 
-def _text(path: Path) -> str:
+def _article(path: Path, questions: tuple[str, ...]) -> Article:
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{path}: must be UTF-8; byte {error.start} is not") from None
+    return Article(path.name, {"content": text, "questions": list(questions) or None})
 
 
 @contextmanager
@@ -100,7 +111,7 @@ def _worker(steps: Console) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             command, cwd=config.ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        steps.print(f"Worker: {' '.join(command[1:8])} (process {process.pid})", style="dim")
+        steps.print(f"Worker: process {process.pid}, queue evaluation", style="dim")
         try:
             yield process
         finally:
