@@ -78,10 +78,18 @@ def _make_environment(environment, lock):
     sys.stdout.flush()
 
 
+def _runs(python):
+    """Whether there is such a Python: pyenv has a stand-in on the PATH also for one that is not chosen."""
+    try:
+        return subprocess.call([python, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+    except OSError:
+        return False
+
+
 def _main():
     """Run nox in an environment of its own, whatever this Python has or forbids."""
     if sys.version_info < OLDEST_PYTHON:
-        newer = [name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name)]
+        newer = [name for name in ("python3.13", "python3.12", "python3.11") if _runs(name)]
         sys.exit(
             "Content Worker needs Python 3.11 or newer, and this is %d.%d. Type: %s %s"
             % (*sys.version_info[:2], newer[0] if newer else "python3.12", " ".join(sys.argv))
@@ -112,6 +120,7 @@ nox.options.sessions = ["lint", "tests"]
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
 DEPENDENCY_GROUPS = ("nox", "core", "local", "tests", "lint", "bench", "lock")
+tested_versions: list[object] = []
 PYTHON_VERSIONS = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))["python"]["versions"]
 
 
@@ -159,13 +168,25 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed. Options go to pytest: -- -k retry"""
     _install(session, "tests")
-    session.run("pytest", *session.posargs)
+    # What does not depend on the Python that runs the tests is shown by the first of them.
+    first = not tested_versions
+    tested_versions.append(session.python)
+    session.run("pytest", *([] if first else ["-m", "not once"]), *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Run the pre-commit hooks on all files: style, types, spelling, layers, generated files, locks."""
+    """Run the pre-commit hooks on all files; -- --hook has git run them at each commit from now on."""
     _install(session, "lint")
+    if session.posargs == ["--hook"]:
+        # Not `pre-commit install`: its hook would look for the tools on the PATH of whoever commits.
+        hook = Path(session.run("git", "rev-parse", "--git-path", "hooks", external=True, silent=True).strip())
+        hook.mkdir(exist_ok=True)
+        hook /= "pre-commit"
+        hook.write_text(f'#!/bin/sh\nPATH="{session.bin}:$PATH" exec pre-commit run\n', "utf-8")
+        hook.chmod(0o755)
+        session.log(f"{hook} runs the hooks on what you commit")
+        return
     session.run("pre-commit", "run", "--all-files", *session.posargs)
 
 

@@ -1,0 +1,133 @@
+"""Copies of the project to edit, and a terminal to type in."""
+
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT, environment, wait_until
+
+CopyProject = Callable[[str], Path]
+
+
+def project_files() -> list[str]:
+    """What is, or is about to be, in the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture
+def copy_project(tmp_path: Path) -> CopyProject:
+    """Return a function that makes a checkout of the project as it is now, in a folder of this name."""
+
+    def copy(folder: str) -> Path:
+        checkout = tmp_path / folder
+        for name in project_files():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, checkout / name)
+        git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-C", str(checkout)]
+        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "--no-verify", "-m", "copy"]):
+            subprocess.run([*git, *arguments], check=True)
+        return checkout
+
+    return copy
+
+
+@pytest.fixture
+def bare_environment() -> dict[str, str]:
+    """What a newcomer has: no virtual environment, and a PATH without the tools of ours."""
+    here = sysconfig.get_path("scripts")
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here]
+    bare = environment(PATH=os.pathsep.join(path))
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTEST_CURRENT_TEST", "CI", "NOX_CURRENT_SESSION"):
+        bare.pop(name, None)
+    return bare
+
+
+@pytest.fixture
+def bare_python() -> str:
+    """The interpreter that the environment of these tests was made from."""
+    return os.path.realpath(sys.executable)
+
+
+class Terminal:
+    """A command in a terminal of its own, as a person runs it."""
+
+    def __init__(self, command: Sequence[str], cwd: Path, env: dict[str, str]) -> None:
+        self.screen = ""
+        self.exit_code: int | None = None
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:  # the child
+            os.chdir(cwd)
+            os.execvpe(command[0], list(command), env)
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the text appears below what was waited for before."""
+        wait_until(lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal:\n{self.screen}")
+        before, found, after = self.screen.partition(text)
+        assert found, f"ended with {self.exit_code} without {text!r}:\n{before}"
+        self.screen = after
+
+    @property
+    def has_ended(self) -> bool:
+        self._read()
+        if self.exit_code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.exit_code = os.waitstatus_to_exitcode(status)
+        return self.exit_code is not None
+
+    def wait(self) -> int:
+        wait_until(lambda: self.has_ended, f"the end of the command:\n{self.screen}")
+        assert self.exit_code is not None
+        return self.exit_code
+
+    def close(self) -> None:
+        if not self.has_ended:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGTERM)
+            self.wait()
+        os.close(self._fd)
+
+    def _read(self) -> str:
+        while select.select([self._fd], [], [], 0)[0]:
+            try:
+                data = os.read(self._fd, 65536)
+            except OSError:  # the other side is gone
+                break
+            if not data:
+                break
+            self.screen += data.decode("utf-8", "replace")
+        return self.screen
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[..., Terminal]]:
+    """Start a command in a terminal; it is ended with the test."""
+    opened: list[Terminal] = []
+
+    def start(command: Sequence[str], cwd: Path, env: dict[str, str]) -> Terminal:
+        opened.append(Terminal(command, cwd, env))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()

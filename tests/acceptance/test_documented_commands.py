@@ -1,0 +1,234 @@
+"""Every command in docs/running.md, word for word, on a real Redis with real workers."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sysconfig
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from tests.acceptance.pages import commands_of
+from tests.support import PATIENCE, ROOT, Process, environment, free_port, wait_until
+
+CELERY = "celery -A celery_worker.celery_app"
+HOST = socket.gethostname()
+Serve = Callable[..., Process]
+
+
+def shell_environment(redis_url: str, **more: str) -> dict[str, str]:
+    """What `nox -s shell` gives: the tools on the PATH, and REDIS_URL."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    return environment(REDIS_URL=redis_url, PATH=path, **more)
+
+
+@pytest.fixture
+def serve(redis_url: str, tmp_path: Path) -> Iterator[Serve]:
+    """Start a command as it stands in the documentation; it is killed with the test."""
+    started: list[Process] = []
+
+    def start(command: str, cwd: Path = ROOT, **more: str) -> Process:
+        folder = tmp_path / f"command{len(started)}"
+        env = shell_environment(redis_url, **more)
+        started.append(Process(["bash", "-c", command], folder, env, cwd=cwd))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()  # watchmedo's worker is in a session of its own: watchmedo has to end it
+        process.wait()
+        process.stop()
+
+
+@pytest.fixture
+def run(redis_url: str) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command as it stands in the documentation to its end."""
+
+    def run(command: str, answer: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=ROOT,
+            env=shell_environment(redis_url, **more),
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    return run
+
+
+def ask_health(client: Celery, queue: str) -> dict[str, object]:
+    """The answer of whichever worker serves the queue."""
+    answer: dict[str, object] = client.send_task("tasks.health_check", queue=queue).get(timeout=PATIENCE)
+    return answer
+
+
+WORKER = f"{CELERY} worker --loglevel=info"
+RELOADING = f"watchmedo auto-restart --directory=. --pattern='**/*.py' --recursive -- {WORKER}"
+QUEUE_WORKERS = {
+    queue: f"{CELERY} worker --loglevel=warning --concurrency={concurrency} --queue={queue} --hostname={node}@%h"
+    for queue, concurrency, node in [
+        ("evaluation", 4, "evaluation"),
+        ("rewrite", 2, "rewrite"),
+        ("escalation", 2, "escalation"),
+        ("celery", 4, "default"),
+    ]
+}
+FLOWER = f"{CELERY} flower"
+INSPECTIONS = {
+    f"{CELERY} inspect active": "- empty -",
+    f"{CELERY} inspect registered": "tasks.evaluation.score_aeo",
+    f"{CELERY} inspect stats": "max-concurrency",
+    f"{CELERY} inspect active_queues": "evaluation",
+}
+PURGE = f"{CELERY} purge"
+CALL = f"{CELERY} call tasks.health_check"
+HEALTH = "python -m contentworker health"
+
+
+def test_each_documented_command_is_tested() -> None:
+    """docs/running.md holds the commands that are run below, and no other."""
+    tested = {WORKER, RELOADING, *QUEUE_WORKERS.values(), FLOWER, *INSPECTIONS, PURGE, CALL, HEALTH}
+    assert set(commands_of("running.md")) == tested
+
+
+def test_one_worker_serves_all_queues(serve: Serve, client: Celery) -> None:
+    """The plain command answers on every queue."""
+    serve(WORKER).wait_for_log(" ready.")
+    for queue in QUEUE_WORKERS:
+        assert ask_health(client, queue)["status"] == "ok"
+
+
+def test_one_worker_per_queue(serve: Serve, client: Celery) -> None:
+    """The four production commands start, `--queue` included, and each serves its own queue only."""
+    for command in QUEUE_WORKERS.values():
+        serve(command)
+    for queue in QUEUE_WORKERS:
+        assert ask_health(client, queue)["status"] == "ok"
+    served = client.control.inspect(timeout=2).active_queues()
+    assert {node: [queue["name"] for queue in queues] for node, queues in served.items()} == {
+        f"{'default' if queue == 'celery' else queue}@{HOST}": [queue] for queue in QUEUE_WORKERS
+    }
+
+
+def test_help_names_the_queue_option(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """`celery worker --help` shows `--queue` beside Celery's own names for it."""
+    assert re.search(r"-Q, --queues, --queue\b", run(f"{CELERY} worker --help").stdout)
+
+
+def test_watchmedo_reloads(serve: Serve, client: Celery, copy_project: Callable[[str], Path]) -> None:
+    """The documented pattern reloads a worker when a file in a sub-folder is saved."""
+    checkout = copy_project("edited")
+    process = serve(RELOADING, cwd=checkout)
+    process.wait_for_log(" ready.")
+    health = checkout / "tasks" / "health.py"
+    health.write_text(health.read_text("utf-8").replace("socket.gethostname()", "'edited'"), "utf-8")
+    wait_until(lambda: process.log().count(" ready.") >= 2, "a second worker")
+    assert ask_health(client, "celery")["host"] == "edited"
+
+
+def test_import_inside_a_task(serve: Serve, client: Celery, copy_project: Callable[[str], Path]) -> None:
+    """Under the plain command a task can import a module of the project inside its body."""
+    checkout = copy_project("late")
+    (checkout / "late_module.py").write_text('ANSWER = "found"\n')
+    (checkout / "tasks" / "late.py").write_text(
+        "from celery import shared_task\n"
+        "from tasks.base import BaseTask\n"
+        "@shared_task(base=BaseTask)\n"
+        "def late() -> str:\n"
+        "    from late_module import ANSWER\n"
+        "    return ANSWER\n"
+    )
+    patterns = json.dumps(["tasks.health_check", "tasks.late.*"])
+    serve(WORKER, cwd=checkout, WORKER__QUEUES__CELERY__TASKS=patterns).wait_for_log(" ready.")
+    assert client.send_task("tasks.late.late", queue="celery").get(timeout=PATIENCE) == "found"
+
+
+def test_inspect(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """Each `inspect` command shows the running worker; the exit code is 69 where there is none."""
+    assert run(next(iter(INSPECTIONS))).returncode == 69
+    serve(WORKER).wait_for_log(" ready.")
+    for command, shown in INSPECTIONS.items():
+        finished = run(command)
+        assert finished.returncode == 0, finished.stderr
+        assert "1 node online" in finished.stdout
+        assert shown in finished.stdout
+
+
+def test_purge_asks_and_deletes(
+    run: Callable[..., subprocess.CompletedProcess[str]], client: Celery, redis_client: redis.Redis
+) -> None:
+    """`purge` deletes nothing on "n" and everything on "y"."""
+    for queue in ("rewrite", "celery"):
+        client.send_task("tasks.health_check", queue=queue)
+    assert "Aborted" in run(PURGE, answer="n\n").stderr
+    assert [redis_client.llen(queue) for queue in ("rewrite", "celery")] == [1, 1]
+    assert "2 messages" in run(PURGE, answer="y\n").stdout
+    assert [redis_client.llen(queue) for queue in ("rewrite", "celery")] == [0, 0]
+
+
+def test_call_prints_an_id(
+    serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]], client: Celery
+) -> None:
+    """`call tasks.health_check` prints the id of a task that then succeeds."""
+    serve(WORKER).wait_for_log(" ready.")
+    task_id = run(CALL).stdout.strip()
+    assert client.AsyncResult(task_id).get(timeout=PATIENCE)["status"] == "ok"
+
+
+def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """The real check: 2 where nobody serves a queue, 0 where every queue answers."""
+    assert run(f"{HEALTH} --timeout 0.5").returncode == 2
+    serve(WORKER).wait_for_log(" ready.")
+    finished = run(HEALTH)
+    assert finished.returncode == 0, finished.stdout
+    assert [line.split()[:2] for line in finished.stdout.splitlines()] == [
+        [queue, "ok"] for queue in QUEUE_WORKERS
+    ]
+
+
+def get(url: str, user: str | None = None) -> tuple[int, str]:
+    """Status and text of a page."""
+    request = urllib.request.Request(url)
+    if user:
+        request.add_header("Authorization", f"Basic {b64encode(user.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
+
+
+def test_flower_shows_the_queues_to_those_who_know_the_password(serve: Serve) -> None:
+    """The plain command listens on this machine only, on the port of worker.toml, behind the password."""
+    port = free_port()
+    flower = serve(FLOWER, WORKER__FLOWER__PORT=str(port), FLOWER_BASIC_AUTH="anna:secret")
+    flower.wait_for_log("Visit me at")
+    page = f"http://127.0.0.1:{port}/broker"
+    assert get(page)[0] == 401
+    assert get(page, "anna:wrong")[0] == 401
+    status, text = get(page, "anna:secret")
+    assert status == 200
+    for queue in QUEUE_WORKERS:
+        assert queue in text
+    listening = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=False)
+    if listening.returncode == 0:
+        assert {line.split()[3] for line in listening.stdout.splitlines()} == {f"127.0.0.1:{port}"}
+
+
+def test_flower_refuses_other_addresses_without_a_password(serve: Serve) -> None:
+    """Flower that others can reach, without a password, does not start and says what is missing."""
+    flower = serve(FLOWER, WORKER__FLOWER__ADDRESS="0.0.0.0", WORKER__FLOWER__PORT=str(free_port()))
+    assert flower.wait() != 0
+    assert "FLOWER_BASIC_AUTH: must be user:password" in flower.log()

