@@ -28,7 +28,7 @@ from contentworker.runtime import application, local_redis
 TASK = "tasks.evaluation.score_aeo"
 EXAMPLES = {
     "why-is-the-sky-blue.md": "Why is the sky blue?",
-    "how-leap-years-work.html": "Which years are leap years?",
+    "how-leap-years-work.html": "How are leap years calculated?",
     "thoughts-on-tea.txt": "How hot should the water be for green tea?",
 }
 """The articles beside this file, and the question each should answer."""

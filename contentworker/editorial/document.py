@@ -111,41 +111,40 @@ _READERS = {"html": read_html, "markdown": read_markdown, "text": read_text}
 
 
 def _checked_text(source: object, settings: ContentSettings) -> str:
-    limit = f"at most {settings.max_bytes:_} bytes".replace("_", " ")
     if isinstance(source, bytes):
-        size = len(source)
+        encoded, text = source, None
     elif isinstance(source, str):
+        text = source
         try:
-            size = len(source.encode())
+            encoded = source.encode()
         except UnicodeEncodeError as error:
-            raise ContentError(
-                "content", f"expected Unicode text, got half a surrogate at {error.start}"
-            ) from None
+            expected = f"expected Unicode text, got half a surrogate at {error.start}"
+            raise ContentError("content", expected) from None
     else:
         raise ContentError("content", f"expected a string or UTF-8 bytes, got {type(source).__name__}")
-    if size > settings.max_bytes:
-        raise ContentError("content", f"expected {limit}, got " + f"{size:_}".replace("_", " "))
-    if isinstance(source, bytes):
+    if len(encoded) > settings.max_bytes:
+        limit, size = (f"{number:_}".replace("_", " ") for number in (settings.max_bytes, len(encoded)))
+        raise ContentError("content", f"expected at most {limit} bytes, got {size}")
+    _refuse_binary(encoded)
+    if text is None:
         try:
-            source = source.decode()
+            text = encoded.decode()
         except UnicodeDecodeError as error:
-            raise ContentError(
-                "content", f"expected UTF-8, got an invalid byte at offset {error.start}"
-            ) from None
-    _refuse_binary(source)
-    return source
+            expected = f"expected UTF-8, got an invalid byte at offset {error.start}"
+            raise ContentError("content", expected) from None
+    return text
 
 
-_CONTROL = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_CONTROLS = bytes([*range(1, 9), *range(14, 27), *range(28, 32), 127])
 _LARGEST_CONTROL_SHARE = 0.02
 
 
-def _refuse_binary(text: str) -> None:
-    position = text.find("\0")
+def _refuse_binary(encoded: bytes) -> None:
+    position = encoded.find(b"\0")
     if position >= 0:
-        raise ContentError("content", f"expected text, got binary data (a NUL at character {position})")
-    controls = len(_CONTROL.findall(text))
-    if controls > 1 and controls > _LARGEST_CONTROL_SHARE * len(text):
+        raise ContentError("content", f"expected text, got binary data (a NUL at byte {position})")
+    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
+    if controls > 1 and controls > _LARGEST_CONTROL_SHARE * len(encoded):
         raise ContentError("content", f"expected text, got binary data ({controls} control characters)")
 
 

@@ -1,8 +1,11 @@
 """What takes points off, and what caps the total."""
 
+from collections.abc import Sequence
+
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
-from contentworker.editorial.aeo.result import Cap
+from contentworker.editorial.aeo.result import Cap, Evidence
 from contentworker.editorial.aeo.rubric import NOINDEX_CAP, STUB_CAP, ramp
+from contentworker.editorial.aeo.terms import QuestionTerms
 from contentworker.editorial.aeo.wordlists import PROMOTIONAL, phrase_at
 from contentworker.editorial.document import Document, Sentence
 from contentworker.editorial.parsing.language import STOP_WORDS
@@ -13,10 +16,11 @@ __all__ = ["caps", "promotional", "stuffing"]
 _FEWEST_REPEATS = 6
 
 
-def stuffing(analysis: Analysis) -> Finding:
-    """Share of all words that are one term: ramp .05-.11, from six occurrences on.
+def stuffing(analysis: Analysis, asked: Sequence[QuestionTerms]) -> Finding:
+    """The larger of two shares of all words, each from six occurrences on.
 
-    None without a list of function words for the language.
+    One term: ramp .05-.11. All terms of one question together: ramp .14-.24 (of the passages that answer
+    Natural Questions one in twenty exceeds .14). None without a list of function words for the language.
     """
     document, vocabulary = analysis.document, analysis.vocabulary
     stop_words = STOP_WORDS.get(document.language)
@@ -27,17 +31,32 @@ def stuffing(analysis: Analysis) -> Finding:
         if token not in stop_words and not token.isdigit():
             term = vocabulary.stems[token]
             terms[term] = terms.get(term, 0) + count
-    term, count = min(terms.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
-    share = count / document.words
-    if count < _FEWEST_REPEATS or share <= 0.05:
-        return Finding(0.0)
-    place = max(document.sentences, key=lambda s: sum(vocabulary.stems[token] == term for token in s.tokens))
-    word = next(token for token in place.tokens if vocabulary.stems[token] == term)
-    note = f"“{word}” is {share:.1%} of all words"
-    advice = Advice(
-        f"Say {quote(word)} less often ({count} times in {document.words} words), here first.", place
+    groups = [({term}, count, 0.05, 0.11) for term, count in terms.items() if count >= _FEWEST_REPEATS]
+    for question in asked:
+        found = {term for term in question.words if term in terms}
+        groups.append((found, sum(terms[term] for term in found), 0.14, 0.24))
+    worst = max(
+        (
+            (ramp(count / document.words, low, high), found)
+            for found, count, low, high in groups
+            if count >= _FEWEST_REPEATS
+        ),
+        key=lambda item: (item[0], sorted(item[1])),
+        default=(0.0, set[str]()),
     )
-    return Finding(ramp(share, 0.05, 0.11), [analysis.evidence(place.text, place, note)], advice)
+    if not worst[0]:
+        return Finding(0.0)
+    return Finding(worst[0], *_stuffed(analysis, worst[1]))
+
+
+def _stuffed(analysis: Analysis, terms: set[str]) -> tuple[list[Evidence], Advice]:
+    document, stems = analysis.document, analysis.vocabulary.stems
+    place = max(document.sentences, key=lambda s: sum(stems[token] in terms for token in s.tokens))
+    words = ", ".join(dict.fromkeys(token for token in place.tokens if stems[token] in terms))
+    count = sum(number for token, number in analysis.vocabulary.counts.items() if stems[token] in terms)
+    note = f"{quote(words)}: {count / document.words:.1%} of all words"
+    advice = Advice(f"Say {quote(words)} less often ({count} in {document.words} words), here first.", place)
+    return [analysis.evidence(place.text, place, note)], advice
 
 
 def promotional(analysis: Analysis) -> Finding:

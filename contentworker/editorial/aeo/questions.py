@@ -1,5 +1,6 @@
 """Target questions: checked, or inferred from the article, and the three criteria that depend on them."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from contentworker.editorial.aeo.terms import QuestionTerms
 from contentworker.editorial.aeo.wordlists import FILLERS, QUESTION_WORDS, phrase_at
 from contentworker.editorial.document import Document, Heading, Passage, Sentence
 from contentworker.editorial.parsing.language import STOP_WORDS, UNKNOWN, detect_language
-from contentworker.editorial.parsing.sentences import tokenize
+from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, tokenize
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
@@ -103,23 +104,63 @@ class Match:
 
 def match(analysis: Analysis, question: str) -> Match:
     """Look for one question in the whole article, once; ties go to the earliest place."""
-    terms = QuestionTerms(question, analysis.vocabulary, analysis.document)
+    terms = QuestionTerms(question, analysis.vocabulary)
     best = Match(terms)
     in_heading = {heading.start: terms.found_in(heading.tokens) for heading in analysis.document.headings}
+    window = _Window(terms, ())
     for passage in analysis.document.passages:
+        if passage.path is not window.path:
+            window = _Window(terms, passage.path)
         above = frozenset[str]().union(*(in_heading[heading.start] for heading in passage.path))
-        found = above
         for sentence in passage.sentences:
             inside = terms.found_in(sentence.tokens)
-            found |= inside
-            # What asks is no answer, however many of the terms it repeats.
-            if not sentence.text.endswith("?"):
+            window.add(sentence, inside)
+            # Without terms of its own a sentence can only bring in its headings, as the first one does.
+            if not inside and len(window.sentences) > 1:
+                continue
+            _match_window(best, window, above)
+            # What asks is no answer, and neither is the question without its mark.
+            if not sentence.text.endswith("?") and sentence.tokens != terms.tokens:
                 _match_sentence(best, passage, sentence, inside, above)
-        covered = terms.coverage(found)
-        if covered > best.passage_coverage:
-            best.passage, best.passage_terms, best.passage_coverage = passage, found, covered
     best.heading, best.heading_share = _closest_heading(analysis.document, terms)
     return best
+
+
+class _Window:
+    """The last sentences of one section that make at most 120 words.
+
+    Any such run is a passage an engine could quote. Only looking at the passages the article was cut into
+    would let a word more in one of them move the cuts, and with them the score.
+    """
+
+    def __init__(self, terms: QuestionTerms, path: tuple[Heading, ...]) -> None:
+        self.terms = terms
+        self.path = path
+        self.sentences: deque[tuple[Sentence, frozenset[str]]] = deque()
+        self.words = 0
+
+    def add(self, sentence: Sentence, inside: frozenset[str]) -> None:
+        self.sentences.append((sentence, inside))
+        self.words += sentence.words
+        while self.words > MAX_PASSAGE_WORDS:
+            self.words -= self.sentences.popleft()[0].words
+
+    def found(self) -> frozenset[str]:
+        return frozenset[str]().union(*(inside for _, inside in self.sentences))
+
+    def passage(self) -> Passage:
+        """The sentences from the first to the last that hold a term, or all if none does."""
+        holding = [index for index, (_, inside) in enumerate(self.sentences) if inside] or [0]
+        sentences = tuple(sentence for sentence, _ in self.sentences)[holding[0] : holding[-1] + 1]
+        words = sum(sentence.words for sentence in sentences)
+        return Passage(self.path, sentences[0].start, sentences[-1].end, sentences, words)
+
+
+def _match_window(best: Match, window: _Window, above: frozenset[str]) -> None:
+    found = above | window.found()
+    covered = best.terms.coverage(found)
+    if covered > best.passage_coverage:
+        best.passage, best.passage_terms, best.passage_coverage = window.passage(), found, covered
 
 
 def _match_sentence(

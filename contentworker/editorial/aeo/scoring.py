@@ -42,10 +42,6 @@ _BY_ARTICLE: dict[str, Callable[[Analysis], Finding]] = {
     "freshness": provenance.freshness,
     "structured_data": provenance.structured_data,
 }
-_PENALTIES: tuple[tuple[str, float, Callable[[Analysis], Finding], EvidenceGrade], ...] = (
-    ("stuffing", STUFFING_LIMIT, penalties.stuffing, "medium"),
-    ("promotional", PROMOTIONAL_LIMIT, penalties.promotional, "official"),
-)
 _NOT_SCORED = (
     NotScored(
         name="llms.txt",
@@ -82,7 +78,7 @@ def score(
     if document.words:
         findings |= {name: judge(analysis) for name, judge in _BY_ARTICLE.items()}
     judged = {name: finding for name, finding in findings.items() if finding.score is not None}
-    penalty_findings = [(name, limit, judge(analysis), grade) for name, limit, judge, grade in _PENALTIES]
+    penalty_findings = _judge_penalties(analysis, matches)
     caps = penalties.caps(document, settings)
     points = _total(judged, [(limit, finding) for _, limit, finding, _ in penalty_findings], caps)
     low = document.words < settings.low_confidence_words
@@ -110,7 +106,7 @@ def _match_questions(
 ) -> list[tuple[str, relevance.Match | None]]:
     """Each question with where the article meets it; None where the languages differ."""
     document = analysis.document
-    inferred = relevance.infer_question(document)
+    inferred = None if asked else relevance.infer_question(document)
     if not asked and inferred is None:
         if document.words:
             warnings.append(
@@ -158,6 +154,17 @@ def _judge_questions(
         for name, finding in weakest.items()
     }
     return findings, scores
+
+
+def _judge_penalties(
+    analysis: Analysis, matches: list[tuple[str, relevance.Match | None]]
+) -> list[tuple[str, float, Finding, EvidenceGrade]]:
+    """Name, most points, share of them lost, and evidence grade of each penalty."""
+    asked = [found.terms for _, found in matches if found]
+    return [
+        ("stuffing", STUFFING_LIMIT, penalties.stuffing(analysis, asked), "medium"),
+        ("promotional", PROMOTIONAL_LIMIT, penalties.promotional(analysis), "official"),
+    ]
 
 
 def _weighted(findings: dict[str, Finding]) -> float:

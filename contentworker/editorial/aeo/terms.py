@@ -11,18 +11,29 @@ from contentworker.editorial.document import Document
 from contentworker.editorial.parsing.language import STOP_WORDS
 from contentworker.editorial.parsing.sentences import tokenize
 
-__all__ = ["QuestionTerms", "Vocabulary", "content_tokens", "stemmer"]
+__all__ = ["QuestionTerms", "Vocabulary", "question_tokens", "stemmer"]
 
 # Characters that carry the meaning of most words in languages that inflect at the end.
 _PREFIX_CHARACTERS = {"de": 6, "es": 5, "fr": 6, "it": 5, "pt": 5, "nl": 6, "ru": 5, "uk": 5, "hi": 4}
 
+# What questions are put with beside function words: "how long does it take", "what is ... called".
+_QUESTION_FRAMES = {
+    language: frozenset(words.split())
+    for language, words in {
+        "en": "long much many often take takes took mean means",
+        "zh": "为什 什么 么是 是什 么时 时候 如何 怎么 怎样 哪里 哪个 哪些 多少 是多 多少 少个 是谁",
+        "ja": "なぜ ぜ何 何で です すか ます なに いつ どこ だれ どの どう とは",
+    }.items()
+}
+# Longer ones are no words, and are kept out of the cache.
+_LONGEST_STEMMED = 40
 _NO_TERMS: frozenset[str] = frozenset()
 
 
 def stemmer(language: str) -> Callable[[str], str]:
     """What gives a word the form its inflections share: light English stemming, else a prefix."""
     if language == "en":
-        return _stem_english
+        return lambda token: _stem_english(token) if len(token) <= _LONGEST_STEMMED else token
     length = _PREFIX_CHARACTERS.get(language)
     return lambda token: token[:length]
 
@@ -52,45 +63,42 @@ def _stem_english(token: str) -> str:
     return token
 
 
-def content_tokens(tokens: Iterable[str], language: str) -> list[str]:
-    """The tokens that are no function words, in order; all of them if there are no others."""
+def question_tokens(tokens: Iterable[str], language: str) -> list[str]:
+    """The tokens of a question that say what it is about, in order; all of them if none is left."""
     tokens = list(tokens)
-    stop_words = STOP_WORDS.get(language, frozenset())
-    return [token for token in tokens if token not in stop_words] or tokens
+    put_with = STOP_WORDS.get(language, frozenset()) | _QUESTION_FRAMES.get(language, frozenset())
+    return [token for token in tokens if token not in put_with] or tokens
 
 
 class Vocabulary:
-    """The distinct words of one article: how often each stands there, in how many sentences, and its stem."""
+    """The distinct words of one article: how often each stands in its text, and its stem."""
 
     def __init__(self, document: Document) -> None:
         self.language = document.language
         self.counts: Counter[str] = Counter()
         for sentence in document.sentences:
             self.counts.update(sentence.tokens)
-        self.sentences = len(document.sentences)
         in_headings = chain.from_iterable(heading.tokens for heading in document.headings)
+        in_title = tokenize(document.title.text) if document.title else []
         self.stem = stemmer(self.language)
-        self.stems = {token: self.stem(token) for token in chain(self.counts, in_headings)}
+        self.stems = {token: self.stem(token) for token in chain(self.counts, in_headings, in_title)}
 
-    def idf(self, term: str, document: Document) -> float:
-        """Inverse document frequency: against English at large, else over this article's sentences."""
-        if self.language == "en":
-            return ENGLISH_IDF.get(term, RAREST_IDF)
-        holding = sum(
-            any(self.stems[token] == term for token in sentence.tokens) for sentence in document.sentences
-        )
-        return math.log(1 + (self.sentences + 1) / (holding + 1))
+    def idf(self, term: str) -> float:
+        """Inverse document frequency in English at large; 1 for every term where no such table is at hand."""
+        return ENGLISH_IDF.get(term, RAREST_IDF) if self.language == "en" else 1.0
 
 
 class QuestionTerms:
     """The terms of one question, weighted, and where the words of the article meet them."""
 
-    def __init__(self, question: str, vocabulary: Vocabulary, document: Document) -> None:
+    def __init__(self, question: str, vocabulary: Vocabulary) -> None:
         self.question = question
-        tokens = content_tokens(tokenize(question), vocabulary.language)
+        self.tokens = tuple(tokenize(question))
+        tokens = question_tokens(self.tokens, vocabulary.language)
         self.words = {vocabulary.stem(token): token for token in reversed(tokens)}
-        self.weights = {term: vocabulary.idf(term, document) for term in sorted(self.words)}
+        self.weights = {term: vocabulary.idf(term) for term in sorted(self.words)}
         self.total = math.fsum(self.weights.values())
+        self._coverages: dict[frozenset[str], float] = {}
         self._matching = {token: term for token, term in vocabulary.stems.items() if term in self.words}
 
     def found_in(self, tokens: Sequence[str]) -> frozenset[str]:
@@ -107,7 +115,11 @@ class QuestionTerms:
 
     def coverage(self, terms: frozenset[str]) -> float:
         """Share of the question's IDF weight that the terms hold, 0 to 1."""
-        return math.fsum(self.weights[term] for term in terms) / self.total if self.total else 0.0
+        known = self._coverages.get(terms)
+        if known is None:
+            known = math.fsum(self.weights[term] for term in terms) / self.total if self.total else 0.0
+            self._coverages[terms] = known
+        return known
 
     def missing(self, terms: frozenset[str]) -> list[str]:
         """The words of the question whose terms are not among these, rarest first."""

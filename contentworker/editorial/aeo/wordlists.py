@@ -191,7 +191,7 @@ STATISTIC: dict[str, re.Pattern[str]] = {
 
 REFERENCE = re.compile(
     r"\b(?i:doi:?\s?10\.\d|doi\.org/|arxiv[: ]\s?\d|isbn[: ]|rfc\s?\d{3,5}\b)"
-    r"|\([^()]{2,60},\s(?:19|20)\d\d[a-z]?\)|\[\d{1,3}\]"
+    r"|\([^()]{2,60},\s(?:1[5-9]|20)\d\d[a-z]?\)|\[\d{1,3}\]"
     r"|\b(?i:according to|laut|según|selon|d'après)\s+(?:(?i:the|der|die|das|el|la|los|las|le|les"
     r"|an?|einer|una?)\s+)?[^\W\d_a-z]"
 )

@@ -21,21 +21,9 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]
 
 _RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes", "iframe"})
 _SKIPPED = frozenset(
-    {
-        "nav",
-        "aside",
-        "footer",
-        "button",
-        "select",
-        "noscript",
-        "template",
-        "svg",
-        "object",
-        "dialog",
-        "menu",
-        "pre",
-    }
-)
+    {"nav", "aside", "footer", "button", "select", "noscript", "template", "svg", "object", "dialog", "menu",
+     "pre"}
+)  # fmt: skip
 _CONTAINERS = frozenset(
     {"main", "article", "section", "div", "header", "blockquote", "form", "ul", "ol", "dl",
      "table", "figure", "details"}
@@ -47,6 +35,10 @@ _BLOCKS = _CONTAINERS | _SKIPPED | frozenset(
 )  # fmt: skip
 _STACKED = _CONTAINERS | _SKIPPED
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_ACTED_ON_WHILE_SKIPPING = _STACKED | _RAW_TEXT
+_ACTED_ON = _BLOCKS | _RAW_TEXT | _HEADINGS.keys() | {"br", "a", "meta", "link", "time", "html"}
+_ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_COMMENT_MARKS = frozenset("!?/")
 _KINDS: dict[str, BlockKind] = {"li": "item", "dt": "item", "dd": "item", "td": "cell", "th": "cell"}
 _ENDS_HEADING = frozenset({"p", "ul", "ol", "dl", "table", "section", "article", "main", "blockquote"})
 _SKIPPED_ROLES = frozenset({"navigation", "contentinfo", "complementary", "banner", "search"})
@@ -55,7 +47,7 @@ _SMALLEST_MAIN_SHARE = 1 / 3
 
 
 def read_html(source: str) -> Extract:
-    """Read any string as HTML; malformed markup is read as a browser would, and never raises."""
+    """Read any string as HTML; malformed markup is read as far as it goes, and never raises."""
     reader = _Reader(source)
     reader.run()
     return reader.finish()
@@ -90,29 +82,22 @@ class _Reader:
 
     def run(self) -> None:
         source, position, text_start = self.source, 0, 0
-        match_tag = _TAG.match
-        while (opening := source.find("<", position)) >= 0:
-            following = source[opening + 1 : opening + 2]
-            if following.isascii() and (following.isalpha() or following == "/"):
+        match_tag, find = _TAG.match, self.source.find
+        while (opening := find("<", position)) >= 0:
+            tag = match_tag(source, opening)
+            if tag is None and source[opening + 1 : opening + 2] in _ASCII_LETTERS:
+                match_tag = _TAG_WITHOUT_QUOTES.match
                 tag = match_tag(source, opening)
-                if tag is None and following != "/":
-                    match_tag = _TAG_WITHOUT_QUOTES.match
-                    tag = match_tag(source, opening)
-                    if tag is None:
-                        self.text(text_start, opening)
-                        return self.flush()
-                if tag is not None:
-                    if text_start < opening:
-                        self.text(text_start, opening)
-                    position = text_start = self.tag(tag)
-                    continue
-            if following and following in "!?/":
-                if text_start < opening:
-                    self.text(text_start, opening)
-                position = text_start = self.comment_end(opening)
-            else:
+                if tag is None:
+                    # A tag that is still open at the end: browsers drop it, and so does this.
+                    break
+            if tag is None and source[opening + 1 : opening + 2] not in _COMMENT_MARKS:
                 position = opening + 1
-        self.text(text_start, len(source))
+                continue
+            if text_start < opening:
+                self.text(text_start, opening)
+            position = text_start = self.tag(tag) if tag else self.comment_end(opening)
+        self.text(text_start, len(source) if opening < 0 else opening)
         self.flush()
 
     def comment_end(self, opening: int) -> int:
@@ -125,6 +110,8 @@ class _Reader:
     def tag(self, match: re.Match[str]) -> int:
         """Act on one tag; return where reading goes on."""
         closing, name = match[1], match[2].lower()
+        if name not in (_ACTED_ON_WHILE_SKIPPING if self.skipping else _ACTED_ON):
+            return match.end()
         if closing:
             self.end_tag(name, match.end())
             return match.end()
@@ -141,7 +128,7 @@ class _Reader:
             self.open_block(name, match[3])
         elif name == "br":
             self.add("\n", match.start(), match.end())
-        elif name in ("a", "meta", "link", "time", "html"):
+        else:
             self.inline(name, match)
         return match.end()
 
@@ -149,6 +136,10 @@ class _Reader:
         self.kind = _KINDS.get(name, "paragraph")
         if name not in _STACKED:
             return
+        if name == "main":
+            # Nobody puts the main content into a menu: the menu was never closed.
+            while self.skipping:
+                self.close(self.stack[-1][0])
         skipped = name in _SKIPPED or self.is_hidden(raw)
         if name == "footer" and self.open_count["blockquote"]:
             skipped = False

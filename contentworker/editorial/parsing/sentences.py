@@ -22,6 +22,8 @@ _SPACED_TOKEN = re.compile(rf"(?:[^\W_]|[{_MARKS}])++(?:'[^\W_]++|[.,]\d++)*+")
 _ASCII_TOKEN = re.compile(r"[a-z0-9]++(?:'[a-z]++|[.,][0-9]++)*+")
 
 _END = re.compile(r"""[.!?…。！？｡।॥؟]++[)\]"'”’»」』）]*+""")
+# The same for most English text, and several times as fast.
+_ASCII_END = re.compile(r"""[.!?]++[)\]"']*+""")
 _ENDS_WITHOUT_SPACE = frozenset("。！？｡।॥؟")
 _WORD_BEFORE = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\Z")
 _ABBREVIATED = """
@@ -41,7 +43,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence of one block of text, outer whitespace left out, in order."""
     spans: list[tuple[int, int]] = []
     start = 0
-    for match in _END.finditer(text):
+    for match in (_ASCII_END if text.isascii() else _END).finditer(text):
         if _ends_sentence(text, match):
             _append_trimmed(spans, text, start, match.end())
             start = match.end()

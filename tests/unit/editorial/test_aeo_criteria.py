@@ -1,0 +1,343 @@
+"""Each criterion, penalty and cap against figures worked out by hand."""
+
+import datetime
+import math
+
+import pytest
+
+from contentworker.editorial.aeo import AeoScore, Criterion, score
+from contentworker.editorial.aeo.background import ENGLISH_IDF, RAREST_IDF
+from contentworker.editorial.aeo.rubric import RUBRIC, ramp
+from contentworker.editorial.document import MediaType, parse
+from contentworker.editorial.settings import ContentSettings
+
+SETTINGS = ContentSettings()
+TODAY = datetime.date(2026, 6, 1)
+# A sentence of ten words without figures, sources or terms of the questions asked here.
+FILLING = "Some old friends came along and sat down for lunch. "
+
+
+def judge(
+    source: str, *questions: str, media_type: MediaType = "markdown", url: str | None = None
+) -> AeoScore:
+    document = parse(source, media_type=media_type, settings=SETTINGS)
+    return score(document, questions=questions, url=url, today=TODAY, settings=SETTINGS)
+
+
+def criterion(
+    source: str, name: str, *questions: str, media_type: MediaType = "markdown", url: str | None = None
+) -> Criterion:
+    result = judge(source, *questions, media_type=media_type, url=url)
+    return next(found for found in result.criteria if found.name == name)
+
+
+def test_weights_add_up_to_one_hundred() -> None:
+    """The rubric has ten rows whose weights make 100 points."""
+    assert [row.weight for row in RUBRIC] == [26, 16, 14, 10, 7, 7, 6, 5, 5, 4]
+    assert sum(row.weight for row in RUBRIC) == 100
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, 0.0), (20, 0.0), (27.5, 0.5), (35, 1.0), (99, 1.0)])
+def test_ramp_is_clipped_at_both_ends(value: float, expected: float) -> None:
+    """ramp(x, 20, 35) is 0 up to 20, 1 from 35 and straight between."""
+    assert ramp(value, 20, 35) == expected
+
+
+def test_question_relevance_weighs_passage_and_sentence() -> None:
+    """.75 x coverage by heading and passage + .25 x coverage by a sentence, in IDF weights."""
+    # Terms: sky, blue (both rare). The heading holds sky, one sentence blue, no sentence both.
+    source = "# The sky\n\nBlue is a colour. " + FILLING * 3
+    assert "sky" not in ENGLISH_IDF
+    assert ENGLISH_IDF.get("blu", RAREST_IDF) == RAREST_IDF
+    assert criterion(source, "question_relevance", "Why is the sky blue?").score == pytest.approx(
+        0.75 * 1 + 0.25 * 0.5
+    )
+
+
+def test_common_terms_weigh_less_than_rare_ones() -> None:
+    """A passage with the rare term of a question covers more of it than one with the common term."""
+    common = ENGLISH_IDF["year"]
+    source = "# T\n\nEvery year is new. " + FILLING
+    expected = common / (common + RAREST_IDF)
+    assert criterion(source, "question_relevance", "Which year was zirconium?").score == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+def test_inflected_words_meet_their_question() -> None:
+    """Plural, past tense and -ing forms count as the same term."""
+    source = "# T\n\nLeaves are falling and were scattered by storms. " + FILLING
+    assert criterion(source, "question_relevance", "Does a storm scatter falling leaf, leaves?").score > 0.7
+
+
+def test_heading_match_is_the_best_share_of_terms() -> None:
+    """Of the title and all headings the one with the largest share of the question's terms counts."""
+    source = "---\ntitle: About kettles\n---\n# Green things\n\n## Green tea\n\n" + FILLING
+    found = criterion(source, "heading_match", "How hot should green tea be?")
+    assert found.score == pytest.approx(2 / 3, abs=1e-4)
+    assert found.evidence[0].text == "Green tea"
+
+
+def test_heading_match_knows_words_that_only_the_title_has() -> None:
+    """A title counts even if the text never says its words."""
+    source = f"<html><head><title>Green tea</title></head><body><h1>Notes</h1><p>{FILLING}</p></body></html>"
+    assert criterion(
+        source, "heading_match", "How hot is green tea?", media_type="html"
+    ).score == pytest.approx(2 / 3, abs=1e-4)
+
+
+def test_answer_at_the_top_is_fully_direct() -> None:
+    """First sentence, 8-45 words, no filler, all terms: 1."""
+    source = "# Notes\n\nThe sky is blue since air scatters short waves most. " + FILLING
+    assert criterion(source, "answer_directness", "Why is the sky blue?").score == 1
+
+
+def test_answer_directness_follows_its_formula() -> None:
+    """[.45(1-ramp(650,100,1200)) + .3(1-ramp(55,20,90)) + .15 + 0 for filler] x coverage."""
+    section = "## Part\n\n" + FILLING * 12 + "\n\n"
+    answer = "Basically, the sky is blue since air scatters short waves most of all."
+    # Six sections of 120 words, then fifty words of the passage before the answer: 770 words before it.
+    source = "# Notes\n\n" + section * 6 + "## Part\n\n" + FILLING * 5 + answer
+    expected = 0.45 * (1 - (770 - 100) / 1100) + 0.3 * (1 - (50 - 20) / 70) + 0.15
+    assert criterion(source, "answer_directness", "Why is the sky blue?").score == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+def test_a_question_is_no_answer() -> None:
+    """A sentence that repeats the question does not answer it."""
+    source = (
+        "# Notes\n\nWhy is the sky blue? " + FILLING + "The sky is blue since air scatters short waves most."
+    )
+    found = criterion(source, "answer_directness", "Why is the sky blue?")
+    assert found.evidence[0].text.startswith("The sky is blue")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param("# A\n\n" + FILLING * 30 + "\n\n- one\n- two", 1.0, id="all"),
+        pytest.param("# A\n\n" + FILLING * 30, 0.8, id="no-list"),
+        pytest.param("# A\n\n" + FILLING * 30 + "\n\n# B\n\n- one\n- two", 0.8, id="two-h1"),
+        pytest.param("# A\n\n### B\n\n" + FILLING * 30 + "\n\n- one\n- two", 0.8, id="skipped-level"),
+        pytest.param(
+            "# A\n\n" + FILLING * 89 + "\n\n" + "Ten words are here " * 2 + "two.\n\n- b",
+            0.4 * (1 - 300 / 600) + 0.6,
+            id="900-words",
+        ),
+        pytest.param("Plain.\n\n- one\n- two", 0.2, id="no-headings"),
+    ],
+)
+def test_structure_adds_up_its_parts(source: str, expected: float) -> None:
+    """.4 heading density + .2 one h1 + .2 no skipped level + .2 a list or table."""
+    assert criterion(source, "structure").score == pytest.approx(expected, abs=1e-4)
+
+
+def test_long_sections_are_named() -> None:
+    """A section over 600 words is evidence, and the advice is to split it."""
+    result = judge("# A\n\n## B\n\n" + FILLING * 90 + "\n\n- x")
+    found = next(row for row in result.criteria if row.name == "structure")
+    assert found.evidence[0].note == "section of 901 words"
+    advice = next(item for item in result.recommendations if item.criterion == "structure")
+    assert advice.text.startswith("Split “B” (901 words)")
+
+
+def test_self_containment_counts_openings_and_lengths() -> None:
+    """.6 x share not opening with a pronoun + .4 x share of 25-180 words."""
+    # Two passages: one of thirty words opening with "This", one of ten words opening with a noun.
+    source = (
+        "# A\n\n## B\n\nThis friend came along and sat down for lunch there. "
+        + FILLING * 2
+        + "\n\n## C\n\n"
+        + FILLING
+    )
+    found = criterion(source, "self_containment")
+    assert found.score == pytest.approx(0.6 * 0.5 + 0.4 * 0.5)
+    assert found.evidence[0].text.startswith("This friend")
+
+
+@pytest.mark.parametrize(
+    ("text", "figures"),
+    [
+        pytest.param("It weighs 5 kg now.", 1, id="unit"),
+        pytest.param("It rose by 12.5% or 3 million people.", 2, id="percent-and-word"),
+        pytest.param("It costs $1,200 or 900 euros.", 2, id="money"),
+        pytest.param("It began in 1995 with rule 4.", 0, id="years-and-numbers"),
+        pytest.param("The B12 m5 model.", 0, id="part-of-a-word"),
+    ],
+)
+def test_statistics_are_numbers_with_units(text: str, figures: int) -> None:
+    """Figures with units per 100 words, ramp 0-1.5; years and bare numbers are none."""
+    source = "# A\n\n" + FILLING * 19 + text
+    words = judge(source).words
+    assert criterion(source, "statistics").score == pytest.approx(
+        min(1, figures * 100 / words / 1.5), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("Nothing cited here.", 0.0, id="none"),
+        pytest.param("See [a](https://a.org/1) and [b](https://a.org/2).", 0.25, id="one-domain-twice"),
+        pytest.param(
+            "See [a](https://own.org/1) and [b](https://sub.own.org/2) and [c](/3).", 0.0, id="own-domain"
+        ),
+        pytest.param("According to NASA it is so. It was known (Rayleigh, 1871).", 0.3, id="references"),
+        pytest.param("Ada said: “The engine weaves algebraic patterns.”", 0.25, id="quotation"),
+        pytest.param(
+            "[a](https://a.org) [b](https://b.org) [c](https://c.org) [d](https://d.org) (Ada, 1871). So [1]",
+            1.0,
+            id="capped",
+        ),
+    ],
+)
+def test_sources_are_counted_and_capped(text: str, expected: float) -> None:
+    """.25 per external domain (3) + .15 per reference (2) + .25 per attributed quotation (2), at most 1."""
+    assert criterion(
+        f"# A\n\n{FILLING}{text}", "sources", url="https://www.own.org/x"
+    ).score == pytest.approx(expected)
+
+
+def test_readability_follows_its_formula() -> None:
+    """.7(1-ramp(mean words, 20, 35)) + .3(1-ramp(long words, .3, .5))."""
+    short = "Some old friends came along and sat down for lunch and then they all went back " * 2
+    source = f"# A\n\n{short.strip()}."
+    mean = judge(source).words
+    assert mean == 32
+    assert criterion(source, "readability").score == pytest.approx(0.7 * (1 - 12 / 15) + 0.3, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("front", "expected"),
+    [
+        pytest.param("x: y", 0.0, id="nothing"),
+        pytest.param("author: Ada", 0.4, id="author"),
+        pytest.param("date: 2026-05-01", 0.6, id="fresh"),
+        pytest.param("date: 2026-05-01\nauthor: Ada", 1.0, id="both"),
+        pytest.param("date: 2020-05-01", 0.3, id="old"),
+        pytest.param("date: 2020-05-01\nupdated: 2026-01-01", 0.6, id="updated"),
+        pytest.param("date: 2027-05-01", 0.0, id="future"),
+        pytest.param("date: 2026-13-45", 0.0, id="no-date"),
+    ],
+)
+def test_freshness_is_date_and_author(front: str, expected: float) -> None:
+    """.6 x date, falling to half from one to four years, + .4 x author."""
+    assert criterion(f"---\n{front}\n---\n# A\n\n{FILLING}", "freshness").score == pytest.approx(expected)
+
+
+def test_freshness_between_one_and_four_years() -> None:
+    """Half way between 365 and 1461 days the date is worth three quarters."""
+    day = TODAY - datetime.timedelta(days=(365 + 1461) // 2)
+    source = f"---\ndate: {day.isoformat()}\n---\n# A\n\n{FILLING}"
+    assert criterion(source, "freshness").score == pytest.approx(0.6 * 0.75, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param("", 0.0, id="nothing"),
+        pytest.param('<script type="application/ld+json">{"@type": "Article"}</script>', 0.5, id="type"),
+        pytest.param('<script type="application/ld+json">{"@type": "Article",}</script>', 0.0, id="broken"),
+        pytest.param('<script type="application/ld+json">{"name": "x"}</script>', 0.0, id="no-type"),
+        pytest.param(
+            '<meta name="description" content="About."><link rel=canonical href="https://a.org/">',
+            0.5,
+            id="head",
+        ),
+        pytest.param(
+            '<script type="application/ld+json">[{"@type": "Article"}]</script>'
+            '<script type="application/ld+json">]</script>',
+            0.25,
+            id="one-broken",
+        ),
+    ],
+)
+def test_structured_data_has_four_quarters(head: str, expected: float) -> None:
+    """A quarter each for a type, no errors, a description and a canonical URL."""
+    source = f"<html><head>{head}</head><body><p>{FILLING}</p></body></html>"
+    assert criterion(source, "structured_data", media_type="html").score == pytest.approx(expected)
+
+
+def test_markdown_is_judged_on_what_front_matter_can_say() -> None:
+    """Front matter gives description and canonical, half each; without front matter nothing is judged."""
+    assert criterion(f"---\ndescription: About.\n---\n# A\n\n{FILLING}", "structured_data").score == 0.5
+    assert criterion(f"# A\n\n{FILLING}", "structured_data").score is None
+
+
+def test_weight_of_what_does_not_apply_is_shared_out() -> None:
+    """The total is the weighted mean of the criteria that apply, less penalties."""
+    result = judge(
+        "The sky is blue since air scatters short waves most.\n\n" + FILLING * 20,
+        "Why is the sky blue?",
+        media_type="text",
+    )
+    applied = [row for row in result.criteria if row.score is not None]
+    assert [row.name for row in result.criteria if row.score is None] == ["structured_data"]
+    mean = (
+        100
+        * math.fsum(row.weight * (row.score or 0) for row in applied)
+        / math.fsum(row.weight for row in applied)
+    )
+    lost = math.fsum(penalty.points for penalty in result.penalties)
+    assert result.score == pytest.approx(mean - lost, abs=0.11)
+
+
+def test_stuffing_takes_off_up_to_twelve_points() -> None:
+    """12 x ramp(share of the commonest term, .05, .11), from six occurrences on."""
+    # 8 of 100 words are "kettle"; the others are function words, or stand there once.
+    others = [f"word{number}" for number in range(52)]
+    source = "# A\n\n" + " ".join(["the", "kettle", "of", "the"] * 8 + ["and"] * 16 + others) + "."
+    penalty = next(found for found in judge(source).penalties if found.name == "stuffing")
+    assert penalty.points == pytest.approx(12 * (0.08 - 0.05) / 0.06)
+    assert "kettle" in penalty.evidence[0].note
+
+
+def test_a_few_repeats_in_a_short_text_are_no_stuffing() -> None:
+    """Five occurrences are not held against a text, however short."""
+    assert judge("# A\n\n" + (FILLING + "kettle. ") * 5).penalties == ()
+
+
+def test_promotional_language_takes_off_up_to_four_points() -> None:
+    """4 x ramp(phrases per 100 words, .5, 3)."""
+    source = "# A\n\n" + FILLING * 19 + "It is a revolutionary, world-class thing, people said then."
+    result = judge(source)
+    penalty = next(found for found in result.penalties if found.name == "promotional")
+    assert penalty.points == pytest.approx(4 * (200 / result.words - 0.5) / 2.5, abs=0.06)
+    assert [found.note for found in penalty.evidence] == ["revolutionary", "world class"]
+
+
+@pytest.mark.parametrize(
+    ("robots", "name"),
+    [
+        pytest.param("noindex, follow", "noindex", id="noindex"),
+        pytest.param("NONE", "noindex", id="none"),
+        pytest.param("nosnippet", "nosnippet", id="nosnippet"),
+        pytest.param("max-snippet: 0", "nosnippet", id="max-snippet"),
+    ],
+)
+def test_pages_that_may_not_be_shown_are_capped_at_15(robots: str, name: str) -> None:
+    """noindex and nosnippet cap the total, and removing them is the first recommendation."""
+    head = f'<head><meta name="robots" content="{robots}"><title>Sky</title></head>'
+    source = f"<html>{head}<body><h1>Sky</h1><p>{FILLING * 20}</p></body></html>"
+    result = judge(source, "Why Sky?", media_type="html")
+    assert result.score == 15
+    assert [cap.name for cap in result.caps] == [name]
+    assert result.recommendations[0].criterion == name
+    assert result.recommendations[0].gain > 30
+
+
+def test_recommendations_are_ranked_by_gain_and_placed() -> None:
+    """Each gain is weight x (1 - sub-score) with shared-out weights; each place names its headings."""
+    result = judge("# Notes\n\n## Colours\n\n" + FILLING * 20, "Why is the sky blue?")
+    gains = [item.gain for item in result.recommendations]
+    assert gains == sorted(gains, reverse=True)
+    rows = {row.name: row for row in result.criteria}
+    weight = math.fsum(row.weight for row in result.criteria if row.score is not None)
+    for item in result.recommendations:
+        if item.criterion not in rows:
+            continue
+        row = rows[item.criterion]
+        assert item.gain == pytest.approx(100 / weight * row.weight * (1 - (row.score or 0)), abs=0.06)
+        assert item.evidence_grade == row.evidence_grade
+    assert any(item.place == "Notes > Colours" for item in result.recommendations)

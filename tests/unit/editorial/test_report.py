@@ -1,0 +1,62 @@
+"""The terminal report: what it shows, at a hundred columns and without colour."""
+
+import datetime
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from contentworker.editorial.aeo import score
+from contentworker.editorial.document import parse
+from contentworker.editorial.report import render
+from contentworker.editorial.settings import ContentSettings
+
+SETTINGS = ContentSettings()
+EXAMPLE = Path(__file__).parents[3] / "examples" / "how-leap-years-work.html"
+
+
+def report(source: str, *questions: str, width: int = 100) -> str:
+    """The report as plain text."""
+    result = score(
+        parse(source, settings=SETTINGS),
+        questions=questions,
+        today=datetime.date(2026, 6, 1),
+        settings=SETTINGS,
+    )
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    render(result, name="article", source=source, console=console)
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    return output.getvalue()
+
+
+def test_report_shows_verdict_criteria_and_places() -> None:
+    """The verdict is a word, each criterion has a row, and advice says on which line to act."""
+    source = EXAMPLE.read_text("utf-8")
+    text = report(source, "How are leap years calculated?")
+    assert "NEEDS WORK" in text
+    for title in ("Question relevance", "Answer directness", "Structured data"):
+        assert title in text
+    line = 1 + source[: source.index("<h3>The rule")].count("\n")
+    assert f"line {line}, Leap years: the calendar & its extra day > The rule for leap years" in text
+    assert "not a probability of being cited" in text
+
+
+def test_report_fits_its_width() -> None:
+    """No line is wider than the console, at a hundred columns or eighty."""
+    source = EXAMPLE.read_text("utf-8")
+    for width in (100, 80):
+        assert max(map(len, report(source, width=width).splitlines())) <= width
+
+
+def test_report_of_nothing_says_why() -> None:
+    """An empty article is reported with its cap and its warning."""
+    text = report("")
+    assert "NOT READY" in text
+    assert "at most 0 empty: There is no text." in text
+    assert "! The article has no text." in text
+
+
+def test_markup_in_the_article_is_not_obeyed() -> None:
+    """Square brackets in an article are shown as they stand; they are no instructions to the console."""
+    assert "[bold red]" in report("# The [bold red] sky\n\nText [/] here.", "Why is the [bold red] sky?")
