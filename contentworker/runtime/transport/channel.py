@@ -1,0 +1,88 @@
+"""kombu's Redis transport, with messages that no consumer could read made readable.
+
+kombu decodes what it pops from Redis inside its event loop: one broken message stops the worker, and is gone.
+Here such a message reaches the consumer like any other, with its bytes untouched and the content type
+`UNREADABLE`, so that the consumer can keep it and go on.
+"""
+
+import base64
+import binascii
+import json
+import uuid
+from typing import Any
+
+from kombu.transport import redis
+
+from contentworker.runtime.transport import UNREADABLE
+
+__all__ = ["Channel", "Transport"]
+
+
+class Channel(redis.Channel):
+    """A channel on which every message can be delivered, and which can be closed when its connection is lost."""
+
+    def close(self) -> None:
+        """Close in one go, also where Redis is away.
+
+        kombu first reads the answer of a BRPOP that is under way. If that fails it leaves the channel open,
+        and Celery closes it again, after the transport has forgotten its address: where messages are still
+        unacknowledged that ended the worker ("'NoneType' object has no attribute 'hostname'").
+        """
+        try:
+            super().close()
+        except self.connection_errors:
+            if self.closed:
+                raise
+            super().close()  # nothing is left to be read
+
+    def _get_client(self) -> type:
+        channel = self
+        base: Any = super()._get_client()
+
+        class Client(base):
+            def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+                reply = super().parse_response(connection, command_name, **options)
+                if command_name != "BRPOP" or not reply:
+                    return reply
+                key, raw = reply
+                return key, raw if channel.can_deliver(raw) else channel.wrap(key, raw)
+
+        return Client
+
+    def can_deliver(self, raw: bytes) -> bool:
+        """Whether kombu can make a message of these bytes, and record it as unacknowledged."""
+        try:
+            payload = json.loads(raw)
+            delivery_info = self.Message(payload, channel=self).delivery_info
+            (
+                delivery_info["exchange"],
+                delivery_info["routing_key"],
+                hash(payload["properties"]["delivery_tag"]),
+            )
+        except (ValueError, LookupError, TypeError, AttributeError, binascii.Error, RecursionError):
+            return False
+        return True
+
+    def wrap(self, key: bytes, raw: bytes) -> bytes:
+        """Make a message whose body is `raw`, whole."""
+        queue = key.decode(errors="replace").rsplit(self.sep, 1)[0]
+        properties = {
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid.uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        }
+        return json.dumps(
+            {
+                "body": base64.b64encode(raw).decode(),
+                "content-type": UNREADABLE,
+                "content-encoding": "binary",
+                "headers": {},
+                "properties": properties,
+            }
+        ).encode()
+
+
+class Transport(redis.Transport):
+    """The transport of `redis://` and `rediss://` once it is registered."""
+
+    Channel = Channel
