@@ -9,6 +9,11 @@ import subprocess
 import sys
 import sysconfig
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 OLDEST_PYTHON = (3, 11)
 
@@ -53,8 +58,19 @@ def _pip_wheel():
     return wheels[0] if wheels else None
 
 
+def _environment(environment, lock):
+    """Make a virtual environment with exactly what a lock names, unless it is there."""
+    if _is_made_of(environment, _fingerprint(lock)):
+        return
+    os.makedirs(os.path.join(HERE, ".nox"), exist_ok=True)
+    with open(os.path.join(HERE, ".nox", "lock"), "w") as file:
+        if fcntl:  # two at once: the second waits, and finds it made
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if not _is_made_of(environment, _fingerprint(lock)):
+            _make_environment(environment, lock)
+
+
 def _make_environment(environment, lock):
-    """A virtual environment with exactly what a lock names. Only the standard library is needed."""
     try:
         import ensurepip  # noqa: F401  venv imports it too late, in another process
         import venv
@@ -81,7 +97,8 @@ def _make_environment(environment, lock):
 def _runs(python):
     """Whether there is such a Python: pyenv has a stand-in on the PATH also for one that is not chosen."""
     try:
-        return subprocess.call([python, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
+        with open(os.devnull, "w") as nowhere:
+            return subprocess.call([python, "--version"], stdout=nowhere, stderr=nowhere) == 0
     except OSError:
         return False
 
@@ -96,8 +113,7 @@ def _main():
         )
     environment = os.path.join(HERE, ".nox", "_nox")
     lock = os.path.join(HERE, "locks", "nox.txt")
-    if not _is_made_of(environment, _fingerprint(lock)):
-        _make_environment(environment, lock)
+    _environment(environment, lock)
     python = os.path.join(_binaries(environment), "python")
     os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__), *sys.argv[1:]])
 
@@ -136,12 +152,10 @@ def _install(session: nox.Session, group: str) -> None:
 
 def _own_environment() -> dict[str, str]:
     """The environment that people live in, `.venv`: one for worker, demo, Flower, shell and the editor."""
-    environment = ROOT / ".venv"
-    lock = LOCKS / "local.txt"
-    if not _is_made_of(environment, _fingerprint(lock)):
-        _make_environment(str(environment), str(lock))
+    environment = str(ROOT / ".venv")
+    _environment(environment, str(LOCKS / "local.txt"))
     path = os.pathsep.join([_binaries(environment), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(environment)}
+    return {**os.environ, "PATH": path, "VIRTUAL_ENV": environment}
 
 
 def _hand_over(*command: str) -> None:
@@ -180,9 +194,9 @@ def lint(session: nox.Session) -> None:
     _install(session, "lint")
     if session.posargs == ["--hook"]:
         # Not `pre-commit install`: its hook would look for the tools on the PATH of whoever commits.
-        hook = Path(session.run("git", "rev-parse", "--git-path", "hooks", external=True, silent=True).strip())
-        hook.mkdir(exist_ok=True)
-        hook /= "pre-commit"
+        where = session.run("git", "rev-parse", "--git-path", "hooks", external=True, silent=True)
+        hook = Path(where.strip()) / "pre-commit"
+        hook.parent.mkdir(exist_ok=True)
         hook.write_text(f'#!/bin/sh\nPATH="{session.bin}:$PATH" exec pre-commit run\n', "utf-8")
         hook.chmod(0o755)
         session.log(f"{hook} runs the hooks on what you commit")

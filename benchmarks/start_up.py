@@ -1,7 +1,7 @@
 """What starting costs, against the plain `celery` command in the same environment and the same run.
 
-Import: `import celery_worker` against `celery --help`. Worker: from typing `python3 noxfile.py -s worker`, not for
-the first time, to a worker that is ready, against `celery worker` on a Redis that is there already.
+Import: `import celery_worker` against `celery --help`. Worker: from typing `python3 noxfile.py -s worker`,
+not for the first time, to a ready one, against `celery worker` on a Redis that is there already.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from contentworker.runtime import local_redis
+from contentworker.runtime import local_redis  # noqa: E402 -- needs the path above
 
 RUNS = 7
 BINARIES = ROOT / ".venv" / "bin"

@@ -81,7 +81,9 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Wait until the text appears below what was waited for before."""
-        wait_until(lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal:\n{self.screen}")
+        wait_until(
+            lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal:\n{self.screen}"
+        )
         before, found, after = self.screen.partition(text)
         assert found, f"ended with {self.exit_code} without {text!r}:\n{before}"
         self.screen = after

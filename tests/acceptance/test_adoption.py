@@ -61,7 +61,7 @@ def commands(checkout: Path, environment: dict[str, str]) -> list[str]:
         elif block.language == "bash":
             left += block.code.splitlines()
         elif block.language == "diff":
-            apply = ["git", "apply", "--recount", "-"]
+            apply = ["git", "apply", "-"]
             subprocess.run(apply, cwd=checkout, input=block.code, text=True, check=True)
         elif block.language == "toml":
             with (checkout / block.file).open("a", encoding="utf-8") as file:

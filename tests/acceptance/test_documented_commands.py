@@ -76,7 +76,8 @@ def ask_health(client: Celery, queue: str) -> dict[str, object]:
 WORKER = f"{CELERY} worker --loglevel=info"
 RELOADING = f"watchmedo auto-restart --directory=. --pattern='**/*.py' --recursive -- {WORKER}"
 QUEUE_WORKERS = {
-    queue: f"{CELERY} worker --loglevel=warning --concurrency={concurrency} --queue={queue} --hostname={node}@%h"
+    queue: f"{CELERY} worker --loglevel=warning --concurrency={concurrency} --queue={queue} "
+    f"--hostname={node}@%h"
     for queue, concurrency, node in [
         ("evaluation", 4, "evaluation"),
         ("rewrite", 2, "rewrite"),
@@ -222,7 +223,9 @@ def test_flower_shows_the_queues_to_those_who_know_the_password(serve: Serve) ->
     assert status == 200
     for queue in QUEUE_WORKERS:
         assert queue in text
-    listening = subprocess.run(["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=False)
+    listening = subprocess.run(
+        ["ss", "-Hltn", f"sport = :{port}"], capture_output=True, text=True, check=False
+    )
     if listening.returncode == 0:
         assert {line.split()[3] for line in listening.stdout.splitlines()} == {f"127.0.0.1:{port}"}
 

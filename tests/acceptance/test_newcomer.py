@@ -89,7 +89,18 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     worker.wait_for("Warm shutdown")
     worker.wait_for(" ready.")
     asked = type_in(
-        *("-s", "shell", "--", "python", "-m", "contentworker", "submit", "tasks.health_check", "--wait", "30")
+        *(
+            "-s",
+            "shell",
+            "--",
+            "python",
+            "-m",
+            "contentworker",
+            "submit",
+            "tasks.health_check",
+            "--wait",
+            "30",
+        )
     )
     assert '"host": "edited"' in asked.stdout, asked.stderr
     worker.type("\x03")
@@ -99,7 +110,9 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
 
 def as_python(version: tuple[int, int, int]) -> str:
     """A script that runs noxfile.py as this Python, in all but its version number."""
-    return f"import runpy, sys; sys.version_info = {version}; runpy.run_path('noxfile.py', run_name='__main__')"
+    return (
+        f"import runpy, sys; sys.version_info = {version}; runpy.run_path('noxfile.py', run_name='__main__')"
+    )
 
 
 def test_an_old_python_is_told_so(bare_python: str, bare_environment: dict[str, str]) -> None:
@@ -114,7 +127,9 @@ def test_an_old_python_is_told_so(bare_python: str, bare_environment: dict[str, 
         check=False,
     )
     assert finished.returncode == 1
-    sentence = r"Content Worker needs Python 3\.11 or newer, and this is 3\.10\. Type: python3\.1\d noxfile\.py\n"
+    sentence = (
+        r"Content Worker needs Python 3\.11 or newer, and this is 3\.10\. Type: python3\.1\d noxfile\.py\n"
+    )
     assert re.fullmatch(sentence, finished.stderr)
 
 
@@ -132,7 +147,8 @@ def test_a_python_without_venv_is_told_what_to_install(
 ) -> None:
     """Debian's python3 without its venv package gets one plain sentence with the line to type."""
     script = (
-        "import runpy, sys; sys.modules['ensurepip'] = None; runpy.run_path('noxfile.py', run_name='__main__')"
+        "import runpy, sys; sys.modules['ensurepip'] = None\n"
+        "runpy.run_path('noxfile.py', run_name='__main__')"
     )
     finished = subprocess.run(
         [bare_python, "-c", script],

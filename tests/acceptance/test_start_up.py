@@ -18,8 +18,15 @@ def test_importing_the_application_stays_light() -> None:
     """No machine-learning, LLM, HTTP, database or development library is loaded by `import celery_worker`."""
     script = "import celery_worker, sys; print(*sys.modules)"
     finished = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     loaded = {name.partition(".")[0] for name in finished.stdout.split()}
     assert "celery" in loaded
-    assert {kind: loaded.intersection(names) for kind, names in HEAVY.items()} == dict.fromkeys(HEAVY, set())
+    assert {kind: loaded.intersection(names) for kind, names in HEAVY.items()} == {
+        kind: set() for kind in HEAVY
+    }

@@ -1,9 +1,4 @@
-"""kombu's Redis transport, with messages that no consumer could read made readable.
-
-kombu decodes what it pops from Redis inside its event loop: one broken message stops the worker, and is gone.
-Here such a message reaches the consumer like any other, with its bytes untouched and the content type
-`UNREADABLE`, so that the consumer can keep it and go on.
-"""
+"""kombu's Redis channel, made to survive broken messages and lost connections."""
 
 import base64
 import binascii
@@ -19,7 +14,7 @@ __all__ = ["Channel", "Transport"]
 
 
 class Channel(redis.Channel):
-    """A channel on which every message can be delivered, and which can be closed when its connection is lost."""
+    """A channel on which every message can be delivered, and which can be closed without Redis."""
 
     def close(self) -> None:
         """Close in one go, also where Redis is away.
