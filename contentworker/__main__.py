@@ -214,14 +214,22 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
         raise click.BadParameter(f"no queue takes {task!r}; patterns: {patterns}", param_hint="TASK")
     keywords = dict(_argument(text) for text in arguments)
     with _broker_errors():
-        result = _client().send_task(task, kwargs=keywords, retry=False)
+        client = _client()
+        with client.connection_for_write() as connection:
+            # The result backend, which is asked first, would try for 20 s and raise a bare RuntimeError.
+            connection.ensure_connection(max_retries=1)
+        result = client.send_task(task, kwargs=keywords, retry=False)
         if wait_seconds is None:
             click.echo(result.id)
             return
         try:
             value = result.get(timeout=wait_seconds)
         except ResultTimeoutError:
-            raise click.ClickException(f"{result.id}: no result within {wait_seconds:g} s") from None
+            # Else the result would be let go of while Python shuts down, which prints a traceback.
+            result.backend.remove_pending_result(result)
+            message = f"{result.id}: no result within {wait_seconds:g} s"
+            result.backend = None
+            raise click.ClickException(message) from None
         except ContentWorkerError as error:
             raise click.ClickException(str(error)) from None
         except (kombu.exceptions.OperationalError, redis.exceptions.RedisError):
@@ -236,7 +244,7 @@ def _argument(text: str) -> tuple[str, Any]:
     name, mark, value = text[:end], text[end : end + 1], text[end + 1 :]
     if end > 0 and mark == "=" and name.endswith(":"):
         name, mark = name[:-1], ":="
-    if not name.isidentifier():
+    if not mark or not name.isidentifier():
         raise click.BadParameter(
             f"{text!r} is not NAME=VALUE, NAME:=JSON or NAME@FILE", param_hint="NAME=VALUE"
         )

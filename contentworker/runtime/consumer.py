@@ -7,6 +7,7 @@ from typing import Any
 from celery.exceptions import NotRegistered
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
+from kombu.exceptions import KombuError
 
 from contentworker.errors import PermanentError
 from contentworker.runtime import dead_letters
@@ -30,8 +31,10 @@ class KeepingConsumer(Consumer):
 
         def on_task_received(message: Any) -> Any:
             try:
+                if _header(message, "task") in self.strategies:
+                    _check_parts(message)
                 return handle(message)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
+            except (KombuError, LookupError, TypeError, ValueError, AttributeError) as error:
                 return self.on_invalid_task(None, message, error)
 
         return on_task_received
@@ -82,6 +85,30 @@ def _header(message: Any, name: str) -> str:
     headers = message.headers
     value = headers.get(name, "") if isinstance(headers, dict) else ""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _check_parts(message: Any) -> None:
+    """Raise a ValueError for parts of the wrong type, which Celery passes on to the pool unseen.
+
+    There they fail outside of any task: nobody would acknowledge the message, and it would come back again
+    and again.
+    """
+    headers = message.headers
+    if not isinstance(headers.get("id"), str):
+        raise ValueError("header id: must be a string")
+    if not isinstance(headers.get("retries") or 0, int):
+        raise ValueError("header retries: must be an integer")
+    limits = headers.get("timelimit") or (None, None)
+    if (
+        not isinstance(limits, list | tuple)
+        or len(limits) != 2
+        or not all(isinstance(limit or 0, int | float) for limit in limits)
+    ):
+        raise ValueError("header timelimit: must be two numbers, of which any may be null")
+    match message.payload:
+        case [list(), dict(), dict() | None]:
+            return
+    raise ValueError("body: must be [args, kwargs, embed]")
 
 
 def _whole(message: Any) -> str:

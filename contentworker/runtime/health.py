@@ -16,6 +16,8 @@ __all__ = ["HealthStatus", "QueueHealth", "check_queues"]
 TASK = "tasks.health_check"
 POLL_SECONDS = 0.01
 INSPECT_SECONDS = 1.0
+NEWEST_MESSAGES = 1000
+"""A probe is looked for among these; one that is not found expires, at the latest when a worker meets it."""
 
 HealthStatus = Literal["ok", "busy", "down"]
 
@@ -41,7 +43,7 @@ class QueueHealth(BaseModel):
 def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> list[QueueHealth]:
     """Send a probe through each queue and wait for all answers, at most `timeout_seconds` in all.
 
-    An unanswered probe expires by itself: probes do not pile up in front of a queue that nobody serves.
+    An unanswered probe is taken back: probes do not pile up in front of a queue that nobody serves.
 
     Raises:
         kombu.exceptions.OperationalError: Redis cannot be reached.
@@ -55,8 +57,10 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
     latencies = _await_answers(pending, sent, timeout_seconds)
     unanswered = [name for name in names if name not in latencies]
     workers, busy = _workers(app, unanswered) if unanswered else ({}, set())
-    for name in unanswered:
-        pending[name].forget()
+    with app.connection_for_write() as connection:
+        for name in unanswered:
+            _take_back(connection, name, pending[name].id)
+            pending[name].forget()
     return [
         QueueHealth(
             queue=name,
@@ -92,6 +96,15 @@ def _waiting(connection: Connection, queue: str) -> tuple[int, float | None]:
             if raw:
                 return depth, _age_seconds(raw)
     return depth, None
+
+
+def _take_back(connection: Connection, queue: str, task_id: str) -> None:
+    """Delete a probe that still waits: Redis keeps an expired message until some worker looks at it."""
+    channel: Any = connection.default_channel
+    with channel.conn_or_acquire() as client:
+        for raw in client.lrange(queue, 0, NEWEST_MESSAGES - 1):
+            if task_id.encode() in raw:
+                client.lrem(queue, 1, raw)
 
 
 def _age_seconds(raw: bytes) -> float | None:

@@ -1,0 +1,133 @@
+"""The project's application with tasks that fail, wait and die on request: `-A probe_worker.celery_app`.
+
+No pattern of worker.toml matches their names, so they go to the default queue. They speak to the tests
+through files, which no fault of Redis touches: each execution is a line in `FOLDER/executions`.
+"""
+
+import json
+import os
+import signal
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+from celery.exceptions import Reject, SoftTimeLimitExceeded
+from pydantic import BaseModel, StrictStr, TypeAdapter
+
+from celery_worker import celery_app
+from contentworker.errors import ContentError, PermanentError
+from tasks.base import BaseTask, CriticalTask, IdempotentTask
+
+__all__ = ["celery_app"]
+
+CLASSES = {"base": BaseTask, "idempotent": IdempotentTask, "critical": CriticalTask}
+
+
+def record(folder: str, **more: Any) -> int:
+    """Note an execution; return how many there have been."""
+    path = Path(folder) / "executions"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"pid": os.getpid(), "time": time.time(), **more}) + "\n")
+    return len(path.read_text("utf-8").splitlines())
+
+
+def wait_for_release(folder: str) -> None:
+    """Wait until the test makes the file `release`."""
+    while not (Path(folder) / "release").exists():
+        time.sleep(0.01)
+
+
+def fail(self: Any, folder: str) -> None:
+    record(folder, retries=self.request.retries)
+    raise RuntimeError("on request")
+
+
+def fail_until(self: Any, folder: str, times: int) -> int:
+    count = record(folder, retries=self.request.retries)
+    if count <= times:
+        raise RuntimeError(f"failure {count}")
+    return count
+
+
+def retry(self: Any, folder: str, countdown: float | None = None) -> None:
+    record(folder, retries=self.request.retries)
+    raise self.retry(countdown=countdown)
+
+
+def die(self: Any, folder: str) -> None:
+    record(folder, retries=self.request.retries)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold(self: Any, folder: str) -> str:
+    record(folder, redelivered=self.request.delivery_info.get("redelivered"))
+    wait_for_release(folder)
+    (Path(folder) / "finished").touch()
+    return "released"
+
+
+def raise_permanent(self: Any, folder: str, kind: str) -> None:
+    record(folder, retries=self.request.retries)
+    if kind == "ValidationError":
+        TypeAdapter(int).validate_python("no number")
+    raise {
+        "ContentError": ContentError("content", "a reason"),
+        "PermanentError": PermanentError("a reason"),
+        "Reject": Reject("a reason", requeue=False),
+        "SoftTimeLimitExceeded": SoftTimeLimitExceeded(),
+    }[kind]
+
+
+for kind, base in CLASSES.items():
+    for body in (fail, fail_until, retry, die, hold, raise_permanent):
+        shared_task(base=base, bind=True, name=f"probe.{kind}.{body.__name__}")(body)
+
+
+class Report(BaseModel):
+    day: date
+    note: str | None = None
+
+
+@shared_task(base=BaseTask, name="probe.typed")
+def typed(text: StrictStr, count: int, day: date | None = None, tags: list[str] | None = None) -> list[Any]:
+    return [text, count, type(day).__name__, tags]
+
+
+@shared_task(base=BaseTask, bind=True, name="probe.bound")
+def bound(self: Any, count: int) -> list[Any]:
+    return [self.name, self.request.id, count]
+
+
+@shared_task(base=BaseTask, name="probe.report")
+def report(day: date) -> Report:
+    return Report(day=day)
+
+
+@shared_task(base=BaseTask, name="probe.pid")
+def pid() -> int:
+    return os.getpid()
+
+
+@shared_task(base=BaseTask, name="probe.queue", bind=True)
+def queue(self: Any) -> str:
+    return self.request.delivery_info["routing_key"]
+
+
+@shared_task(base=BaseTask, name="probe.import_inside")
+def import_inside() -> str:
+    import tasks.health
+    from contentworker.runtime import dead_letters
+
+    return f"{dead_letters.__name__} {tasks.health.__name__}"
+
+
+@shared_task(base=BaseTask, name="probe.ignore_soft_limit")
+def ignore_soft_limit(folder: str) -> None:
+    record(folder)
+    while True:
+        try:
+            wait_for_release(folder)
+        except SoftTimeLimitExceeded:
+            continue

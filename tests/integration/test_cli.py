@@ -1,0 +1,202 @@
+"""`python -m contentworker …`, as people type it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import redis
+
+from contentworker import config
+from tests.support import PROBE_APP, StartWorker, environment, free_port, run_cli
+
+SCORE = "tasks.evaluation.score_aeo"
+
+
+@pytest.fixture(scope="module")
+def serving(module_worker: StartWorker) -> None:
+    """A worker of all queues but one."""
+    module_worker("--queues=celery,evaluation,escalation", app=PROBE_APP)
+
+
+def plain(done: subprocess.CompletedProcess[str], code: int) -> str:
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_config_show_has_every_setting() -> None:
+    """A line for each: key, value, origin."""
+    lines = plain(run_cli("config", "show"), 0).splitlines()
+    expected = list(config.describe(environ={}))
+    assert [line.split()[0] for line in lines] == [item.key for item in expected]
+    assert [line.rsplit("(", 1)[1].rstrip(")") for line in lines] == [item.origin for item in expected]
+
+
+def test_config_show_json() -> None:
+    """The same as an object, with the variable that overrides."""
+    shown = json.loads(plain(run_cli("config", "show", "--json", WORKER__FLOWER__PORT="7"), 0))
+    assert shown["flower.port"] == {"value": 7, "origin": "WORKER__FLOWER__PORT"}
+    assert list(shown) == [item.key for item in config.describe(environ={})]
+
+
+@pytest.mark.parametrize("command", [["config", "show"], ["health"], ["submit", SCORE], ["redis", "ping"]])
+def test_wrong_configuration_is_one_line(command: list[str]) -> None:
+    """Whatever the command."""
+    done = run_cli(*command, redis_url="redis://127.0.0.1:1/0", WORKER__NO__SUCH="1")
+    error = plain(done, 1)
+    assert error.startswith("Error: WORKER__NO__SUCH: no: unknown key; allowed here: ")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("serving")
+class TestSubmit:
+    """Sending a task from the command line."""
+
+    def test_prints_the_id(self, redis_url: str) -> None:
+        """Without --wait it says the id and nothing else."""
+        (line,) = plain(run_cli("submit", "tasks.health_check", redis_url=redis_url), 0).splitlines()
+        assert len(line) == 36
+
+    def test_file_and_options(self, redis_url: str, tmp_path: Path) -> None:
+        """NAME=TEXT, NAME:=JSON and NAME@FILE reach the task; --wait prints its result."""
+        article = tmp_path / "an=article@home.md"
+        article.write_text("# Why is the sky blue?\n\nBecause air scatters blue light.\n", encoding="utf-8")
+        done = run_cli(
+            "submit",
+            SCORE,
+            f"content@{article}",
+            'questions:=["Why = so@blue?"]',
+            "media_type=markdown",
+            "--wait=30",
+            redis_url=redis_url,
+        )
+        assert 0 <= json.loads(plain(done, 0))["score"] <= 100
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            pytest.param(["nothing"], 2, "is not NAME=VALUE, NAME:=JSON or NAME@FILE", id="no-mark"),
+            pytest.param(["=x"], 2, "is not NAME=VALUE, NAME:=JSON or NAME@FILE", id="no-name"),
+            pytest.param(["a b=x"], 2, "is not NAME=VALUE, NAME:=JSON or NAME@FILE", id="bad-name"),
+            pytest.param(["content:={"], 2, "content: not JSON", id="bad-json"),
+            pytest.param(
+                ["content@no/such/file"], 1, "cannot be read: No such file or directory", id="no-file"
+            ),
+            pytest.param(["content@."], 1, "cannot be read: Is a directory", id="folder"),
+        ],
+    )
+    def test_wrong_arguments(self, redis_url: str, arguments: list[str], code: int, message: str) -> None:
+        """One plain line, and nothing is sent."""
+        assert message in plain(run_cli("submit", SCORE, *arguments, redis_url=redis_url), code)
+
+    @pytest.mark.parametrize("content", [b"caf\xe9", b"\x89PNG\r\n\x1a\n\0"], ids=["latin-1", "binary"])
+    def test_file_that_is_no_text(self, redis_url: str, tmp_path: Path, content: bytes) -> None:
+        """The field and the place are named."""
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        error = plain(run_cli("submit", SCORE, f"content@{path}", redis_url=redis_url), 1)
+        assert error.startswith("Error: content: ")
+        assert "must be UTF-8; byte" in error
+
+    def test_unknown_task(self, redis_url: str) -> None:
+        """No pattern matches: the patterns are listed."""
+        error = plain(run_cli("submit", "tasks.evaluatoin.x", redis_url=redis_url), 2)
+        assert "no queue takes 'tasks.evaluatoin.x'; patterns: tasks.evaluation.*" in error
+
+    def test_refused_content(self, redis_url: str) -> None:
+        """A ContentError is one line with the field."""
+        error = plain(run_cli("submit", SCORE, "content:=3", "--wait=30", redis_url=redis_url), 1)
+        assert error == "Error: content: input should be a valid string, not int\n"
+
+    def test_task_that_no_worker_has(self, redis_url: str) -> None:
+        """The worker's answer is one line."""
+        error = plain(run_cli("submit", "tasks.evaluation.no", "--wait=30", redis_url=redis_url), 1)
+        assert "NotRegistered" in error
+        assert len(error.splitlines()) == 1
+
+    def test_no_result_in_time(self, redis_url: str, redis_client: redis.Redis) -> None:
+        """Nobody serves the queue: it says so after the time given, and the task stays sent."""
+        error = plain(run_cli("submit", "tasks.rewrite.x", "--wait=0.2", redis_url=redis_url), 1)
+        assert error.endswith(": no result within 0.2 s\n")
+        assert redis_client.llen("rewrite") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["submit", "tasks.health_check"],
+        ["submit", "tasks.health_check", "--wait=1"],
+        ["dead-letters", "list"],
+        ["redis", "ping"],
+    ],
+    ids=lambda command: "-".join(command),
+)
+def test_no_redis_is_exit_code_3(command: list[str]) -> None:
+    """Two plain lines: what is wrong, what to do."""
+    error = plain(run_cli(*command, redis_url=f"redis://127.0.0.1:{free_port()}/0"), 3)
+    assert error.splitlines()[0].startswith("Redis at redis://127.0.0.1:")
+    assert len(error.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["nope"], ["submit"], ["health", "--timeout=x"], ["config", "nope"], ["with-redis"], ["--nope"]],
+    ids=lambda command: "-".join(command),
+)
+def test_wrong_usage_is_exit_code_2(command: list[str]) -> None:
+    """As with any command."""
+    assert "Usage: python -m contentworker" in plain(run_cli(*command), 2)
+
+
+def test_worker_of_an_unknown_queue() -> None:
+    """Refused before anything starts."""
+    error = plain(run_cli("worker", "--queue", "nope", redis_url="redis://127.0.0.1:1/0"), 1)
+    assert error.startswith("Error: worker.toml: queues: no queue 'nope'; allowed: evaluation, ")
+
+
+def test_redis_ping(redis_url: str) -> None:
+    """As redis-cli would answer."""
+    assert plain(run_cli("redis", "ping", redis_url=redis_url), 0) == "PONG\n"
+    assert plain(run_cli("redis", "SET", "a", "b", redis_url=redis_url), 0) == "OK\n"
+    assert plain(run_cli("redis", "GET", "a", redis_url=redis_url), 0) == "b\n"
+
+
+def test_wrong_redis_command(redis_url: str) -> None:
+    """A command that Redis does not know is one line."""
+    assert "unknown command" in plain(run_cli("redis", "NOPE", redis_url=redis_url), 3)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("sys.exit(7)", 7), ("os.kill(os.getpid(), 9)", 137), ("0", 0)]
+)
+def test_with_redis_passes_on_the_exit_code(redis_url: str, code: str, expected: int) -> None:
+    """The command's own, or 128 + signal."""
+    done = run_cli("with-redis", sys.executable, "-c", f"import os, sys; {code}", redis_url=redis_url)
+    assert done.returncode == expected
+
+
+def test_with_redis_sets_redis_url(redis_url: str) -> None:
+    """The command finds the server in REDIS_URL."""
+    code = "import os; print(os.environ['REDIS_URL'])"
+    assert (
+        plain(run_cli("with-redis", sys.executable, "-c", code, redis_url=redis_url), 0) == f"{redis_url}\n"
+    )
+
+
+def test_with_redis_of_no_command(redis_url: str) -> None:
+    """A command that is not there is exit code 127."""
+    assert "no-such-command" in plain(run_cli("with-redis", "no-such-command", redis_url=redis_url), 127)
+
+
+def test_no_dead_letters(redis_url: str, redis_client: redis.Redis) -> None:
+    """An empty list says so, and as JSON it is empty."""
+    redis_client.delete("contentworker:dead-letters")
+    assert plain(run_cli("dead-letters", "list", redis_url=redis_url), 0) == "No dead letters.\n"
+    assert plain(run_cli("dead-letters", "list", "--json", redis_url=redis_url), 0) == ""
+
+
+def test_environment_of_the_tests_is_clean() -> None:
+    """No override and no Redis of the person's own reaches a child process."""
+    assert not [name for name in environment() if name.startswith("WORKER__") or name == "REDIS_URL"]

@@ -1,0 +1,276 @@
+"""Real workers: queues, arguments, bad content, and what is left of a task when its worker goes."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from celery.exceptions import QueueNotFound
+
+from contentworker.errors import ContentError
+from tests.support import (
+    PATIENCE,
+    PROBE_APP,
+    StartWorker,
+    Worker,
+    executions,
+    wait_until,
+    waiting_messages,
+)
+
+QUEUES = ("evaluation", "rewrite", "escalation", "celery")
+REDELIVERED_SOON = {
+    "WORKER__BROKER__VISIBILITY_TIMEOUT_SECONDS": "1",
+    "WORKER__BROKER__RESTORE_INTERVAL_SECONDS": "0.2",
+    "WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "0.5",
+    "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "0.9",
+    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.1",
+    "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.1",
+    "WORKER__RETRIES__JITTER_SECONDS": "0.1",
+}
+
+
+@pytest.fixture(scope="module")
+def serving(module_worker: StartWorker) -> Worker:
+    """A worker of every queue but `rewrite` and `escalation`, which other tests use."""
+    return module_worker("--queues=celery,evaluation", app=PROBE_APP)
+
+
+@pytest.mark.parametrize(
+    ("task", "queue"),
+    [
+        ("tasks.rewrite.rewrite_article", "rewrite"),
+        ("tasks.escalation.notify", "escalation"),
+    ],
+)
+def test_task_lies_in_its_queue(client: Celery, redis_client: redis.Redis, task: str, queue: str) -> None:
+    """Before any worker looks, the message lies in the list of the queue's name."""
+    client.send_task(task)
+    assert {name: redis_client.llen(name) for name in QUEUES} == {name: int(name == queue) for name in QUEUES}
+    redis_client.delete(queue)
+
+
+def test_unmatched_task_goes_to_the_default_queue(client: Celery, serving: Worker) -> None:
+    """A name that no pattern matches is routed to `celery`."""
+    assert client.send_task("probe.queue").get(timeout=PATIENCE) == "celery"
+
+
+def test_queue_can_be_named(client: Celery, serving: Worker) -> None:
+    """Any task can be sent through any queue."""
+    assert client.send_task("probe.queue", queue="evaluation").get(timeout=PATIENCE) == "evaluation"
+
+
+def test_misspelt_queue_is_an_error(client: Celery, redis_client: redis.Redis) -> None:
+    """It would else be a new queue that nobody serves."""
+    with pytest.raises(QueueNotFound):
+        client.send_task("probe.queue", queue="evaluatoin")
+    assert not redis_client.exists("evaluatoin")
+
+
+def test_worker_refuses_a_misspelt_queue(worker: StartWorker) -> None:
+    """`celery worker --queues=nope` ends with an error."""
+    refused = worker("--queues=nope", ready=False)
+    assert refused.wait() != 0
+    assert "nope" in refused.log()
+
+
+def test_import_inside_a_task_works(client: Celery, serving: Worker) -> None:
+    """The celery command takes the working directory off sys.path; the project stays importable."""
+    found = client.send_task("probe.import_inside").get(timeout=PATIENCE)
+    assert found == "contentworker.runtime.dead_letters tasks.health"
+
+
+class TestArguments:
+    """Typed arguments, through the queue."""
+
+    @pytest.mark.parametrize(
+        ("args", "kwargs", "expected"),
+        [
+            pytest.param(["a", 1], {}, ["a", 1, "NoneType", None], id="positional"),
+            pytest.param(
+                [], {"text": "a", "count": 1, "day": "2026-01-02"}, ["a", 1, "date", None], id="date"
+            ),
+            pytest.param(
+                ["\u5929"], {"count": 2, "tags": ["x"]}, ["\u5929", 2, "NoneType", ["x"]], id="mixed"
+            ),
+        ],
+    )
+    def test_good(
+        self, client: Celery, serving: Worker, args: list[Any], kwargs: dict[str, Any], expected: list[Any]
+    ) -> None:
+        """They arrive as what the hints say."""
+        assert client.send_task("probe.typed", args, kwargs).get(timeout=PATIENCE) == expected
+
+    @pytest.mark.parametrize(
+        ("args", "kwargs", "field", "expected"),
+        [
+            pytest.param([], {"text": "a"}, "count", "missing required argument", id="missing"),
+            pytest.param(["a", 1], {"x": 1}, "x", "unexpected keyword argument", id="unknown"),
+            pytest.param([3, 1], {}, "text", "input should be a valid string, not int", id="positional"),
+            pytest.param(["a"], {"count": "b"}, "count", "input should be a valid integer", id="ill-typed"),
+        ],
+    )
+    def test_wrong(
+        self,
+        client: Celery,
+        serving: Worker,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        field: str,
+        expected: str,
+    ) -> None:
+        """One ContentError comes back with field and reason; it is not retried."""
+        with pytest.raises(ContentError) as caught:
+            client.send_task("probe.typed", args, kwargs).get(timeout=PATIENCE)
+        assert caught.value.field == field
+        assert caught.value.expected.startswith(expected)
+
+    def test_model_becomes_json(self, client: Celery, serving: Worker) -> None:
+        """A pydantic result arrives as an object."""
+        result = client.send_task("probe.report", kwargs={"day": "2026-01-02"}).get(timeout=PATIENCE)
+        assert result == {"day": "2026-01-02", "note": None}
+
+    def test_bound_task(self, client: Celery, serving: Worker) -> None:
+        """bind=True tasks know their name and id."""
+        sent = client.send_task("probe.bound", kwargs={"count": 3})
+        assert sent.get(timeout=PATIENCE) == ["probe.bound", sent.id, 3]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(3, id="number"),
+        pytest.param(None, id="null"),
+        pytest.param(["a"], id="list"),
+        pytest.param("ab\0cd", id="binary"),
+        pytest.param("a " * 1_000_001, id="over-2-mb"),
+    ],
+)
+def test_bad_content_is_one_content_error(client: Celery, serving: Worker, content: Any) -> None:
+    """The article cannot be worked on: it fails at once, by the name of the field."""
+    sent = client.send_task("tasks.evaluation.score_aeo", kwargs={"content": content})
+    with pytest.raises(ContentError) as caught:
+        sent.get(timeout=PATIENCE)
+    assert caught.value.field == "content"
+    assert sent.state == "FAILURE"
+    assert serving.is_alive
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "field"),
+    [
+        pytest.param({"media_type": "pdf"}, "media_type", id="media-type"),
+        pytest.param({"questions": "why?"}, "questions", id="questions-no-list"),
+        pytest.param({"questions": [""]}, "questions.0", id="empty-question"),
+        pytest.param({"today": "yesterday"}, "today", id="no-date"),
+    ],
+)
+def test_bad_options_are_one_content_error(
+    client: Celery, serving: Worker, kwargs: dict[str, Any], field: str
+) -> None:
+    """Every other argument is checked as well."""
+    with pytest.raises(ContentError) as caught:
+        client.send_task("tasks.evaluation.score_aeo", kwargs={"content": "A text.", **kwargs}).get(
+            timeout=PATIENCE
+        )
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        pytest.param({"content": ""}, id="empty"),
+        pytest.param({"content": " \n\t"}, id="white-space"),
+        pytest.param({"content": "<p>Text.</p>" + "<div>" * 300_000, "media_type": "html"}, id="nested-tags"),
+        pytest.param(
+            {
+                "content": "<b>" * 280_000 + "The sky is blue." + "</b>" * 280_000,
+                "media_type": "html",
+            },
+            id="nested-inline",
+        ),
+        pytest.param(
+            {
+                "content": "The sky is blue because air scatters light. " * 20,
+                "questions": ["Warum ist das so?"],
+            },
+            id="two-languages",
+        ),
+    ],
+)
+def test_odd_content_is_scored_or_refused(client: Celery, serving: Worker, kwargs: dict[str, Any]) -> None:
+    """Odd but legal content gives a score, or one ContentError; the worker goes on."""
+    found = client.send_task("tasks.evaluation.score_aeo", kwargs=kwargs).get(
+        timeout=PATIENCE, propagate=False
+    )
+    assert isinstance(found, ContentError) or 0 <= found["score"] <= 100
+    assert client.send_task("tasks.health_check").get(timeout=PATIENCE)["status"] == "ok"
+
+
+def test_sigterm_finishes_the_running_task(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+    """A warm shutdown lets the task end, keeps its result, and exits with 0."""
+    leaving = worker("--queues=escalation", app=PROBE_APP)
+    kwargs = {"folder": str(tmp_path)}
+    sent = client.send_task("probe.base.hold", kwargs=kwargs, queue="escalation")
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    leaving.kill(signal.SIGTERM)
+    leaving.wait_for_log("Warm shutdown")
+    (tmp_path / "release").touch()
+    assert leaving.wait() == 0
+    assert sent.get(timeout=PATIENCE) == "released"
+    assert len(executions(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(("kind", "runs"), [("base", 2), ("idempotent", 2), ("critical", 1)])
+def test_killed_worker(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path, kind: str, runs: int
+) -> None:
+    """The whole worker is killed: its task runs again on the next one, but for a CriticalTask."""
+    dying = worker("--queues=rewrite", app=PROBE_APP)
+    sent = client.send_task(f"probe.{kind}.hold", kwargs={"folder": str(tmp_path)}, queue="rewrite")
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    held = [message["headers"]["id"] for message in waiting_messages(redis_client)]
+    assert held.count(sent.id) == runs - 1
+    dying.kill(signal.SIGKILL, group=True)
+    dying.wait()
+    (tmp_path / "release").touch()
+    worker("--queues=rewrite", app=PROBE_APP, **REDELIVERED_SOON)
+    if runs == 2:
+        assert sent.get(timeout=PATIENCE) == "released"
+        assert [line["redelivered"] for line in executions(tmp_path)] == [False, True]
+    else:
+        # What is sent now comes after what would be redelivered.
+        assert client.send_task("probe.pid", queue="rewrite").get(timeout=PATIENCE)
+        assert sent.state == "PENDING"
+        assert redis_client.llen("rewrite") == 0
+    assert len(executions(tmp_path)) == runs
+    wait_until(lambda: redis_client.hlen("unacked") == 0, "every message to be settled")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS", "400", "soft_time_limit_seconds must be less"),
+        ("WORKER__NO__SUCH", "1", "WORKER__NO__SUCH: no: unknown key"),
+        (
+            "WORKER__QUEUES__EVALUATION__TASKS",
+            "[]",
+            "no pattern matches the task 'tasks.evaluation.score_aeo'",
+        ),
+        ("WORKER__QUEUES__REWRITE__TASKS", '["tasks.*"]', "a task belongs to exactly one queue"),
+    ],
+    ids=["limits", "unknown", "task-without-queue", "task-with-two"],
+)
+def test_wrong_configuration_stops_the_worker_before_anything_starts(
+    worker: StartWorker, redis_client: redis.Redis, variable: str, value: str, message: str
+) -> None:
+    """One message, no traceback, exit code 1, and Redis was not even asked."""
+    before = redis_client.info("stats")["total_connections_received"]
+    refused = worker(ready=False, **{variable: value})
+    assert refused.wait() == 1
+    assert message in refused.log()
+    assert "Configuration error" in refused.log()
+    assert "Traceback" not in refused.log()
+    assert redis_client.info("stats")["total_connections_received"] == before

@@ -1,0 +1,227 @@
+"""What the tests share: real processes, started with a log and never left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+import pytest
+import redis
+from celery import Celery
+
+from contentworker import config
+from contentworker.runtime import application, local_redis
+
+Value = TypeVar("Value")
+
+ROOT = config.ROOT
+PROBE_APP = "probe_worker.celery_app"
+PROBE_FOLDER = Path(__file__).parent / "integration" / "probe"
+
+PATIENCE = 30
+"""Seconds until a condition counts as never coming true; nothing waits that long when it does."""
+
+
+def wait_until(condition: Callable[[], Value], what: str) -> Value:
+    """Wait for a condition to be true of something, and return that."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
+    return found
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a child process: nobody's Redis and no override but those given."""
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(config.ENVIRONMENT_PREFIX)
+    }
+    own.pop("REDIS_URL", None)
+    return {**own, "PYTHONUNBUFFERED": "1", **more}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def service_is_missing(reason: object) -> NoReturn:
+    """Skip the test on a person's machine; fail it where skipping would hide that nothing was tested."""
+    if os.environ.get("CI"):
+        pytest.fail(f"needed in CI: {reason}", pytrace=False)
+    pytest.skip(str(reason))
+
+
+@contextmanager
+def throwaway_redis(folder: Path, *, durable: bool = False) -> Iterator[str]:
+    """The address of a server of this test's own."""
+    with _or_skip(), local_redis.throwaway(folder, durable=durable) as address:
+        yield address
+
+
+@contextmanager
+def _or_skip() -> Iterator[None]:
+    try:
+        yield
+    except local_redis.LocalRedisError as error:
+        service_is_missing(error)
+
+
+@contextmanager
+def client_of(redis_url: str) -> Iterator[Celery]:
+    """An application that can send any task, closed in the end."""
+    app = application.build(config.load(environ={}), redis_url)
+    try:
+        yield app
+    finally:
+        app.backend.result_consumer.stop()
+        app.backend.client.close()
+        app.backend.client.connection_pool.disconnect()
+        app.close()
+
+
+class Process:
+    """A child process in a session of its own, its output in a file. `stop()` leaves nobody of it."""
+
+    running: ClassVar[list["Process"]] = []  # so that a failed test can show their logs
+
+    def __init__(self, command: list[str], folder: Path, env: Mapping[str, str], cwd: Path = ROOT) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.command, self.folder, self.cwd = command, folder, cwd
+        self.log_file = folder / "log"
+        self.env = dict(env)
+        self.start()
+
+    def start(self) -> None:
+        """Run the command; a second time, too, after it ended."""
+        with self.log_file.open("ab") as log:
+            self._from = log.tell()
+            self._popen = subprocess.Popen(
+                self.command,
+                cwd=self.cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if self not in self.running:
+            self.running.append(self)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def log(self) -> str:
+        """What it wrote since it was last started."""
+        return self.log_file.read_bytes()[self._from :].decode("utf-8", "replace")
+
+    def wait_for_log(self, text: str) -> None:
+        wait_until(lambda: text in self.log() or not self.is_alive, f"{text!r} in {self.log_file}")
+        assert text in self.log(), f"ended without {text!r}:\n{self.log()}"
+
+    def kill(self, signum: signal.Signals = signal.SIGTERM, *, group: bool = False) -> None:
+        """Signal the main process, or everybody it started as well."""
+        with suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.pid, signum)
+
+    def wait(self) -> int:
+        """Return the exit code."""
+        return self._popen.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """Kill whatever is left."""
+        self.kill(signal.SIGKILL, group=True)
+        self._popen.wait()
+        if self in self.running:
+            self.running.remove(self)
+
+
+class Worker(Process):
+    """A worker as people start it: the `celery` command."""
+
+    def __init__(
+        self, redis_url: str, folder: Path, *options: str, app: str = "celery_worker.celery_app", **env: str
+    ) -> None:
+        command = [
+            *(sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel=info", "--concurrency=2"),
+            *("--without-mingle", "--without-gossip"),
+            *options,
+        ]
+        path = os.pathsep.join([str(ROOT), str(PROBE_FOLDER)])
+        super().__init__(command, folder, environment(REDIS_URL=redis_url, PYTHONPATH=path, **env))
+
+    def ready(self) -> "Worker":
+        """Wait until it serves its queues."""
+        self.wait_for_log(" ready.")
+        return self
+
+
+class RedisProcess(Process):
+    """A Redis that can be killed and started again on its port."""
+
+    def __init__(self, folder: Path, *, port: int | None = None, durable: bool = False) -> None:
+        with _or_skip():
+            executable = local_redis._executable(os.environ.get("PATH", ""))
+        self.port = port or free_port()
+        persistence = (
+            ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]
+        )
+        command = [executable, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *persistence]
+        data = folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        super().__init__(command, folder, os.environ, cwd=data)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def ready(self) -> "RedisProcess":
+        self.wait_for_log("Ready to accept connections")
+        return self
+
+    def crash(self) -> None:
+        """Die at once, as of a power cut."""
+        self.kill(signal.SIGKILL)
+        self.wait()
+
+
+StartWorker = Callable[..., Worker]
+
+
+def run_cli(*arguments: str, redis_url: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m contentworker …` to its end."""
+    given = {"REDIS_URL": redis_url} if redis_url else {}
+    return subprocess.run(
+        [sys.executable, "-m", "contentworker", *arguments],
+        cwd=ROOT,
+        env=environment(**given, **env),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+    )
+
+
+def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
+    """Messages that a worker holds and has not acknowledged."""
+    return [json.loads(value)[0] for value in client.hvals("unacked")]
+
+
+def executions(folder: Path) -> list[dict[str, Any]]:
+    """What the probe tasks noted, in order."""
+    path = folder / "executions"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
