@@ -151,7 +151,10 @@ def redis_command(command: tuple[str, ...]) -> None:
     if not os.environ.get("REDIS_URL") and not local_redis.find(STATE_FOLDER):
         _no_broker("this checkout's Redis does not run")
     with _broker_errors(), redis.Redis.from_url(_redis_url(), decode_responses=True) as client:
-        answer = client.execute_command(*command)
+        try:
+            answer = client.execute_command(*command)
+        except redis.exceptions.ResponseError as error:
+            raise click.ClickException(str(error)) from None
     click.echo({True: "OK" if command[0].lower() != "ping" else "PONG"}.get(answer, answer))
 
 

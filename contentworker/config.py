@@ -150,7 +150,9 @@ def _leaves(node: BaseModel, above: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 def _problem(error: dict[str, Any], file_name: str, origins: Mapping[tuple[str, ...], str]) -> str:
     """Say one problem in a line: where, which key, what is allowed."""
     keys = tuple(str(part) for part in error["loc"] if part != "[key]")
-    where = next((origins[given] for given in origins if _one_leads_to_other(given, keys)), file_name)
+    # The origin of the key; where the problem is between several keys, those of all.
+    involved = {origins[given] for given in origins if _one_leads_to_other(given, keys)} or {file_name}
+    where = ", ".join(sorted(involved, key=lambda origin: (origin != file_name, origin)))
     key = ".".join(keys)
     if error["type"] == "extra_forbidden":
         allowed = ", ".join(_model_at(keys[:-1]).model_fields)
@@ -165,7 +167,7 @@ def _problem(error: dict[str, Any], file_name: str, origins: Mapping[tuple[str, 
 def _one_leads_to_other(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """An array's origin explains a wrong element; a key's origin explains the unknown section it is in."""
     shared = min(len(one), len(other))
-    return shared > 0 and one[:shared] == other[:shared]
+    return one[:shared] == other[:shared]
 
 
 def _model_at(keys: tuple[str, ...]) -> type[BaseModel]:

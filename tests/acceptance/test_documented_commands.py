@@ -88,7 +88,7 @@ QUEUE_WORKERS = {
 FLOWER = f"{CELERY} flower"
 INSPECTIONS = {
     f"{CELERY} inspect active": "- empty -",
-    f"{CELERY} inspect registered": "tasks.evaluation.score_aeo",
+    f"{CELERY} inspect registered": "tasks.health_check",
     f"{CELERY} inspect stats": "max-concurrency",
     f"{CELERY} inspect active_queues": "evaluation",
 }

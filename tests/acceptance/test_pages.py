@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from contentworker import config, config_page
-from tests.acceptance.pages import commands_of
-from tests.support import ROOT, StartWorker, environment
+from tests.support import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]
 
@@ -51,24 +50,6 @@ def test_locks_are_up_to_date_and_name_no_address() -> None:
         text = lock.read_text("utf-8")
         assert "--hash=sha256:" in text
         assert "://" not in text
-
-
-def test_tasks_page_commands_run(worker: StartWorker, redis_url: str) -> None:
-    """What docs/tasks.md shows, from Python and from a shell, runs and prints a score."""
-    worker("--queues=evaluation")
-    page = (ROOT / "docs" / "tasks.md").read_text("utf-8")
-    script = re.search(r"```python\n(.*?)```", page, re.S)[1].replace("redis://127.0.0.1:6379/0", redis_url)
-    env = environment(REDIS_URL=redis_url)
-    printed = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True, cwd="/"
-    )
-    assert 0 <= float(printed.stdout) <= 100
-    (command,) = commands_of("tasks.md")
-    arguments = command.split()[1:]
-    printed = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=True
-    )
-    assert '"score"' in printed.stdout
 
 
 def test_workflow_has_the_pythons_of_worker_toml() -> None:

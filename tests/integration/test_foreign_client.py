@@ -55,19 +55,3 @@ def test_task_is_called_by_name(
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == expected
-
-
-def test_article_is_scored_for_it(tmp_path: Path, redis_url: str) -> None:
-    """The project's main job, for somebody else's program: it names the queue itself."""
-    call = ["tasks.evaluation.score_aeo", {"content": "# Why?\n\nBecause it is so."}, {"queue": "evaluation"}]
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", CLIENT % PATIENCE, json.dumps(call)],
-        cwd=tmp_path,
-        env=environment(REDIS_URL=redis_url, PYTHONPATH=""),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 2,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert 0 <= json.loads(done.stdout)["score"] <= 100

@@ -1,4 +1,4 @@
-"""Real workers: queues, arguments, bad content, and what is left of a task when its worker goes."""
+"""Real workers: queues, arguments, and what is left of a task when its worker goes."""
 
 import signal
 from pathlib import Path
@@ -138,77 +138,6 @@ class TestArguments:
         assert sent.get(timeout=PATIENCE) == ["probe.bound", sent.id, 3]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(3, id="number"),
-        pytest.param(None, id="null"),
-        pytest.param(["a"], id="list"),
-        pytest.param("ab\0cd", id="binary"),
-        pytest.param("a " * 1_000_001, id="over-2-mb"),
-    ],
-)
-def test_bad_content_is_one_content_error(client: Celery, serving: Worker, content: Any) -> None:
-    """The article cannot be worked on: it fails at once, by the name of the field."""
-    sent = client.send_task("tasks.evaluation.score_aeo", kwargs={"content": content})
-    with pytest.raises(ContentError) as caught:
-        sent.get(timeout=PATIENCE)
-    assert caught.value.field == "content"
-    assert sent.state == "FAILURE"
-    assert serving.is_alive
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "field"),
-    [
-        pytest.param({"media_type": "pdf"}, "media_type", id="media-type"),
-        pytest.param({"questions": "why?"}, "questions", id="questions-no-list"),
-        pytest.param({"questions": [""]}, "questions.0", id="empty-question"),
-        pytest.param({"today": "yesterday"}, "today", id="no-date"),
-    ],
-)
-def test_bad_options_are_one_content_error(
-    client: Celery, serving: Worker, kwargs: dict[str, Any], field: str
-) -> None:
-    """Every other argument is checked as well."""
-    with pytest.raises(ContentError) as caught:
-        client.send_task("tasks.evaluation.score_aeo", kwargs={"content": "A text.", **kwargs}).get(
-            timeout=PATIENCE
-        )
-    assert caught.value.field == field
-
-
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        pytest.param({"content": ""}, id="empty"),
-        pytest.param({"content": " \n\t"}, id="white-space"),
-        pytest.param({"content": "<p>Text.</p>" + "<div>" * 300_000, "media_type": "html"}, id="nested-tags"),
-        pytest.param(
-            {
-                "content": "<b>" * 280_000 + "The sky is blue." + "</b>" * 280_000,
-                "media_type": "html",
-            },
-            id="nested-inline",
-        ),
-        pytest.param(
-            {
-                "content": "The sky is blue because air scatters light. " * 20,
-                "questions": ["Warum ist das so?"],
-            },
-            id="two-languages",
-        ),
-    ],
-)
-def test_odd_content_is_scored_or_refused(client: Celery, serving: Worker, kwargs: dict[str, Any]) -> None:
-    """Odd but legal content gives a score, or one ContentError; the worker goes on."""
-    found = client.send_task("tasks.evaluation.score_aeo", kwargs=kwargs).get(
-        timeout=PATIENCE, propagate=False
-    )
-    assert isinstance(found, ContentError) or 0 <= found["score"] <= 100
-    assert client.send_task("tasks.health_check").get(timeout=PATIENCE)["status"] == "ok"
-
-
 def test_sigterm_finishes_the_running_task(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
     """A warm shutdown lets the task end, keeps its result, and exits with 0."""
     leaving = worker("--queues=escalation", app=PROBE_APP)
@@ -255,9 +184,9 @@ def test_killed_worker(
         ("WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS", "400", "soft_time_limit_seconds must be less"),
         ("WORKER__NO__SUCH", "1", "WORKER__NO__SUCH: no: unknown key"),
         (
-            "WORKER__QUEUES__EVALUATION__TASKS",
+            "WORKER__QUEUES__CELERY__TASKS",
             "[]",
-            "no pattern matches the task 'tasks.evaluation.score_aeo'",
+            "no pattern matches the task 'tasks.health_check'",
         ),
         ("WORKER__QUEUES__REWRITE__TASKS", '["tasks.*"]', "a task belongs to exactly one queue"),
     ],

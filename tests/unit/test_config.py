@@ -361,7 +361,7 @@ def test_environment_can_add_a_queue(write: WriteFile) -> None:
         ),
         pytest.param(
             {"WORKER__DEFAULT_QUEUE": "celer"},
-            "worker.toml: default_queue must be one of celery",
+            "worker.toml, WORKER__DEFAULT_QUEUE: default_queue must be one of celery",
             id="default-queue-misspelt",
         ),
         pytest.param(
