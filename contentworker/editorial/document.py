@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Span
 from contentworker.editorial.parsing.html import read_html
@@ -13,7 +13,7 @@ from contentworker.editorial.parsing.markdown import read_markdown
 from contentworker.editorial.parsing.metadata import Link, Metadata, read_links, read_metadata
 from contentworker.editorial.parsing.plaintext import read_text
 from contentworker.editorial.parsing.quotations import Quotation, find_quotations
-from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, count_words, sentence_spans, tokenize
+from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, read_words, sentence_spans, tokenize
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
@@ -33,8 +33,7 @@ __all__ = [
 MediaType = Literal["html", "markdown", "text"]
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(NamedTuple):
     """A heading. `start` and `end` are offsets into the source; `words_before` counts running text."""
 
     level: int
@@ -45,8 +44,7 @@ class Heading:
     words_before: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """A sentence, list item or table cell. `source[start:end]` is the sentence, with the markup inside it."""
 
     text: str
@@ -58,8 +56,7 @@ class Sentence:
     words_before: int
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """At most 120 words of one section, whole sentences, with the headings above them, outermost first."""
 
     path: tuple[Heading, ...]
@@ -223,8 +220,8 @@ class _Assembly:
         self.path = (*(above for above in self.path if above.level < block.level), heading)
 
     def paragraph(self, block: Block) -> None:
-        added = list(self.read_sentences(block))
-        words = sum(sentence.words for sentence in added)
+        added = self.read_sentences(block)
+        words = sum([sentence.words for sentence in added])
         if self.pending_words + words > MAX_PASSAGE_WORDS:
             self.end_passage()
         for sentence in added:
@@ -232,20 +229,24 @@ class _Assembly:
                 self.end_passage()
             self.pending.append(sentence)
             self.pending_words += sentence.words
+        self.sentences += added
 
-    def read_sentences(self, block: Block) -> Iterator[Sentence]:
+    def read_sentences(self, block: Block) -> list[Sentence]:
+        found = []
         for start, end in sentence_spans(block.text):
-            tokens = tokenize(block.text[start:end])
-            words = count_words(block.text[start:end], tokens)
-            whole = [(start, end, tokens, words)]
-            pieces = whole if words <= MAX_PASSAGE_WORDS else _cut(block.text, start, end)
-            for piece_start, piece_end, piece_tokens, piece_words in pieces:
-                text = " ".join(block.text[piece_start:piece_end].split())
-                place = block.source_span(piece_start, piece_end)
-                sentence = Sentence(text, *place, block.kind, tuple(piece_tokens), piece_words, self.words)
-                self.words += piece_words
-                self.sentences.append(sentence)
-                yield sentence
+            piece = block.text[start:end]
+            tokens, words = read_words(piece)
+            whole = [(start, end, piece, tokens, words)]
+            for begin, stop, text, tokens, words in (
+                whole if words <= MAX_PASSAGE_WORDS else _cut(block.text, start, end)
+            ):
+                source_start, source_end = block.source_span(begin, stop)
+                text = " ".join(text.split())
+                found.append(
+                    Sentence(text, source_start, source_end, block.kind, tuple(tokens), words, self.words)
+                )
+                self.words += words
+        return found
 
     def end_passage(self) -> None:
         if self.pending:
@@ -275,24 +276,17 @@ def _trimmed_source_span(block: Block) -> tuple[int, int]:
     return block.source_span(start, len(text.rstrip()))
 
 
-def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int, list[str], int]]:
+def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int, str, list[str], int]]:
     """Pieces of at most 120 words of a run of words without a full stop: a list, a log, a title page."""
-    piece: tuple[int, int] | None = None
-    words = 0
+    first, last, words = start, start, 0
     for chunk in _CHUNK.finditer(text, start, end):
-        count = count_words(chunk[0], tokenize(chunk[0]))
-        if piece is not None and words + count > MAX_PASSAGE_WORDS:
-            yield _counted(text, *piece)
-            piece, words = None, 0
-        piece = (piece[0] if piece else chunk.start(), chunk.end())
+        count = read_words(chunk[0])[1]
+        if last > first and words + count > MAX_PASSAGE_WORDS:
+            yield first, last, text[first:last], *read_words(text[first:last])
+            first, words = chunk.start(), 0
+        last = chunk.end()
         words += count
-    if piece is not None:
-        yield _counted(text, *piece)
-
-
-def _counted(text: str, start: int, end: int) -> tuple[int, int, list[str], int]:
-    tokens = tokenize(text[start:end])
-    return start, end, tokens, count_words(text[start:end], tokens)
+    yield first, last, text[first:last], *read_words(text[first:last])
 
 
 # 240 characters hold at most 120 words in any script, so that a piece can always end after a chunk.

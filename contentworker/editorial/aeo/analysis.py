@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from contentworker.editorial.aeo.result import Evidence
 from contentworker.editorial.aeo.terms import Vocabulary
@@ -24,8 +24,7 @@ class Place(Protocol):
     def end(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(NamedTuple):
     """What to do about a low sub-score, and where; no place means the whole article."""
 
     text: str

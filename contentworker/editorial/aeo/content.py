@@ -8,7 +8,7 @@ from itertools import pairwise
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, Place, quote
 from contentworker.editorial.aeo.rubric import ramp
 from contentworker.editorial.aeo.wordlists import PRONOUNS, REFERENCE, REFERENCE_WORDS, STATISTIC
-from contentworker.editorial.document import Document, Heading, Sentence
+from contentworker.editorial.document import Document, Heading, Link, Sentence
 
 __all__ = ["readability", "self_containment", "sources", "statistics", "structure"]
 
@@ -17,7 +17,7 @@ _PASSAGE_WORDS = (25, 180)
 # LIX (Björnsson 1968) counts words of more than six letters as long.
 _LONG_WORD_LETTERS = 7
 _LONG_SENTENCE_WORDS = 30
-_DIGIT = re.compile(r"\d")
+_DIGIT = re.compile("[0-9]")
 _SHORTEST_SENTENCE_WORDS = 4
 
 
@@ -131,8 +131,10 @@ def statistics(analysis: Analysis) -> Finding:
     if pattern is None or not document.words:
         return Finding(None)
     count, found = 0, []
+    # Every digit stands in such a word, and most sentences have none.
+    with_digits = {token for token in analysis.vocabulary.counts if not token.isalpha()}
     for sentence in document.sentences:
-        if not _DIGIT.search(sentence.text):
+        if with_digits.isdisjoint(sentence.tokens):
             continue
         figures = [figure[0].strip() for figure in pattern.finditer(sentence.text)]
         count += len(figures)
@@ -166,18 +168,19 @@ def sources(analysis: Analysis) -> Finding:
     At most 1 in all.
     """
     document = analysis.document
-    evidence, domains = [], dict[str, None]()
+    domains: dict[str, Link] = {}
     for link in document.links:
-        if link.domain and not is_own(link.domain, analysis.own_domain) and link.domain not in domains:
-            domains[link.domain] = None
-            evidence.append(analysis.evidence(link.target, link, f"links to {link.domain}"))
+        if link.domain and not is_own(link.domain, analysis.own_domain):
+            domains.setdefault(link.domain, link)
     references = [sentence for sentence in document.sentences if has_reference(sentence)]
     quotations = [quotation for quotation in document.quotations if quotation.attributed]
     score = 0.25 * min(len(domains), 3) + 0.15 * min(len(references), 2) + 0.25 * min(len(quotations), 2)
-    evidence += [
-        analysis.evidence(quotation.text, quotation, "attributed quotation") for quotation in quotations
+    shown: list[tuple[str, Place, str]] = [
+        *((link.target, link, f"links to {domain}") for domain, link in domains.items()),
+        *((quotation.text, quotation, "attributed quotation") for quotation in quotations),
+        *((sentence.text, sentence, "reference") for sentence in references),
     ]
-    evidence += [analysis.evidence(sentence.text, sentence, "reference") for sentence in references]
+    evidence = [analysis.evidence(*found) for found in shown[: analysis.most_evidence]]
     advice = None
     if score < 1:
         claim = _claim(document)
@@ -204,9 +207,13 @@ def _claim(document: Document) -> Sentence | None:
     prose = [sentence for sentence in document.sentences if sentence.kind == "paragraph"]
     for sentence in prose:
         bare = not any(start < sentence.end and sentence.start < end for start, end in linked)
-        if bare and any(map(str.isdigit, sentence.text)) and not has_reference(sentence):
+        if bare and _has_digit(sentence.text) and not has_reference(sentence):
             return sentence
     return next(iter(prose), None)
+
+
+def _has_digit(text: str) -> bool:
+    return bool(_DIGIT.search(text)) if text.isascii() else any(map(str.isdigit, text))
 
 
 def readability(analysis: Analysis) -> Finding:
@@ -218,17 +225,19 @@ def readability(analysis: Analysis) -> Finding:
     prose = [s for s in document.sentences if s.kind != "cell" and s.words >= _SHORTEST_SENTENCE_WORDS]
     if document.language != "en" or not prose:
         return Finding(None)
-    words = sum(sentence.words for sentence in prose)
+    words = sum([sentence.words for sentence in prose])
     mean = words / len(prose)
     counts = analysis.vocabulary.counts
     long_words = (
-        sum(count for token, count in counts.items() if len(token) >= _LONG_WORD_LETTERS) / counts.total()
+        sum([count for token, count in counts.items() if len(token) >= _LONG_WORD_LETTERS]) / counts.total()
     )
     score = 0.7 * (1 - ramp(mean, 20, 35)) + 0.3 * (1 - ramp(long_words, 0.3, 0.5))
     longest = sorted(prose, key=lambda sentence: (-sentence.words, sentence.start))
     evidence = [analysis.evidence("", None, f"{mean:.1f} words/sentence, {long_words:.0%} long words")]
     evidence += [
-        analysis.evidence(s.text, s, f"{s.words} words") for s in longest if s.words > _LONG_SENTENCE_WORDS
+        analysis.evidence(s.text, s, f"{s.words} words")
+        for s in longest[: analysis.most_evidence]
+        if s.words > _LONG_SENTENCE_WORDS
     ]
     if score == 1:
         return Finding(score, evidence)

@@ -27,10 +27,11 @@ def stuffing(analysis: Analysis, asked: Sequence[QuestionTerms]) -> Finding:
     if not stop_words or not document.words:
         return Finding(None)
     terms: dict[str, int] = {}
-    for token, count in vocabulary.counts.items():
-        if token not in stop_words and not token.isdigit():
-            term = vocabulary.stems[token]
-            terms[term] = terms.get(term, 0) + count
+    counts, stems = vocabulary.counts, vocabulary.stems
+    for token in counts.keys() - stop_words:
+        if not token.isdigit():
+            term = stems[token]
+            terms[term] = terms.get(term, 0) + counts[token]
     groups = [({term}, count, 0.05, 0.11) for term, count in terms.items() if count >= _FEWEST_REPEATS]
     for question in asked:
         found = {term for term in question.words if term in terms}
@@ -68,11 +69,12 @@ def promotional(analysis: Analysis) -> Finding:
     phrases = PROMOTIONAL.get(document.language)
     if phrases is None or not document.words:
         return Finding(None)
-    listed = not phrases.keys().isdisjoint(analysis.vocabulary.counts)
+    words = analysis.vocabulary.counts.keys()
+    firsts = {first for first in phrases.keys() & words if any(words >= set(rest) for rest in phrases[first])}
     found: list[tuple[Sentence, str]] = []
     for sentence in document.sentences:
-        if listed and not phrases.keys().isdisjoint(sentence.tokens):
-            starts = [index for index, token in enumerate(sentence.tokens) if token in phrases]
+        if firsts and not firsts.isdisjoint(sentence.tokens):
+            starts = [index for index, token in enumerate(sentence.tokens) if token in firsts]
             hits = (phrase_at(sentence.tokens, index, phrases) for index in starts)
             found += [(sentence, " ".join(hit)) for hit in hits if hit]
         if "!!" in sentence.text:

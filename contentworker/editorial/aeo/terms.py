@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from itertools import chain
 
 from contentworker.editorial.aeo.background import ENGLISH_IDF, RAREST_IDF
@@ -25,21 +24,35 @@ _QUESTION_FRAMES = {
         "ja": "なぜ ぜ何 何で です すか ます なに いつ どこ だれ どの どう とは",
     }.items()
 }
-# Longer ones are no words, and are kept out of the cache.
+# Longer ones are no words, and are not kept.
 _LONGEST_STEMMED = 40
+_MOST_STEMS_KEPT = 20_000
 _NO_TERMS: frozenset[str] = frozenset()
 
 
 def stemmer(language: str) -> Callable[[str], str]:
     """What gives a word the form its inflections share: light English stemming, else a prefix."""
     if language == "en":
-        return lambda token: _stem_english(token) if len(token) <= _LONGEST_STEMMED else token
+        return _ENGLISH_STEMS.__getitem__
     length = _PREFIX_CHARACTERS.get(language)
     return lambda token: token[:length]
 
 
-# The words of one article are mostly those of the article before it.
-@lru_cache(maxsize=20_000)
+class _Stems(dict[str, str]):
+    """English stems, kept: the words of one article are mostly those of the article before it."""
+
+    def __missing__(self, token: str) -> str:
+        if len(token) > _LONGEST_STEMMED:
+            return token
+        if len(self) >= _MOST_STEMS_KEPT:
+            self.clear()
+        self[token] = stem = _stem_english(token)
+        return stem
+
+
+_ENGLISH_STEMS = _Stems()
+
+
 def _stem_english(token: str) -> str:
     token = token.removesuffix("'s")
     if len(token) < 4 or not token[-1].isalpha():
@@ -75,13 +88,12 @@ class Vocabulary:
 
     def __init__(self, document: Document) -> None:
         self.language = document.language
-        self.counts: Counter[str] = Counter()
-        for sentence in document.sentences:
-            self.counts.update(sentence.tokens)
+        self.counts = Counter(chain.from_iterable([sentence.tokens for sentence in document.sentences]))
         in_headings = chain.from_iterable(heading.tokens for heading in document.headings)
         in_title = tokenize(document.title.text) if document.title else []
         self.stem = stemmer(self.language)
-        self.stems = {token: self.stem(token) for token in chain(self.counts, in_headings, in_title)}
+        tokens = list(chain(self.counts, in_headings, in_title))
+        self.stems = dict(zip(tokens, map(self.stem, tokens), strict=True))
 
     def idf(self, term: str) -> float:
         """Inverse document frequency in English at large; 1 for every term where no such table is at hand."""
@@ -100,18 +112,19 @@ class QuestionTerms:
         self.total = math.fsum(self.weights.values())
         self._coverages: dict[frozenset[str], float] = {}
         self._matching = {token: term for token, term in vocabulary.stems.items() if term in self.words}
+        self._are_all_absent = self._matching.keys().isdisjoint
 
     def found_in(self, tokens: Sequence[str]) -> frozenset[str]:
         """The question's terms among the tokens of some part of the article."""
-        matching = self._matching
         # Most sentences hold none of the terms; the set says so faster than a look at each word.
-        if matching.keys().isdisjoint(tokens):
+        if self._are_all_absent(tokens):
             return _NO_TERMS
+        matching = self._matching
         return frozenset([matching[token] for token in tokens if token in matching])
 
     def count_in(self, tokens: Sequence[str]) -> int:
         """How many of the tokens are among the question's terms, repeats counted."""
-        return sum(token in self._matching for token in tokens)
+        return sum(map(self._matching.__contains__, tokens))
 
     def coverage(self, terms: frozenset[str]) -> float:
         """Share of the question's IDF weight that the terms hold, 0 to 1."""

@@ -2,15 +2,14 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = ["Block", "BlockKind", "Extract", "LinkSpan", "Span"]
 
 BlockKind = Literal["heading", "paragraph", "item", "cell", "quote"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A text and its place: `source[start:end]` is where it stands, with whatever markup it has there."""
 
     text: str
@@ -18,8 +17,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class LinkSpan:
+class LinkSpan(NamedTuple):
     """A hyperlink of the content: its target as written, and the source range of the link."""
 
     target: str
@@ -44,6 +42,11 @@ class Block:
 
     def source_span(self, start: int, end: int) -> tuple[int, int]:
         """The source range of `text[start:end]`, which must not be empty."""
+        if len(self.sources) == 1:
+            # Most blocks are one verbatim piece.
+            offset, source_end = self.sources[0]
+            if source_end - offset == len(self.text):
+                return offset + start, offset + end
         return self._locate(start)[0], self._locate(end - 1)[1]
 
     def _locate(self, position: int) -> tuple[int, int]:

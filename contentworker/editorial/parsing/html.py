@@ -34,8 +34,16 @@ _BLOCKS = _CONTAINERS | _SKIPPED | frozenset(
      "hgroup"}
 )  # fmt: skip
 _STACKED = _CONTAINERS | _SKIPPED
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ACTED_ON_WHILE_SKIPPING = _STACKED | _RAW_TEXT
+# What may be passed over in a menu: text, and tags that cannot end it. Names in capitals are rare and are
+# left to the reader, as is every comment.
+_PASSED_OVER = re.compile(
+    r"""(?:[^<]++|<(?![a-zA-Z!?/])|</?(?!(?:%s)[\s/>])[a-z][a-z0-9-]*+(?=[\s/>])"""
+    r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>)*+"""
+    % "|".join(sorted(_ACTED_ON_WHILE_SKIPPING))
+)
+_RAW_TEXT_ENDS = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW_TEXT}
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ACTED_ON = _BLOCKS | _RAW_TEXT | _HEADINGS.keys() | {"br", "a", "meta", "link", "time", "html"}
 _ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _COMMENT_MARKS = frozenset("!?/")
@@ -82,7 +90,8 @@ class _Reader:
 
     def run(self) -> None:
         source, position, text_start = self.source, 0, 0
-        match_tag, find = _TAG.match, self.source.find
+        match_tag = trusting = _TAG.match
+        find = source.find
         while (opening := find("<", position)) >= 0:
             tag = match_tag(source, opening)
             if tag is None and source[opening + 1 : opening + 2] in _ASCII_LETTERS:
@@ -97,6 +106,8 @@ class _Reader:
             if text_start < opening:
                 self.text(text_start, opening)
             position = text_start = self.tag(tag) if tag else self.comment_end(opening)
+            if self.skipping and match_tag is trusting and (passed := _PASSED_OVER.match(source, position)):
+                position = text_start = passed.end()
         self.text(text_start, len(source) if opening < 0 else opening)
         self.flush()
 
@@ -109,7 +120,8 @@ class _Reader:
 
     def tag(self, match: re.Match[str]) -> int:
         """Act on one tag; return where reading goes on."""
-        closing, name = match[1], match[2].lower()
+        closing, name, raw = match.groups()
+        name = name.lower()
         if name not in (_ACTED_ON_WHILE_SKIPPING if self.skipping else _ACTED_ON):
             return match.end()
         if closing:
@@ -125,7 +137,7 @@ class _Reader:
             self.flush()
             if name in _ENDS_HEADING:
                 self.heading = 0
-            self.open_block(name, match[3])
+            self.open_block(name, raw)
         elif name == "br":
             self.add("\n", match.start(), match.end())
         else:
@@ -181,8 +193,10 @@ class _Reader:
 
     def raw_text(self, name: str, match: re.Match[str]) -> int:
         start = match.end()
-        ending = re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE).search(self.source, start)
-        end = ending.start() if ending else len(self.source)
+        end, is_end = self.source.find("<", start), _RAW_TEXT_ENDS[name].match
+        while end >= 0 and not is_end(self.source, end):
+            end = self.source.find("<", end + 1)
+        end = end if end >= 0 else len(self.source)
         text = self.source[start:end]
         if name == "title" and self.extract.title is None and not self.open_count["svg"]:
             clean = " ".join(_decode(text).split())

@@ -99,7 +99,7 @@ def detect_language(text: str, tokens: Iterable[str]) -> str:
     sample = text[:_SAMPLE_CHARACTERS]
     if not sample.isascii():
         other = _OTHER_THAN_LATIN.findall(sample)
-        if len(other) > _SMALLEST_SCRIPT_SHARE * sum(map(str.isalpha, sample)):
+        if other and len(other) > _SMALLEST_SCRIPT_SHARE * sum(map(str.isalpha, sample)):
             joined = "".join(other)
             # One kana in twenty is enough for Japanese: its text is mostly Han.
             return next(
@@ -109,8 +109,9 @@ def detect_language(text: str, tokens: Iterable[str]) -> str:
     total = counts.total()
     if not total:
         return UNKNOWN
+    distinct = set(counts)
     hits = {
-        language: sum(map(counts.__getitem__, words.intersection(counts)))
+        language: sum(map(counts.__getitem__, words & distinct))
         for language, words in STOP_WORDS.items()
     }
     best = max(hits, key=lambda language: hits[language])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from contentworker.editorial.parsing.blocks import Block, Extract, Span
@@ -13,8 +13,7 @@ from contentworker.editorial.parsing.blocks import Block, Extract, Span
 __all__ = ["DateFound", "Link", "Metadata", "domain_of", "read_links", "read_metadata"]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A hyperlink of the content. `domain` is the host without `www.`, empty for a relative link."""
 
     target: str
@@ -23,8 +22,7 @@ class Link:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class DateFound:
+class DateFound(NamedTuple):
     """A publication or modification date and where it stands."""
 
     value: date
@@ -90,14 +88,20 @@ _BYLINE = re.compile(
     r"^\s*(?i:(?:written |reviewed |text )?by|author:|von|autor(?:in)?:|por|par)\s+"
     r"((?:[^\W\d_a-z][\w.'\u2019-]*\s+){1,3}[^\W\d_a-z][\w.'\u2019-]*)"
 )
+# What urlsplit would read the same way, several times as slowly.
+_PLAIN_URL = re.compile(r"https?://([a-zA-Z0-9-]++(?:\.[a-zA-Z0-9-]++)++)(?:[/?#]|\Z)")
+_DIGIT = re.compile(r"\d")
 _LONGEST_BYLINE_BLOCK = 160
 _EDGE_BLOCKS = 6
 
 
 def domain_of(url: str | None) -> str:
     """The host of an http(s) URL in lower case and without `www.`; empty for anything else."""
+    url = (url or "").strip()
+    if plain := _PLAIN_URL.match(url):
+        return plain[1].lower().removeprefix("www.")
     try:
-        parts = urlsplit((url or "").strip())
+        parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:
         return ""
@@ -203,7 +207,8 @@ def _dates(properties: list[tuple[str, Span]], blocks: list[Block]) -> Iterator[
         if key in _DATE_KEYS and (value := read_date(span.text)):
             yield DateFound(value, key, span.start, span.end)
     for block in blocks:
-        for match in _VISIBLE_DATE.finditer(block.text):
+        # Looking for a digit first is much faster than looking for a list of words.
+        for match in _VISIBLE_DATE.finditer(block.text) if _DIGIT.search(block.text) else ():
             if value := read_date(match[1]):
                 yield DateFound(value, "text", *block.source_span(match.start(), match.end()))
 

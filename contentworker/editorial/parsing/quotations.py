@@ -1,15 +1,14 @@
 """Quotations, and whether the text says who is quoted."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from contentworker.editorial.parsing.blocks import Block
 
 __all__ = ["Quotation", "find_quotations"]
 
 
-@dataclass(frozen=True, slots=True)
-class Quotation:
+class Quotation(NamedTuple):
     """A quoted passage of at least five words; `attributed` is True if its source is named next to it."""
 
     text: str
@@ -21,6 +20,7 @@ class Quotation:
 _QUOTED = re.compile(
     r"“([^“”]{20,600})”|„([^„“”]{20,600})[“”]|«([^«»]{20,600})»|(?<!\w)\"([^\"\n]{20,600})\"(?!\w)"
 )
+_MARKS = frozenset("“„«")
 _SMALLEST_QUOTATION_WORDS = 5
 # A name is told by its capital, which German gives to every noun: there the verb has to carry it.
 _ATTRIBUTION = re.compile(
@@ -42,7 +42,7 @@ def find_quotations(blocks: list[Block]) -> tuple[Quotation, ...]:
     for index, block in enumerate(blocks):
         if block.kind == "quote":
             _append(found, block, 0, len(block.text), _is_attributed_block(blocks, index))
-        elif any(mark in block.text for mark in '“„«"'):
+        elif '"' in block.text or (not block.text.isascii() and not _MARKS.isdisjoint(block.text)):
             for match in _QUOTED.finditer(block.text):
                 before = block.text[max(0, match.start() - _REACH_CHARACTERS) : match.start()]
                 after = block.text[match.end() : match.end() + _REACH_CHARACTERS]

@@ -5,7 +5,7 @@
 import re
 from itertools import pairwise
 
-__all__ = ["MAX_PASSAGE_WORDS", "count_words", "sentence_spans", "tokenize"]
+__all__ = ["MAX_PASSAGE_WORDS", "read_words", "sentence_spans", "tokenize"]
 
 MAX_PASSAGE_WORDS = 120
 
@@ -19,11 +19,15 @@ _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _LETTER = rf"(?:(?![{_UNSPACED}])[^\W_]|[{_MARKS}])"
 _TOKEN_OR_RUN = re.compile(rf"[{_UNSPACED}]+|{_LETTER}++(?:'{_LETTER}++|[.,]\d++)*+")
 _SPACED_TOKEN = re.compile(rf"(?:[^\W_]|[{_MARKS}])++(?:'[^\W_]++|[.,]\d++)*+")
+# Without these most English text is ASCII, in which words are found several times as fast.
+_COMMON_MARKS = "“”–—…\u00a0"
 _ASCII_TOKEN = re.compile(r"[a-z0-9]++(?:'[a-z]++|[.,][0-9]++)*+")
 
-_END = re.compile(r"""[.!?…。！？｡।॥؟]++[)\]"'”’»」』）]*+""")
+# A run of marks; then, if whitespace follows, the first character of what may be the next sentence.
+_NEXT = r"""(?=(\s++)["'“‘«„(\[¿¡]*+(\S?)|)"""
+_END = re.compile(rf"""[.!?…。！？｡।॥؟]++[)\]"'”’»」』）]*+{_NEXT}""")
 # The same for most English text, and several times as fast.
-_ASCII_END = re.compile(r"""[.!?]++[)\]"']*+""")
+_ASCII_END = re.compile(rf"""[.!?]++[)\]"']*+{_NEXT}""")
 _ENDS_WITHOUT_SPACE = frozenset("。！？｡।॥؟")
 _WORD_BEFORE = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\Z")
 _ABBREVIATED = """
@@ -36,71 +40,68 @@ _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 _GERMAN_MONTH = re.compile(
     r"\s+(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember)\b"
 )
-_NEXT = re.compile(r"""\s*+["'“‘«„(\[¿¡]*+(\S)""")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence of one block of text, outer whitespace left out, in order."""
     spans: list[tuple[int, int]] = []
-    start = 0
+    start = len(text) - len(text.lstrip())
     for match in (_ASCII_END if text.isascii() else _END).finditer(text):
         if _ends_sentence(text, match):
-            _append_trimmed(spans, text, start, match.end())
-            start = match.end()
-    _append_trimmed(spans, text, start, len(text))
+            end = match.end()
+            spans.append((start, end))
+            gap = match[1]
+            start = end + len(gap) if gap else end
+    end = len(text.rstrip())
+    if start < end:
+        spans.append((start, end))
     return spans
 
 
-def _append_trimmed(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
-    piece = text[start:end]
-    stripped = piece.strip()
-    if stripped:
-        start += len(piece) - len(piece.lstrip())
-        spans.append((start, start + len(stripped)))
-
-
 def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    mark = match[0]
+    mark, (gap, following) = match[0], match.groups()
     if mark[0] in _ENDS_WITHOUT_SPACE:
         return True
-    if not text[match.end() : match.end() + 1].isspace():
+    if gap is None or following.islower():
         # The end of the text ends its last sentence anyway.
         return False
-    following = _NEXT.match(text, match.end())
-    if following is None:
+    if mark != "." or not following:
         return True
-    if following[1].islower():
-        return False
-    if mark != ".":
-        return True
-    if text[match.start() - 1 : match.start()].isdigit():
+    position = match.start()
+    if text[position - 1 : position].isdigit():
         return _GERMAN_MONTH.match(text, match.end()) is None
-    word = _WORD_BEFORE.search(text, max(0, match.start() - 12), match.start())
-    if word is None:
-        return True
-    return word[0].lower() not in _ABBREVIATIONS and not (len(word[0]) == 1 and word[0].isupper())
+    word = text[text.rfind(" ", 0, position) + 1 : position]
+    if not word.isalpha():
+        found = _WORD_BEFORE.search(text, max(0, position - 12), position)
+        if found is None:
+            return True
+        word = found[0]
+    return word.lower() not in _ABBREVIATIONS and not (len(word) == 1 and word.isupper())
 
 
 def tokenize(text: str) -> list[str]:
     """Lower-case words; a run of a script without spaces becomes its character bigrams."""
-    text = text.lower()
-    if text.isascii():
-        return _ASCII_TOKEN.findall(text)
-    text = text.replace("’", "'")
-    if not _HAS_UNSPACED.search(text):
-        return _SPACED_TOKEN.findall(text)
-    tokens: list[str] = []
-    for run in _TOKEN_OR_RUN.findall(text):
+    return read_words(text)[0]
+
+
+def read_words(text: str) -> tuple[list[str], int]:
+    """The tokens of a text, and how many words a reader would count.
+
+    In a script without spaces the tokens are character bigrams, and two characters make a word.
+    """
+    lower = text.lower()
+    if not lower.isascii():
+        lower = lower.replace("’", "'")
+        for mark in _COMMON_MARKS:
+            lower = lower.replace(mark, " ")
+    if lower.isascii() or not _HAS_UNSPACED.search(lower):
+        tokens: list[str] = (_ASCII_TOKEN if lower.isascii() else _SPACED_TOKEN).findall(lower)
+        return tokens, len(tokens)
+    tokens = []
+    for run in _TOKEN_OR_RUN.findall(lower):
         if len(run) > 1 and _HAS_UNSPACED.match(run):
             tokens += map("".join, pairwise(run))
         else:
             tokens.append(run)
-    return tokens
-
-
-def count_words(text: str, tokens: list[str]) -> int:
-    """How many words a reader would count; in a script without spaces two characters make one."""
-    if text.isascii() or not _HAS_UNSPACED.search(text):
-        return len(tokens)
     runs = _TOKEN_OR_RUN.findall(text)
-    return sum((len(run) + 1) // 2 if _HAS_UNSPACED.match(run) else 1 for run in runs)
+    return tokens, sum((len(run) + 1) // 2 if _HAS_UNSPACED.match(run) else 1 for run in runs)
