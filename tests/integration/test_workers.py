@@ -203,3 +203,31 @@ def test_wrong_configuration_stops_the_worker_before_anything_starts(
     assert "Configuration error" in refused.log()
     assert "Traceback" not in refused.log()
     assert redis_client.info("stats")["total_connections_received"] == before
+
+
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGQUIT], [signal.SIGINT, signal.SIGINT]], ids=["SIGQUIT", "SIGINT-twice"]
+)
+def test_cold_shutdown_gives_the_task_back(
+    worker: StartWorker,
+    client: Celery,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    signals: list[signal.Signals],
+) -> None:
+    """A worker that is told to end at once puts what it runs back at once; the next worker runs it."""
+    leaving = worker("--queues=escalation", app=PROBE_APP)
+    kwargs = {"folder": str(tmp_path)}
+    sent = client.send_task("probe.base.hold", kwargs=kwargs, queue="escalation")
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    first, *second = signals
+    leaving.kill(first)
+    for signum in second:
+        leaving.wait_for_log("Warm shutdown")
+        leaving.kill(signum)
+    leaving.wait()
+    assert redis_client.llen("escalation") == 1
+    (tmp_path / "release").touch()
+    worker("--queues=escalation", app=PROBE_APP)
+    assert sent.get(timeout=PATIENCE) == "released"
+    assert len(executions(tmp_path)) == 2
