@@ -41,12 +41,13 @@ def test_the_page_leads_to_a_green_project(
 ) -> None:
     """Without the editorial part, with a queue and a task of one's own: lint, tests and worker are green."""
     checkout = copy_project("adopted")
-    # The copy's own tests of a whole checkout are what runs right here; one Python shows as much as three.
-    version = "{}.{}".format(*sys.version_info[:2])
-    environment = {**bare_environment, "PYTEST_ADDOPTS": "-m 'not once'", "NOXPYTHON": version}
+    # The copy's own tests of a whole checkout are what runs right here.
+    environment = {**bare_environment, "PYTEST_ADDOPTS": "-m 'not once'"}
     *steps, worker, submit = commands(checkout, environment)
     for step in steps:
-        finish(step, checkout, environment)
+        # One Python shows as much as three.
+        only = {"NOXPYTHON": "{}.{}".format(*sys.version_info[:2])} if step.endswith("tests") else {}
+        finish(step, checkout, {**environment, **only})
     running = terminal(["bash", "-c", worker], checkout, environment)
     running.wait_for(" ready.")
     assert EXPECTED in finish(submit, checkout, environment)
