@@ -53,7 +53,8 @@ def _pip_wheel():
     import ensurepip
 
     bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
-    folders = [sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled, bundled]
+    # The second is where a distribution says that it has them, the third where Debian has them unsaid.
+    folders = [bundled, sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled, "/usr/share/python-wheels"]
     wheels = [wheel for folder in folders for wheel in glob.glob(os.path.join(folder, "pip-*.whl"))]
     return wheels[0] if wheels else None
 

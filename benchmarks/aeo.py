@@ -196,7 +196,7 @@ def teaser_data(count: int) -> list[dict[str, str]]:
 def teasers(count: int) -> str:
     return "".join(
         f'<div class="c-card c-card--{n}"><!-- slot {n} --><a class="c-card__link" href="{teaser["url"]}">'
-        f'<img src="{teaser["image"]}?w=320" srcset="{teaser["image"]}?w=320 320w, {teaser["image"]}?w=640 640w" '
+        f'<img src="{teaser["image"]}?w=320" srcset="{teaser["image"]}?w=320 1x, {teaser["image"]}?w=640 2x" '
         f'loading="lazy" alt=""><span class="c-card__title">{teaser["title"]}</span>'
         f'<span class="c-card__summary">{teaser["summary"]}</span></a></div>'
         for n, teaser in enumerate(teaser_data(count))
