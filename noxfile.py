@@ -83,7 +83,7 @@ def _make_environment(environment, lock):
     print("Installing the %d packages of %s into %s ..." % (count, name, os.path.relpath(environment, HERE)))
     sys.stdout.flush()
     wheel = _pip_wheel()
-    venv.create(environment, with_pip=wheel is None, clear=True)
+    venv.create(environment, symlinks=os.name != "nt", with_pip=wheel is None, clear=True)
     python = os.path.join(_binaries(environment), "python")
     pip = [python, os.path.join(wheel, "pip")] if wheel else [python, "-m", "pip"]
     # -qq: errors only. --no-compile: bytecode is written for what is imported, a third of the whole.

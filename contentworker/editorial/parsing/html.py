@@ -35,13 +35,15 @@ _BLOCKS = _CONTAINERS | _SKIPPED | frozenset(
 )  # fmt: skip
 _STACKED = _CONTAINERS | _SKIPPED
 _ACTED_ON_WHILE_SKIPPING = _STACKED | _RAW_TEXT
-# What may be passed over in a menu: text, and tags that cannot end it. Names in capitals are rare and are
-# left to the reader, as is every comment.
-_PASSED_OVER = re.compile(
-    r"""(?:[^<]++|<(?![a-zA-Z!?/])|</?(?!(?:%s)[\s/>])[a-z][a-z0-9-]*+(?=[\s/>])"""
-    r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>)*+"""
-    % "|".join(sorted(_ACTED_ON_WHILE_SKIPPING))
+# What a menu may hold that cannot end it: text, tags that nothing is done about, and containers with no more
+# than these inside. Names in capitals are rare and left to the reader, as are comments.
+_REST_OF_TAG = r"""(?=[\s/>])(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>"""
+_INERT = (
+    rf"[^<]++|<(?![a-zA-Z!?/])|</?(?!(?:{'|'.join(sorted(_ACTED_ON_WHILE_SKIPPING))})[\s/>])"
+    rf"[a-z][a-z0-9-]*+{_REST_OF_TAG}"
 )
+_INERT_CONTAINER = rf"<({'|'.join(sorted(_STACKED - {'main'}))}){_REST_OF_TAG}(?:{_INERT})*+</\1>"
+_PASSED_OVER = re.compile(rf"(?:{_INERT}|{_INERT_CONTAINER})*+")
 _RAW_TEXT_ENDS = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW_TEXT}
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ACTED_ON = _BLOCKS | _RAW_TEXT | _HEADINGS.keys() | {"br", "a", "meta", "link", "time", "html"}
@@ -103,12 +105,14 @@ class _Reader:
             if tag is None and source[opening + 1 : opening + 2] not in _COMMENT_MARKS:
                 position = opening + 1
                 continue
-            if text_start < opening:
+            if text_start < opening and not self.skipping:
                 self.text(text_start, opening)
             position = text_start = self.tag(tag) if tag else self.comment_end(opening)
             if self.skipping and match_tag is trusting and (passed := _PASSED_OVER.match(source, position)):
                 position = text_start = passed.end()
-        self.text(text_start, len(source) if opening < 0 else opening)
+        end = len(source) if opening < 0 else opening
+        if text_start < end and not self.skipping:
+            self.text(text_start, end)
         self.flush()
 
     def comment_end(self, opening: int) -> int:
@@ -139,7 +143,8 @@ class _Reader:
                 self.heading = 0
             self.open_block(name, raw)
         elif name == "br":
-            self.add("\n", match.start(), match.end())
+            self.pieces.append("\n")
+            self.sources.append(match.span())
         else:
             self.inline(name, match)
         return match.end()
@@ -246,29 +251,25 @@ class _Reader:
         return bool(self.open_count["main"] or self.open_count["article"])
 
     def text(self, start: int, end: int) -> None:
-        if self.skipping or start >= end:
-            return
         text = self.source[start:end]
         if "&" not in text:
-            self.add(text, start, end)
+            self.pieces.append(text)
+            self.sources.append((start, end))
             return
         position = 0
         for entity in _ENTITY.finditer(text):
             decoded = unescape(entity[0])
             if decoded == entity[0]:
                 continue
-            if position < entity.start():
-                self.add(text[position : entity.start()], start + position, start + entity.start())
-            if decoded:
-                self.add(decoded, start + entity.start(), start + entity.end())
-            position = entity.end()
+            begin, stop = entity.span()
+            for piece, first, last in ((text[position:begin], position, begin), (decoded, begin, stop)):
+                if piece:
+                    self.pieces.append(piece)
+                    self.sources.append((start + first, start + last))
+            position = stop
         if position < len(text):
-            self.add(text[position:], start + position, end)
-
-    def add(self, text: str, start: int, end: int) -> None:
-        if not self.skipping:
-            self.pieces.append(text)
-            self.sources.append((start, end))
+            self.pieces.append(text[position:])
+            self.sources.append((start + position, end))
 
     def flush(self) -> None:
         """End the current block: what was read since the last one becomes a block of its own."""
