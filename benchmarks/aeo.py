@@ -24,7 +24,8 @@ What to expect: citation-ready runs about fifteen regular expressions over the s
 so its time grows with the markup and ours mostly with the text; on bare pages it is several times as fast
 as we are. It also stops at the first hit: where JSON-LD names a publisher, as it does on most news pages,
 it never runs its slowest expression, which looks for links to social networks. Anonymous pages show what it
-takes where it does. The bar is 3 times the fastest peer on full pages; the figures say whether it is met.
+takes where it does. The bar is 3 times the fastest peer. On lean and full pages it holds against the two
+peers that parse the page; against citation-ready it holds on none of these pages.
 """
 
 import argparse
@@ -119,11 +120,11 @@ def lean_page(number: int) -> str:
 
 
 def full_page(number: int) -> str:
-    return published_page(number, parts=50)
+    return published_page(number, parts=58)
 
 
 def anonymous_page(number: int) -> str:
-    return published_page(number, parts=50, with_publisher=False)
+    return published_page(number, parts=58, with_publisher=False)
 
 
 def published_page(number: int, parts: int, *, with_publisher: bool = True) -> str:

@@ -234,19 +234,20 @@ class _Assembly:
     def read_sentences(self, block: Block) -> list[Sentence]:
         found = []
         for start, end in sentence_spans(block.text):
-            piece = block.text[start:end]
-            tokens, words = read_words(piece)
-            whole = [(start, end, piece, tokens, words)]
-            for begin, stop, text, tokens, words in (
-                whole if words <= MAX_PASSAGE_WORDS else _cut(block.text, start, end)
-            ):
-                source_start, source_end = block.source_span(begin, stop)
-                text = " ".join(text.split())
-                found.append(
-                    Sentence(text, source_start, source_end, block.kind, tuple(tokens), words, self.words)
-                )
-                self.words += words
+            text = block.text[start:end]
+            tokens, words = read_words(text)
+            if words <= MAX_PASSAGE_WORDS:
+                found.append(self.sentence(block, start, end, text, tokens, words))
+            else:
+                found += [self.sentence(block, *piece) for piece in _cut(block.text, start, end)]
         return found
+
+    def sentence(
+        self, block: Block, start: int, end: int, text: str, tokens: list[str], words: int
+    ) -> Sentence:
+        place = block.source_span(start, end)
+        words_before, self.words = self.words, self.words + words
+        return Sentence(" ".join(text.split()), *place, block.kind, tuple(tokens), words, words_before)
 
     def end_passage(self) -> None:
         if self.pending:

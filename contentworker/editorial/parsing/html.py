@@ -35,11 +35,11 @@ _BLOCKS = _CONTAINERS | _SKIPPED | frozenset(
 )  # fmt: skip
 _STACKED = _CONTAINERS | _SKIPPED
 _ACTED_ON_WHILE_SKIPPING = _STACKED | _RAW_TEXT
-# What a menu may hold that cannot end it: text, tags that nothing is done about, and containers with no more
-# than these inside. Names in capitals are rare and left to the reader, as are comments.
+# What a menu may hold that cannot end it: text, comments, tags that nothing is done about, and containers
+# with no more than these inside. Names in capitals are rare and left to the reader.
 _REST_OF_TAG = r"""(?=[\s/>])(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>"""
 _INERT = (
-    rf"[^<]++|<(?![a-zA-Z!?/])|</?(?!(?:{'|'.join(sorted(_ACTED_ON_WHILE_SKIPPING))})[\s/>])"
+    rf"[^<]++|<(?![a-zA-Z!?/])|<!(?=--)(?:[^-]++|-(?!->))*+-->|</?(?!(?:{'|'.join(sorted(_ACTED_ON_WHILE_SKIPPING))})[\s/>])"
     rf"[a-z][a-z0-9-]*+{_REST_OF_TAG}"
 )
 _INERT_CONTAINER = rf"<({'|'.join(sorted(_STACKED - {'main'}))}){_REST_OF_TAG}(?:{_INERT})*+</\1>"
@@ -211,7 +211,8 @@ class _Reader:
             self.extract.json_ld.append(Span(text, start, end))
         if name != "title":
             self.flush()
-        return end
+        ending = f"</{name}>"
+        return end + len(ending) if self.source.startswith(ending, end) else end
 
     def inline(self, name: str, match: re.Match[str]) -> None:
         found = attributes(match[3])

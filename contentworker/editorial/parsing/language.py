@@ -111,8 +111,7 @@ def detect_language(text: str, tokens: Iterable[str]) -> str:
         return UNKNOWN
     distinct = set(counts)
     hits = {
-        language: sum(map(counts.__getitem__, words & distinct))
-        for language, words in STOP_WORDS.items()
+        language: sum(map(counts.__getitem__, words & distinct)) for language, words in STOP_WORDS.items()
     }
     best = max(hits, key=lambda language: hits[language])
     runner_up = max(count for language, count in hits.items() if language != best)

@@ -8,8 +8,10 @@ import re
 from typing import TYPE_CHECKING
 
 from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, LinkSpan, Span
+from contentworker.editorial.parsing.plaintext import read_text
 
 if TYPE_CHECKING:
+    from markdown_it.rules_core import StateCore
     from markdown_it.token import Token
 
 __all__ = ["read_markdown"]
@@ -28,18 +30,30 @@ _LINK_TAIL = re.compile(
 )
 # Between two pieces of text stand only marks such as `**` and `[`; looking further would be quadratic.
 _LONGEST_MARKUP = 1_000
+# Each costs markdown-it tens of microseconds, marks that are never closed above all. No article comes near
+# these bounds; what exceeds them is read as text, so that 2 MB take seconds and not half a minute.
+_LONGEST_INLINE = 20_000
+_MOST_MARKS = 100_000
+_MOST_LINES_OR_CELLS = 50_000
 _OPENS_KIND: dict[str, BlockKind] = {"list_item_open": "item", "th_open": "cell", "td_open": "cell"}
 _CLOSES_KIND = frozenset({"list_item_close", "th_close", "td_close"})
 
 
 def read_markdown(source: str) -> Extract:
-    """Read any string as Markdown. Raw HTML in it is left out, code blocks too."""
+    """Read any string as Markdown. Raw HTML in it is left out, code blocks too.
+
+    A source with more lines or cells than any article has is read as plain text below its front matter.
+    """
     # Imported here because an HTML article never needs it, and a worker reads mostly those.
     from markdown_it import MarkdownIt
 
     extract = Extract()
     body_start = _read_front_matter(source, extract)
+    if any(source.count(mark, body_start) > _MOST_LINES_OR_CELLS for mark in "\n\r|"):
+        extract.blocks = read_text(source, body_start).blocks
+        return extract
     parser = MarkdownIt("commonmark").enable("table")
+    parser.core.ruler.at("inline", _read_inline)
     # Joined text hides where an escape or an entity stood; unjoined, each is a token with its markup.
     parser.disable("text_join")
     body = source[body_start:]
@@ -47,6 +61,24 @@ def read_markdown(source: str) -> Extract:
         body = " " + body[1:]
     _Reader(source, body_start, extract).run(parser.parse(body))
     return extract
+
+
+def _read_inline(state: "StateCore") -> None:
+    """Read the marks inside each block; one that is too long is left as the lines it is made of."""
+    from markdown_it.token import Token
+
+    marks = 0
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        token.children = []
+        marks += sum(map(token.content.count, "[*_"))
+        if len(token.content) <= _LONGEST_INLINE and marks <= _MOST_MARKS:
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+            continue
+        for line in token.content.split("\n"):
+            token.children += [Token("text", "", 0, content=line), Token("softbreak", "br", 0)]
+        token.children.pop()
 
 
 def _read_front_matter(source: str, extract: Extract) -> int:

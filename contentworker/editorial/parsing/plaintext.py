@@ -12,10 +12,10 @@ _LONGEST_HEADING_WORDS = 12
 _ENDS_SENTENCE = tuple(".!:;,…。\uff01।”\"'")
 
 
-def read_text(source: str) -> Extract:
-    """Read any string as plain text. A short line of its own without a full stop is a heading."""
+def read_text(source: str, start: int = 0) -> Extract:
+    """Read any string as plain text; a short line of its own without a full stop is a heading."""
     extract = Extract()
-    for match in _PARAGRAPH.finditer(source):
+    for match in _PARAGRAPH.finditer(source, start):
         text = match[0]
         items = _items(text)
         if items:

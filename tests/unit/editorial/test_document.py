@@ -394,6 +394,32 @@ def test_hostile_html_is_read_to_its_end(source: str) -> None:
     assert read(source, "html").source == source
 
 
+def test_a_markdown_block_beyond_any_article_is_read_as_text() -> None:
+    """Marks in a block of more than 20 000 characters stay as they are; the next block is read as ever."""
+    source = f"{'[*a ' * 10_000}\nand\n\n- Next *one*.\n"
+    document = read(source, "markdown")
+    assert document.sentences[0].text.startswith("[*a [*a ")
+    assert [sentence.text for sentence in document.sentences][-1] == "Next one."
+    for sentence in document.sentences[:-1]:
+        assert " ".join(source[sentence.start : sentence.end].split()) == sentence.text
+
+
+def test_marks_in_markdown_beyond_any_article_are_read_as_text() -> None:
+    """After 100 000 brackets and stars in all the marks of later blocks stay as they are."""
+    document = read("*One*.\n\n" + f"{'[' * 15_000}\n\n" * 7 + "*Two*.", "markdown")
+    assert (document.sentences[0].text, document.sentences[-1].text) == ("One.", "*Two*.")
+
+
+def test_markdown_of_more_lines_than_any_article_is_read_as_text() -> None:
+    """More than 50 000 lines are read as plain text; the front matter still counts."""
+    source = "---\ntitle: Log\n---\n" + "It has *one* line.\n\n" * 25_001
+    document = read(source, "markdown")
+    assert document.title is not None
+    assert (document.title.text, document.media_type, len(document.sentences)) == ("Log", "markdown", 25_001)
+    last = document.sentences[-1]
+    assert source[last.start : last.end] == last.text == "It has *one* line."
+
+
 @settings(max_examples=150, deadline=None)
 @given(source=st.one_of(TEXT, MARKUP), media_type=st.sampled_from([None, "html", "markdown", "text"]))
 def test_offsets_of_any_text_are_in_order_and_in_bounds(source: str, media_type: MediaType | None) -> None:
