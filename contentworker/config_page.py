@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -43,7 +44,7 @@ def _tables(model: type[BaseModel], above: str) -> Iterator[str]:
         if inner is None:
             continue
         key = f"{above}{name}.NAME" if _is_mapping(field) else f"{above}{name}"
-        yield f"\n## `[{key}]`\n\n{(inner.__doc__ or '').strip()}\n"
+        yield f"\n## `[{key}]`\n\n{cleandoc(inner.__doc__ or '')}\n"
         yield from _section(inner, key)
 
 
