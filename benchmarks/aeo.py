@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The project is not a distribution: it runs from its folder, and so does this script.
 sys.path.insert(0, str(ROOT))
 
-from contentworker.editorial.aeo import score  # noqa: E402 -- needs the path above
+from contentworker.editorial.aeo.scoring import score  # noqa: E402 -- needs the path above
 from contentworker.editorial.document import parse  # noqa: E402 -- needs the path above
 from contentworker.editorial.settings import ContentSettings  # noqa: E402 -- needs the path above
 

@@ -109,7 +109,8 @@ def _worker(steps: Console) -> Iterator[subprocess.Popen[bytes]]:
     """A worker of the evaluation queue, for as long as the block lasts; its log is shown if it dies."""
     command = [
         *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker", "--queues=evaluation"),
-        *("--concurrency=2", "--loglevel=info", "--hostname=demo@%h", "--without-mingle", "--without-gossip"),
+        # One process, since a pool of processes takes 1.5 s to stop.
+        *("--pool=solo", "--loglevel=info", "--hostname=demo@%h", "--without-mingle", "--without-gossip"),
     ]
     with tempfile.TemporaryFile() as log:
         # Its own session: Ctrl-C is for us, and we stop it.

@@ -7,8 +7,8 @@ from celery import shared_task
 from pydantic import Field, StrictStr
 
 from contentworker import config
-from contentworker.editorial import aeo
-from contentworker.editorial.document import MediaType, parse
+from contentworker.editorial import MediaType
+from contentworker.editorial.aeo import AeoScore
 from tasks.base import IdempotentTask
 
 __all__ = ["score_aeo"]
@@ -23,7 +23,7 @@ def score_aeo(
     questions: list[Question] | None = None,
     url: StrictStr | None = None,
     today: date | None = None,
-) -> aeo.AeoScore:
+) -> AeoScore:
     """Score how ready an article is to be found, quoted and attributed by answer engines (0 to 100).
 
     Args:
@@ -36,9 +36,13 @@ def score_aeo(
     Raises:
         ContentError: an argument that cannot be worked on, by name. Never retried.
     """
+    # In the process that scores: whoever only sends tasks, or waits for them, does without.
+    from contentworker.editorial.aeo.scoring import score
+    from contentworker.editorial.document import parse
+
     settings = config.load().content
     document = parse(content, media_type=media_type, settings=settings)
-    return aeo.score(
+    return score(
         document,
         questions=tuple(questions or ()),
         url=url,

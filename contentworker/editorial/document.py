@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from contentworker.editorial import MediaType
 from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Span
 from contentworker.editorial.parsing.html import read_html
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language, normalize_tag
@@ -21,7 +22,6 @@ __all__ = [
     "Document",
     "Heading",
     "Link",
-    "MediaType",
     "Metadata",
     "Passage",
     "Quotation",
@@ -29,8 +29,6 @@ __all__ = [
     "Span",
     "parse",
 ]
-
-MediaType = Literal["html", "markdown", "text"]
 
 
 class Heading(NamedTuple):

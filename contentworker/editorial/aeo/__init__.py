@@ -1,4 +1,7 @@
-"""How ready an article is to be found, quoted and attributed by answer engines. See docs/aeo.md."""
+"""How ready an article is to be found, quoted and attributed by answer engines. See docs/aeo.md.
+
+Here are the results only, which whoever sends or reads a score needs; `aeo.scoring.score` makes them.
+"""
 
 from contentworker.editorial.aeo.result import (
     AeoScore,
@@ -11,7 +14,6 @@ from contentworker.editorial.aeo.result import (
     QuestionScore,
     Recommendation,
 )
-from contentworker.editorial.aeo.scoring import score
 
 __all__ = [
     "AeoScore",
@@ -23,5 +25,4 @@ __all__ = [
     "Penalty",
     "QuestionScore",
     "Recommendation",
-    "score",
 ]

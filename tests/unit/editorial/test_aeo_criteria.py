@@ -5,10 +5,12 @@ import math
 
 import pytest
 
-from contentworker.editorial.aeo import AeoScore, Criterion, score
+from contentworker.editorial import MediaType
+from contentworker.editorial.aeo import AeoScore, Criterion
 from contentworker.editorial.aeo.background import ENGLISH_IDF, RAREST_IDF
 from contentworker.editorial.aeo.rubric import RUBRIC, ramp
-from contentworker.editorial.document import MediaType, parse
+from contentworker.editorial.aeo.scoring import score
+from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
 
 SETTINGS = ContentSettings()

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from contentworker.editorial.aeo import score
+from contentworker.editorial import MediaType
+from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.aeo.terms import question_tokens
-from contentworker.editorial.document import MediaType, parse
+from contentworker.editorial.document import parse
 from contentworker.editorial.parsing.sentences import tokenize
 from contentworker.editorial.settings import ContentSettings
 

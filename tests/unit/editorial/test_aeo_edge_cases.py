@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contentworker.editorial.aeo import AeoScore, score
-from contentworker.editorial.document import MediaType, parse
+from contentworker.editorial import MediaType
+from contentworker.editorial.aeo import AeoScore
+from contentworker.editorial.aeo.scoring import score
+from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
@@ -210,7 +212,7 @@ def test_score_is_the_same_in_every_process() -> None:
     """Two processes with different hash seeds write the same JSON."""
     program = """
 import datetime, pathlib, sys
-from contentworker.editorial.aeo import score
+from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
 settings = ContentSettings()

@@ -5,7 +5,7 @@ import datetime
 import pytest
 from pydantic import ValidationError
 
-from contentworker.editorial.aeo import score
+from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError

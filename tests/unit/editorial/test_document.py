@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contentworker.editorial.document import Document, MediaType, detect_media_type, parse
+from contentworker.editorial import MediaType
+from contentworker.editorial.document import Document, detect_media_type, parse
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 

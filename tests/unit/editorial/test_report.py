@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contentworker.editorial.aeo import score
+from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.document import parse
 from contentworker.editorial.report import render
 from contentworker.editorial.settings import ContentSettings
