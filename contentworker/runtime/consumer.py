@@ -1,5 +1,6 @@
 """A Celery consumer that keeps every message it cannot turn into a task."""
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -68,7 +69,7 @@ class KeepingConsumer(Consumer):
             task=_header(message, "task"),
             task_id=task_id,
             worker=self.hostname,
-            message=_whole(message),
+            **_whole(message),
         )
         with message.channel.conn_or_acquire() as client:
             letter_id = dead_letters.add(client, letter)
@@ -111,8 +112,12 @@ def _check_parts(message: Any) -> None:
     raise ValueError("body: must be [args, kwargs, embed]")
 
 
-def _whole(message: Any) -> str:
-    if message.content_type == UNREADABLE:
-        return str(message.body, "utf-8", "backslashreplace")
-    # Not serializable(), which decodes and encodes again: a broken body would not come out as it went in.
-    return json.dumps(message._raw)
+def _whole(message: Any) -> dict[str, Any]:
+    """The message as it lay in Redis, and how that is written down."""
+    if message.content_type != UNREADABLE:
+        # Not serializable(), which decodes and encodes again: a broken body would not come out as it went in.
+        return {"message": json.dumps(message._raw)}
+    try:
+        return {"message": message.body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"message": base64.b64encode(message.body).decode("ascii"), "encoding": "base64"}

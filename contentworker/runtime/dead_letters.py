@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,7 +27,10 @@ class DeadLetter(BaseModel):
     task: str = Field(default="", description="Name of the task, as far as the message says one.")
     task_id: str = Field(default="", description="Id of the task, likewise.")
     worker: str = Field(description="Node name of the worker that met it.")
-    message: str = Field(description="The message as it lay in Redis; bytes that are no UTF-8 are escaped.")
+    message: str = Field(description="The message as it lay in Redis, in this encoding:")
+    encoding: Literal["utf-8", "base64"] = Field(
+        default="utf-8", description="`base64` where the message's bytes are no UTF-8."
+    )
 
 
 def add(client: Any, letter: DeadLetter) -> str:
