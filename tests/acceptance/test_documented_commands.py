@@ -225,7 +225,7 @@ def test_flower_shows_the_queues_to_those_who_know_the_password(serve: Serve) ->
     for queue in QUEUE_WORKERS:
         assert queue in text
     # Another address of this machine: who listens on all of them would answer there.
-    with pytest.raises(OSError, match="refused|unreachable|assign|timed out"):
+    with pytest.raises(OSError, match=r"refused|unreachable|assign|timed out"):
         socket.create_connection(("127.0.0.2", port), timeout=PATIENCE).close()
 
 
