@@ -145,7 +145,7 @@ def _install(session: nox.Session, group: str) -> None:
     """Bring the session's environment to what a lock says, unless it is."""
     lock = LOCKS / f"{group}.txt"
     environment = session.virtualenv.location
-    fingerprint = hashlib.sha256(lock.read_bytes()).hexdigest()
+    fingerprint = _fingerprint(lock)
     if not _is_made_of(environment, fingerprint):
         session.install("--require-hashes", "-r", str(lock))
         _note(environment, fingerprint)

@@ -209,12 +209,12 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
     import redis
     from celery.exceptions import TimeoutError as ResultTimeoutError
 
-    from contentworker.runtime.routing import queue_of
+    from contentworker.runtime.routing import patterns_of, queue_of
 
     queues = config.load().queues
     if queue_of(task, queues) is None:
-        patterns = ", ".join(pattern for queue in queues.values() for pattern in queue.tasks)
-        raise click.BadParameter(f"no queue takes {task!r}; patterns: {patterns}", param_hint="TASK")
+        reason = f"no queue takes {task!r}; patterns: {patterns_of(queues)}"
+        raise click.BadParameter(reason, param_hint="TASK")
     keywords = dict(_argument(text) for text in arguments)
     with _broker_errors():
         client = _client()

@@ -9,7 +9,7 @@ from celery.signals import before_task_publish
 
 from contentworker.runtime import transport
 from contentworker.runtime.routing import Router, kombu_queues
-from contentworker.runtime.settings import BrokerSettings, RuntimeSettings
+from contentworker.runtime.settings import RuntimeSettings
 
 __all__ = ["build", "celery_configuration"]
 
@@ -24,7 +24,7 @@ def build(settings: RuntimeSettings, redis_url: str) -> Celery:
 
 def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str, Any]:
     """Celery's own configuration keys for our settings. `redis_url` serves broker and results."""
-    options = _redis_options(settings.broker)
+    broker = settings.broker
     configuration: dict[str, Any] = {
         "broker_url": redis_url,
         "result_backend": redis_url,
@@ -52,17 +52,20 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         # A broker that is away, at the start or later, is waited for, however long.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_connection_timeout": settings.broker.connect_timeout_seconds,
-        "broker_transport_options": options
-        | {
-            "visibility_timeout": settings.broker.visibility_timeout_seconds,
-            "unacked_restore_interval": settings.broker.restore_interval_seconds,
+        "broker_connection_timeout": broker.connect_timeout_seconds,
+        "broker_transport_options": {
+            "socket_timeout": broker.socket_timeout_seconds,
+            "socket_connect_timeout": broker.connect_timeout_seconds,
+            "socket_keepalive": True,
+            "health_check_interval": broker.health_check_interval_seconds,
+            "visibility_timeout": broker.visibility_timeout_seconds,
+            "unacked_restore_interval": broker.restore_interval_seconds,
             "unacked_restore_throttle": 1,
         },
-        "redis_socket_timeout": settings.broker.socket_timeout_seconds,
-        "redis_socket_connect_timeout": settings.broker.connect_timeout_seconds,
+        "redis_socket_timeout": broker.socket_timeout_seconds,
+        "redis_socket_connect_timeout": broker.connect_timeout_seconds,
         "redis_socket_keepalive": True,
-        "redis_backend_health_check_interval": settings.broker.health_check_interval_seconds,
+        "redis_backend_health_check_interval": broker.health_check_interval_seconds,
     }
     if redis_url.startswith("rediss://"):
         # Without this kombu would accept any certificate.
@@ -76,12 +79,3 @@ def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
     """Say when a message was sent: Celery does not, and the age of a queue's oldest message needs it."""
     if headers is not None:
         headers["sent_at"] = datetime.now(UTC).isoformat()
-
-
-def _redis_options(broker: BrokerSettings) -> dict[str, Any]:
-    return {
-        "socket_timeout": broker.socket_timeout_seconds,
-        "socket_connect_timeout": broker.connect_timeout_seconds,
-        "socket_keepalive": True,
-        "health_check_interval": broker.health_check_interval_seconds,
-    }

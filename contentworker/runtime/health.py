@@ -16,6 +16,7 @@ __all__ = ["HealthStatus", "QueueHealth", "check_queues"]
 TASK = "tasks.health_check"
 POLL_SECONDS = 0.01
 INSPECT_SECONDS = 1.0
+MESSAGES_AT_A_TIME = 10
 NEWEST_MESSAGES = 1000
 """A probe is looked for among these; one that is not found expires, at the latest when a worker meets it."""
 
@@ -102,9 +103,12 @@ def _take_back(connection: Connection, queue: str, task_id: str) -> None:
     """Delete a probe that still waits: Redis keeps an expired message until some worker looks at it."""
     channel: Any = connection.default_channel
     with channel.conn_or_acquire() as client:
-        for raw in client.lrange(queue, 0, NEWEST_MESSAGES - 1):
-            if task_id.encode() in raw:
-                client.lrem(queue, 1, raw)
+        # A few at a time from the newest on, where a probe lies: messages may be articles of 2 MB.
+        for start in range(0, NEWEST_MESSAGES, MESSAGES_AT_A_TIME):
+            for raw in client.lrange(queue, start, start + MESSAGES_AT_A_TIME - 1):
+                if task_id.encode() in raw:
+                    client.lrem(queue, 1, raw)
+                    return
 
 
 def _age_seconds(raw: bytes) -> float | None:

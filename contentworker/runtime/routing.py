@@ -8,7 +8,7 @@ from kombu import Queue
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import QueueSettings
 
-__all__ = ["Router", "check_every_task_has_one_queue", "kombu_queues", "queue_of"]
+__all__ = ["Router", "check_every_task_has_one_queue", "kombu_queues", "patterns_of", "queue_of"]
 
 CELERY_OWN_TASKS = "celery."
 """Prefix of the tasks that Celery itself brings; they go to the default queue."""
@@ -34,14 +34,18 @@ def queue_of(task_name: str, queues: Mapping[str, QueueSettings]) -> str | None:
     return found[0] if found else None
 
 
+def patterns_of(queues: Mapping[str, QueueSettings]) -> str:
+    """Every pattern there is, for an error message."""
+    return ", ".join(pattern for queue in queues.values() for pattern in queue.tasks)
+
+
 def check_every_task_has_one_queue(task_names: Iterable[str], queues: Mapping[str, QueueSettings]) -> None:
     """Raise a `ConfigError` for a registered task that no pattern matches, or more than one."""
     for name in sorted(task_names):
         if not name.startswith(CELERY_OWN_TASKS) and queue_of(name, queues) is None:
-            patterns = ", ".join(pattern for queue in queues.values() for pattern in queue.tasks)
             raise ConfigError(
                 f"worker.toml: queues: no pattern matches the task {name!r}; add it to the `tasks` of a "
-                f"queue (patterns now: {patterns})"
+                f"queue (patterns now: {patterns_of(queues)})"
             )
 
 
