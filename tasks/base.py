@@ -2,6 +2,7 @@
 
 from contentworker import config
 from contentworker.runtime.arguments import TypedTask
+from contentworker.runtime.claims import ClaimingTask
 from contentworker.runtime.retry import RetryingTask
 
 __all__ = ["BaseTask", "CriticalTask", "IdempotentTask"]
@@ -27,16 +28,17 @@ class IdempotentTask(BaseTask):
     max_retries = _retries.idempotent_max_retries
 
 
-class CriticalTask(BaseTask):
+class CriticalTask(ClaimingTask, BaseTask):
     """Must not run twice by itself, as a repeat costs money: no error and no lost process repeats it.
 
-    The message is acknowledged before the task starts. A task cut off by a dying pool process is a visible
-    FAILURE; one cut off by the death of the whole worker leaves no result.
+    Each run claims its message first. A run that is cut off, by the death of its pool process or of the whole
+    worker, is a visible FAILURE and a dead letter; a second delivery is dropped.
     """
 
     abstract = True
     max_retries = _retries.critical_max_retries
     autoretry_for = ()
-    acks_late = False
+    # Without leases a claim could not tell a dead worker from a slow one; then it is acknowledged early.
+    acks_late = config.load().broker.transport == "leased"
     retry_on_worker_lost = False
     reject_on_worker_lost = False

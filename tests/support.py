@@ -18,6 +18,7 @@ from celery import Celery
 
 from contentworker import config
 from contentworker.runtime import application, local_redis
+from contentworker.runtime.transport.protocol import DELAYED, held_key
 
 Value = TypeVar("Value")
 
@@ -217,8 +218,12 @@ def run_cli(*arguments: str, redis_url: str | None = None, **env: str) -> subpro
 
 
 def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
-    """Messages that a worker holds and has not acknowledged."""
-    return [json.loads(value)[0] for value in client.hvals("unacked")]
+    """Messages that are in no queue and not acknowledged: held by a worker, or delayed."""
+    plain = [json.loads(value)[0] for value in client.hvals("unacked")]
+    records = list(client.zrange(DELAYED, 0, -1))
+    for key in client.scan_iter(match=held_key("*")):
+        records += [value for tag, value in client.hgetall(key).items() if b"-" in tag]
+    return plain + [json.loads(value.split(b"\n", 3)[3]) for value in records]
 
 
 def executions(folder: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import before_task_publish
 
-from contentworker.runtime import transport
+from contentworker.runtime import pool_children, transport  # noqa: F401
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings
 
@@ -16,8 +16,9 @@ __all__ = ["build", "celery_configuration"]
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:
     """Make an application that knows every queue and, so far, no task. It connects to nothing yet."""
-    transport.register()
+    transport.register(settings.broker.transport)
     app = Celery("contentworker")
+    app.runtime_settings = settings
     app.conf.update(celery_configuration(settings, redis_url))
     return app
 
@@ -47,8 +48,10 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         "worker_max_tasks_per_child": settings.limits.max_tasks_per_child,
         "worker_prefetch_multiplier": 1,
         "worker_consumer": "contentworker.runtime.consumer:KeepingConsumer",
-        # A task goes on while the connection is away: its child has all that it needs.
+        # A task goes on while the connection is away: its child has all that it needs. What is held counts
+        # as prefetched all the while, so that nothing needs to be reduced afterwards.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_prefetch_count_reduction": settings.broker.transport == "plain",
         # A broker that is away, at the start or later, is waited for, however long.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -61,6 +64,7 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
             "visibility_timeout": broker.visibility_timeout_seconds,
             "unacked_restore_interval": broker.restore_interval_seconds,
             "unacked_restore_throttle": 1,
+            "hold_across_connections": True,
         },
         "redis_socket_timeout": broker.socket_timeout_seconds,
         "redis_socket_connect_timeout": broker.connect_timeout_seconds,

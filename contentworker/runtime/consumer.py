@@ -3,18 +3,21 @@
 import base64
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.exceptions import NotRegistered
 from celery.utils.log import get_logger
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.exceptions import KombuError
 
 from contentworker.errors import PermanentError
 from contentworker.runtime import dead_letters
-from contentworker.runtime.transport import UNREADABLE
+from contentworker.runtime.leases import end_all_work
+from contentworker.runtime.transport import UNREADABLE, holder
 
-__all__ = ["InvalidMessageError", "KeepingConsumer"]
+__all__ = ["InvalidMessageError", "KeepingConsumer", "PoisonMessageError"]
 
 logger = get_logger(__name__)
 
@@ -23,8 +26,38 @@ class InvalidMessageError(PermanentError):
     """The message is no call of a task; the worker kept it as a dead letter."""
 
 
+class PoisonMessageError(PermanentError):
+    """A task whose worker died each time it had it; it is not run again."""
+
+
 class KeepingConsumer(Consumer):
-    """Celery rejects what it cannot read, which on Redis deletes it. Here it becomes a dead letter first."""
+    """A consumer that loses nothing: not what it cannot read, and not what runs while Redis is away.
+
+    Celery rejects what it cannot read, which on Redis deletes it. Here it becomes a dead letter first.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        holder.when_fenced(lambda: end_all_work(self.pool))
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Look for Redis every two seconds at least; Celery would soon look twice a minute."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=0.5, interval_step=0.5, interval_max=1.5
+        )
+        return super().ensure_connected(conn)
+
+    def on_close(self) -> None:
+        """After a lost connection: keep every task that was taken, as they are this worker's by lease."""
+        if self.app.runtime_settings.broker.transport == "plain":
+            super().on_close()
+
+    def shutdown(self) -> None:
+        """End the leases last, when nothing runs any more."""
+        super().shutdown()
+        if state.active_requests:
+            end_all_work(self.pool)
+        holder.stop_all()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         """Also catch what a malformed message raises in Celery itself: there it would stop the worker."""
@@ -34,11 +67,17 @@ class KeepingConsumer(Consumer):
             try:
                 if _header(message, "task") in self.strategies:
                     _check_parts(message)
+                    if getattr(message, "deliveries", 0) >= self.app.runtime_settings.limits.max_deliveries:
+                        return self._keep_poison(message)
                 return handle(message)
             except (KombuError, LookupError, TypeError, ValueError, AttributeError) as error:
                 return self.on_invalid_task(None, message, error)
 
         return on_task_received
+
+    def _keep_poison(self, message: Any) -> None:
+        error = f"its worker died {message.deliveries} times while it had this task"
+        self._keep(message, "poison", error, PoisonMessageError(error))
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Valid JSON, yet no task message."""

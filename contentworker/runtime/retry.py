@@ -2,15 +2,14 @@
 
 import random
 
-from celery import Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
-from celery.worker.request import Request
 from pydantic import ValidationError
 
 from contentworker.errors import PermanentError
+from contentworker.runtime.leases import HeldRequest, HeldTask
 from contentworker.runtime.settings import RetrySettings
 
-__all__ = ["RetryingTask", "retry_delay_seconds"]
+__all__ = ["RetryingRequest", "RetryingTask", "retry_delay_seconds"]
 
 
 def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
@@ -26,7 +25,7 @@ def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
     return min(policy.max_delay_seconds, delay) + random.uniform(0, policy.jitter_seconds)
 
 
-class _RequestKnownToItsTask(Request):
+class RetryingRequest(HeldRequest):
     """Lets the task see which request failed while Celery handles the failure.
 
     A child that dies cannot retry its task; the main process does, outside any task's context, and asks
@@ -41,7 +40,7 @@ class _RequestKnownToItsTask(Request):
             self.task.request_stack.pop()
 
 
-class RetryingTask(Task):
+class RetryingTask(HeldTask):
     """A task that is retried by the policy in `retry_policy`, at most `max_retries` times.
 
     Never retried, since it cannot help: an error that says so (`PermanentError`), data of the wrong shape
@@ -49,7 +48,7 @@ class RetryingTask(Task):
     """
 
     abstract = True
-    Request = _RequestKnownToItsTask
+    Request = RetryingRequest
 
     retry_policy: RetrySettings
     autoretry_for: tuple[type[Exception], ...] = (Exception,)

@@ -51,13 +51,19 @@ class PythonSettings(Section):
 class BrokerSettings(Section):
     """How workers and clients talk to Redis. Where it is comes from `REDIS_URL`."""
 
+    transport: Literal["leased", "plain"] = Field(
+        "leased",
+        description="`leased` loses no message when a worker is killed, and keeps delayed ones in Redis "
+        "(docs/transport.md); `plain` is Celery's own.",
+    )
     port: Port = Field(
         6379,
         description="Port on 127.0.0.1 of the Redis that is used, or started, when `REDIS_URL` is not set.",
     )
     visibility_timeout_seconds: Seconds = Field(
         3600,
-        description="After this long without an acknowledgement Redis' copy of a message is delivered again. "
+        description="Of `plain` workers: after this long without an acknowledgement Redis' copy of a "
+        "message is delivered again. "
         "Must exceed the hard time limit and the longest retry delay, else a task that is still running, "
         "or waiting for its retry, is run twice.",
     )
@@ -120,6 +126,9 @@ class LimitSettings(Section):
     )
     max_tasks_per_child: int = Field(
         1000, ge=1, description="A pool process is replaced after this many tasks, so that leaks stay small."
+    )
+    max_deliveries: int = Field(
+        5, ge=1, description="A task whose worker died this many times while it had it becomes a dead letter."
     )
 
     @model_validator(mode="after")

@@ -81,11 +81,11 @@ def test_busy_worker_survives_a_restart(
         for folder in folders:
             folder.mkdir()
             sent.append(client.send_task("probe.base.hold", kwargs={"folder": str(folder)}).id)
-        wait_until(lambda: plain.hlen("unacked") == unacknowledged, "the messages to be fetched")
+        wait_until(lambda: len(waiting_messages(plain)) == unacknowledged, "the messages to be fetched")
         wait_until(lambda: all(executions(folder) for folder in folders), "the tasks to start")
     server.crash()
     if away == "for-a-while":
-        busy.wait_for_log("Trying again in 2")
+        busy.wait_for_log("Trying again in 1")
     server.start()
     server.ready()
     wait_until(lambda: reconnected(busy, 1), "the reconnection")

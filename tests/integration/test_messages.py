@@ -128,18 +128,6 @@ def test_changed_message_is_good_to_begin_with(client: Celery, redis_client: red
         pytest.param(json.dumps(message(headers=[1, 2])).encode(), id="headers-list"),
         pytest.param(json.dumps(message(headers="text")).encode(), id="headers-text"),
         pytest.param(json.dumps(message(3)).encode(), id="body-is-a-number"),
-        pytest.param(
-            json.dumps(
-                message(
-                    properties={
-                        "delivery_tag": ["a"],
-                        "delivery_info": {"exchange": "", "routing_key": "celery"},
-                        "body_encoding": "base64",
-                    }
-                )
-            ).encode(),
-            id="tag-is-a-list",
-        ),
     ],
 )
 def test_what_is_no_message_is_kept_byte_for_byte(redis_client: redis.Redis, raw: bytes) -> None:

@@ -1,4 +1,4 @@
-"""kombu's Redis channel, made to survive broken messages and lost connections."""
+"""kombu's Redis channels, made to survive broken messages and lost connections."""
 
 import base64
 import binascii
@@ -9,12 +9,24 @@ from typing import Any
 from kombu.transport import redis
 
 from contentworker.runtime.transport import UNREADABLE
+from contentworker.runtime.transport.holder import holder_of
 
-__all__ = ["Channel", "Transport"]
+__all__ = ["Channel", "SentinelTransport", "Transport"]
 
 
 class Channel(redis.Channel):
     """A channel on which every message can be delivered, and which can be closed without Redis."""
+
+    hold_across_connections = False
+    """Whether this process goes on with its deliveries when the channel is closed; who says so calls
+    `holder.stop_all` in the end. Else they go back to their queues, as with kombu."""
+    from_transport_options = (*redis.Channel.from_transport_options, "hold_across_connections")
+
+    def basic_consume(self, queue: str, no_ack: bool, *arguments: Any, **options: Any) -> Any:
+        """Consume; a worker also looks after what workers with leases have left behind in Redis."""
+        if self.hold_across_connections and not no_ack:
+            holder_of(self, leased=False).start()
+        return super().basic_consume(queue, no_ack, *arguments, **options)
 
     def close(self) -> None:
         """Close in one go, also where Redis is away.
@@ -77,7 +89,17 @@ class Channel(redis.Channel):
         ).encode()
 
 
+class SentinelChannel(Channel, redis.SentinelChannel):
+    """The same by way of Redis Sentinel."""
+
+
 class Transport(redis.Transport):
-    """The transport of `redis://` and `rediss://` once it is registered."""
+    """The transport of `redis://` and `rediss://` where the plain one is registered."""
 
     Channel = Channel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """That of `sentinel://`."""
+
+    Channel = SentinelChannel

@@ -1,0 +1,73 @@
+"""What a lost lease means to Celery: no work goes on, and none begins, on messages that are another's."""
+
+import os
+import signal
+from contextlib import suppress
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore, TaskRevokedError
+from celery.utils.log import get_logger
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+
+from contentworker.runtime.transport.holder import is_held
+
+__all__ = ["HeldRequest", "HeldTask", "end_all_work"]
+
+logger = get_logger(__name__)
+
+
+class HeldRequest(Request):
+    """A request that ends without a trace where its message is not this worker's any more."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody else can be given the message."""
+        return is_held(self._request_dict["properties"])
+
+    def execute_using_pool(self, pool: Any, **options: Any) -> Any:
+        """Hand the task to the pool, unless another worker has it by now."""
+        if not self.is_held:
+            task_ready(self)
+            raise TaskRevokedError(self.id)
+        if getattr(self._message, "deliveries", 0):
+            self._message.channel.holder.note_start(self._message.delivery)
+        return super().execute_using_pool(pool, **options)
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Leave a failure to the worker that has the message now: no retry, no result."""
+        if self.is_held:
+            return super().on_failure(exc_info, send_failed_event, return_ok)
+        task_ready(self)
+        return None
+
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """The same for a time limit."""
+        if self.is_held:
+            return super().on_timeout(soft, timeout)
+        task_ready(self)
+        return None
+
+
+class HeldTask(Task):
+    """A task whose run begins only where its message is still held."""
+
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Checked where the task runs: between the worker and its pool process the lease may have ended."""
+        if not is_held(getattr(self.request, "properties", None) or {}):
+            raise Ignore
+        super().before_start(task_id, args, kwargs)
+
+
+def end_all_work(pool: Any) -> None:
+    """End whatever the pool runs, at once; called from another thread than Celery's own."""
+    processes = getattr(getattr(pool, "_pool", None), "_pool", None)
+    if processes is None:
+        logger.critical("Threads cannot be stopped: this worker ends")
+        os._exit(os.EX_TEMPFAIL)
+    for process in list(processes):
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,41 @@
+"""Pool processes that never outlive their worker, whose deliveries they work on."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from celery.signals import worker_process_init
+
+__all__ = ["die_with_parent"]
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_POLL_SECONDS = 1.0
+
+
+def die_with_parent() -> None:
+    """Have this process killed as soon as its parent has died, however that came about.
+
+    Else it would go on with its task, which another worker is given meanwhile.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@worker_process_init.connect
+def _in_pool_process(**_: Any) -> None:
+    die_with_parent()

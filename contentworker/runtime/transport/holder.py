@@ -1,0 +1,395 @@
+"""What a process holds of Redis's messages, and the lease under which it holds them.
+
+Two threads serve a holder. The keeper speaks to Redis: it renews the lease, brings delayed messages forward,
+takes back what dead holders held, and repeats acknowledgements that an outage swallowed. The watchdog speaks
+to nobody, so that nothing can hold it up: when the lease has not been renewed in time it fences the process.
+No clock of the day is asked: a lease is a counter, and whoever sees it stand still for `LEASE_SECONDS` of an
+own monotonic clock knows its holder to be gone.
+"""
+
+import itertools
+import logging
+import mmap
+import os
+import socket
+import struct
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, HolderGoneError, Protocol
+
+__all__ = [
+    "FENCE_SECONDS",
+    "LEASE_SECONDS",
+    "Delivery",
+    "Holder",
+    "holder_of",
+    "is_held",
+    "stop_all",
+    "when_fenced",
+]
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 12.0
+"""A lease that stands still for this long is over."""
+FENCE_SECONDS = 10.5
+"""A holder that could not renew for this long stops its work: before anybody can give it to another."""
+BEAT_SECONDS = 0.5
+"""Between renewals; also how late a delayed message may be, and how often dead holders are looked for."""
+TIMEOUT_SECONDS = 2.0
+"""Longest wait for an answer from Redis: an answer later than that would not renew a lease in time."""
+STOP_SECONDS = 3.0
+"""Longest that an orderly end waits for Redis."""
+
+CONNECTION_ERRORS = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+
+# Counts the time that a suspended machine sleeps, where there is such a clock: its leases end meanwhile.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message in this process's hands."""
+
+    holder: str
+    epoch: int
+    tag: str
+    list_key: str
+
+
+class _Validity:
+    """Until when, and for which epoch, deliveries are this worker's. Shared with the processes it forks."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 16)
+
+    @property
+    def epoch(self) -> int:
+        return int(struct.unpack_from("q", self._memory, 0)[0])
+
+    @property
+    def until(self) -> float:
+        return float(struct.unpack_from("d", self._memory, 8)[0])
+
+    def extend(self, until: float) -> None:
+        struct.pack_into("d", self._memory, 8, until)
+
+    def end(self) -> None:
+        """Void every delivery that was made so far."""
+        struct.pack_into("d", self._memory, 8, 0.0)
+        struct.pack_into("q", self._memory, 0, self.epoch + 1)
+
+    def covers(self, epoch: int) -> bool:
+        return epoch == self.epoch and _now() < self.until
+
+
+class Holder:
+    """Keeps the deliveries of one process from one Redis.
+
+    `client` is a redis-py client for this holder alone, with short time-outs. Without `leased` nothing can
+    be fetched; delayed messages and those of dead holders are looked after all the same.
+    """
+
+    def __init__(self, client: Any, *, leased: bool = True) -> None:
+        self.uid = uuid.uuid4().hex
+        self.protocol = Protocol(client)
+        self.client = client
+        self._leased = leased
+        self._name = ""
+        self._validity = _Validity()
+        self._lock = threading.RLock()
+        self._held: dict[str, Delivery] = {}
+        self._fetches = itertools.count(1)
+        self._unsent: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
+        self._observed: dict[str, tuple[int, float]] = {}
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        _holders[self.uid] = self
+
+    @property
+    def name(self) -> str:
+        """How Redis knows it, a new name after each lost lease; empty while it has no lease."""
+        return self._name
+
+    @property
+    def epoch(self) -> int:
+        """How many leases were lost."""
+        return self._validity.epoch
+
+    @property
+    def held(self) -> int:
+        """How many messages are in this process's hands."""
+        return len(self._held)
+
+    def covers(self, epoch: int) -> bool:
+        """Whether deliveries of this epoch are still this worker's; true in forked processes as well."""
+        return self._validity.covers(epoch)
+
+    def start(self) -> None:
+        """Get a lease, if there is none, and look after it. To be called before each fetch.
+
+        Raises:
+            ValueError: the records in Redis are of another version.
+        """
+        with self._lock:
+            if not self._threads:
+                self._threads = [
+                    threading.Thread(target=work, name=f"transport-{name}", daemon=True)
+                    for name, work in (("keeper", self._keep), ("watchdog", self._watch))
+                ]
+                for thread in self._threads:
+                    thread.start()
+            if self._leased and not self._name:
+                name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+                started = _now()
+                self.protocol.register(name)
+                self._validity.extend(started + FENCE_SECONDS)
+                self._name = name
+
+    def next_fetch(self) -> tuple[str, int, int]:
+        """Holder's name, epoch and number of a new fetch."""
+        with self._lock:
+            return self._name, self.epoch, next(self._fetches)
+
+    def take(self, fetch: tuple[str, int, int], answer: Any) -> list[tuple[Delivery, bytes]]:
+        """Make deliveries of a fetch's answer; return each with its message."""
+        name, epoch, _ = fetch
+        try:
+            messages = self.protocol.fetched(answer)
+        except HolderGoneError:
+            if epoch == self.epoch:
+                self.fence("its lease was gone: another worker had taken it for dead")
+            return []
+        with self._lock:
+            if epoch != self.epoch:
+                return []  # fenced meanwhile: they go back with the rest of that name
+            deliveries = [(Delivery(name, epoch, tag, key), raw) for tag, key, raw in messages]
+            self._held.update((each.tag, each) for each, _ in deliveries)
+        return deliveries
+
+    def cancel_fetch(self, fetch: tuple[str, int, int]) -> None:
+        """The answer of this fetch never came: whatever it took goes back."""
+        name, _, number = fetch
+        self.do(self.protocol.cancel_fetch, name, number)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Let go of a delivery whose work is done. Without Redis it is done when Redis is back."""
+        if self._drop(delivery) and (
+            self.do(self.protocol.acknowledge, delivery.holder, delivery.tag) is False
+        ):
+            self._report_overlap(delivery)
+
+    def give_back(self, delivery: Delivery, *, front: bool) -> None:
+        """Put a delivery back into its list."""
+        if self._drop(delivery):
+            self.do(self.protocol.give_back, delivery.holder, delivery.tag, front=front)
+
+    def note_start(self, delivery: Delivery) -> None:
+        """Note that work begins, where that is worth a command: on what has ended a worker before."""
+        try:
+            self.protocol.start(delivery.holder, delivery.tag)
+        except redis.exceptions.RedisError as error:
+            logger.warning("The start of %s could not be noted: %s", delivery.tag, error)
+
+    def delay(self, delivery: Delivery, due_milliseconds: int) -> bool:
+        """Move a delivery to the delayed ones; False if it is due already."""
+        delayed = self.protocol.delay(delivery.holder, delivery.tag, due_milliseconds)
+        if delayed:
+            self._drop(delivery)
+        return delayed
+
+    def fence(self, reason: str) -> None:
+        """Stop all work of this process: its deliveries are not its own any more."""
+        with self._lock:
+            lost, name = len(self._held), self._name
+            self._held.clear()
+            self._name = ""
+            self._validity.end()
+        if not name:
+            return
+        if lost:
+            logger.critical(
+                "Lease lost (%s): the work on %d messages is stopped, and done again elsewhere", reason, lost
+            )
+            for callback in _when_fenced:
+                callback()
+        with self._lock:
+            # Only now that nothing runs; whatever another worker has not put back already.
+            self._unsent.append((self.protocol.release, (name,), {}))
+
+    def stop(self) -> None:
+        """Put back what is still held, and end the lease. Whoever calls this runs none of it any more."""
+        self._stopping.set()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(STOP_SECONDS)
+        with self._lock:
+            name, self._name = self._name, ""
+            self._held.clear()
+            self._validity.end()
+        deadline = _now() + STOP_SECONDS
+        if name:
+            self._unsent.append((self.protocol.release, (name,), {}))
+        while self._unsent and _now() < deadline:
+            try:
+                self._send_unsent()
+            except CONNECTION_ERRORS:
+                time.sleep(0.1)
+        if self._unsent:
+            logger.warning("Redis is away: what was not acknowledged will be delivered again")
+        _holders.pop(self.uid, None)
+        self.client.close()
+        self.client.connection_pool.disconnect()
+
+    def _drop(self, delivery: Delivery) -> bool:
+        """Whether the delivery was still in our hands; it is not any more."""
+        with self._lock:
+            if self._held.pop(delivery.tag, None):
+                return True
+        if delivery.epoch != self.epoch:
+            self._report_overlap(delivery)
+        return False
+
+    @staticmethod
+    def _report_overlap(delivery: Delivery) -> None:
+        logger.error(
+            "Overlap: the work on message %s/%s ended after its lease was lost; it is not acknowledged, "
+            "and is done again by another worker",
+            delivery.holder,
+            delivery.tag,
+        )
+
+    def do(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Take a step that may be repeated: now, or once Redis is back, and then None is returned."""
+        if not self._unsent:  # else it would only wait for a time-out as well
+            try:
+                return step(*arguments, **options)
+            except CONNECTION_ERRORS as error:
+                logger.warning("Redis is away (%s): what is done meanwhile is told it when it is back", error)
+        with self._lock:
+            self._unsent.append((step, arguments, options))
+        return None
+
+    def _send_unsent(self) -> None:
+        while self._unsent:
+            step, arguments, options = self._unsent[0]
+            step(*arguments, **options)
+            with self._lock:
+                self._unsent.pop(0)
+
+    def _keep(self) -> None:
+        trouble = ""
+        while not self._stopping.wait(BEAT_SECONDS):
+            try:
+                while self._beat() and not self._stopping.is_set():
+                    pass
+            except Exception as error:  # whatever it is, the next beat may do better
+                # While Redis was away nobody could renew: all get a full lease from its return on.
+                self._observed.clear()
+                if str(error) != trouble:
+                    trouble = str(error)
+                    logger.warning("The lease cannot be renewed: %s", error)
+            else:
+                if trouble:
+                    logger.warning("The lease is renewed again")
+                trouble = ""
+
+    def _beat(self) -> bool:
+        """Renew, and look after the delayed and the dead; True if more delayed messages are due."""
+        self._send_unsent()
+        name, epoch, started = self._name, self.epoch, _now()
+        beat = self.protocol.beat(name)
+        answered = _now()
+        if beat.alive:
+            with self._lock:
+                if epoch == self.epoch:
+                    self._validity.extend(started + FENCE_SECONDS)
+        elif name and epoch == self.epoch:
+            self.fence("another worker had taken it for dead")
+        self._take_from_the_dead(beat.leases, started, answered)
+        return beat.promoted >= PROMOTED_AT_A_TIME
+
+    def _take_from_the_dead(self, leases: Mapping[str, int], asked: float, answered: float) -> None:
+        observed = {}
+        for name, renewals in leases.items():
+            before = self._observed.get(name)
+            if name == self._name:
+                continue
+            if before is None or before[0] != renewals:
+                observed[name] = (renewals, answered)
+            elif asked - before[1] < LEASE_SECONDS:
+                observed[name] = before
+            else:
+                moved, unknown = self.protocol.reclaim(name, renewals)
+                logger.warning(
+                    "Worker %s is gone; %d messages that it held are back in their queues", name, moved
+                )
+                if unknown:
+                    logger.error("%d records of %s are of an unknown version and stay", unknown, name)
+        self._observed = observed
+
+    def _watch(self) -> None:
+        while not self._stopping.is_set():
+            left = self._validity.until - _now()
+            if left <= 0 and self._name:
+                self.fence(f"it could not be renewed for {FENCE_SECONDS:g} s")
+            self._stopping.wait(min(max(left, 0.05), BEAT_SECONDS))
+
+
+def is_held(properties: Mapping[str, Any]) -> bool:
+    """Whether a message with these properties is still this worker's, asked anywhere in the worker.
+
+    True as well for messages of a transport without leases.
+    """
+    uid, epoch, *_ = properties.get("held") or (None, 0)
+    holder = _holders.get(str(uid))
+    return holder is None or holder.covers(epoch)
+
+
+def when_fenced(callback: Callable[[], None]) -> None:
+    """Have `callback` end all work of this process, from another thread, when its lease is lost."""
+    _when_fenced.append(callback)
+
+
+def holder_of(channel: Any, *, leased: bool = True) -> Holder:
+    """The process's holder for the channel's Redis, or one of the channel's own."""
+    address = channel.connection.client.as_uri(include_password=True)
+    if channel.hold_across_connections and address in _shared:
+        return _shared[address]
+    pool = channel._get_pool()
+    pool.connection_kwargs.update(
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        # A step whose answer was lost is repeated by the holder, which knows that it is a repetition.
+        retry=Retry(NoBackoff(), 0),
+    )
+    holder = Holder(channel.Client(connection_pool=pool), leased=leased)
+    if channel.hold_across_connections:
+        _shared[address] = holder
+    return holder
+
+
+def stop_all() -> None:
+    """End every lease of this process in good order."""
+    for holder in list(_holders.values()):
+        holder.stop()
+    _shared.clear()
+
+
+_shared: dict[str, Holder] = {}
+_holders: dict[str, Holder] = {}
+_when_fenced: list[Callable[[], None]] = []
+os.register_at_fork(after_in_child=_shared.clear)
