@@ -255,7 +255,8 @@ class Channel(plain.Channel):
         """Make a message; None where it is not due yet, and so went to the delayed ones."""
         try:
             message = self.Message(loads(bytes_to_str(raw)), channel=self)
-            dict(message.delivery_info)
+            if not isinstance(message.delivery_info, dict):
+                raise TypeError("delivery_info is no object")
         except Exception:  # whatever foreign bytes make kombu raise
             message = self.Message(loads(self.wrap(delivery.list_key.encode(), raw)), channel=self)
         due = due_milliseconds(message.headers)
