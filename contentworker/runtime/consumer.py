@@ -36,9 +36,12 @@ class KeepingConsumer(Consumer):
     Celery rejects what it cannot read, which on Redis deletes it. Here it becomes a dead letter first.
     """
 
+    loop: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         holder.when_fenced(lambda: end_all_work(self.pool))
+        self._celery_loop, self.loop = self.loop, self._loop
 
     def ensure_connected(self, conn: Any) -> Any:
         """Look for Redis every two seconds at least; Celery would soon look twice a minute."""
@@ -46,6 +49,19 @@ class KeepingConsumer(Consumer):
             conn.ensure_connection, interval_start=0.5, interval_step=0.5, interval_max=1.5
         )
         return super().ensure_connected(conn)
+
+    def _loop(self, *arguments: Any) -> Any:
+        """Replace pool processes that died while no loop ran: Celery's ends the worker over one of them.
+
+        It had stopped watching such a process without having removed it ("file descriptor is None").
+        """
+        processes = getattr(getattr(self.pool, "_pool", None), "_pool", None)
+        if processes is not None:
+            self.pool.maintain_pool()
+            for process in processes:
+                if getattr(process, "_sentinel_poll", 0) is None:
+                    del process._sentinel_poll
+        return self._celery_loop(*arguments)
 
     def on_close(self) -> None:
         """After a lost connection: keep every task that was taken, as they are this worker's by lease."""

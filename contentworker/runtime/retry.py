@@ -1,6 +1,7 @@
 """When a failed task is tried again: one policy for raised errors, `self.retry()` and lost processes."""
 
 import random
+from typing import Any
 
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 from pydantic import ValidationError
@@ -62,6 +63,14 @@ class RetryingTask(HeldTask):
     retry_on_worker_lost = True
     # Only where the retry could not even be sent: then the message goes back to its queue.
     reject_on_worker_lost = True
+
+    def retry(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the task again as Celery does; where that fails, the message goes back to its queue."""
+        try:
+            return super().retry(*args, **kwargs)
+        except Reject as rejected:
+            # Celery gives it up here, which would lose the task for an outage of Redis.
+            raise Reject(rejected.reason, requeue=True) from rejected
 
     @property
     def default_retry_delay(self) -> float:

@@ -60,6 +60,11 @@ class BrokerSettings(Section):
         6379,
         description="Port on 127.0.0.1 of the Redis that is used, or started, when `REDIS_URL` is not set.",
     )
+    sentinel_master: str = Field(
+        "",
+        description="Name under which the Sentinels know the master; needed where `REDIS_URL` is "
+        "`sentinel://…` (docs/redis.md).",
+    )
     visibility_timeout_seconds: Seconds = Field(
         3600,
         description="Of `plain` workers: after this long without an acknowledgement Redis' copy of a "

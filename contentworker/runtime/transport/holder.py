@@ -116,6 +116,7 @@ class Holder:
         self._unsent: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self._observed: dict[str, tuple[int, float]] = {}
         self._stopping = threading.Event()
+        self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
         _holders[self.uid] = self
 
@@ -226,13 +227,13 @@ class Holder:
             )
             for callback in _when_fenced:
                 callback()
-        with self._lock:
-            # Only now that nothing runs; whatever another worker has not put back already.
-            self._unsent.append((self.protocol.release, (name,), {}))
+        # Only now that nothing runs; whatever another worker has not put back already.
+        self._later(self.protocol.release, name)
 
     def stop(self) -> None:
         """Put back what is still held, and end the lease. Whoever calls this runs none of it any more."""
         self._stopping.set()
+        self._wake.set()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(STOP_SECONDS)
@@ -242,7 +243,7 @@ class Holder:
             self._validity.end()
         deadline = _now() + STOP_SECONDS
         if name:
-            self._unsent.append((self.protocol.release, (name,), {}))
+            self._later(self.protocol.release, name)
         while self._unsent and _now() < deadline:
             try:
                 self._send_unsent()
@@ -279,20 +280,34 @@ class Holder:
                 return step(*arguments, **options)
             except CONNECTION_ERRORS as error:
                 logger.warning("Redis is away (%s): what is done meanwhile is told it when it is back", error)
-        with self._lock:
-            self._unsent.append((step, arguments, options))
+        self._later(step, *arguments, **options)
         return None
 
+    def _later(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        with self._lock:
+            self._unsent.append((step, arguments, options))
+        self._wake.set()
+
     def _send_unsent(self) -> None:
-        while self._unsent:
+        for _ in range(len(self._unsent)):
             step, arguments, options = self._unsent[0]
-            step(*arguments, **options)
+            refused = None
+            try:
+                step(*arguments, **options)
+            except redis.exceptions.ResponseError as error:
+                refused = error  # as by a replica during a failover; nothing else waits for it
             with self._lock:
-                self._unsent.pop(0)
+                sent = self._unsent.pop(0)
+                if refused is not None:
+                    self._unsent.append(sent)
+            if refused is not None:
+                logger.warning("Redis refuses %s: %s", getattr(step, "__name__", step), refused)
 
     def _keep(self) -> None:
         trouble = ""
-        while not self._stopping.wait(BEAT_SECONDS):
+        while not self._stopping.is_set():
+            self._wake.wait(BEAT_SECONDS)
+            self._wake.clear()
             try:
                 while self._beat() and not self._stopping.is_set():
                     pass

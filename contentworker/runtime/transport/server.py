@@ -1,0 +1,120 @@
+"""Is this Redis fit to hold messages? Asked before anything is written, and nothing is written by asking."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+__all__ = ["OLDEST", "UnsuitableServerError", "check"]
+
+OLDEST = (6, 2)
+"""The first Redis with BLMOVE. Valkey says as `redis_version` which Redis it is compatible with."""
+
+NO_EVICTION = "noeviction"
+
+
+class UnsuitableServerError(Exception):
+    """Messages would not be safe on this server; the message says why, and what to do, in a line."""
+
+
+def check(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> list[str]:
+    """Refuse a server that could lose messages or does not understand the commands; return warnings.
+
+    `client` is a redis-py client. `types` names the Redis type that each key must have if it is there,
+    `version` a key and the one value that it may have. What a server does not tell, as managed ones may not,
+    is a warning.
+
+    Raises:
+        UnsuitableServerError: the server, or something on it, must be another.
+        redis.exceptions.ConnectionError: it cannot be reached.
+    """
+    info = _info(client)
+    _check_kind(info)
+    _check_eviction(info)
+    _check_keys(client, types, version)
+    return _warnings(info)
+
+
+def _info(client: Any) -> Mapping[str, Any]:
+    try:
+        info: Mapping[str, Any] = client.info()
+        return info
+    except ResponseError:  # not allowed
+        return {}
+
+
+def _check_kind(info: Mapping[str, Any]) -> None:
+    version = str(info.get("redis_version", ""))
+    if (numbers := re.match(r"(\d+)\.(\d+)", version)) and tuple(map(int, numbers.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise UnsuitableServerError(f"this is Redis {version}; {oldest} or newer, or Valkey, is needed")
+    if _number(info, "cluster_enabled"):
+        raise UnsuitableServerError(
+            "this is a Redis Cluster, which cannot move a message between two keys in one step; use a single "
+            "server, with Sentinel for its failover"
+        )
+    if info.get("role") in ("slave", "replica"):
+        raise UnsuitableServerError(
+            f"this is a replica of {info.get('master_host', 'another server')}; use the master's address"
+        )
+
+
+def _check_eviction(info: Mapping[str, Any]) -> None:
+    """Whatever may be evicted is ours: messages carry no TTL, but results and claims do.
+
+    A volatile-* policy spares messages. It would drop the claim that keeps a task from running twice.
+    """
+    policy = str(info.get("maxmemory_policy", NO_EVICTION))
+    if _number(info, "maxmemory") and policy != NO_EVICTION:
+        lost = "claims and results" if policy.startswith("volatile") else "messages"
+        raise UnsuitableServerError(
+            f"when its memory is full this server drops {lost} (maxmemory-policy {policy}); "
+            f"set maxmemory-policy to {NO_EVICTION}"
+        )
+
+
+def _check_keys(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> None:
+    version_key, wanted = version
+    for key, expected in {**types, version_key: "string"}.items():
+        found = _allowed(client.type, key)
+        if found not in (None, "none", expected):
+            raise UnsuitableServerError(
+                f"the key {key!r} is a {found} and must be a {expected}: another program uses this database; "
+                "use one of your own"
+            )
+    written = _allowed(client.get, version_key)
+    if written not in (None, wanted):
+        raise UnsuitableServerError(
+            f"the key {version_key!r} says that the messages here are of version {written!r} of the "
+            f"transport, and this is version {wanted!r}; finish them with workers of that version"
+        )
+
+
+def _warnings(info: Mapping[str, Any]) -> list[str]:
+    warnings = []
+    asked = ("redis_version", "cluster_enabled", "role", "maxmemory", "maxmemory_policy", "aof_enabled")
+    if unknown := [name for name in asked if name not in info]:
+        warnings.append(f"the server does not tell {', '.join(unknown)}: these could not be checked")
+    if "aof_enabled" in info and not _number(info, "aof_enabled"):
+        warnings.append(
+            "the append-only file is off: when this server dies, messages since its last snapshot are lost; "
+            "set appendonly to yes"
+        )
+    return warnings
+
+
+def _number(info: Mapping[str, Any], name: str) -> int:
+    try:
+        return int(info.get(name, 0))
+    except (TypeError, ValueError):
+        return 0
+
+
+def _allowed(command: Any, key: str) -> str | None:
+    """What a command says, as text; None where this user may not ask."""
+    try:
+        answer = command(key)
+    except ResponseError:
+        return None
+    return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
