@@ -1,7 +1,8 @@
 """Score articles through the queue, as another program would, and show the reports.
 
 `nox -s demo` runs this with Redis at hand: it starts a worker, sends each article by task name, and prints
-what comes back. With files, `nox -s demo -- FILE [--question "…"]`, it scores those.
+what comes back. With files, `nox -s demo -- FILE [--question "…"]`, it scores those. With `--kill` it kills a
+worker.
 """
 
 import re
@@ -65,8 +66,14 @@ class Article(NamedTuple):
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also save the reports as a picture."
 )
-def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None) -> None:
+@click.option("--kill", is_flag=True, help="Instead, kill a worker and see its task finished by another.")
+def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, kill: bool) -> None:
     """Score FILES, or the articles in examples/, through a real queue."""
+    if kill:
+        from examples.kill import show
+
+        show(Console(highlight=False))
+        return
     settings = config.load()
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     steps = Console(highlight=False, stderr=True)
