@@ -227,10 +227,18 @@ def shell(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure speed and memory against the baselines, in one run."""
+    """Measure speed and memory against the baselines, in one run; -- FILE [OPTION]... just that one."""
     _install(session, "bench")
-    for benchmark in session.posargs or sorted(str(path) for path in Path("benchmarks").glob("[a-z]*.py")):
-        session.run("python", benchmark)
+    every = sorted(str(path) for path in Path("benchmarks").glob("[a-z]*.py"))
+    for command in [session.posargs] if session.posargs else [[path] for path in every]:
+        session.run("python", *command)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Do every fault to every system and write docs/chaos.md: hours. A few of each: -- all --quick"""
+    _install(session, "bench")
+    session.run("python", "-m", "benchmarks.chaos", *(session.posargs or ["all"]))
 
 
 @nox.session(venv_backend="none")

@@ -53,7 +53,6 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.transport_workers.bodies import Progress  # noqa: E402 -- needs the path above
 from contentworker.config import ENVIRONMENT_PREFIX  # noqa: E402 -- needs the path above
 from contentworker.runtime import local_redis  # noqa: E402 -- needs the path above
-from contentworker.runtime.settings import BrokerSettings  # noqa: E402 -- needs the path above
 
 PACKAGE = "benchmarks.transport_workers"
 RESULTS = ROOT / "benchmarks" / "results" / "transport.json"
@@ -63,7 +62,6 @@ PATIENCE_SECONDS = 120
 POLL_SECONDS = 0.002
 OTHERS_PERCENT = 10
 """Where other programs take more of the machine than this, the figures say more about them."""
-HAS_LEASED = "transport" in BrokerSettings.model_fields
 
 Sample = dict[str, float]
 Value = Any
@@ -593,8 +591,8 @@ def main() -> None:
     parser.add_argument("--delayed", type=int, help="tasks for later (default 100000, quick 5000)")
     parser.add_argument(
         "--transport",
-        choices=["leased", "plain"] if HAS_LEASED else [""],
-        default="leased" if HAS_LEASED else "",
+        choices=["leased", "plain"],
+        default="leased",
         help="what ours runs on",
     )
     parser.add_argument("--output", type=Path, help="where the measurements go, as JSON")

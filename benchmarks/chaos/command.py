@@ -1,0 +1,151 @@
+"""The command line: `python -m benchmarks.chaos run | all | list | table`."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.chaos import report
+from benchmarks.chaos.faults import FAULTS, Fault, crash
+from benchmarks.chaos.load import Options
+from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
+from benchmarks.chaos.run import run
+from benchmarks.chaos.systems import SYSTEMS, System
+
+__all__ = ["main"]
+
+RESULTS = Path(__file__).parent / "results"
+DOCS = ROOT / "docs"
+KILLS = ("kill-child", "kill-main", "kill-group")
+PEER_KILLS = 100
+SHOWN = (
+    *("lost", "lost_critical", "lost_with_failure", "critical_twice", "twice_at_once"),
+    *("duplicates", "may_repeat", "overlaps_reported", "left", "kills", "tasks", "unconfirmed"),
+    *("worker_deaths", "publish_errors"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line says; 1 where a run of ours broke a promise."""
+    options = _parser().parse_args(arguments)
+    adopt_orphans()
+    result: int = options.function(options)
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("run", help="one system, one fault")
+    one.add_argument("--system", choices=SYSTEMS, required=True)
+    one.add_argument("--fault", required=True)
+    one.add_argument("--kills", type=int, help="how often")
+    one.set_defaults(function=_run)
+    every = commands.add_parser(
+        "all", help="every system and fault, then the table; what has a result is left"
+    )
+    every.add_argument("--quick", action="store_true", help="a few of each fault, not recorded")
+    every.add_argument("--again", action="store_true", help="also what has a result")
+    every.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    every.add_argument("--faults", nargs="+", default=[])
+    every.set_defaults(function=_all)
+    for command in (one, every):
+        command.add_argument("--tasks", type=int, default=Options.tasks, help="at least so many")
+        command.add_argument("--workers", type=int, default=Options.workers)
+        command.add_argument("--rate", type=float, default=Options.rate, help="tasks a second")
+        command.add_argument("--seed", type=int, default=Options.seed)
+        command.add_argument("--results", type=Path, default=RESULTS, help="folder")
+        command.add_argument("--keep", type=Path, help="folder to keep logs and records in")
+        command.add_argument("--python-for-peers", help="interpreter that has celery-redis-plus")
+    listing = commands.add_parser("list", help="systems and faults")
+    listing.set_defaults(function=_list)
+    table = commands.add_parser("table", help="write docs/chaos.md and its picture from the results")
+    table.add_argument("--results", type=Path, default=RESULTS, help="folder")
+    table.add_argument("--docs", type=Path, default=DOCS)
+    table.set_defaults(function=_table)
+    return parser
+
+
+def faults_of(system: System) -> list[Fault]:
+    """All that can be done to a system."""
+    common = [fault for fault in FAULTS.values() if system.broker in fault.brokers]
+    return common + [crash(point) for point in system.crash_points]
+
+
+def _run(options: argparse.Namespace) -> int:
+    system = SYSTEMS[options.system]
+    faults = {fault.name: fault for fault in faults_of(system)}
+    if options.fault not in faults:
+        print(f"{system.name} has no fault {options.fault}; it has: {', '.join(faults)}", file=sys.stderr)
+        return 2
+    fault = faults[options.fault]
+    return _one(system, fault, options.kills or fault.count, options)
+
+
+def _all(options: argparse.Namespace) -> int:
+    if options.quick and options.results == RESULTS:
+        with tempfile.TemporaryDirectory() as folder:  # so few belong in no table
+            options.results = Path(folder)
+            return _every(options)
+    worst = _every(options)
+    if options.results == RESULTS:
+        report.write(RESULTS, DOCS)
+    return worst
+
+
+def _every(options: argparse.Namespace) -> int:
+    worst = 0
+    for name in options.systems:
+        system = SYSTEMS[name]
+        for fault in faults_of(system):
+            if options.faults and fault.name not in options.faults:
+                continue
+            if not options.again and _file(options.results, system, fault).exists():
+                continue
+            count = fault.count
+            if system.configuration is not None and fault.name in KILLS:
+                count = PEER_KILLS
+            worst = max(worst, _one(system, fault, fault.quick_count if options.quick else count, options))
+    return worst
+
+
+def _one(system: System, fault: Fault, count: int, options: argparse.Namespace) -> int:
+    """Run, record, and say so in a line."""
+    given = Options(
+        count=count,
+        tasks=options.tasks,
+        workers=options.workers,
+        rate=options.rate,
+        seed=options.seed,
+        python_for_peers=options.python_for_peers,
+        keep=options.keep,
+    )
+    start = time.monotonic()
+    try:
+        result = run(system, fault, given)
+    except ChaosError as error:
+        result = {"system": system.name, "fault": fault.name, "not_run": str(error)}
+    options.results.mkdir(parents=True, exist_ok=True)
+    _file(options.results, system, fault).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    figures = " ".join(f"{key}={result[key]}" for key in SHOWN if key in result)
+    seconds = round(time.monotonic() - start)
+    print(f"{system.name} {fault.name} {figures} {result.get('not_run', '')} {seconds} s", flush=True)
+    broken = any(result.get(key) for key in ("lost", "critical_twice"))
+    return int(system.configuration is None and system.name != "plain" and broken)
+
+
+def _list(options: argparse.Namespace) -> int:
+    for system in SYSTEMS.values():
+        print(f"{system.name}: {system.description}\n  {' '.join(fault.name for fault in faults_of(system))}")
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    report.write(options.results, options.docs)
+    return 0
+
+
+def _file(folder: Path, system: System, fault: Fault) -> Path:
+    return folder / f"{system.name}-{fault.name}.json"

@@ -1,0 +1,123 @@
+"""The load of a run: what it is told, and tasks sent at a bounded rate."""
+
+import json
+import random
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos.processes import ROOT, ChaosError
+from benchmarks.chaos.records import Journal
+
+__all__ = ["Options", "Publisher"]
+
+BACKLOG_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run can be told."""
+
+    count: int
+    tasks: int = 200
+    """At least so many, faults or not."""
+    workers: int = 3
+    concurrency: int = 2
+    rate: float = 25
+    """Tasks a second, as long as no more than `backlog` of the last 20 seconds are unfinished."""
+    backlog: int = 40
+    seed: int = 1
+    python_for_peers: str | None = None
+    keep: Path | None = None
+    """Where to keep logs and records."""
+
+
+class Publisher:
+    """Has tasks sent at a bounded rate by a process of its own until told to stop."""
+
+    def __init__(self, command: list[str], env: dict[str, str], journal: Journal, options: Options) -> None:
+        self.sent: dict[str, dict[str, Any]] = {}
+        self.errors: dict[str, int] = {}
+        self.has_died = False
+        self._journal, self._options = journal, options
+        self._random = random.Random(options.seed)
+        self._recent: list[tuple[float, str]] = []
+        self._stopping = threading.Event()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by stop()
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        self._thread = threading.Thread(target=self._publish, daemon=True)
+        self._thread.start()
+
+    @property
+    def confirmed(self) -> int:
+        return sum(task["confirmed"] for task in list(self.sent.values()))
+
+    def check(self) -> None:
+        """Raise where it can send no more, as the figures would say nothing."""
+        if self.has_died:
+            self._log.seek(0)
+            raise ChaosError(f"the publisher died: {self._log.read().decode()}")
+
+    def stop(self) -> None:
+        """Send no more; the last answer is waited for."""
+        self._stopping.set()
+        self._thread.join()
+        if self._log.closed:
+            return
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream:
+                stream.close()
+
+    def _publish(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        while not self._stopping.wait(1 / self._options.rate):
+            if self._unfinished() >= self._options.backlog:
+                continue
+            task = self._task()
+            self.sent[task["id"]] = task
+            self._process.stdin.write(json.dumps(task) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+            if not answer:
+                self.has_died = True
+                return
+            outcome = json.loads(answer)[1]
+            task["confirmed"] = outcome == "confirmed"
+            self._recent.append((time.monotonic(), task["id"]))
+            if not task["confirmed"]:
+                name = outcome.partition(":")[0]
+                self.errors[name] = self.errors.get(name, 0) + 1
+                self._stopping.wait(0.2)
+
+    def _unfinished(self) -> int:
+        finished, since = self._journal.refresh().finished, time.monotonic() - BACKLOG_SECONDS
+        self._recent = [(at, task) for at, task in self._recent if at > since and task not in finished]
+        return len(self._recent)
+
+    def _task(self) -> dict[str, Any]:
+        draw = self._random
+        kind = draw.choices(("base", "idempotent", "critical"), (2, 1, 1))[0]
+        return {
+            "id": f"chaos-{uuid.UUID(int=draw.getrandbits(128), version=4)}",
+            "kind": kind,
+            "seconds": round(0.005 * 200 ** draw.random(), 3),  # 5 ms to 1 s, as many of each size
+            "countdown": round(draw.uniform(1, 5), 2) if draw.random() < 0.1 else None,
+            "fail": kind != "critical" and draw.random() < 0.05,
+            "confirmed": False,
+        }

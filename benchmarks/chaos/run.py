@@ -1,0 +1,256 @@
+"""One run: a system under load, a fault, and then the figures."""
+
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos import hosts as two
+from benchmarks.chaos.accounting import Published, count
+from benchmarks.chaos.brokers import Broker, Redis
+from benchmarks.chaos.faults import Context, Fault, set_clock
+from benchmarks.chaos.load import Options, Publisher
+from benchmarks.chaos.processes import ROOT, ChaosError, Worker, Workers, wait_until
+from benchmarks.chaos.rabbitmq import RabbitMQ
+from benchmarks.chaos.records import Journal
+from benchmarks.chaos.systems import System
+
+__all__ = ["run"]
+
+WARM_UP_TASKS = 15
+DRAIN_AT_MOST_SECONDS = 400
+
+
+def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
+    """Do it, and return what is recorded of it.
+
+    Raises:
+        ChaosError: it cannot be done here, or the harness itself failed.
+    """
+    python = _python(system, options)
+    started = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        setting = stack.enter_context(_setting(system, fault, folder))
+        journal = Journal(folder / "executions")
+        env = {**_environment(setting.broker.url, setting.results.url, system, journal), **setting.env}
+        workers = _workers(python, env, fault, setting, folder, options)
+        stack.callback(workers.stop)
+        workers.start()
+        command = [*setting.prefix_of_first, python, "-m", "benchmarks.chaos.publisher"]
+        publisher = Publisher(command, {**env, **_publisher_environment(system)}, journal, options)
+        stack.callback(publisher.stop)
+        wait_until(lambda: len(journal.refresh().finished) >= WARM_UP_TASKS, "tasks are being done")
+        context = Context(
+            workers,
+            setting.broker,
+            journal,
+            random.Random(options.seed),
+            options.count,
+            options.concurrency,
+            cut_off=setting.hosts.cut_off if setting.hosts else None,
+            clocks=setting.clocks,
+        )
+        fault.do(context)
+        faulted = time.monotonic()
+        _wait_for_tasks(publisher, options)
+        publisher.check()
+        publisher.stop()
+        _drain(publisher, journal, system, setting.broker)
+        drained = time.monotonic()
+        version = setting.broker.version()
+        workers.stop()
+        published = [
+            Published(task["id"], task["kind"], task["confirmed"]) for task in publisher.sent.values()
+        ]
+        remaining, failures = setting.broker.remaining(), setting.results.failures()
+        figures = count(published, journal.refresh().executions.values(), remaining, failures)
+        if options.keep:
+            _keep(folder, options.keep / f"{system.name}-{fault.name}", publisher)
+        return {
+            "system": system.name,
+            "fault": fault.name,
+            **asdict(figures),
+            "kills": context.events,
+            "may_repeat": context.may_repeat,
+            "worker_deaths": workers.deaths,
+            "overlaps_reported": workers.log_lines("overlap"),
+            "stranded_for_an_hour": figures.left.get("held", 0) if system.stranded else 0,
+            "publish_errors": publisher.errors,
+            "fault_seconds": round(faulted - started, 1),
+            "drain_seconds": round(drained - faulted, 1),
+            "seed": options.seed,
+            "workers": options.workers,
+            "concurrency": options.concurrency,
+            "broker": version,
+            "python": _version_of(python, "import platform; print(platform.python_version())"),
+            "celery": _version_of(python, "import celery; print(celery.__version__)"),
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+            "date": datetime.now(UTC).date().isoformat(),
+        }
+
+
+@dataclass
+class _Setting:
+    """The broker of a run and what surrounds it."""
+
+    broker: Broker
+    results: Redis
+    hosts: two.Hosts | None
+    clocks: tuple[Path, ...]
+    env: dict[str, str]
+
+    @property
+    def prefix_of_first(self) -> tuple[str, ...]:
+        return self.hosts.prefix(self.hosts.first) if self.hosts else ()
+
+
+@contextmanager
+def _setting(system: System, fault: Fault, folder: Path) -> Iterator[_Setting]:
+    with ExitStack() as stack:
+        hosts = stack.enter_context(two.two_hosts()) if fault.hosts else None
+        more: dict[str, Any] = {"fsync": fault.fsync}
+        env: dict[str, str] = {}
+        clocks: tuple[Path, ...] = ()
+        if hosts:
+            tls = two.certificate(folder / "tls", hosts.address)
+            prefix = hosts.prefix(hosts.first)
+            more |= {"address": hosts.address, "prefix": prefix, "tls": tls, "password": uuid.uuid4().hex}
+            env = {"SSL_CERT_FILE": str(tls / "ca.crt")}
+        if fault.clocks:
+            clocks = (folder / "broker-clock", folder / "workers-clock")
+            for clock in clocks:
+                set_clock(clock, 0)
+            more["env"] = {**os.environ, **_faked(clocks[0])}
+        broker: Broker = (
+            RabbitMQ(folder / "rabbitmq") if system.broker == "rabbitmq" else Redis(folder / "redis", **more)
+        )
+        stack.callback(broker.stop)
+        broker.start()
+        results = broker if isinstance(broker, Redis) else Redis(folder / "results")
+        if results is not broker:
+            stack.callback(results.stop)
+            results.start()
+        yield _Setting(broker, results, hosts, clocks, env)
+
+
+def _faked(clock: Path) -> dict[str, str]:
+    return {
+        "LD_PRELOAD": two.faketime_library(),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def _python(system: System, options: Options) -> str:
+    if not system.needs_python:
+        return sys.executable
+    wanted = ".".join(map(str, system.needs_python))
+    for python in (options.python_for_peers, sys.executable):
+        if (
+            python
+            and not subprocess.run([python, "-c", "import celery_redis_plus"], capture_output=True).returncode
+        ):
+            return python
+    raise ChaosError(f"needs Python {wanted} with {system.title}: --python-for-peers")
+
+
+def _environment(broker_url: str, results_url: str, system: System, journal: Journal) -> dict[str, str]:
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WORKER__", "CHAOS_", "PYTEST_")) and name != "REDIS_URL"
+    }
+    own = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "CHAOS_JOURNAL": str(journal.path)}
+    return {**inherited, **own, **system.environment(broker_url, results_url)}
+
+
+def _publisher_environment(system: System) -> dict[str, str]:
+    """So that an answer that does not come is not waited for until the end of the fault."""
+    return {"WORKER__BROKER__SOCKET_TIMEOUT_SECONDS": "5"} if system.configuration is None else {}
+
+
+def _workers(
+    python: str, env: dict[str, str], fault: Fault, setting: _Setting, folder: Path, options: Options
+) -> Workers:
+    env = {**env, **fault.worker_env}
+    if setting.clocks:
+        path = os.pathsep.join([str(Path(__file__).parent / "clock"), env["PYTHONPATH"]])
+        env |= {**_faked(setting.clocks[1]), "PYTHONPATH": path}
+    all_of_them = []
+    for number in range(options.workers):
+        prefix = setting.prefix_of_first
+        if setting.hosts and number:
+            prefix = setting.hosts.prefix(setting.hosts.second)
+        command = [
+            *(*prefix, python, "-m", "celery", "-A", "benchmarks.chaos.worker_app:app", "worker"),
+            *("--loglevel=info", f"--concurrency={options.concurrency}", f"--hostname=w{number}@chaos"),
+            *("--without-mingle", "--without-gossip"),
+        ]
+        all_of_them.append(Worker(f"w{number}", command, folder, env, ROOT))
+    return Workers(all_of_them)
+
+
+def _wait_for_tasks(publisher: Publisher, options: Options) -> None:
+    deadline = time.monotonic() + 2 * options.tasks / options.rate + 20
+    while publisher.confirmed < options.tasks and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _drain(publisher: Publisher, journal: Journal, system: System, broker: Broker) -> None:
+    """Wait until all that was confirmed is finished, or nothing happens any more."""
+    wanted = {task["id"] for task in publisher.sent.values() if task["confirmed"]}
+    seen, since = -1, time.monotonic()
+    nowhere_since: float | None = None
+    end = since + DRAIN_AT_MOST_SECONDS
+    while time.monotonic() < end:
+        missing = wanted - journal.refresh().finished
+        if not missing:
+            return
+        if len(missing) != seen or journal.running():
+            seen, since = len(missing), time.monotonic()
+        if time.monotonic() - since > system.patience_seconds:
+            return
+        if isinstance(broker, Redis):
+            places = broker.remaining()
+            waiting = any(places.get(task, "dead letter") != "dead letter" for task in missing)
+            if waiting or journal.running():
+                nowhere_since = None
+            elif nowhere_since is None:
+                nowhere_since = time.monotonic()
+            elif time.monotonic() - nowhere_since > 5:  # longer than any retry takes to be sent
+                return
+        time.sleep(0.25)
+
+
+def _keep(folder: Path, target: Path, publisher: Publisher) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for file in (*folder.glob("*.log"), folder / "executions"):
+        (target / file.name).write_bytes(file.read_bytes())
+    lines = (json.dumps(task) for task in publisher.sent.values())
+    (target / "published").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _runs(python: str, code: str) -> bool:
+    try:
+        return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def _version_of(python: str, code: str) -> str:
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

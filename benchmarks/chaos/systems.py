@@ -1,0 +1,149 @@
+"""The systems that are compared. Each is Celery with another transport or configuration."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.chaos import crash_points
+
+__all__ = ["SYSTEMS", "System", "register"]
+
+VISIBILITY_TIMEOUT_SECONDS = 30
+
+SAFE = {
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "worker_prefetch_multiplier": 1,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+}
+
+# Short delays, so that a retry is over within a run; the limits keep the short visibility timeout allowed.
+OUR_ENVIRONMENT = {
+    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "1",
+    "WORKER__RETRIES__MAX_DELAY_SECONDS": "5",
+    "WORKER__RETRIES__JITTER_SECONDS": "0",
+    "WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "15",
+    "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "20",
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """How to start it, and how long it may take to recover."""
+
+    name: str
+    title: str
+    description: str
+    patience_seconds: float
+    """How long nothing may happen before what is not finished counts as left for good, or lost."""
+    broker: str = "redis"
+    configuration: Mapping[str, Any] | None = None
+    """Celery's; None for this project's own application."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    needs_python: tuple[int, int] | None = None
+    """It runs on an interpreter given with `--python-for-peers`."""
+    stranded: bool = False
+    """What it holds after the run comes back only after an hour, its default visibility timeout."""
+    crash_points: tuple[str, ...] = ()
+    """Names for `CONTENTWORKER_TRANSPORT_CRASH_AT`."""
+
+    def environment(self, broker_url: str, results_url: str) -> dict[str, str]:
+        """What tells its processes which system they are."""
+        if self.configuration is None:
+            return {"REDIS_URL": broker_url, **OUR_ENVIRONMENT, **self.env}
+        urls: dict[str, Any] = {"broker_url": broker_url, "result_backend": results_url}
+        if broker_url.startswith("rediss:"):
+            checked = {"ssl_cert_reqs": "required"}
+            urls |= {"broker_use_ssl": checked, "redis_backend_use_ssl": checked}
+        return {"CHAOS_CONFIG": json.dumps({**urls, **self.configuration}), **self.env}
+
+
+SYSTEMS: dict[str, System] = {}
+
+
+def register(system: System) -> None:
+    """Add a system to those that are known by name."""
+    SYSTEMS[system.name] = system
+
+
+register(
+    System(
+        "leased",
+        "ours",
+        'this project, `transport = "leased"`',
+        patience_seconds=45,
+        env={"WORKER__BROKER__TRANSPORT": "leased"},
+        crash_points=crash_points.POINTS,
+    )
+)
+register(
+    System(
+        "plain",
+        "ours on kombu's transport",
+        'this project, `transport = "plain"`, visibility timeout 30 s',
+        patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
+        env={
+            "WORKER__BROKER__TRANSPORT": "plain",
+            "WORKER__BROKER__VISIBILITY_TIMEOUT_SECONDS": str(VISIBILITY_TIMEOUT_SECONDS),
+            "WORKER__BROKER__RESTORE_INTERVAL_SECONDS": "1",
+        },
+    )
+)
+register(
+    System(
+        "defaults",
+        "Celery, defaults",
+        "Celery on Redis as it comes",
+        patience_seconds=15,
+        configuration={"broker_connection_retry_on_startup": True},
+        stranded=True,
+    )
+)
+register(
+    System(
+        "tuned",
+        "Celery, tuned",
+        "late acknowledgement, reject on worker lost, prefetch 1, visibility timeout 30 s swept every second",
+        patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
+        configuration={
+            **SAFE,
+            "broker_transport_options": {
+                "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+                "unacked_restore_interval": 1,
+                "unacked_restore_throttle": 1,
+            },
+        },
+    )
+)
+register(
+    System(
+        "redis-plus",
+        "celery-redis-plus",
+        "celery-redis-plus, the same settings; its sweep has a fixed interval of 60 s",
+        patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 120,
+        configuration={
+            **SAFE,
+            "imports_first": ["celery_redis_plus.signals"],
+            "broker_transport": "celery_redis_plus.transport:Transport",
+            "broker_transport_options": {"visibility_timeout": VISIBILITY_TIMEOUT_SECONDS},
+        },
+        needs_python=(3, 13),
+    )
+)
+register(
+    System(
+        "rabbitmq",
+        "RabbitMQ",
+        "Celery on RabbitMQ: quorum queues, publisher confirms, late acknowledgement, reject on worker lost",
+        patience_seconds=20,
+        broker="rabbitmq",
+        configuration={
+            **SAFE,
+            "task_default_queue_type": "quorum",
+            "worker_detect_quorum_queues": True,
+            "broker_transport_options": {"confirm_publish": True},
+        },
+    )
+)

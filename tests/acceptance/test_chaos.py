@@ -1,0 +1,76 @@
+"""Nothing is lost: a few of each fault, under load. `nox -s chaos` does the same with many."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.chaos.command import faults_of
+from benchmarks.chaos.faults import Fault
+from benchmarks.chaos.systems import SYSTEMS
+from tests.support import ROOT, service_is_missing
+
+OURS = SYSTEMS["leased"]
+FAULTS = {fault.name: fault for fault in faults_of(OURS)}
+AT_ONCE = 5
+"""Runs side by side: they mostly wait."""
+LONGEST_SECONDS = 240
+
+Result = Callable[[Fault], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
+    """Start the runs of all tests that were asked for, and hand out what came of each."""
+    folder = tmp_path_factory.mktemp("chaos")
+    wanted = [
+        item.callspec.params["fault"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.originalname == test_nothing_is_lost.__name__
+    ]
+    # The longest first, lest the last one is alone.
+    wanted.sort(key=lambda fault: "30" not in fault.name)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs: dict[str, Future[dict[str, Any]]] = {
+            fault.name: pool.submit(run, fault, folder / fault.name) for fault in wanted
+        }
+        yield lambda fault: runs[fault.name].result()
+        pool.shutdown(cancel_futures=True)
+
+
+def run(fault: Fault, folder: Path) -> dict[str, Any]:
+    command = [
+        *(sys.executable, "-m", "benchmarks.chaos", "run", "--system", OURS.name, "--fault", fault.name),
+        *("--kills", str(fault.quick_count), "--workers", "2", "--tasks", "100", "--rate", "12"),
+        *("--results", str(folder), "--keep", str(folder)),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
+    files = list(folder.glob("*.json"))
+    assert files, f"no result:\n{done.stdout}{done.stderr}"
+    return dict(json.loads(files[0].read_text("utf-8")))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_nothing_is_lost(fault: Fault, result: Result) -> None:
+    """Every confirmed task ends or is kept; no critical one runs twice, none runs twice at once."""
+    found = result(fault)
+    if "not_run" in found:
+        service_is_missing(found["not_run"])
+    assert found["lost_ids"] == []
+    assert found["critical_twice_ids"] == []
+    if fault.at_once_is_reported:
+        assert found["twice_at_once"] <= found["overlaps_reported"]
+    else:
+        assert found["twice_at_once_ids"] == []
+    assert found["duplicates"] <= found["may_repeat"]
+    assert set(found["left"]) <= {"dead letter"}, "nothing waits for ever"
+    assert found["tasks"] >= 100
+    assert found["kills"] >= fault.quick_count
