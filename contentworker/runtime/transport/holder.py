@@ -16,20 +16,26 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, HolderGoneError, Protocol
+from contentworker.runtime.transport.protocol import (
+    PROMOTED_AT_A_TIME,
+    HolderGoneError,
+    Protocol,
+    started_field,
+)
 
 __all__ = [
     "FENCE_SECONDS",
     "LEASE_SECONDS",
     "Delivery",
+    "Fetch",
     "Holder",
     "holder_of",
     "is_held",
@@ -68,6 +74,15 @@ class Delivery:
     epoch: int
     tag: str
     list_key: str
+
+
+class Fetch(NamedTuple):
+    """A fetch that is under way, and the messages that it acknowledges by the way."""
+
+    holder: str
+    epoch: int
+    number: int
+    acknowledged: tuple[str, ...]
 
 
 class _Validity:
@@ -112,6 +127,8 @@ class Holder:
         self._validity = _Validity()
         self._lock = threading.RLock()
         self._held: dict[str, Delivery] = {}
+        self._acknowledged: list[str] = []
+        self._noted: set[str] = set()
         self._fetches = itertools.count(1)
         self._unsent: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self._observed: dict[str, tuple[int, float]] = {}
@@ -160,20 +177,23 @@ class Holder:
                 self._validity.extend(started + FENCE_SECONDS)
                 self._name = name
 
-    def next_fetch(self) -> tuple[str, int, int]:
-        """Holder's name, epoch and number of a new fetch."""
+    def next_fetch(self) -> Fetch:
+        """A new fetch; it takes along what is to be acknowledged."""
         with self._lock:
-            return self._name, self.epoch, next(self._fetches)
+            acknowledged, self._acknowledged = tuple(self._acknowledged), []
+            return Fetch(self._name, self.epoch, next(self._fetches), acknowledged)
 
-    def take(self, fetch: tuple[str, int, int], answer: Any) -> list[tuple[Delivery, bytes]]:
+    def take(self, fetch: Fetch, answer: Any) -> list[tuple[Delivery, bytes]]:
         """Make deliveries of a fetch's answer; return each with its message."""
-        name, epoch, _ = fetch
+        name, epoch, _, acknowledged = fetch
         try:
-            messages = self.protocol.fetched(answer)
+            count, messages = self.protocol.fetched(answer)
         except HolderGoneError:
             if epoch == self.epoch:
                 self.fence("its lease was gone: another worker had taken it for dead")
-            return []
+            count, messages = 0, []
+        if count < len(acknowledged):
+            self._report_overlap(name, acknowledged)
         with self._lock:
             if epoch != self.epoch:
                 return []  # fenced meanwhile: they go back with the rest of that name
@@ -181,17 +201,32 @@ class Holder:
             self._held.update((each.tag, each) for each, _ in deliveries)
         return deliveries
 
-    def cancel_fetch(self, fetch: tuple[str, int, int]) -> None:
+    def cancel_fetch(self, fetch: Fetch) -> None:
         """The answer of this fetch never came: whatever it took goes back."""
-        name, _, number = fetch
-        self.do(self.protocol.cancel_fetch, name, number)
+        if fetch.acknowledged:
+            self.do(self.protocol.acknowledge, fetch.holder, *fetch.acknowledged)
+        self.do(self.protocol.cancel_fetch, fetch.holder, fetch.number)
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Let go of a delivery whose work is done. Without Redis it is done when Redis is back."""
-        if self._drop(delivery) and (
-            self.do(self.protocol.acknowledge, delivery.holder, delivery.tag) is False
-        ):
-            self._report_overlap(delivery)
+        """Let go of a delivery whose work is done: with the next fetch, or `flush`, or beat.
+
+        Without Redis it is done when Redis is back.
+        """
+        if self._drop(delivery):
+            with self._lock:
+                self._acknowledged.append(delivery.tag)
+                if delivery.tag in self._noted:
+                    self._noted.remove(delivery.tag)
+                    self._acknowledged.append(started_field(delivery.tag))
+
+    def flush(self) -> None:
+        """Tell Redis what is acknowledged."""
+        with self._lock:
+            name, tags, self._acknowledged = self._name, tuple(self._acknowledged), []
+        if tags:
+            count = self.do(self.protocol.acknowledge, name, *tags)
+            if count is not None and count < len(tags):
+                self._report_overlap(name, tags)
 
     def give_back(self, delivery: Delivery, *, front: bool) -> None:
         """Put a delivery back into its list."""
@@ -202,6 +237,7 @@ class Holder:
         """Note that work begins, where that is worth a command: on what has ended a worker before."""
         try:
             self.protocol.start(delivery.holder, delivery.tag)
+            self._noted.add(delivery.tag)
         except redis.exceptions.RedisError as error:
             logger.warning("The start of %s could not be noted: %s", delivery.tag, error)
 
@@ -216,6 +252,7 @@ class Holder:
         """Stop all work of this process: its deliveries are not its own any more."""
         with self._lock:
             lost, name = len(self._held), self._name
+            acknowledged, self._acknowledged = self._acknowledged, []
             self._held.clear()
             self._name = ""
             self._validity.end()
@@ -227,6 +264,8 @@ class Holder:
             )
             for callback in _when_fenced:
                 callback()
+        if acknowledged:
+            self._later(self.protocol.acknowledge, name, *acknowledged)
         # Only now that nothing runs; whatever another worker has not put back already.
         self._later(self.protocol.release, name)
 
@@ -237,6 +276,7 @@ class Holder:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(STOP_SECONDS)
+        self.flush()
         with self._lock:
             name, self._name = self._name, ""
             self._held.clear()
@@ -261,16 +301,16 @@ class Holder:
             if self._held.pop(delivery.tag, None):
                 return True
         if delivery.epoch != self.epoch:
-            self._report_overlap(delivery)
+            self._report_overlap(delivery.holder, (delivery.tag,))
         return False
 
     @staticmethod
-    def _report_overlap(delivery: Delivery) -> None:
+    def _report_overlap(name: str, tags: Sequence[str]) -> None:
         logger.error(
-            "Overlap: the work on message %s/%s ended after its lease was lost; it is not acknowledged, "
-            "and is done again by another worker",
-            delivery.holder,
-            delivery.tag,
+            "Overlap: of the messages %s of %s some were worked on until after their lease was lost; they "
+            "are not acknowledged, and worked on again by another worker",
+            ", ".join(tags),
+            name,
         )
 
     def do(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -325,6 +365,7 @@ class Holder:
     def _beat(self) -> bool:
         """Renew, and look after the delayed and the dead; True if more delayed messages are due."""
         self._send_unsent()
+        self.flush()
         name, epoch, started = self._name, self.epoch, _now()
         beat = self.protocol.beat(name)
         answered = _now()

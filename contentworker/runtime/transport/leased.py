@@ -18,7 +18,7 @@ from kombu.utils.json import dumps, loads
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from contentworker.runtime.transport import plain
-from contentworker.runtime.transport.holder import Delivery, Holder, holder_of
+from contentworker.runtime.transport.holder import Delivery, Fetch, Holder, holder_of
 from contentworker.runtime.transport.protocol import DELAYED, IDLE, record
 
 __all__ = ["Channel", "SentinelTransport", "Transport"]
@@ -30,8 +30,6 @@ WAIT_SECONDS = 1.0
 """Longest wait for a queue's list; a message in one of its priority lists is seen after it."""
 SHARED_WAIT_SECONDS = 0.1
 """The same for a worker of several queues, since Redis can wait for one list without taking from it."""
-
-Fetch = tuple[str, int, int]
 
 
 class LeasedMessage(virtual.Message):
@@ -153,8 +151,9 @@ class Channel(plain.Channel):
             return super().basic_get(queue, no_ack, **options)
         self.holder.start()
         fetch = self.holder.next_fetch()
-        name, _, number = fetch
-        answer = self.holder.protocol.fetch(name, number, 1, self._lists([queue]))
+        answer = self.holder.protocol.fetch(
+            fetch.holder, fetch.number, 1, self._lists([queue]), fetch.acknowledged
+        )
         for delivery, raw in self.holder.take(fetch, answer):
             message = self._message(delivery, raw)
             if message is not None:
@@ -175,10 +174,11 @@ class Channel(plain.Channel):
         self._cancel_lost_fetch()
         self.holder.start()
         if self._may_have_more:
-            self._fetch = self.holder.next_fetch()
-            name, _, number = self._fetch
+            self._fetch = fetch = self.holder.next_fetch()
             limit = self.qos.can_consume_max_estimate()
-            command = self.holder.protocol.fetch_command(name, number, limit, self._lists(queues))
+            command = self.holder.protocol.fetch_command(
+                fetch.holder, fetch.number, limit, self._lists(queues), fetch.acknowledged
+            )
         elif len(queues) == 1 and not self._memory_is_full:
             # Moves the last message onto itself: returns once there is one, and takes nothing.
             command = ["BLMOVE", queues[0], queues[0], "RIGHT", "RIGHT", WAIT_SECONDS]
@@ -187,6 +187,11 @@ class Channel(plain.Channel):
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()
         self.client.connection.send_command(*command)
+
+    def flush(self) -> None:
+        """Acknowledge, unless a fetch is under way: the next one will take it along."""
+        if self._holder is not None and self._fetch is None:
+            self._holder.flush()
 
     def _cancel_lost_fetch(self) -> None:
         fetch, self._fetch = self._fetch, None
@@ -217,8 +222,8 @@ class Channel(plain.Channel):
             # Not by the command's own name, which has redis-py and `plain` look into the answer.
             return self.client.parse_response(self.client.connection, "")
         except NoScriptError:
-            self._fetch = None
             self.holder.protocol.load_fetch()
+            self._cancel_lost_fetch()
             raise Empty from None
         except OutOfMemoryError:
             # A wait by BLMOVE is refused on a full server, though messages can still be taken.
@@ -301,6 +306,15 @@ class Channel(plain.Channel):
             self._holder.stop()
 
 
+class Poller(kombu_redis.MultiChannelPoller):
+    """Also acknowledges, once in each turn of the event loop."""
+
+    def on_poll_start(self) -> None:
+        super().on_poll_start()
+        for channel in self._channels:
+            channel.flush()
+
+
 class SentinelChannel(Channel, plain.SentinelChannel):
     """The same by way of Redis Sentinel."""
 
@@ -310,11 +324,19 @@ class Transport(kombu_redis.Transport):
 
     Channel = Channel
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cycle = Poller()
+
 
 class SentinelTransport(kombu_redis.SentinelTransport):
     """That of `sentinel://`."""
 
     Channel = SentinelChannel
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cycle = Poller()
 
 
 def due_milliseconds(headers: Any) -> int | None:

@@ -20,6 +20,7 @@ __all__ = [
     "Protocol",
     "held_key",
     "record",
+    "started_field",
 ]
 
 VERSION = "1"
@@ -109,19 +110,21 @@ _FETCH = (
     _RECORDS
     + """
 local holder, number, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
-if redis.call('HEXISTS', KEYS[1], holder) == 0 then return false end
+local acknowledged = #ARGV > 3 and redis.call('HDEL', KEYS[2], unpack(ARGV, 4)) or 0
+if redis.call('HEXISTS', KEYS[1], holder) == 0 then return {-1} end
 local cancelled = redis.call('HGET', KEYS[2], 'cancelled')
-if cancelled and tonumber(number) <= tonumber(cancelled) then return {} end
-local found = {}
+if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged} end
+local found, taken = {acknowledged}, 0
 for i = 3, #KEYS do
-    while #found < 3 * limit do
+    while taken < limit do
         local raw = redis.call('RPOP', KEYS[i])
         if not raw then break end
-        local tag = number .. '-' .. (#found / 3)
+        local tag = number .. '-' .. taken
         redis.call('HSET', KEYS[2], tag, pack(KEYS[i], holder .. '/' .. tag, raw))
         found[#found + 1] = tag
         found[#found + 1] = KEYS[i]
         found[#found + 1] = raw
+        taken = taken + 1
     end
 end
 return found
@@ -254,30 +257,35 @@ class Protocol:
         """Have Redis know the fetch script, which is sent by its digest only."""
         self._client.script_load(_FETCH)
 
-    def fetch_command(self, holder: str, number: int, limit: int, lists: Sequence[str]) -> list[Any]:
+    def fetch_command(
+        self, holder: str, number: int, limit: int, lists: Sequence[str], acknowledged: Sequence[str] = ()
+    ) -> list[Any]:
         """The command that takes at most `limit` messages from the first lists that have any.
 
-        `number` grows with each fetch of a holder. The answer goes to `fetched`.
+        `number` grows with each fetch of a holder. The messages with the tags in `acknowledged` are let go
+        of in the same step. The answer goes to `fetched`.
         """
         keys = [LEASES, held_key(holder), *lists]
-        return ["EVALSHA", self.fetch_script.sha, len(keys), *keys, holder, number, limit]
+        return ["EVALSHA", self.fetch_script.sha, len(keys), *keys, holder, number, limit, *acknowledged]
 
     @staticmethod
-    def fetched(answer: Any) -> list[tuple[str, str, bytes]]:
-        """Tag, list and bytes of each message of an answer, in order.
+    def fetched(answer: Any) -> tuple[int, list[tuple[str, str, bytes]]]:
+        """How many were acknowledged; and tag, list and bytes of each message that was taken, in order.
 
         Raises:
             HolderGoneError: nothing was taken, as the holder has no lease.
         """
-        if answer is None:
+        if answer[0] < 0:
             raise HolderGoneError
-        return [
-            (_text(answer[i]), _text(answer[i + 1]), _bytes(answer[i + 2])) for i in range(0, len(answer), 3)
+        return answer[0], [
+            (_text(answer[i]), _text(answer[i + 1]), _bytes(answer[i + 2])) for i in range(1, len(answer), 3)
         ]
 
-    def fetch(self, holder: str, number: int, limit: int, lists: Sequence[str]) -> Any:
+    def fetch(
+        self, holder: str, number: int, limit: int, lists: Sequence[str], acknowledged: Sequence[str] = ()
+    ) -> Any:
         """Take messages, and wait for the answer, which goes to `fetched`."""
-        command = self.fetch_command(holder, number, limit, lists)
+        command = self.fetch_command(holder, number, limit, lists, acknowledged)
         try:
             return self._client.execute_command(*command)
         except redis.exceptions.NoScriptError:
@@ -288,14 +296,14 @@ class Protocol:
         """Put back what a fetch took whose answer was lost; if it has not run yet, it never will."""
         self._cancel_fetch(keys=[LEASES, held_key(holder)], args=[holder, number])
 
-    def acknowledge(self, holder: str, tag: str) -> bool:
-        """Let go of a message for good; False if the holder did not hold it any more."""
-        removed: int = self._client.hdel(held_key(holder), tag, f"started:{tag}")
-        return removed > 0
+    def acknowledge(self, holder: str, *tags: str) -> int:
+        """Let go of messages for good; return how many of them the holder still held."""
+        removed: int = self._client.hdel(held_key(holder), *tags)
+        return removed
 
     def start(self, holder: str, tag: str) -> None:
         """Note that a message's work begins, so that a death of the worker counts as its delivery."""
-        self._client.hset(held_key(holder), f"started:{tag}", 1)
+        self._client.hset(held_key(holder), started_field(tag), 1)
 
     def give_back(self, holder: str, tag: str, *, front: bool) -> bool:
         """Put a message back into its list; False if it was not held any more."""
@@ -327,6 +335,11 @@ class Protocol:
     def purge_delayed(self, lists: Sequence[str]) -> int:
         """Delete the delayed messages of these lists; return how many."""
         return int(self._purge_delayed(keys=[DELAYED], args=list(lists)))
+
+
+def started_field(tag: str) -> str:
+    """The field beside a record that tells that its work began."""
+    return f"started:{tag}"
 
 
 def held_key(holder: str) -> str:
