@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from contentworker import config
+from contentworker import config, dead_letters_cli
 from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.runtime import command_line, local_redis
 
@@ -34,8 +34,10 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Content Worker: background work for a content platform."""
+    ctx.obj = _connected
 
 
 def _redis_url() -> str:
@@ -47,6 +49,13 @@ def _client() -> Any:
     from contentworker.runtime import application
 
     return application.build(config.load(), _redis_url())
+
+
+def _redis(**options: Any) -> Any:
+    """A redis-py client of the same Redis."""
+    from contentworker.runtime import connections
+
+    return connections.connect(_redis_url(), config.load().broker, **options)
 
 
 @contextmanager
@@ -61,10 +70,17 @@ def _broker_errors() -> Iterator[None]:
         _no_broker(str(error))
 
 
-def _no_broker(reason: str) -> NoReturn:
-    from kombu.utils.url import maybe_sanitize_url
+@contextmanager
+def _connected() -> Iterator[Any]:
+    """A client of Redis; that Redis cannot be reached is a line."""
+    with _broker_errors(), _redis() as client:
+        yield client
 
-    click.echo(f"Redis at {maybe_sanitize_url(_redis_url())} cannot be used: {reason}", err=True)
+
+def _no_broker(reason: str) -> NoReturn:
+    from contentworker.runtime import connections
+
+    click.echo(f"Redis at {connections.sanitized(_redis_url())} cannot be used: {reason}", err=True)
     click.echo("Start one with `nox -s worker` or `nox -s redis`, or set REDIS_URL.", err=True)
     sys.exit(EXIT_NO_BROKER)
 
@@ -150,7 +166,7 @@ def redis_command(command: tuple[str, ...]) -> None:
 
     if not os.environ.get("REDIS_URL") and not local_redis.find(STATE_FOLDER):
         _no_broker("this checkout's Redis does not run")
-    with _broker_errors(), redis.Redis.from_url(_redis_url(), decode_responses=True) as client:
+    with _broker_errors(), _redis(decode_responses=True) as client:
         try:
             answer = client.execute_command(*command)
         except redis.exceptions.ResponseError as error:
@@ -270,32 +286,7 @@ def _file_text(name: str, path: Path) -> str:
         raise ContentError(name, f"{path} must be UTF-8; byte {error.start} is not") from None
 
 
-@main.group("dead-letters")
-def dead_letters_group() -> None:
-    """Messages that no worker could run, kept whole."""
-
-
-@dead_letters_group.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line, message included.")
-def dead_letters_list(as_json: bool) -> None:
-    """List them, oldest first."""
-    import redis
-
-    from contentworker.runtime import dead_letters
-
-    count = 0
-    with _broker_errors(), redis.Redis.from_url(_redis_url()) as client:
-        for letter_id, arrived, letter in dead_letters.read(client):
-            count += 1
-            if as_json:
-                record = {"id": letter_id, "arrived": arrived.isoformat(), **letter.model_dump()}
-                click.echo(json.dumps(record))
-            else:
-                name = f" {letter.task}[{letter.task_id}]" if letter.task else ""
-                why = f"{letter.reason}{name}: {letter.error}"
-                click.echo(f"{letter_id}  {arrived:%Y-%m-%d %H:%M:%S}  {letter.queue}  {why}")
-    if not count and not as_json:
-        click.echo("No dead letters.")
+main.add_command(dead_letters_cli.group)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,10 @@ names the file (or variable), the key and what is allowed, before anything start
 
 Secrets are never in the file. They come from the environment:
 
-- `REDIS_URL`: where Redis is, for broker and results: `redis://`, or `rediss://` (TLS, with the certificate
-  checked). Unset: the Redis of this checkout, or 127.0.0.1 and `broker.port`.
+- `REDIS_URL`: where Redis is, for broker and results: `redis://`, `rediss://` (TLS, with the certificate
+  checked), `redis+socket://` or `sentinel://` ([redis.md](redis.md)). Unset: the Redis of this checkout, or
+  127.0.0.1 and `broker.port`.
+- `REDIS_SENTINEL_PASSWORD`: the Sentinels' own password, if they have one.
 - `FLOWER_BASIC_AUTH`: `user:password` of the Flower page; needed unless it listens on this machine only.
 """
 

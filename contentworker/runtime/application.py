@@ -1,13 +1,12 @@
 """The Celery application, made from the settings."""
 
-import ssl
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
 from celery.signals import before_task_publish
 
-from contentworker.runtime import pool_children, transport  # noqa: F401
+from contentworker.runtime import connections, pool_children, transport  # noqa: F401
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings
 
@@ -26,9 +25,9 @@ def build(settings: RuntimeSettings, redis_url: str) -> Celery:
 def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str, Any]:
     """Celery's own configuration keys for our settings. `redis_url` serves broker and results."""
     broker = settings.broker
-    configuration: dict[str, Any] = {
-        "broker_url": redis_url,
-        "result_backend": redis_url,
+    address = connections.celery_configuration(redis_url, broker)
+    return {
+        **address,
         "result_expires": settings.results.expires_seconds,
         # JSON only: unpickling a message would run whatever its sender wants.
         "task_serializer": "json",
@@ -55,6 +54,8 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         # A broker that is away, at the start or later, is waited for, however long.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # As is one that refuses to write: a replica during a failover, a server whose disk is full.
+        "broker_channel_error_retry": True,
         "broker_connection_timeout": broker.connect_timeout_seconds,
         "broker_transport_options": {
             "socket_timeout": broker.socket_timeout_seconds,
@@ -65,17 +66,12 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
             "unacked_restore_interval": broker.restore_interval_seconds,
             "unacked_restore_throttle": 1,
             "hold_across_connections": True,
+            **address["broker_transport_options"],
         },
         "redis_socket_timeout": broker.socket_timeout_seconds,
         "redis_socket_connect_timeout": broker.connect_timeout_seconds,
-        "redis_socket_keepalive": True,
         "redis_backend_health_check_interval": broker.health_check_interval_seconds,
     }
-    if redis_url.startswith("rediss://"):
-        # Without this kombu would accept any certificate.
-        configuration["broker_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-        configuration["redis_backend_use_ssl"] = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
-    return configuration
 
 
 @before_task_publish.connect

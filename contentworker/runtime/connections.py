@@ -14,12 +14,16 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from contentworker.errors import ConfigError
+from contentworker.runtime import dead_letters
 from contentworker.runtime.settings import BrokerSettings
+from contentworker.runtime.transport import protocol, server
 
-__all__ = ["SENTINEL_PASSWORD", "celery_configuration", "connect", "sanitized"]
+__all__ = ["SENTINEL_PASSWORD", "celery_configuration", "check_server", "connect", "sanitized"]
 
 SENTINEL_PASSWORD = "REDIS_SENTINEL_PASSWORD"
 """Variable with the password of the Sentinels themselves; that of Redis is in `REDIS_URL`."""
@@ -70,7 +74,13 @@ def celery_configuration(
         ConfigError: the address is none, or a setting that it needs is missing.
     """
     address = _parse(redis_url)
-    configuration: dict[str, Any] = {"broker_url": address.url(), "result_backend": address.url()}
+    configuration: dict[str, Any] = {
+        "broker_url": address.url(),
+        "result_backend": address.url(),
+        "broker_transport_options": {},
+        # Celery passes it on to a Unix socket's connection, which does not know it.
+        "redis_socket_keepalive": address.scheme != "redis+socket",
+    }
     if address.tls:
         configuration["broker_use_ssl"] = dict(address.tls)
         configuration["redis_backend_use_ssl"] = dict(address.tls)
@@ -90,7 +100,8 @@ def celery_configuration(
 def connect(
     redis_url: str, broker: BrokerSettings, environ: Mapping[str, str] = os.environ, **options: Any
 ) -> redis.Redis:
-    """A client of the Redis at this address; of its master where Sentinels watch it. It connects when used.
+    """A client of the Redis at this address; of its master where Sentinels watch it. It connects when used,
+    and repeats nothing by itself.
 
     `options` are those of `redis.Redis`.
 
@@ -105,6 +116,8 @@ def connect(
         "socket_timeout": broker.socket_timeout_seconds,
         "socket_connect_timeout": broker.connect_timeout_seconds,
         "health_check_interval": broker.health_check_interval_seconds,
+        # redis-py would repeat a command several times, which makes people wait for "wrong password".
+        "retry": Retry(NoBackoff(), 0),
         **({"ssl": True, **address.tls} if address.tls else {}),
         **options,
     }
@@ -117,6 +130,28 @@ def connect(
         return redis.Redis(unix_socket_path=address.path, **options)
     ((host, port),) = address.hosts
     return redis.Redis(host=host, port=port, **options)
+
+
+def check_server(client: redis.Redis, queues: Iterable[str]) -> list[str]:
+    """Refuse a Redis on which messages of these queues would not be safe; return warnings. Writes nothing.
+
+    Raises:
+        contentworker.runtime.transport.server.UnsuitableServerError: with the reason, in a line.
+    """
+    from kombu.transport.redis import PRIORITY_STEPS, Channel
+
+    types = {
+        protocol.LEASES: "hash",
+        protocol.DELAYED: "zset",
+        dead_letters.STREAM: "stream",
+        # kombu's own, which plain workers write and ours look into.
+        Channel.unacked_key: "hash",
+        Channel.unacked_index_key: "zset",
+    }
+    for queue in queues:
+        lists = [f"{queue}{Channel.sep}{step}" if step else queue for step in PRIORITY_STEPS]
+        types.update(dict.fromkeys(lists, "list"))
+    return server.check(client, types, (protocol.PREFIX, protocol.VERSION))
 
 
 def sanitized(redis_url: str) -> str:

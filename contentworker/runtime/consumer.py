@@ -1,7 +1,7 @@
 """A Celery consumer that keeps every message it cannot turn into a task."""
 
-import base64
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,9 +13,10 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import KombuError
 
 from contentworker.errors import PermanentError
-from contentworker.runtime import dead_letters
+from contentworker.runtime import connections, dead_letters
 from contentworker.runtime.leases import end_all_work
 from contentworker.runtime.transport import UNREADABLE, holder
+from contentworker.runtime.transport.server import UnsuitableServerError
 
 __all__ = ["InvalidMessageError", "KeepingConsumer", "PoisonMessageError"]
 
@@ -37,11 +38,31 @@ class KeepingConsumer(Consumer):
     """
 
     loop: Any
+    _server_is_checked = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         holder.when_fenced(lambda: end_all_work(self.pool))
         self._celery_loop, self.loop = self.loop, self._loop
+
+    def connection_for_read(self, heartbeat: Any = None) -> Any:
+        """Connect; the first time, end the worker where messages would not be safe on this server.
+
+        Checked here, as the event loop's first act is to write a lock. Only the first time, since a worker
+        that serves already may meet a replica for a moment during a failover.
+        """
+        connection = super().connection_for_read(heartbeat)
+        if not self._server_is_checked:
+            try:
+                with connection.default_channel.conn_or_acquire() as client:
+                    warnings = connections.check_server(client, self.app.amqp.queues.consume_from)
+            except UnsuitableServerError as error:
+                logger.critical("%s cannot be used: %s", connection.as_uri(), error)
+                raise SystemExit(os.EX_CONFIG) from None
+            for warning in warnings:
+                logger.warning("%s: %s", connection.as_uri(), warning)
+            self._server_is_checked = True
+        return connection
 
     def ensure_connected(self, conn: Any) -> Any:
         """Look for Redis every two seconds at least; Celery would soon look twice a minute."""
@@ -115,16 +136,17 @@ class KeepingConsumer(Consumer):
         else:
             self._keep(message, "invalid", f"{type(exc).__name__}: {exc}")
 
-    def _keep(self, message: Any, reason: str, error: str, failure: Exception | None = None) -> None:
+    def _keep(
+        self, message: Any, reason: dead_letters.Reason, error: str, failure: Exception | None = None
+    ) -> None:
         task_id = _header(message, "id")
         letter = dead_letters.DeadLetter(
             reason=reason,
             error=error,
-            queue=str((message.delivery_info or {}).get("routing_key", "")),
             task=_header(message, "task"),
             task_id=task_id,
             worker=self.hostname,
-            **_whole(message),
+            **dead_letters.parts_of(message),
         )
         with message.channel.conn_or_acquire() as client:
             letter_id = dead_letters.add(client, letter)
@@ -165,14 +187,3 @@ def _check_parts(message: Any) -> None:
         case [list(), dict(), dict() | None]:
             return
     raise ValueError("body: must be [args, kwargs, embed]")
-
-
-def _whole(message: Any) -> dict[str, Any]:
-    """The message as it lay in Redis, and how that is written down."""
-    if message.content_type != UNREADABLE:
-        # Not serializable(), which decodes and encodes again: a broken body would not come out as it went in.
-        return {"message": json.dumps(message._raw)}
-    try:
-        return {"message": message.body.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"message": base64.b64encode(message.body).decode("ascii"), "encoding": "base64"}

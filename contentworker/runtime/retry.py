@@ -7,6 +7,7 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded
 from pydantic import ValidationError
 
 from contentworker.errors import PermanentError
+from contentworker.runtime.final_failures import FinalFailures
 from contentworker.runtime.leases import HeldRequest, HeldTask
 from contentworker.runtime.settings import RetrySettings
 
@@ -26,7 +27,7 @@ def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
     return min(policy.max_delay_seconds, delay) + random.uniform(0, policy.jitter_seconds)
 
 
-class RetryingRequest(HeldRequest):
+class RetryingRequest(HeldRequest, FinalFailures):
     """Lets the task see which request failed while Celery handles the failure.
 
     A child that dies cannot retry its task; the main process does, outside any task's context, and asks

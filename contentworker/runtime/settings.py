@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 __all__ = [
     "BrokerSettings",
+    "DeadLetterSettings",
     "FlowerSettings",
     "LimitSettings",
     "PythonSettings",
@@ -143,6 +144,18 @@ class LimitSettings(Section):
         return self
 
 
+class DeadLetterSettings(Section):
+    """How much is kept of what has failed for good; the oldest goes first (docs/dead-letters.md)."""
+
+    max_age_seconds: Seconds = Field(30 * 86_400, description="A dead letter older than this is dropped.")
+    max_number: int = Field(10_000, ge=1, description="No more dead letters than this are kept.")
+    max_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1,
+        description="No more memory of Redis than this is used for them; the newest one stays in any case.",
+    )
+
+
 class QueueSettings(Section):
     """One queue, and the worker that serves it alone."""
 
@@ -203,6 +216,7 @@ class RuntimeSettings(Section):
     retries: RetrySettings = RetrySettings()
     limits: LimitSettings = LimitSettings()
     flower: FlowerSettings = FlowerSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

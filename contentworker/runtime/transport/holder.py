@@ -126,9 +126,11 @@ class Holder:
         self._name = ""
         self._validity = _Validity()
         self._lock = threading.RLock()
+        self._flushing = threading.Lock()
         self._held: dict[str, Delivery] = {}
         self._acknowledged: list[str] = []
         self._noted: set[str] = set()
+        self._refusal = ""
         self._fetches = itertools.count(1)
         self._unsent: list[tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = []
         self._observed: dict[str, tuple[int, float]] = {}
@@ -221,12 +223,31 @@ class Holder:
 
     def flush(self) -> None:
         """Tell Redis what is acknowledged."""
-        with self._lock:
-            name, tags, self._acknowledged = self._name, tuple(self._acknowledged), []
-        if tags:
-            count = self.do(self.protocol.acknowledge, name, *tags)
-            if count is not None and count < len(tags):
-                self._report_overlap(name, tags)
+        with self._flushing:
+            with self._lock:
+                name, tags, self._acknowledged = self._name, tuple(self._acknowledged), []
+            if tags:
+                count = self.do(self.protocol.acknowledge, name, *tags)
+                if count is not None and count < len(tags):
+                    self._report_overlap(name, tags)
+
+    def reconcile(self) -> bool:
+        """Put back what Redis has under this holder's name and this process does not know of.
+
+        After a failover that is what was acknowledged on the old master and had not reached the new one.
+        To be called while no fetch is under way. False if it is too early: Redis is still to be told of
+        some acknowledgements.
+        """
+        with self._flushing:
+            if self._unsent:
+                return False
+            with self._lock:
+                known = {*self._held, *self._acknowledged}
+            for tag in self.protocol.held(self._name):
+                if tag not in known:
+                    logger.warning("Message %s/%s goes back: its acknowledgement was lost", self._name, tag)
+                    self.do(self.protocol.give_back, self._name, tag, front=True)
+            return True
 
     def give_back(self, delivery: Delivery, *, front: bool) -> None:
         """Put a delivery back into its list."""
@@ -287,7 +308,7 @@ class Holder:
         while self._unsent and _now() < deadline:
             try:
                 self._send_unsent()
-            except CONNECTION_ERRORS:
+            except (*CONNECTION_ERRORS, redis.exceptions.RedisError):
                 time.sleep(0.1)
         if self._unsent:
             logger.warning("Redis is away: what was not acknowledged will be delivered again")
@@ -318,7 +339,10 @@ class Holder:
         if not self._unsent:  # else it would only wait for a time-out as well
             try:
                 return step(*arguments, **options)
-            except CONNECTION_ERRORS as error:
+            except redis.exceptions.OutOfMemoryError:
+                raise  # not a matter of waiting
+            except (*CONNECTION_ERRORS, redis.exceptions.ResponseError) as error:
+                # Refused as well: by a replica during a failover, or a server whose disk is full.
                 logger.warning("Redis is away (%s): what is done meanwhile is told it when it is back", error)
         self._later(step, *arguments, **options)
         return None
@@ -329,19 +353,12 @@ class Holder:
         self._wake.set()
 
     def _send_unsent(self) -> None:
-        for _ in range(len(self._unsent)):
+        # In their order, whatever is refused: a dead letter comes before its acknowledgement.
+        while self._unsent:
             step, arguments, options = self._unsent[0]
-            refused = None
-            try:
-                step(*arguments, **options)
-            except redis.exceptions.ResponseError as error:
-                refused = error  # as by a replica during a failover; nothing else waits for it
+            step(*arguments, **options)
             with self._lock:
-                sent = self._unsent.pop(0)
-                if refused is not None:
-                    self._unsent.append(sent)
-            if refused is not None:
-                logger.warning("Redis refuses %s: %s", getattr(step, "__name__", step), refused)
+                self._unsent.pop(0)
 
     def _keep(self) -> None:
         trouble = ""
@@ -364,7 +381,12 @@ class Holder:
 
     def _beat(self) -> bool:
         """Renew, and look after the delayed and the dead; True if more delayed messages are due."""
-        self._send_unsent()
+        try:
+            self._send_unsent()
+        except redis.exceptions.ResponseError as error:
+            if str(error) != self._refusal:
+                self._refusal = str(error)
+                logger.warning("Redis refuses what is to be acknowledged: %s", error)
         self.flush()
         name, epoch, started = self._name, self.epoch, _now()
         beat = self.protocol.beat(name)

@@ -15,7 +15,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import ConnectionError, NoScriptError, OutOfMemoryError
 
 from contentworker.runtime.transport import plain
 from contentworker.runtime.transport.holder import Delivery, Fetch, Holder, holder_of
@@ -116,6 +116,7 @@ class Channel(plain.Channel):
     _holder: Holder | None = None
     _fetch: Fetch | None = None
     _may_have_more = True
+    _is_reconciled = False
     _memory_is_full = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -172,7 +173,11 @@ class Channel(plain.Channel):
         if not queues:
             return
         self._cancel_lost_fetch()
-        self.holder.start()
+        try:
+            self.holder.start()
+            self._is_reconciled = self._is_reconciled or self.holder.reconcile()
+        except self.ResponseError as error:
+            raise ConnectionError(str(error)) from error
         if self._may_have_more:
             self._fetch = fetch = self.holder.next_fetch()
             limit = self.qos.can_consume_max_estimate()
@@ -233,9 +238,10 @@ class Channel(plain.Channel):
             self.client.connection.disconnect()
             self._cancel_lost_fetch()
             raise
-        except self.ResponseError:
+        except self.ResponseError as error:
+            # A replica during a failover, or a server whose disk is full: to be waited for, as an outage is.
             self._cancel_lost_fetch()
-            raise
+            raise ConnectionError(str(error)) from error
 
     def _deliver_all(self, deliveries: Sequence[tuple[Delivery, bytes]]) -> None:
         left = list(reversed(deliveries))

@@ -92,6 +92,8 @@ class Channel(redis.Channel):
 class SentinelChannel(Channel, redis.SentinelChannel):
     """The same by way of Redis Sentinel."""
 
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, "hold_across_connections")
+
 
 class Transport(redis.Transport):
     """The transport of `redis://` and `rediss://` where the plain one is registered."""

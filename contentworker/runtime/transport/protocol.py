@@ -305,6 +305,11 @@ class Protocol:
         """Note that a message's work begins, so that a death of the worker counts as its delivery."""
         self._client.hset(held_key(holder), started_field(tag), 1)
 
+    def held(self, holder: str) -> list[str]:
+        """The tags of all that a holder holds."""
+        fields = map(_text, self._client.hkeys(held_key(holder)))
+        return [field for field in fields if field[:1].isdigit()]
+
     def give_back(self, holder: str, tag: str, *, front: bool) -> bool:
         """Put a message back into its list; False if it was not held any more."""
         command = "RPUSH" if front else "LPUSH"
