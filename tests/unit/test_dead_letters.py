@@ -1,5 +1,7 @@
-"""Dead letters: kept whole, read in order."""
+"""Dead letters: kept whole, read in order, whoever wrote what is in them."""
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,16 +35,17 @@ class Stream:
         return self.entries[first : first + count]
 
 
-def letter(number: int = 0) -> DeadLetter:
-    return DeadLetter(
-        reason="invalid",
-        error="é",
-        queue="celery",
-        task="t",
-        task_id=str(number),
-        worker="w",
-        message='{"a": "ü"}',
-    )
+def letter(number: int = 0, **changes: Any) -> DeadLetter:
+    fields = {
+        "reason": "invalid",
+        "error": "é",
+        "queue": "celery",
+        "task": "t",
+        "task_id": str(number),
+        "worker": "w",
+        "message": '{"a": "ü"}',
+    }
+    return DeadLetter(**{**fields, **changes})
 
 
 @pytest.mark.parametrize("as_text", [True, False], ids=["text", "bytes"])
@@ -71,3 +74,82 @@ def test_letters_are_frozen() -> None:
     """What was kept is what there was."""
     with pytest.raises(ValidationError, match="frozen"):
         letter().error = "x"  # type: ignore[misc]
+
+
+def test_texts_are_bounded() -> None:
+    """The beginning of an error and the end of a traceback are what tells most."""
+    kept = letter(error="a" * 20_000 + "b", traceback="b" + "a" * 20_000)
+    assert kept.error == kept.traceback == "a" * 20_000
+
+
+@pytest.mark.parametrize("field", ["error", "traceback", "task", "task_id", "exception"])
+def test_half_a_surrogate_pair_can_be_kept(field: str) -> None:
+    """JSON can say it and UTF-8 cannot: it is written out."""
+    stream = Stream(as_text=False)
+    dead_letters.add(stream, letter(**{field: "a\ud800b"}))
+    ((_, _, found),) = dead_letters.read(stream)
+    assert getattr(found, field) == "a\\ud800b"
+
+
+def test_reasons_are_a_closed_list() -> None:
+    """Whoever looks for one can name it."""
+    with pytest.raises(ValidationError, match="reason"):
+        letter(reason="just so")
+
+
+@pytest.mark.parametrize("milliseconds", ["0", "9" * 19])
+def test_any_time_can_be_read(milliseconds: str) -> None:
+    """An id may be of anybody's making."""
+    assert dead_letters.arrival(f"{milliseconds}-0").year in (1970, 9999)
+
+
+def message(headers: Any, **more: Any) -> SimpleNamespace:
+    """As much of a kombu message as is needed."""
+    parts = {
+        "headers": headers,
+        "properties": {},
+        "content_type": "application/json",
+        "delivery_info": {"routing_key": "q"},
+        "_raw": {"headers": headers},
+    }
+    return SimpleNamespace(**{**parts, **more})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        [],
+        "text",
+        {"retries": "many", "history": 3},
+        {"retries": -1, "history": "text"},
+        {"retries": None, "history": [{"id": 3}]},
+        {"retries": [1], "history": {"id": "1-0"}},
+    ],
+)
+def test_foreign_headers_do_no_harm(headers: Any) -> None:
+    """A message whose headers say anything makes a letter."""
+    kept = DeadLetter(reason="invalid", error="", worker="w", **dead_letters.parts_of(message(headers)))
+    assert (kept.queue, kept.retries, kept.history) == ("q", 0, ())
+    assert json.loads(kept.message) == {"headers": headers}
+
+
+def test_history_is_bounded() -> None:
+    """A task that is replayed for ever does not grow for ever."""
+    past = {"id": "1-0", "arrived": "2026-01-01T00:00:00Z", "reason": "failed", "error": "e"}
+    history = [{**past, "id": f"{number}-0"} for number in range(30)]
+    kept = dead_letters.parts_of(message({"history": history}))["history"]
+    assert [item.id for item in kept] == [f"{number}-0" for number in range(10, 30)]
+    whole = json.dumps({"headers": {"task": "t", "id": "1"}, "body": ""})
+    again = dead_letters._message_anew("99-0", letter(message=whole, history=kept, error="e" * 10_000))
+    carried = json.loads(again)["headers"]["history"]
+    assert [item["id"] for item in carried] == [*(f"{number}-0" for number in range(11, 30)), "99-0"]
+    assert len(carried[-1]["error"]) == 500
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"body": 3, "properties": []}', '{"body": "***", "properties": {}}', "[" * 100_000]
+)
+def test_unreadable_arguments_are_none(text: str) -> None:
+    """Nothing is guessed."""
+    assert dead_letters.arguments(letter(message=text)) is None
