@@ -59,14 +59,14 @@ class InterruptedTaskError(PermanentError):
 class ClaimingRequest(RetryingRequest):
     """Marks the claim of a run that has ended, whatever its outcome."""
 
-    def acknowledge(self) -> None:
+    def let_go(self) -> None:
         """Mark first: a message that is delivered again in between is known to be done with."""
         delivery = getattr(self._message, "delivery", None)
         if delivery is not None and not self.acknowledged:
             holder = self._message.channel.holder
             own = f"1\n{delivery.holder}\n{delivery.tag}"
             holder.do(holder.client.eval, _FINISH, 1, _key(self._context), own, DONE, EXPIRES_SECONDS)
-        super().acknowledge()
+        super().let_go()
 
 
 class ClaimingTask(RetryingTask):
