@@ -207,6 +207,24 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
     sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if "busy" in statuses else 0)
 
 
+@main.command("hand-back")
+def hand_back() -> None:
+    """Before plain Celery takes over: move delayed messages into their queues.
+
+    Stop the workers first. Plain workers then wait for each message's time in their memory.
+    """
+    from contentworker.runtime.transport.protocol import LEASES, Protocol
+
+    with _broker_errors(), _redis() as client:
+        protocol = Protocol(client)
+        moved = 0
+        while count := protocol.hand_back():
+            moved += count
+        if holders := client.hlen(LEASES):
+            click.echo(f"{holders} workers still have leases: what they hold is not moved.", err=True)
+    click.echo(f"{moved} delayed messages are in their queues.")
+
+
 @main.command()
 @click.argument("task")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE | NAME:=JSON | NAME@FILE]...")

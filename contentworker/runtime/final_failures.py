@@ -179,8 +179,9 @@ def _write(app: Celery, letter: dead_letters.DeadLetter, message: Any) -> None:
     client = message.channel.holder.client if is_leased else app.backend.client
     letter_id = dead_letters.add(client, letter, app.runtime_settings.dead_letters)
     logger.warning(
-        "Kept %s[%s] from queue %s as dead letter %s (%s)",
+        "Kept %s[%s] from queue %s as dead letter %s (%s): %s",
         *(letter.task or "no task", letter.task_id, letter.queue, letter_id, letter.reason),
+        letter.error.partition("\n")[0],
     )
 
 

@@ -199,6 +199,22 @@ return {moved, unknown}
 """
 )
 
+_HAND_BACK = (
+    _RECORDS
+    + """
+local moved = 0
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)) do
+    local key, raw = unpack_record(member)
+    if key then
+        redis.call('ZREM', KEYS[1], member)
+        redis.call('LPUSH', key, raw)
+        moved = moved + 1
+    end
+end
+return moved
+"""
+)
+
 _PURGE_DELAYED = (
     _RECORDS
     + """
@@ -237,6 +253,7 @@ class Protocol:
         self._delay = client.register_script(_DELAY)
         self._beat = client.register_script(_BEAT)
         self._reclaim = client.register_script(_RECLAIM)
+        self._hand_back = client.register_script(_HAND_BACK)
         self._purge_delayed = client.register_script(_PURGE_DELAYED)
 
     def register(self, holder: str) -> None:
@@ -336,6 +353,10 @@ class Protocol:
     def release(self, holder: str) -> int:
         """Put back all that a holder holds which runs none of it, and end its lease."""
         return int(self._reclaim(keys=[LEASES, held_key(holder)], args=[holder, "", 0])[0])
+
+    def hand_back(self, limit: int = PROMOTED_AT_A_TIME) -> int:
+        """Move at most `limit` delayed messages into their lists, due or not; return how many."""
+        return int(self._hand_back(keys=[DELAYED], args=[limit]))
 
     def purge_delayed(self, lists: Sequence[str]) -> int:
         """Delete the delayed messages of these lists; return how many."""
