@@ -7,7 +7,7 @@ tell whether that still runs, has ended, or was cut off.
 from typing import Any
 
 from celery.exceptions import Ignore, Reject
-from celery.states import READY_STATES
+from celery.states import FAILURE, READY_STATES
 from celery.utils.log import get_logger
 from redis.exceptions import RedisError
 
@@ -101,13 +101,14 @@ class ClaimingTask(RetryingTask):
             raise Reject(f"not claimed, so not run: {error}", requeue=True) from error
         if found == "claimed":
             return
-        if found in ("interrupted", "unknown") and not self._has_result(task_id):
+        if found in ("interrupted", "unknown") and not self._has_ended_well(task_id):
             raise InterruptedTaskError("the worker that ran it died; whether it had its effect is not known")
         logger.warning("%s[%s] is delivered once more, and not run: %s", self.name, task_id, found)
         raise Ignore
 
-    def _has_result(self, task_id: str) -> bool:
-        return self.backend.get_state(task_id) in READY_STATES
+    def _has_ended_well(self, task_id: str) -> bool:
+        # Not FAILURE: its worker may have died before the dead letter was written.
+        return self.backend.get_state(task_id) in READY_STATES - {FAILURE}
 
 
 def _key(request: Any) -> str:

@@ -14,6 +14,7 @@ from kombu.exceptions import KombuError
 
 from contentworker.errors import PermanentError
 from contentworker.runtime import connections, dead_letters
+from contentworker.runtime.final_failures import keep
 from contentworker.runtime.leases import end_all_work
 from contentworker.runtime.transport import UNREADABLE, holder
 from contentworker.runtime.transport.server import UnsuitableServerError
@@ -148,21 +149,22 @@ class KeepingConsumer(Consumer):
             worker=self.hostname,
             **dead_letters.parts_of(message),
         )
-        with message.channel.conn_or_acquire() as client:
-            letter_id = dead_letters.add(client, letter)
-        logger.error(
-            "Kept a message from queue %s as dead letter %s (%s): %s", letter.queue, letter_id, reason, error
-        )
-        message.reject_log_error(logger, self.connection_errors)
-        if task_id:
-            self.app.backend.mark_as_failure(task_id, failure or InvalidMessageError(error))
+
+        def let_go() -> None:
+            message.reject_log_error(logger, self.connection_errors)
+            if task_id:
+                self.app.backend.mark_as_failure(task_id, failure or InvalidMessageError(error))
+
+        if keep(self.app, letter, message, let_go):
+            let_go()
 
 
 def _header(message: Any, name: str) -> str:
     """A header as text, empty where the message has none; headers of a foreign message may be anything."""
     headers = message.headers
     value = headers.get(name, "") if isinstance(headers, dict) else ""
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode("utf-8", "backslashreplace").decode()  # JSON can say half a surrogate pair
 
 
 def _check_parts(message: Any) -> None:
@@ -174,6 +176,7 @@ def _check_parts(message: Any) -> None:
     headers = message.headers
     if not isinstance(headers.get("id"), str):
         raise ValueError("header id: must be a string")
+    headers["id"].encode()  # a UnicodeEncodeError, which is a ValueError: it is the key of a result
     if not isinstance(headers.get("retries") or 0, int):
         raise ValueError("header retries: must be an integer")
     limits = headers.get("timelimit") or (None, None)

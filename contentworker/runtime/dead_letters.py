@@ -135,15 +135,13 @@ class UnknownVersionError(ContentWorkerError):
     """A letter was written by another version of this program, so what it says is not known."""
 
 
-def add(client: Any, letter: DeadLetter, limits: DeadLetterSettings | None = None) -> str:
-    """Keep a letter, drop the oldest ones that exceed the limits, if any are given, and return its id.
+def add(client: Any, letter: DeadLetter, limits: DeadLetterSettings) -> str:
+    """Keep a letter, drop the oldest ones that exceed the limits, and return its id.
 
     `client` is a redis-py client. Whatever error it raises, a full server's among them: the letter may not be
     there, and its message must not be acknowledged. If the letter was written after all, it is there twice.
     """
     letter_id = _text(client.xadd(STREAM, {"letter": letter.model_dump_json()}))
-    if limits is None:
-        return letter_id
     try:
         dropped = _drop_oldest(client, letter_id, limits)
     except redis.exceptions.RedisError as error:

@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 from celery import Task
@@ -26,14 +27,30 @@ class HeldRequest(Request):
         """Whether nobody else can be given the message."""
         return is_held(self._request_dict["properties"])
 
-    def execute_using_pool(self, pool: Any, **options: Any) -> Any:
-        """Hand the task to the pool, unless another worker has it by now."""
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Celery makes a class for each task, whose `execute_using_pool` does not call that of its base."""
+        super().__init_subclass__(**options)
+        hand_over = cls.__dict__.get("execute_using_pool")
+        if hand_over is not None:
+
+            @wraps(hand_over)
+            def begin(self: HeldRequest, pool: Any, **more: Any) -> Any:
+                self.begin()
+                return hand_over(self, pool, **more)
+
+            cls.execute_using_pool = begin
+
+    def begin(self) -> None:
+        """What comes before the task is handed to the pool.
+
+        Raises:
+            TaskRevokedError: another worker may have its message by now.
+        """
         if not self.is_held:
             task_ready(self)
             raise TaskRevokedError(self.id)
         if getattr(self._message, "deliveries", 0):
             self._message.channel.holder.note_start(self._message.delivery)
-        return super().execute_using_pool(pool, **options)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Leave a failure to the worker that has the message now: no retry, no result."""

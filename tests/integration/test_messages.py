@@ -248,12 +248,16 @@ def test_invalid_message_fails_for_its_sender(client: Celery, redis_client: redi
 
 
 def test_wrong_arguments_fail_for_their_sender(client: Celery, redis_client: redis.Redis) -> None:
-    """A good message with bad arguments is a failed task and no dead letter."""
-    before = redis_client.xlen(dead_letters.STREAM)
+    """A good message with bad arguments is a failed task, and its dead letter says so."""
+    sent = client.send_task(TASK, kwargs={"surprise": 1})
     with pytest.raises(ContentError) as caught:
-        client.send_task(TASK, kwargs={"surprise": 1}).get(timeout=PATIENCE)
+        sent.get(timeout=PATIENCE)
     assert caught.value.field == "surprise"
-    assert redis_client.xlen(dead_letters.STREAM) == before
+    letters = wait_until(
+        lambda: [letter for *_, letter in dead_letters.read(redis_client) if letter.task_id == sent.id],
+        "the dead letter",
+    )
+    assert [letter.reason for letter in letters] == ["failed"]
 
 
 class Trap:

@@ -9,6 +9,9 @@ from pydantic import ValidationError
 
 from contentworker.runtime import dead_letters
 from contentworker.runtime.dead_letters import DeadLetter
+from contentworker.runtime.settings import DeadLetterSettings
+
+LIMITS = DeadLetterSettings()
 
 
 class Stream:
@@ -52,7 +55,7 @@ def letter(number: int = 0, **changes: Any) -> DeadLetter:
 def test_letters_come_back_as_they_were(as_text: bool) -> None:
     """Whether the Redis client decodes or not."""
     stream = Stream(as_text)
-    entry_id = dead_letters.add(stream, letter())
+    entry_id = dead_letters.add(stream, letter(), LIMITS)
     ((found_id, arrived, found),) = dead_letters.read(stream)
     assert entry_id == found_id == "1000000000000-0"
     assert arrived.isoformat() == "2001-09-09T01:46:40+00:00"
@@ -63,7 +66,7 @@ def test_letters_are_read_in_pages() -> None:
     """Thousands of letters are neither skipped nor loaded at once."""
     stream = Stream(as_text=True)
     for number in range(250):
-        dead_letters.add(stream, letter(number))
+        dead_letters.add(stream, letter(number), LIMITS)
     assert [found.task_id for _, _, found in dead_letters.read(stream)] == [
         str(number) for number in range(250)
     ]
@@ -86,7 +89,7 @@ def test_texts_are_bounded() -> None:
 def test_half_a_surrogate_pair_can_be_kept(field: str) -> None:
     """JSON can say it and UTF-8 cannot: it is written out."""
     stream = Stream(as_text=False)
-    dead_letters.add(stream, letter(**{field: "a\ud800b"}))
+    dead_letters.add(stream, letter(**{field: "a\ud800b"}), LIMITS)
     ((_, _, found),) = dead_letters.read(stream)
     assert getattr(found, field) == "a\\ud800b"
 
