@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 
 from contentworker import config
 from tests.support import PROBE_APP, StartWorker, environment, free_port, run_cli
@@ -180,3 +181,18 @@ def test_no_dead_letters(redis_url: str, redis_client: redis.Redis) -> None:
 def test_environment_of_the_tests_is_clean() -> None:
     """No override and no Redis of the person's own reaches a child process."""
     assert not [name for name in environment() if name.startswith("WORKER__") or name == "REDIS_URL"]
+
+
+def test_hand_back_moves_delayed_messages_into_their_queues(
+    client: Celery, redis_client: redis.Redis, redis_url: str
+) -> None:
+    """For plain workers, which know no others; what waits already stays where it is."""
+    redis_client.delete("rewrite")
+    sent = client.send_task("tasks.rewrite.later", countdown=3600, queue="rewrite")
+    assert redis_client.llen("rewrite") == 0
+    assert "1 delayed messages" in plain(run_cli("hand-back", redis_url=redis_url), 0)
+    [raw] = redis_client.lrange("rewrite", 0, -1)
+    message = json.loads(raw)
+    assert (message["headers"]["id"], message["headers"]["eta"] is None) == (sent.id, False)
+    assert "0 delayed messages" in plain(run_cli("hand-back", redis_url=redis_url), 0)
+    redis_client.delete("rewrite")

@@ -1,0 +1,27 @@
+"""`demo -- --kill` shows what it says it shows."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT, environment
+
+
+@pytest.mark.once
+def test_killed_workers_task_is_finished_by_another() -> None:
+    """One of two workers is killed in the middle of a task; the other one starts it again and ends it."""
+    shown = subprocess.run(
+        [sys.executable, "examples/demo.py", "--kill"],
+        cwd=ROOT,
+        env=environment(COLUMNS="120"),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    killed = next(line for line in shown.stdout.splitlines() if line.startswith("kill -9")).split()[2].rstrip(",")
+    other = ({"one@demo", "two@demo"} - {killed}).pop()
+    assert f"{other} starts it again" in shown.stdout
+    assert f"Done: counted to 5 on {other}" in shown.stdout
