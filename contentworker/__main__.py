@@ -222,7 +222,7 @@ def hand_back() -> None:
             moved += count
         if holders := client.hlen(LEASES):
             click.echo(f"{holders} workers still have leases: what they hold is not moved.", err=True)
-    click.echo(f"{moved} delayed messages are in their queues.")
+    click.echo(f"Delayed messages moved into their queues: {moved}")
 
 
 @main.command()

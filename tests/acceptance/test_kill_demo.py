@@ -21,7 +21,8 @@ def test_killed_workers_task_is_finished_by_another() -> None:
         check=False,
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    killed = next(line for line in shown.stdout.splitlines() if line.startswith("kill -9")).split()[2].rstrip(",")
+    [kill] = [line for line in shown.stdout.splitlines() if line.startswith("kill -9")]
+    killed = kill.split()[2].rstrip(",")
     other = ({"one@demo", "two@demo"} - {killed}).pop()
     assert f"{other} starts it again" in shown.stdout
     assert f"Done: counted to 5 on {other}" in shown.stdout

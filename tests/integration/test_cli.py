@@ -190,9 +190,9 @@ def test_hand_back_moves_delayed_messages_into_their_queues(
     redis_client.delete("rewrite")
     sent = client.send_task("tasks.rewrite.later", countdown=3600, queue="rewrite")
     assert redis_client.llen("rewrite") == 0
-    assert "1 delayed messages" in plain(run_cli("hand-back", redis_url=redis_url), 0)
+    assert "queues: 1" in plain(run_cli("hand-back", redis_url=redis_url), 0)
     [raw] = redis_client.lrange("rewrite", 0, -1)
     message = json.loads(raw)
     assert (message["headers"]["id"], message["headers"]["eta"] is None) == (sent.id, False)
-    assert "0 delayed messages" in plain(run_cli("hand-back", redis_url=redis_url), 0)
+    assert "queues: 0" in plain(run_cli("hand-back", redis_url=redis_url), 0)
     redis_client.delete("rewrite")
