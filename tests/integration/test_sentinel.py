@@ -25,6 +25,8 @@ from tests.support import (
     wait_until,
 )
 
+pytestmark = pytest.mark.once
+
 ENVIRONMENT = {"WORKER__BROKER__SENTINEL_MASTER": MASTER, SENTINEL_PASSWORD_VARIABLE: SENTINEL_PASSWORD}
 
 

@@ -13,6 +13,8 @@ from contentworker.runtime.transport.server import UnsuitableServerError
 from tests.servers import server
 from tests.support import StartWorker
 
+pytestmark = pytest.mark.once
+
 QUEUES = ("celery", "evaluation")
 DURABLE = "appendonly yes"
 SMALL = "maxmemory 64mb"

@@ -13,6 +13,8 @@ import pytest
 from tests.servers import MASTER, PASSWORD, SENTINEL_PASSWORD, Server, watched
 from tests.support import StartWorker, run_cli, service_is_missing, wait_until
 
+pytestmark = pytest.mark.once
+
 
 @dataclass
 class Authority:

@@ -1,0 +1,659 @@
+"""The protocol's steps in any order, against a model of what Redis must hold after each.
+
+Redis is real. One machine takes the steps themselves, one watches leases by clocks that the test moves.
+"""
+
+import itertools
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from contentworker.runtime.transport import holder as holder_module
+from contentworker.runtime.transport.holder import FENCE_SECONDS, LEASE_SECONDS, Delivery, Holder
+from contentworker.runtime.transport.protocol import (
+    DELAYED,
+    LEASES,
+    PREFIX,
+    HolderGoneError,
+    Protocol,
+    held_key,
+    record,
+    started_field,
+)
+
+pytestmark = pytest.mark.once
+
+BOUNDED = settings(
+    max_examples=300,
+    stateful_step_count=50,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+LISTS = ("celery", "celery\x06\x163", "celery\x06\x166", "rewrite", "rewrite\x06\x169")
+NEVER = 10**11
+"""Seconds since 1970 of a moment that does not come during a test; all below 10 are over."""
+
+moments = st.integers(0, 9) | st.just(NEVER)
+
+some_lists = st.lists(st.sampled_from(LISTS), min_size=1, unique=True)
+bodies = st.one_of(
+    st.just(b""),
+    st.binary(max_size=12),
+    st.sampled_from(
+        [
+            b"\xff\xfe{",
+            b"1\nrewrite\nsomebody/1-0\n{}",
+            b"\n\n",
+            b"{",
+            b"{}",
+            b"[]",
+            b'{"',
+            b'{\n  "body": "\\u00e9\\n"\n}',
+            b'{"deliveries":',
+            b'{"deliveries":"many","body":1}',
+            b'{"deliveries":9,"body":1}',
+        ]
+    ),
+    st.builds(b'{"id":%d,"body":"\xc3\xa9"}'.__mod__, st.integers(0, 99)),
+)
+
+
+def after_a_death(raw: bytes, *, started: bool) -> bytes:
+    """What becomes of a message whose worker died: one more delivery, where that counts."""
+    if raw.startswith(b'{"deliveries":') and not started:
+        return raw
+    if counted := re.match(rb'{"deliveries":(\d+),', raw):
+        return b'{"deliveries":%d,%s' % (int(counted[1]) + 1, raw[counted.end() :])
+    if first := re.match(rb'{\s*"', raw):
+        return b'{"deliveries":1,%s' % raw[first.end() - 1 :]
+    return raw
+
+
+@dataclass
+class Message:
+    """One message, wherever it is."""
+
+    number: int
+    key: str
+    raw: bytes
+    started: bool = False
+
+
+@dataclass
+class HolderModel:
+    """What the model knows of a holder; without a lease it holds nothing."""
+
+    renewals: int | None = None
+    fetches: int = 8  # so that numbers soon have two digits
+    cancelled: int = 0
+    held: dict[str, Message] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A fetch that was sent, with what it acknowledges; it may be executed late, or never."""
+
+    holder: str
+    number: int
+    limit: int
+    lists: tuple[str, ...]
+    acknowledged: tuple[str, ...] = ()
+
+
+class ProtocolMachine(RuleBasedStateMachine):
+    """Every step by every holder, alive or taken for dead. Lists are kept in the order of their fetching."""
+
+    client: redis.Redis
+
+    holders = Bundle("holders")
+    sent = Bundle("sent")
+    fetches = Bundle("fetches")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client.flushall()
+        self.protocol = Protocol(self.client)
+        self.lists: dict[str, list[Message]] = {key: [] for key in LISTS}
+        self.delayed: dict[bytes, tuple[int, Message]] = {}
+        self.known: dict[str, HolderModel] = {}
+        self.numbers = itertools.count(1)
+        self.taken: list[tuple[str, str]] = []
+        self.published = 0
+        self.finished: set[int] = set()
+
+    def message(self, key: str, raw: bytes) -> Message:
+        self.published += 1
+        return Message(self.published, key, raw)
+
+    def put_back(self, messages: list[Message]) -> None:
+        for message in reversed(messages):
+            message.started = False
+            self.lists[message.key].insert(0, message)
+
+    @initialize(target=holders)
+    def first(self) -> Any:
+        """Two workers, to begin with."""
+        return multiple(self.register(), self.register())
+
+    @rule(target=holders)
+    def register_another(self) -> str:
+        """A worker starts, or starts anew after its lease was lost."""
+        return self.register()
+
+    def register(self) -> str:
+        name = f"holder{len(self.known)}"
+        self.protocol.register(name)
+        self.known[name] = HolderModel(renewals=0)
+        return name
+
+    @rule(key=st.sampled_from(LISTS), raws=st.lists(bodies, min_size=1, max_size=4))
+    def publish(self, key: str, raws: list[bytes]) -> None:
+        """As any client does."""
+        self.client.lpush(key, *raws)
+        self.lists[key] += [self.message(key, raw) for raw in raws]
+
+    @rule(key=st.sampled_from(LISTS), raw=bodies, due=moments)
+    def publish_delayed(self, key: str, raw: bytes, due: int) -> None:
+        """With an ETA."""
+        due = self.unique(due)
+        origin = f"sender-{self.published}"
+        text = raw.decode("utf-8", "surrogateescape")
+        member = record(key, origin, text).encode("utf-8", "surrogateescape")
+        self.client.zadd(DELAYED, {member: due})
+        self.delayed[member] = (due, self.message(key, raw))
+
+    def unique(self, due: int) -> int:
+        """Of two due at the same moment either may be first; here none are."""
+        return due * 1000 + next(self.numbers)
+
+    @rule(target=sent, data=st.data(), holder=holders, limit=st.integers(0, 4), lists=some_lists)
+    def send_fetch(self, data: st.DataObject, holder: str, limit: int, lists: list[str]) -> Fetch:
+        """A fetch gets its number; Redis will see it later, or not at all."""
+        return self.new_fetch(data, holder, limit, lists)
+
+    def new_fetch(self, data: st.DataObject, holder: str, limit: int, lists: Sequence[str]) -> Fetch:
+        model = self.known[holder]
+        model.fetches += 1
+        ours = [tag for name, tag in self.taken if name == holder]
+        acknowledged = data.draw(st.lists(st.sampled_from(ours), unique=True, max_size=2)) if ours else []
+        return Fetch(holder, model.fetches, limit, tuple(lists), tuple(acknowledged))
+
+    @rule(fetch=consumes(sent))
+    def execute_fetch(self, fetch: Fetch) -> None:
+        """Redis sees a fetch. Whether the answer arrives is the same to it."""
+        self.execute(fetch)
+
+    @rule(fetch=consumes(sent), back=st.just(0) | st.integers(0, 2))
+    def execute_cancelled_fetch(self, fetch: Fetch, back: int) -> None:
+        """A fetch that was given up arrives after all: it takes nothing."""
+        self.cancel(fetch.holder, fetch.number + back)
+        self.execute(fetch)
+
+    @rule(data=st.data(), holder=holders, limit=st.integers(1, 2))
+    def fetch(self, data: st.DataObject, holder: str, limit: int) -> None:
+        """The two at once, from everywhere, as it mostly is."""
+        self.execute(self.new_fetch(data, holder, limit, LISTS))
+
+    def execute(self, fetch: Fetch) -> None:
+        model = self.known[fetch.holder]
+        fields = self.fields(fetch.holder, fetch.acknowledged)
+        answer = self.protocol.fetch(fetch.holder, fetch.number, fetch.limit, fetch.lists, fields)
+        done = self.finish(fetch.holder, fetch.acknowledged)
+        if model.renewals is None:
+            with pytest.raises(HolderGoneError):
+                self.protocol.fetched(answer)
+            return
+        taken = [] if fetch.number <= model.cancelled else self.take(fetch)
+        acknowledged, found = self.protocol.fetched(answer)
+        assert acknowledged == done
+        assert [(key, raw) for _, key, raw in found] == [(message.key, message.raw) for message in taken]
+        for (tag, _, _), message in zip(found, taken, strict=True):
+            model.held[tag] = message
+            model.origin[tag] = f"{fetch.holder}/{tag}"
+            self.taken.append((fetch.holder, tag))
+
+    def take(self, fetch: Fetch) -> list[Message]:
+        taken: list[Message] = []
+        for key in fetch.lists:
+            while self.lists[key] and len(taken) < fetch.limit:
+                taken.append(self.lists[key].pop(0))
+        return taken
+
+    def fields(self, holder: str, tags: Sequence[str]) -> list[str]:
+        """What a worker deletes to acknowledge: also that it had noted the start."""
+        held = self.known[holder].held
+        return [*tags, *(started_field(tag) for tag in tags if tag in held and held[tag].started)]
+
+    def finish(self, holder: str, tags: Sequence[str]) -> int:
+        """Count what an acknowledgement deletes."""
+        count = len(self.fields(holder, [tag for tag in tags if tag in self.known[holder].held]))
+        for tag in tags:
+            if message := self.known[holder].held.pop(tag, None):
+                self.finished.add(message.number)
+        return count
+
+    def delivery(self, data: st.DataObject) -> tuple[str, str]:
+        """One that is held, if there is any, or one that may be another's, or nobody's, by now."""
+        held = [(name, tag) for name, model in self.known.items() for tag in model.held]
+        return data.draw(st.sampled_from(held or self.taken) | st.sampled_from(self.taken))
+
+    @rule(holder=holders, back=st.integers(0, 3))
+    def cancel_fetch(self, holder: str, back: int) -> None:
+        """The answer of a fetch was lost: what it took goes back, also if Redis has not seen it yet."""
+        self.cancel(holder, self.known[holder].fetches - back)
+
+    def cancel(self, holder: str, number: int) -> None:
+        model = self.known[holder]
+        self.protocol.cancel_fetch(holder, number)
+        if model.renewals is None:
+            return
+        model.cancelled = max(model.cancelled, number)
+        tags = [tag for tag in model.held if tag.split("-")[0] == str(number)]
+        tags.sort(key=lambda tag: int(tag.split("-")[1]))
+        self.put_back([model.held.pop(tag) for tag in tags])
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        """Also twice, and by a holder that has lost the message: then it counts 0, and nothing goes."""
+        holder, tag = self.delivery(data)
+        count = self.protocol.acknowledge(holder, *self.fields(holder, [tag]))
+        assert count == self.finish(holder, [tag])
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data())
+    def note_start(self, data: st.DataObject) -> None:
+        """Work begins."""
+        holder, tag = self.delivery(data)
+        message = self.known[holder].held.get(tag)
+        if message is not None:
+            self.protocol.start(holder, tag)
+            message.started = True
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data(), front=st.booleans())
+    def give_back(self, data: st.DataObject, front: bool) -> None:
+        """To the front or to the back, and nothing if the holder has lost it."""
+        holder, tag = self.delivery(data)
+        message = self.known[holder].held.pop(tag, None)
+        assert self.protocol.give_back(holder, tag, front=front) is (message is not None)
+        if message is not None and front:
+            self.put_back([message])
+        elif message is not None:
+            message.started = False
+            self.lists[message.key].append(message)
+
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data(), due=moments)
+    def delay(self, data: st.DataObject, due: int) -> None:
+        """A message with an ETA is put off; one that is due already stays where it is."""
+        holder, tag = self.delivery(data)
+        due = self.unique(due)
+        assert self.protocol.delay(holder, tag, due) is (due >= NEVER * 1000)
+        model = self.known[holder]
+        if due >= NEVER * 1000 and (message := model.held.pop(tag, None)):
+            message.started = False
+            member = f"1\n{message.key}\n{model.origin[tag]}\n".encode() + message.raw
+            self.delayed[member] = (due, message)
+
+    @precondition(lambda self: self.delayed)
+    @rule(data=st.data(), due=st.integers(0, 9))
+    def time_passes(self, data: st.DataObject, due: int) -> None:
+        """A delayed message becomes due."""
+        member = data.draw(st.sampled_from(sorted(self.delayed)))
+        due = self.unique(due)
+        self.client.zadd(DELAYED, {member: due})
+        self.delayed[member] = (due, self.delayed[member][1])
+
+    @rule(holder=st.one_of(holders, st.just("")), promote=st.integers(1, 3))
+    def beat(self, holder: str, promote: int) -> None:
+        """Renew; what is due goes to the front. A holder without lease gets none by it."""
+        beat = self.protocol.beat(holder, promote)
+        model = self.known.get(holder, HolderModel())
+        assert beat.alive is (model.renewals is not None)
+        if model.renewals is not None:
+            model.renewals += 1
+        due = sorted(
+            (member for member in self.delayed if self.delayed[member][0] < NEVER * 1000),
+            key=lambda member: self.delayed[member][0],
+        )[:promote]
+        assert beat.promoted == len(due)
+        self.put_back([self.delayed.pop(member)[1] for member in due])
+        assert beat.leases == self.leases()
+
+    @rule(holder=holders, age=st.sampled_from([0, 0, 1]), started=st.integers(0, 2))
+    def reclaim(self, holder: str, age: int, started: int) -> None:
+        """Somebody takes a holder for dead: right only if it has not renewed since it was looked at."""
+        model = self.known[holder]
+        for tag in list(model.held)[:started]:
+            self.protocol.start(holder, tag)
+            model.held[tag].started = True
+        renewals = (model.renewals or 0) - age
+        result = self.protocol.reclaim(holder, renewals)
+        if model.renewals != renewals:
+            assert result == (0, 0)
+            return
+        for message in model.held.values():
+            message.raw = after_a_death(message.raw, started=message.started)
+        assert result == (len(model.held), 0)
+        self.end_lease(model)
+
+    @rule(holder=holders)
+    def release(self, holder: str) -> None:
+        """A holder ends in good order: nothing counts."""
+        model = self.known[holder]
+        assert self.protocol.release(holder) == len(model.held)
+        self.end_lease(model)
+
+    def end_lease(self, model: HolderModel) -> None:
+        tags = sorted(model.held, key=lambda tag: [int(part) for part in tag.split("-")])
+        self.put_back([model.held.pop(tag) for tag in tags])
+        model.renewals, model.cancelled = None, 0
+
+    @rule(lists=some_lists)
+    def purge_delayed(self, lists: list[str]) -> None:
+        """Delayed messages of these lists go, and no others."""
+        gone = [member for member, (_, message) in self.delayed.items() if message.key in lists]
+        assert self.protocol.purge_delayed(lists) == len(gone)
+        self.finished.update(self.delayed.pop(member)[1].number for member in gone)
+
+    def leases(self) -> dict[str, int]:
+        return {name: model.renewals for name, model in self.known.items() if model.renewals is not None}
+
+    @invariant()
+    def model_is_consistent(self) -> None:
+        """Every message that is not finished is in exactly one place."""
+        places = [message.number for messages in self.lists.values() for message in messages]
+        places += [message.number for _, message in self.delayed.values()]
+        places += [message.number for model in self.known.values() for message in model.held.values()]
+        assert sorted([*places, *self.finished]) == list(range(1, self.published + 1))
+
+    @invariant()
+    def redis_is_as_the_model(self) -> None:
+        """The same bytes, in the same order, under the same keys, and nothing else."""
+        names = list(self.known)
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.keys("*").hgetall(LEASES).zrange(DELAYED, 0, -1, withscores=True)
+            for key in LISTS:
+                pipe.lrange(key, 0, -1)
+            for name in names:
+                pipe.hgetall(held_key(name))
+            keys, leases, delayed, *found = pipe.execute()
+        assert {name.decode(): int(renewals) for name, renewals in leases.items()} == self.leases()
+        assert dict(delayed) == {member: due for member, (due, _) in self.delayed.items()}
+        for key, messages in zip(LISTS, found, strict=False):
+            assert messages[::-1] == [message.raw for message in self.lists[key]]
+        for name, fields in zip(names, found[len(LISTS) :], strict=True):
+            model = self.known[name]
+            expected = {
+                tag.encode(): f"1\n{message.key}\n{name}/{tag}\n".encode() + message.raw
+                for tag, message in model.held.items()
+            }
+            expected |= {
+                started_field(tag).encode(): b"1" for tag, message in model.held.items() if message.started
+            }
+            if model.cancelled:
+                expected[b"cancelled"] = str(model.cancelled).encode()
+            assert fields == expected
+            assert model.renewals is not None or not fields
+        allowed = {PREFIX, LEASES, DELAYED, *LISTS, *map(held_key, names)}
+        assert {key.decode() for key in keys} <= allowed
+
+
+def test_every_step_in_any_order(redis_client: redis.Redis) -> None:
+    """After each step of any history Redis holds what the model says: nothing lost, twice or changed."""
+    ProtocolMachine.client = redis_client
+    run_state_machine_as_test(ProtocolMachine, settings=BOUNDED)
+
+
+@pytest.mark.parametrize(
+    ("raw", "started", "after"),
+    [
+        (b'{"body":1}', False, b'{"deliveries":1,"body":1}'),
+        (b'{ \n\t"body":1}', False, b'{"deliveries":1,"body":1}'),
+        (b'{"deliveries":1,"body":1}', False, b'{"deliveries":1,"body":1}'),
+        (b'{"deliveries":1,"body":1}', True, b'{"deliveries":2,"body":1}'),
+        (b'{"deliveries":9,"body":"\xff\n"}', True, b'{"deliveries":10,"body":"\xff\n"}'),
+        (b"{}", True, b"{}"),
+        (b"", True, b""),
+        (b"\xff\xfe", True, b"\xff\xfe"),
+    ],
+)
+def test_count_of_deaths(redis_client: redis.Redis, raw: bytes, started: bool, after: bytes) -> None:
+    """The first counts for all that the dead worker had, each later one for what it had started."""
+    redis_client.flushall()
+    redis_client.lpush("celery", raw)
+    protocol = Protocol(redis_client)
+    protocol.register("dead")
+    _, ((tag, _, _),) = protocol.fetched(protocol.fetch("dead", 1, 1, ["celery"]))
+    if started:
+        protocol.start("dead", tag)
+    assert protocol.reclaim("dead", 0) == (1, 0)
+    assert redis_client.lrange("celery", 0, -1) == [after]
+
+
+@pytest.mark.parametrize("step", ["reclaim", "release"])
+def test_messages_of_many_fetches_go_back_in_their_order(redis_client: redis.Redis, step: str) -> None:
+    """By the numbers of the fetches, not by their spelling."""
+    redis_client.flushall()
+    raws = [b"%d" % number for number in range(30)]
+    redis_client.rpush("celery", *raws)
+    protocol = Protocol(redis_client)
+    protocol.register("holder")
+    for number in range(1, 13):
+        protocol.fetch("holder", number, 2, ["celery"])
+    assert redis_client.llen("celery") == 6
+    protocol.reclaim("holder", 0) if step == "reclaim" else protocol.release("holder")
+    assert redis_client.lrange("celery", 0, -1) == raws
+
+
+class Clock:
+    """The clocks of several machines, equally fast, at different times. None of them is the time of day."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.offset = 0.0
+
+    def clock_gettime(self, which: int) -> float:
+        assert which != time.CLOCK_REALTIME
+        return self.offset + self.passed
+
+
+class OneTurn:
+    """Lets a keeper's loop run once."""
+
+    def __init__(self) -> None:
+        self.answers = [False, True]
+
+    def is_set(self) -> bool:
+        return self.answers.pop(0)
+
+    def set(self) -> None:
+        """Nothing waits for it."""
+
+
+class Machine:
+    """A holder whose threads do not run: the test says when its keeper has a turn."""
+
+    def __init__(self, redis_url: str, clock: Clock, offset: float) -> None:
+        self.clock, self.offset = clock, offset
+        self.holder = Holder(redis.Redis.from_url(redis_url))
+        self.holder._threads = [threading.current_thread()]
+        self.beat = self.holder.protocol.beat
+        self.start()
+
+    def look_at_clock(self) -> None:
+        self.clock.offset = self.offset
+
+    def start(self) -> None:
+        """Get a lease, and the next message."""
+        self.look_at_clock()
+        self.holder.start()
+        fetch = self.holder.next_fetch()
+        answer = self.holder.protocol.fetch(fetch.holder, fetch.number, 1, ["celery"])
+        self.deliveries = [delivery for delivery, _ in self.holder.take(fetch, answer)]
+
+    def turn(self, *, redis_is_away: bool = False) -> None:
+        """One turn of the keeper."""
+        self.look_at_clock()
+        self.holder.protocol.beat = away if redis_is_away else self.beat
+        self.holder._stopping = OneTurn()
+        self.holder._wake.set()
+        self.holder._keep()
+
+    def is_sure_of(self, delivery: Delivery) -> bool:
+        self.look_at_clock()
+        return self.holder.covers(delivery.epoch)
+
+    def stop(self) -> None:
+        self.look_at_clock()
+        self.holder._stopping = threading.Event()
+        self.holder.stop()
+
+
+def away(*_: Any) -> NoReturn:
+    raise redis.exceptions.ConnectionError("Redis is away")
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """Workers that renew, pause for any time, and lose Redis, as they are seen by each other."""
+
+    client: redis.Redis
+    redis_url: str
+    clock: Clock
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client.flushall()
+        self.clock.passed = 0.0
+        for number in range(3):
+            self.client.lpush("celery", f'{{"id":{number}}}')
+        self.machines = [Machine(self.redis_url, self.clock, 1e6 * (number + 1)) for number in range(3)]
+        self.renewals = {machine.holder.name: 0 for machine in self.machines}
+        # What each has seen without a break: since when a holder's count is the same.
+        self.seen: list[dict[str, tuple[int, float]]] = [{} for _ in self.machines]
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 5.75, 6.0, FENCE_SECONDS - 0.01, LEASE_SECONDS - 0.01, 60.0]))
+    def time_passes(self, seconds: float) -> None:
+        """For everybody."""
+        self.clock.passed += seconds
+
+    @rule(number=st.integers(0, 2))
+    def turn(self, number: int) -> None:
+        """One renews, and takes from those whose count stood still for a whole lease, from nobody else."""
+        name, seen = self.machines[number].holder.name, self.seen[number]
+        now = self.clock.passed
+        if name in self.renewals:
+            self.renewals[name] += 1
+        others = {other: count for other, count in self.renewals.items() if other != name}
+        seen = {other: seen[other] for other in others if seen.get(other, (None,))[0] == others[other]}
+        for other, count in others.items():
+            _, since = seen.setdefault(other, (count, now))
+            if now - since >= LEASE_SECONDS:
+                del seen[other]
+                del self.renewals[other]
+        self.seen[number] = seen
+        self.machines[number].turn()
+
+    @rule(number=st.integers(0, 2))
+    def turn_without_redis(self, number: int) -> None:
+        """What was seen before an outage proves nothing: nobody could renew."""
+        self.machines[number].turn(redis_is_away=True)
+        self.seen[number] = {}
+
+    @precondition(lambda self: not all(machine.holder.name for machine in self.machines))
+    @rule()
+    def start_anew(self) -> None:
+        """Those that lost their lease get another."""
+        for machine in self.machines:
+            if not machine.holder.name:
+                machine.start()
+                self.renewals[machine.holder.name] = 0
+
+    @invariant()
+    def leases_are_as_seen(self) -> None:
+        """Exactly those are gone that must be."""
+        found = {name.decode(): int(count) for name, count in self.client.hgetall(LEASES).items()}
+        assert found == self.renewals
+
+    @invariant()
+    def nobody_is_sure_of_what_another_can_have(self) -> None:
+        """Who takes his deliveries for his own has them."""
+        for machine in self.machines:
+            for delivery in machine.deliveries:
+                if machine.is_sure_of(delivery):
+                    assert self.client.hexists(held_key(delivery.holder), delivery.tag)
+
+    def teardown(self) -> None:
+        for machine in self.machines:
+            machine.stop()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """All that the holders of this process know of time; to ask for anything else is an AttributeError."""
+    clock = Clock()
+    monkeypatch.setattr(
+        holder_module, "time", SimpleNamespace(clock_gettime=clock.clock_gettime, sleep=time.sleep)
+    )
+    return clock
+
+
+def test_only_the_dead_are_taken_for_dead(redis_client: redis.Redis, redis_url: str, clock: Clock) -> None:
+    """A lease is over after 12 s of an onlooker's own clock without renewal or outage, and not before."""
+    LeaseMachine.client, LeaseMachine.redis_url, LeaseMachine.clock = redis_client, redis_url, clock
+    run_state_machine_as_test(LeaseMachine, settings=settings(BOUNDED, max_examples=100))
+
+
+@pytest.mark.parametrize("awake", ["knows", "does-not-know"])
+def test_woken_holder_acknowledges_nothing(
+    redis_client: redis.Redis, redis_url: str, clock: Clock, caplog: pytest.LogCaptureFixture, awake: str
+) -> None:
+    """Frozen for longer than its lease, it deletes nothing that another has by now, and reports it."""
+    redis_client.flushall()
+    redis_client.lpush("celery", '{"id":1}')
+    frozen = Machine(redis_url, clock, 1e6)
+    (delivery,) = frozen.deliveries
+    other = Machine(redis_url, clock, 2e6)
+    other.turn()
+    clock.passed += LEASE_SECONDS
+    other.turn()
+    assert redis_client.lrange("celery", 0, -1) == [b'{"deliveries":1,"id":1}']
+    assert not frozen.is_sure_of(delivery)
+    if awake == "knows":
+        frozen.turn()
+    frozen.holder.acknowledge(delivery)
+    frozen.turn()
+    assert "Overlap" in caplog.text
+    assert redis_client.lrange("celery", 0, -1) == [b'{"deliveries":1,"id":1}']
+    for machine in (frozen, other):
+        machine.stop()
+
+
+def test_fencing_comes_before_anybody_may_take_over() -> None:
+    """By more than the longest gap between two looks at the clock."""
+    assert FENCE_SECONDS + 2 * holder_module.BEAT_SECONDS < LEASE_SECONDS
