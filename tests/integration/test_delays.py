@@ -145,6 +145,8 @@ def test_revoked_task_does_not_run_when_it_is_due(
     worker("--queues=celery", "--concurrency=1", app=PROBE_APP)
     task, kwargs = quick(tmp_path, "revoked")
     task_id = str(uuid.uuid4())
+    # A worker says that it is ready shortly before it listens to control.
+    wait_until(lambda: client.control.ping(limit=1, timeout=1), "the worker to listen")
     client.control.revoke(task_id, reply=True, limit=1, timeout=PATIENCE)
     sent = client.send_task(task, kwargs=kwargs, countdown=1, task_id=task_id)
     wait_until(lambda: sent.state == "REVOKED", "its time")
