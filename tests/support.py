@@ -222,7 +222,7 @@ def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
     plain = [json.loads(value)[0] for value in client.hvals("unacked")]
     records = list(client.zrange(DELAYED, 0, -1))
     for key in client.scan_iter(match=held_key("*")):
-        records += [value for tag, value in client.hgetall(key).items() if b"-" in tag]
+        records += [value for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
     return plain + [json.loads(value.split(b"\n", 3)[3]) for value in records]
 
 

@@ -134,7 +134,9 @@ class LimitSettings(Section):
         1000, ge=1, description="A pool process is replaced after this many tasks, so that leaks stay small."
     )
     max_deliveries: int = Field(
-        5, ge=1, description="A task whose worker died this many times while it had it becomes a dead letter."
+        5,
+        ge=2,  # the first death also counts for what only stood in line
+        description="A task whose worker died this many times while it had it becomes a dead letter.",
     )
 
     @model_validator(mode="after")

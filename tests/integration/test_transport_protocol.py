@@ -290,8 +290,8 @@ class ProtocolMachine(RuleBasedStateMachine):
         """Work begins."""
         holder, tag = self.delivery(data)
         message = self.known[holder].held.get(tag)
+        self.protocol.start(holder, tag)
         if message is not None:
-            self.protocol.start(holder, tag)
             message.started = True
 
     @precondition(lambda self: self.taken)

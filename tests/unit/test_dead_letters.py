@@ -37,6 +37,15 @@ class Stream:
         first = 0 if min == "-" else ids.index(min.removeprefix("(")) + 1
         return self.entries[first : first + count]
 
+    def xtrim(self, name: str, **_: Any) -> int:
+        return 0
+
+    def memory_usage(self, name: str, samples: int) -> int:
+        return 0
+
+    def xlen(self, name: str) -> int:
+        return len(self.entries)
+
 
 def letter(number: int = 0, **changes: Any) -> DeadLetter:
     fields = {

@@ -119,12 +119,12 @@ class Holder:
     """
 
     def __init__(self, client: Any, *, leased: bool = True) -> None:
-        self.uid = uuid.uuid4().hex
+        self.uid = _reserved.pop() if _reserved else _reserve()
         self.protocol = Protocol(client)
         self.client = client
         self._leased = leased
         self._name = ""
-        self._validity = _Validity()
+        self._validity = _validities[self.uid]
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
         self._held: dict[str, Delivery] = {}
@@ -214,8 +214,8 @@ class Holder:
 
         Without Redis it is done when Redis is back.
         """
-        if self._drop(delivery):
-            with self._lock:
+        with self._lock:  # in one, lest a fence in between gives back what is done
+            if self._drop(delivery):
                 self._acknowledged.append(delivery.tag)
                 if delivery.tag in self._noted:
                     self._noted.remove(delivery.tag)
@@ -433,8 +433,8 @@ def is_held(properties: Mapping[str, Any]) -> bool:
     True as well for messages of a transport without leases.
     """
     uid, epoch, *_ = properties.get("held") or (None, 0)
-    holder = _holders.get(str(uid))
-    return holder is None or holder.covers(epoch)
+    validity = _validities.get(str(uid))
+    return validity is None or validity.covers(epoch)
 
 
 def when_fenced(callback: Callable[[], None]) -> None:
@@ -470,4 +470,21 @@ def stop_all() -> None:
 _shared: dict[str, Holder] = {}
 _holders: dict[str, Holder] = {}
 _when_fenced: list[Callable[[], None]] = []
-os.register_at_fork(after_in_child=_shared.clear)
+_validities: dict[str, _Validity] = {}
+# Made before the pool's processes are forked, which is before a worker connects: they share its memory.
+_reserved: list[str] = []
+
+
+def _reserve() -> str:
+    uid = uuid.uuid4().hex
+    _validities[uid] = _Validity()
+    return uid
+
+
+def _after_fork() -> None:
+    _shared.clear()
+    _reserved.clear()
+
+
+_reserved.append(_reserve())
+os.register_at_fork(after_in_child=_after_fork)

@@ -5,6 +5,7 @@ command is another: a script that moves messages into this worker's record, and,
 wait that takes nothing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from contentworker.runtime.transport.protocol import DELAYED, IDLE, record
 
 __all__ = ["Channel", "SentinelTransport", "Transport"]
 
-logger = kombu_redis.logger
+logger = logging.getLogger(__name__)
 
 FETCHED_AT_A_TIME = 100
 WAIT_SECONDS = 1.0
@@ -152,9 +153,13 @@ class Channel(plain.Channel):
             return super().basic_get(queue, no_ack, **options)
         self.holder.start()
         fetch = self.holder.next_fetch()
-        answer = self.holder.protocol.fetch(
-            fetch.holder, fetch.number, 1, self._lists([queue]), fetch.acknowledged
-        )
+        try:
+            answer = self.holder.protocol.fetch(
+                fetch.holder, fetch.number, 1, self._lists([queue]), fetch.acknowledged
+            )
+        except (*self.connection_errors, self.ResponseError):
+            self.holder.cancel_fetch(fetch)
+            raise
         for delivery, raw in self.holder.take(fetch, answer):
             message = self._message(delivery, raw)
             if message is not None:

@@ -158,6 +158,10 @@ return 1
 """
 )
 
+_START = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[2], 1) end
+"""
+
 _DELAY = """
 local time = redis.call('TIME')
 if tonumber(ARGV[2]) <= time[1] * 1000 + time[2] / 1000 then return 0 end
@@ -177,14 +181,16 @@ if alive == 1 then redis.call('HINCRBY', KEYS[1], ARGV[1], 1) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[2])
+local promoted = 0
 for i = #due, 1, -1 do
     local key, raw = unpack_record(due[i])
     if key then
         redis.call('ZREM', KEYS[2], due[i])
         redis.call('RPUSH', key, raw)
+        promoted = promoted + 1
     end
 end
-return {alive, #due, redis.call('HGETALL', KEYS[1])}
+return {alive, promoted, redis.call('HGETALL', KEYS[1])}
 """
 )
 
@@ -251,6 +257,7 @@ class Protocol:
         self._cancel_fetch = client.register_script(_CANCEL_FETCH)
         self._give_back = client.register_script(_GIVE_BACK)
         self._delay = client.register_script(_DELAY)
+        self._start = client.register_script(_START)
         self._beat = client.register_script(_BEAT)
         self._reclaim = client.register_script(_RECLAIM)
         self._hand_back = client.register_script(_HAND_BACK)
@@ -320,7 +327,7 @@ class Protocol:
 
     def start(self, holder: str, tag: str) -> None:
         """Note that a message's work begins, so that a death of the worker counts as its delivery."""
-        self._client.hset(held_key(holder), started_field(tag), 1)
+        self._start(keys=[held_key(holder)], args=[tag, started_field(tag)])
 
     def held(self, holder: str) -> list[str]:
         """The tags of all that a holder holds."""
