@@ -11,7 +11,7 @@ __all__ = ["POINTS", "arm"]
 CALLS_SPARED = 2
 """So that the worker also has finished something when it dies."""
 
-_STEPS = ("register", "acknowledge", "beat", "reclaim", "claim", "retry", "dead-letter")
+_STEPS = ("register", "acknowledge", "beat", "claim", "retry")
 POINTS = (
     *(f"{when}-{step}" for step in _STEPS for when in ("before", "after")),
     *("before-fetch", "fetch-sent", "fetch-answered"),
@@ -20,7 +20,6 @@ POINTS = (
 
 def arm(point: str) -> None:
     """Have this worker kill itself, with all its processes, when it is at this point."""
-    from contentworker.runtime import dead_letters
     from contentworker.runtime.claims import ClaimingTask
     from contentworker.runtime.retry import RetryingTask
     from contentworker.runtime.transport.holder import Holder
@@ -28,10 +27,9 @@ def arm(point: str) -> None:
     from contentworker.runtime.transport.protocol import Protocol
 
     places: dict[str, tuple[Any, str]] = {
-        **{step: (Protocol, step) for step in ("register", "acknowledge", "beat", "reclaim")},
+        **{step: (Protocol, step) for step in ("register", "acknowledge", "beat")},
         "claim": (ClaimingTask, "before_start"),
         "retry": (RetryingTask, "retry"),
-        "dead-letter": (dead_letters, "add"),
     }
     when, _, step = point.partition("-")
     if point == "before-fetch":
@@ -41,8 +39,7 @@ def arm(point: str) -> None:
     elif point == "fetch-sent":
         _wrap(Channel, "_brpop_start", before=False, only=lambda channel, *_: channel._fetch is not None)
     else:
-        # A worker registers once, and meets few of the dead.
-        spared = 0 if step in ("register", "reclaim", "dead-letter") else CALLS_SPARED
+        spared = 0 if step == "register" else CALLS_SPARED  # that comes once
         _wrap(*places[step], before=when == "before", spared=spared)
 
 
