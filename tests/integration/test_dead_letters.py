@@ -503,7 +503,7 @@ class TestCommand:
             dead_letters.STREAM, {"letter": letter(queue="a").model_dump_json()}, id="1000-0"
         ).decode()
         plain, limit, other = (
-            dead_letters.add(redis_client, letter(**fields), LIMITS)
+            dead_letters.add(redis_client, letter(**fields), DeadLetterSettings(max_age_seconds=1e12))
             for fields in (
                 {"task": "tasks.rewrite.x"},
                 {"reason": "time limit", "task": "tasks.escalation.y"},
