@@ -1,16 +1,21 @@
 """The Celery application, made from the settings."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
-from celery.signals import before_task_publish
+from celery.signals import before_task_publish, celeryd_init
 
 from contentworker.runtime import connections, pool_children, transport  # noqa: F401
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings
 
 __all__ = ["build", "celery_configuration"]
+
+RESULT_RETRIES = 40
+RESULT_SLEEP_MILLISECONDS = 1000
+"""Of a full jitter, so that the retries take some 20 s: longer than a lease, which ends the work anyway."""
 
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:
@@ -72,6 +77,27 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         "redis_socket_connect_timeout": broker.connect_timeout_seconds,
         "redis_backend_health_check_interval": broker.health_check_interval_seconds,
     }
+
+
+@celeryd_init.connect
+def _store_results_later(conf: Any = None, **_: Any) -> None:
+    """Have a worker wait for Redis with a result; Celery would make a failure of the task that had ended well.
+
+    Not a client: who asks for a result while Redis is away is to be told so.
+    """
+    conf.update(
+        result_backend_always_retry=True,
+        result_backend_max_retries=RESULT_RETRIES,
+        result_backend_max_sleep_between_retries_ms=RESULT_SLEEP_MILLISECONDS,
+    )
+    logging.getLogger("celery.backends.base").addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Celery says each time how the connection failed, in fifty lines."""
+    if record.levelno == logging.WARNING:
+        record.exc_info = None
+    return True
 
 
 @before_task_publish.connect

@@ -71,6 +71,8 @@ def test_nothing_is_lost(fault: Fault, result: Result) -> None:
     else:
         assert found["twice_at_once_ids"] == []
     assert found["duplicates"] <= found["may_repeat"]
-    assert set(found["left"]) <= {"dead letter"}, "nothing waits for ever"
+    # A retry that is sent while its host's clock is an hour fast is due an hour late, as it says itself.
+    late = {"delayed"} if fault.clocks else set()
+    assert set(found["left"]) <= {"dead letter"} | late, "nothing waits for ever"
     assert found["tasks"] >= 100
     assert found["kills"] >= fault.quick_count

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from contentworker.runtime import dead_letters
 from tests.support import (
     PATIENCE,
     PROBE_APP,
@@ -97,6 +98,26 @@ def test_busy_worker_survives_a_restart(
     assert serves(server.url)
     assert busy.is_alive
     assert "Unrecoverable" not in busy.log()
+
+
+def test_result_waits_for_redis(worker: StartWorker, server: RedisProcess, tmp_path: Path) -> None:
+    """A task that ends while Redis is away has ended well: it is not run again, and its result is there."""
+    busy = worker("--queues=celery", redis_url=server.url, app=PROBE_APP)
+    with client_of(server.url) as client:
+        sent = client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)}).id
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    server.crash()
+    (tmp_path / "release").touch()
+    busy.wait_for_log("Failed operation _store_result")
+    server.start()
+    server.ready()
+    with client_of(server.url) as client:
+        assert client.AsyncResult(sent).get(timeout=PATIENCE) == "released"
+    assert serves(server.url)
+    assert len(executions(tmp_path)) == 1
+    with redis.Redis.from_url(server.url) as plain:
+        assert not list(dead_letters.read(plain))
+    assert "in _store_result" not in busy.log(), "no traceback"
 
 
 def test_waiting_message_is_kept_through_a_restart(

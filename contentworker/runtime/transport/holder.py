@@ -192,7 +192,7 @@ class Holder:
             count, messages = self.protocol.fetched(answer)
         except HolderGoneError:
             if epoch == self.epoch:
-                self.fence("its lease was gone: another worker had taken it for dead")
+                self.fence("its lease was gone: another worker had taken it for dead", overlaps=True)
             count, messages = 0, []
         if count < len(acknowledged):
             self._report_overlap(name, acknowledged)
@@ -269,11 +269,15 @@ class Holder:
             self._drop(delivery)
         return delayed
 
-    def fence(self, reason: str) -> None:
-        """Stop all work of this process: its deliveries are not its own any more."""
+    def fence(self, reason: str, *, overlaps: bool) -> None:
+        """Stop all work of this process: its deliveries are not its own any more.
+
+        `overlaps`: another worker may have been working on them already.
+        """
         with self._lock:
             lost, name = len(self._held), self._name
             acknowledged, self._acknowledged = self._acknowledged, []
+            worked_on = [*self._held, *acknowledged]
             self._held.clear()
             self._name = ""
             self._validity.end()
@@ -285,6 +289,8 @@ class Holder:
             )
             for callback in _when_fenced:
                 callback()
+        if overlaps:
+            self._report_overlap(name, worked_on)
         if acknowledged:
             self._later(self.protocol.acknowledge, name, *acknowledged)
         # Only now that nothing runs; whatever another worker has not put back already.
@@ -319,20 +325,19 @@ class Holder:
     def _drop(self, delivery: Delivery) -> bool:
         """Whether the delivery was still in our hands; it is not any more."""
         with self._lock:
-            if self._held.pop(delivery.tag, None):
-                return True
-        if delivery.epoch != self.epoch:
-            self._report_overlap(delivery.holder, (delivery.tag,))
-        return False
+            return self._held.pop(delivery.tag, None) is not None
 
     @staticmethod
     def _report_overlap(name: str, tags: Sequence[str]) -> None:
-        logger.error(
-            "Overlap: of the messages %s of %s some were worked on until after their lease was lost; they "
-            "are not acknowledged, and worked on again by another worker",
-            ", ".join(tags),
-            name,
-        )
+        for tag in tags:
+            if tag.startswith(started_field("")):
+                continue
+            logger.error(
+                "Overlap: message %s of %s was in work until after its lease was lost; it is not acknowledged, "
+                "and worked on again by another worker",
+                tag,
+                name,
+            )
 
     def do(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Take a step that may be repeated: now, or once Redis is back, and then None is returned."""
@@ -396,7 +401,7 @@ class Holder:
                 if epoch == self.epoch:
                     self._validity.extend(started + FENCE_SECONDS)
         elif name and epoch == self.epoch:
-            self.fence("another worker had taken it for dead")
+            self.fence("another worker had taken it for dead", overlaps=True)
         self._take_from_the_dead(beat.leases, started, answered)
         return beat.promoted >= PROMOTED_AT_A_TIME
 
@@ -423,7 +428,8 @@ class Holder:
         while not self._stopping.is_set():
             left = self._validity.until - _now()
             if left <= 0 and self._name:
-                self.fence(f"it could not be renewed for {FENCE_SECONDS:g} s")
+                overlaps = -left > LEASE_SECONDS - FENCE_SECONDS  # only where this process was frozen
+                self.fence(f"it could not be renewed for {FENCE_SECONDS:g} s", overlaps=overlaps)
             self._stopping.wait(min(max(left, 0.05), BEAT_SECONDS))
 
 
