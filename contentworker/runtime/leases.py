@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore, TaskRevokedError
+from celery.exceptions import Reject, TaskRevokedError
 from celery.utils.log import get_logger
 from celery.worker.request import Request
 from celery.worker.state import task_ready
@@ -73,9 +73,13 @@ class HeldTask(Task):
     abstract = True
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """Checked where the task runs: between the worker and its pool process the lease may have ended."""
+        """Checked where the task runs: between the worker and its pool process the lease may have ended.
+
+        Raises:
+            Reject: it has. Were it the worker's after all, the message would go back to its queue.
+        """
         if not is_held(getattr(self.request, "properties", None) or {}):
-            raise Ignore
+            raise Reject("its lease is over", requeue=True)
         super().before_start(task_id, args, kwargs)
 
 

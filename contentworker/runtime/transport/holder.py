@@ -4,15 +4,14 @@ Two threads serve a holder. The keeper speaks to Redis: it renews the lease, bri
 takes back what dead holders held, and repeats acknowledgements that an outage swallowed. The watchdog speaks
 to nobody, so that nothing can hold it up: when the lease has not been renewed in time it fences the process.
 No clock of the day is asked: a lease is a counter, and whoever sees it stand still for `LEASE_SECONDS` of an
-own monotonic clock knows its holder to be gone.
+own monotonic clock knows its holder to be gone. On the holder's own machine its process is looked for as well,
+so that a death there is noticed in a second.
 """
 
 import itertools
 import logging
 import mmap
 import os
-import socket
-import struct
 import threading
 import time
 import uuid
@@ -24,6 +23,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from contentworker.runtime.transport import processes
 from contentworker.runtime.transport.protocol import (
     PROMOTED_AT_A_TIME,
     HolderGoneError,
@@ -86,26 +86,32 @@ class Fetch(NamedTuple):
 
 
 class _Validity:
-    """Until when, and for which epoch, deliveries are this worker's. Shared with the processes it forks."""
+    """Until when, and for which epoch, deliveries are this worker's. Shared with the processes it forks.
+
+    Each value is written by one store of 8 bytes, which no reader can see half done. `struct.pack_into` first
+    clears what it writes to, so that another process would now and then read a zero.
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 16)
+        memory = mmap.mmap(-1, 16)
+        self._epoch = memoryview(memory)[:8].cast("q")
+        self._until = memoryview(memory)[8:].cast("d")
 
     @property
     def epoch(self) -> int:
-        return int(struct.unpack_from("q", self._memory, 0)[0])
+        return self._epoch[0]
 
     @property
     def until(self) -> float:
-        return float(struct.unpack_from("d", self._memory, 8)[0])
+        return self._until[0]
 
     def extend(self, until: float) -> None:
-        struct.pack_into("d", self._memory, 8, until)
+        self._until[0] = until
 
     def end(self) -> None:
         """Void every delivery that was made so far."""
-        struct.pack_into("d", self._memory, 8, 0.0)
-        struct.pack_into("q", self._memory, 0, self.epoch + 1)
+        self._until[0] = 0.0
+        self._epoch[0] += 1
 
     def covers(self, epoch: int) -> bool:
         return epoch == self.epoch and _now() < self.until
@@ -173,7 +179,7 @@ class Holder:
                 for thread in self._threads:
                     thread.start()
             if self._leased and not self._name:
-                name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+                name = f"{processes.identity()}:{uuid.uuid4().hex[:12]}"
                 started = _now()
                 self.protocol.register(name)
                 self._validity.extend(started + FENCE_SECONDS)
@@ -413,7 +419,7 @@ class Holder:
                 continue
             if before is None or before[0] != renewals:
                 observed[name] = (renewals, answered)
-            elif asked - before[1] < LEASE_SECONDS:
+            elif asked - before[1] < LEASE_SECONDS and not processes.has_ended(name):
                 observed[name] = before
             else:
                 moved, unknown = self.protocol.reclaim(name, renewals)
