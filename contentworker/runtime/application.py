@@ -13,6 +13,12 @@ from contentworker.runtime.settings import RuntimeSettings
 
 __all__ = ["build", "celery_configuration"]
 
+# By the scheme of their address; loaded when a result is stored or asked for.
+RESULT_BACKENDS = {
+    "redis": "contentworker.runtime.results:RedisBackend",
+    "rediss": "contentworker.runtime.results:RedisBackend",
+    "sentinel": "contentworker.runtime.results:SentinelBackend",
+}
 RESULT_RETRIES = 40
 RESULT_SLEEP_MILLISECONDS = 1000
 """Of a full jitter, so that the retries take some 20 s: longer than a lease, which ends the work anyway."""
@@ -22,6 +28,7 @@ def build(settings: RuntimeSettings, redis_url: str) -> Celery:
     """Make an application that knows every queue and, so far, no task. It connects to nothing yet."""
     transport.register(settings.broker.transport)
     app = Celery("contentworker")
+    app.loader.override_backends = RESULT_BACKENDS
     app.runtime_settings = settings
     app.conf.update(celery_configuration(settings, redis_url))
     return app
@@ -81,7 +88,7 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
 
 @celeryd_init.connect
 def _store_results_later(conf: Any = None, **_: Any) -> None:
-    """Have a worker wait for Redis with a result; Celery would make a failure of the task that had ended well.
+    """Have a worker wait for Redis with a result; Celery would make a failure of a task that has ended well.
 
     Not a client: who asks for a result while Redis is away is to be told so.
     """

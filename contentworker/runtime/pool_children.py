@@ -1,6 +1,7 @@
-"""Pool processes that never outlive their worker, whose deliveries they work on."""
+"""Pool processes: cheap to replace, and never outliving the worker whose deliveries they work on."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init
 
 __all__ = ["die_with_parent"]
 
@@ -34,6 +35,17 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@worker_init.connect
+def _freeze(**_: Any) -> None:
+    """Have the collector pass over what was loaded until now.
+
+    Celery has it look at everything before it starts a process, for which a whole worker stops; and to look
+    is to write, so that each process would come to have a copy of its own.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @worker_process_init.connect

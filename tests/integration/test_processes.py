@@ -79,8 +79,9 @@ def test_cannot_be_told(sleeper: Sleeper, change: Callable[..., str]) -> None:
 
 def test_other_namespace(sleeper: Sleeper) -> None:
     """A container numbers its processes by itself: there is another place."""
-    code = f"from contentworker.runtime.transport import processes as p; print(p.has_ended({name_of(999_999)!r}))"
-    command = ["unshare", "--pid", "--mount-proc", "--fork", sys.executable, "-c", code]
+    code = "import sys; from contentworker.runtime.transport import processes; "
+    code += "print(processes.has_ended(sys.argv[1]))"
+    command = ["unshare", "--pid", "--mount-proc", "--fork", sys.executable, "-c", code, name_of(999_999)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

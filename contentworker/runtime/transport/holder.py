@@ -4,8 +4,8 @@ Two threads serve a holder. The keeper speaks to Redis: it renews the lease, bri
 takes back what dead holders held, and repeats acknowledgements that an outage swallowed. The watchdog speaks
 to nobody, so that nothing can hold it up: when the lease has not been renewed in time it fences the process.
 No clock of the day is asked: a lease is a counter, and whoever sees it stand still for `LEASE_SECONDS` of an
-own monotonic clock knows its holder to be gone. On the holder's own machine its process is looked for as well,
-so that a death there is noticed in a second.
+own monotonic clock knows its holder to be gone. On the holder's own machine its process is looked for as
+well, so that a death there is noticed in a second.
 """
 
 import itertools
@@ -339,8 +339,8 @@ class Holder:
             if tag.startswith(started_field("")):
                 continue
             logger.error(
-                "Overlap: message %s of %s was in work until after its lease was lost; it is not acknowledged, "
-                "and worked on again by another worker",
+                "Overlap: message %s of %s was in work until after its lease was lost; "
+                "it is not acknowledged, and worked on again by another worker",
                 tag,
                 name,
             )

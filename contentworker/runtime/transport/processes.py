@@ -1,4 +1,4 @@
-"""Whether a holder's process has ended: seen at once on its own machine, where no lease need be waited for."""
+"""Whether a holder's process has ended: seen at once on its own machine, without waiting for its lease."""
 
 import hashlib
 import os

@@ -1,12 +1,13 @@
-"""The probe application with pool processes that once take their lease for over: `-A doubting_worker.celery_app`."""
+"""The probe application, whose pool processes once take their lease for over."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contentworker.runtime import leases
 from probe_worker import celery_app
+
+from contentworker.runtime import leases
 
 __all__ = ["celery_app"]
 
