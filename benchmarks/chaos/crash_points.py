@@ -11,7 +11,9 @@ __all__ = ["POINTS", "arm"]
 CALLS_SPARED = 2
 """So that the worker also has finished something when it dies."""
 
-_STEPS = ("register", "acknowledge", "beat", "claim", "retry")
+_OFTEN = ("acknowledge", "beat", "claim", "retry")
+_RARE = ("register", "cancel_fetch", "start", "reclaim", "release", "dead_letter")
+_STEPS = (*_OFTEN, *_RARE)
 POINTS = (
     *(f"{when}-{step}" for step in _STEPS for when in ("before", "after")),
     *("before-fetch", "fetch-sent", "fetch-answered"),
@@ -20,6 +22,7 @@ POINTS = (
 
 def arm(point: str) -> None:
     """Have this worker kill itself, with all its processes, when it is at this point."""
+    from contentworker.runtime import dead_letters
     from contentworker.runtime.claims import ClaimingTask
     from contentworker.runtime.retry import RetryingTask
     from contentworker.runtime.transport.holder import Holder
@@ -27,9 +30,10 @@ def arm(point: str) -> None:
     from contentworker.runtime.transport.protocol import Protocol
 
     places: dict[str, tuple[Any, str]] = {
-        **{step: (Protocol, step) for step in ("register", "acknowledge", "beat")},
+        **{step: (Protocol, step) for step in _STEPS if hasattr(Protocol, step)},
         "claim": (ClaimingTask, "before_start"),
         "retry": (RetryingTask, "retry"),
+        "dead_letter": (dead_letters, "add"),
     }
     when, _, step = point.partition("-")
     if point == "before-fetch":
@@ -39,7 +43,7 @@ def arm(point: str) -> None:
     elif point == "fetch-sent":
         _wrap(Channel, "_brpop_start", before=False, only=lambda channel, *_: channel._fetch is not None)
     else:
-        spared = 0 if step == "register" else CALLS_SPARED  # that comes once
+        spared = CALLS_SPARED if step in _OFTEN else 0
         _wrap(*places[step], before=when == "before", spared=spared)
 
 

@@ -220,14 +220,32 @@ def set_clock(file: Path, step_seconds: int) -> None:
 def crash(point: str) -> Fault:
     """One worker kills itself at a step of our protocol, each time it is started."""
 
+    step = point.partition("-")[2]
+    # A fetch is under way for an instant only.
+    pause_seconds = 0.2 if step == "cancel_fetch" else 1
+
+    def lead_there(context: Context, victim: Worker, other: Worker) -> None:
+        """Have the victim meet the step, where it would not by itself."""
+        if step == "release":
+            victim.signal(signal.SIGTERM)
+        elif step == "cancel_fetch":
+            context.broker.drop_clients()
+        elif step in ("start", "reclaim", "dead_letter") and other.is_ready:
+            other.signal(signal.SIGKILL, group=True)
+            context.may_repeat += context.concurrency
+
     def do(context: Context) -> None:
-        victim = context.workers.all[0]
+        victim, other = context.workers.all[:2]
         victim.more_env = {"CONTENTWORKER_TRANSPORT_CRASH_AT": point}
         victim.signal(signal.SIGKILL, group=True)
         seen = {victim.pid}
         deadline = time.monotonic() + 20 * context.count
+        led_at = time.monotonic()
         while len(seen) <= context.count and time.monotonic() < deadline:
             seen.add(victim.pid)
+            if victim.is_ready and time.monotonic() > led_at + pause_seconds:
+                lead_there(context, victim, other)
+                led_at = time.monotonic()
             time.sleep(0.02)
         context.events += len(seen) - 1
         context.may_repeat += context.concurrency * len(seen)
