@@ -70,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def faults_of(system: System) -> list[Fault]:
     """All that can be done to a system."""
-    common = [fault for fault in FAULTS.values() if system.broker in fault.brokers]
+    common = [
+        fault
+        for fault in FAULTS.values()
+        if system.broker in fault.brokers and (system.crash_points or not fault.ours_only)
+    ]
     return common + [crash(point) for point in system.crash_points]
 
 

@@ -274,6 +274,16 @@ FAULTS = _table(
     Fault("kill-main", "kill -9 of the main process", _kill_main, 300, 4),
     Fault("kill-group", "kill -9 of the whole worker", _kill_group, 300, 4),
     Fault(
+        "kill-far",
+        "the same, by its lease only",
+        _kill_group,
+        300,
+        4,
+        ("redis",),
+        worker_env={"CHAOS_FAR_APART": "1"},
+        ours_only=True,
+    ),
+    Fault(
         "freeze-main",
         "main process frozen 16 s",
         lambda context: _freeze(context, group=False),

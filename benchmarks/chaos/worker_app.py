@@ -38,6 +38,10 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
 
     if point := os.environ.get("CONTENTWORKER_TRANSPORT_CRASH_AT"):
         crash_points.arm(point)
+    if os.environ.get("CHAOS_FAR_APART"):
+        from contentworker.runtime.transport import processes
+
+        processes.has_ended = lambda name: False
     kinds = {"base": BaseTask, "idempotent": IdempotentTask, "critical": CriticalTask}
     return celery_app, {kind: {"base": base} for kind, base in kinds.items()}
 
