@@ -42,8 +42,8 @@ Every run has three workers of two processes each on one queue, started again as
 of 5 ms to 1 s (half of them `BaseTask`, a quarter each `IdempotentTask` and `CriticalTask`; a tenth with a
 countdown, some that fail once) published all the while. Executions are recorded in a file that no fault
 touches. One worker in turn is spared by the kills for a while: somebody has to notice that another is gone.
-All run on one machine, where ours look for the process of a holder that does not renew; "by its lease only" is what
-workers on other machines see.
+All run on one machine, where ours look for the process of a holder that does not renew; "by its lease only"
+is what workers on other machines see.
 
 To repeat it: `nox -s chaos` (hours), `nox -s chaos -- all --quick` (a few of each), or one of them:
 `nox -s chaos -- run --system leased --fault kill-group --kills 300`. The raw figures are in

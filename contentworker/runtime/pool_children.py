@@ -52,8 +52,8 @@ def _freeze(**_: Any) -> None:
 def _replace_at_once(**_: Any) -> None:
     """Have Celery wait for a pool process that is about to end, which takes milliseconds.
 
-    It is told when the process closes its files. Where the process cannot be reaped yet at that moment, it looks
-    again after five seconds, for which the worker has a process less, or none.
+    It is told when the process closes its files. Where the process cannot be reaped yet at that moment, it
+    looks again after five seconds, for which the worker has a process less, or none.
     """
     from celery.concurrency.asynpool import AsynPool
 
