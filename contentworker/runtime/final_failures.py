@@ -28,7 +28,7 @@ from celery.worker.request import ExceptionWithTraceback, Request
 from redis.exceptions import RedisError
 
 from contentworker.runtime import dead_letters
-from contentworker.runtime.transport.holder import is_held
+from contentworker.runtime.transport.validity import is_held
 
 __all__ = ["FinalFailures", "keep"]
 

@@ -12,7 +12,7 @@ from celery.utils.log import get_logger
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from contentworker.runtime.transport.holder import is_held
+from contentworker.runtime.transport.validity import is_held
 
 __all__ = ["HeldRequest", "HeldTask", "end_all_work"]
 

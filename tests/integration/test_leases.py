@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from contentworker.runtime.transport import holder
+from contentworker.runtime.transport.validity import Validity, now
 from tests.support import PATIENCE, StartWorker, executions
 
 pytestmark = pytest.mark.once
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.once
 
 def test_renewal_is_never_seen_half_done() -> None:
     """Another process sees a lease that stands at every instant, however often it is renewed meanwhile."""
-    validity = holder._Validity()
-    validity.extend(holder._now() + 1000)
+    validity = Validity()
+    validity.extend(now() + 1000)
     reader = os.fork()
     if not reader:
         os._exit(0 if all(validity.covers(0) for _ in range(100_000)) else 1)
     while not (ended := os.waitpid(reader, os.WNOHANG))[0]:
-        validity.extend(holder._now() + 1000)
+        validity.extend(now() + 1000)
     assert ended[1] == 0
 
 

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 
 from contentworker.runtime.transport import holder as holder_module
+from contentworker.runtime.transport import validity
 from contentworker.runtime.transport.holder import FENCE_SECONDS, LEASE_SECONDS, Delivery, Holder
 from contentworker.runtime.transport.protocol import (
     DELAYED,
@@ -617,9 +618,8 @@ class LeaseMachine(RuleBasedStateMachine):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """All that the holders of this process know of time; to ask for anything else is an AttributeError."""
     clock = Clock()
-    monkeypatch.setattr(
-        holder_module, "time", SimpleNamespace(clock_gettime=clock.clock_gettime, sleep=time.sleep)
-    )
+    monkeypatch.setattr(holder_module, "time", SimpleNamespace(sleep=time.sleep))
+    monkeypatch.setattr(validity, "time", SimpleNamespace(clock_gettime=clock.clock_gettime))
     return clock
 
 

@@ -10,7 +10,6 @@ well, so that a death there is noticed in a second.
 
 import itertools
 import logging
-import mmap
 import os
 import threading
 import time
@@ -30,6 +29,7 @@ from contentworker.runtime.transport.protocol import (
     Protocol,
     started_field,
 )
+from contentworker.runtime.transport.validity import Validity, now
 
 __all__ = [
     "FENCE_SECONDS",
@@ -38,7 +38,6 @@ __all__ = [
     "Fetch",
     "Holder",
     "holder_of",
-    "is_held",
     "stop_all",
     "when_fenced",
 ]
@@ -57,13 +56,6 @@ STOP_SECONDS = 3.0
 """Longest that an orderly end waits for Redis."""
 
 CONNECTION_ERRORS = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
-
-# Counts the time that a suspended machine sleeps, where there is such a clock: its leases end meanwhile.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def _now() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True)
@@ -85,38 +77,6 @@ class Fetch(NamedTuple):
     acknowledged: tuple[str, ...]
 
 
-class _Validity:
-    """Until when, and for which epoch, deliveries are this worker's. Shared with the processes it forks.
-
-    Each value is written by one store of 8 bytes, which no reader can see half done. `struct.pack_into` first
-    clears what it writes to, so that another process would now and then read a zero.
-    """
-
-    def __init__(self) -> None:
-        memory = mmap.mmap(-1, 16)
-        self._epoch = memoryview(memory)[:8].cast("q")
-        self._until = memoryview(memory)[8:].cast("d")
-
-    @property
-    def epoch(self) -> int:
-        return self._epoch[0]
-
-    @property
-    def until(self) -> float:
-        return self._until[0]
-
-    def extend(self, until: float) -> None:
-        self._until[0] = until
-
-    def end(self) -> None:
-        """Void every delivery that was made so far."""
-        self._until[0] = 0.0
-        self._epoch[0] += 1
-
-    def covers(self, epoch: int) -> bool:
-        return epoch == self.epoch and _now() < self.until
-
-
 class Holder:
     """Keeps the deliveries of one process from one Redis.
 
@@ -125,12 +85,11 @@ class Holder:
     """
 
     def __init__(self, client: Any, *, leased: bool = True) -> None:
-        self.uid = _reserved.pop() if _reserved else _reserve()
+        self._validity = Validity.reserved()
         self.protocol = Protocol(client)
         self.client = client
         self._leased = leased
         self._name = ""
-        self._validity = _validities[self.uid]
         self._lock = threading.RLock()
         self._flushing = threading.Lock()
         self._held: dict[str, Delivery] = {}
@@ -144,6 +103,11 @@ class Holder:
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
         _holders[self.uid] = self
+
+    @property
+    def uid(self) -> str:
+        """How the messages that it delivers name it."""
+        return self._validity.uid
 
     @property
     def name(self) -> str:
@@ -180,7 +144,7 @@ class Holder:
                     thread.start()
             if self._leased and not self._name:
                 name = f"{processes.identity()}:{uuid.uuid4().hex[:12]}"
-                started = _now()
+                started = now()
                 self.protocol.register(name)
                 self._validity.extend(started + FENCE_SECONDS)
                 self._name = name
@@ -314,10 +278,10 @@ class Holder:
             name, self._name = self._name, ""
             self._held.clear()
             self._validity.end()
-        deadline = _now() + STOP_SECONDS
+        deadline = now() + STOP_SECONDS
         if name:
             self._later(self.protocol.release, name)
-        while self._unsent and _now() < deadline:
+        while self._unsent and now() < deadline:
             try:
                 self._send_unsent()
             except (*CONNECTION_ERRORS, redis.exceptions.RedisError):
@@ -399,9 +363,9 @@ class Holder:
                 self._refusal = str(error)
                 logger.warning("Redis refuses what is to be acknowledged: %s", error)
         self.flush()
-        name, epoch, started = self._name, self.epoch, _now()
+        name, epoch, started = self._name, self.epoch, now()
         beat = self.protocol.beat(name)
-        answered = _now()
+        answered = now()
         if beat.alive:
             with self._lock:
                 if epoch == self.epoch:
@@ -432,21 +396,11 @@ class Holder:
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
-            left = self._validity.until - _now()
+            left = self._validity.until - now()
             if left <= 0 and self._name:
                 overlaps = -left > LEASE_SECONDS - FENCE_SECONDS  # only where this process was frozen
                 self.fence(f"it could not be renewed for {FENCE_SECONDS:g} s", overlaps=overlaps)
             self._stopping.wait(min(max(left, 0.05), BEAT_SECONDS))
-
-
-def is_held(properties: Mapping[str, Any]) -> bool:
-    """Whether a message with these properties is still this worker's, asked anywhere in the worker.
-
-    True as well for messages of a transport without leases.
-    """
-    uid, epoch, *_ = properties.get("held") or (None, 0)
-    validity = _validities.get(str(uid))
-    return validity is None or validity.covers(epoch)
 
 
 def when_fenced(callback: Callable[[], None]) -> None:
@@ -482,21 +436,4 @@ def stop_all() -> None:
 _shared: dict[str, Holder] = {}
 _holders: dict[str, Holder] = {}
 _when_fenced: list[Callable[[], None]] = []
-_validities: dict[str, _Validity] = {}
-# Made before the pool's processes are forked, which is before a worker connects: they share its memory.
-_reserved: list[str] = []
-
-
-def _reserve() -> str:
-    uid = uuid.uuid4().hex
-    _validities[uid] = _Validity()
-    return uid
-
-
-def _after_fork() -> None:
-    _shared.clear()
-    _reserved.clear()
-
-
-_reserved.append(_reserve())
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_shared.clear)
