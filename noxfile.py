@@ -243,7 +243,7 @@ def doctor(session: nox.Session) -> None:
     if not environment.exists():  # else it is left as it is: it may be what is wrong
         try:
             _own_environment()
-        except (SystemExit, OSError) as error:
+        except (SystemExit, OSError, subprocess.SubprocessError) as error:
             print(error, file=sys.stderr)
     python = os.path.join(_binaries(str(environment)), "python")
     command = [python if _runs(python) else sys.executable, "-m", "contentworker.doctor", *session.posargs]

@@ -8,6 +8,7 @@ import argparse
 import ctypes
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
@@ -43,8 +44,8 @@ OWN_REDIS = "for a Redis of this checkout's own: unset REDIS_URL"
 COMMAND_SECONDS = 30
 INOTIFY_MODIFY = 2  # <sys/inotify.h>
 REDIS_SECONDS = 3.0
-DISK_WRONG_BYTES = 200e6  # .venv and one more environment
-DISK_NOTE_BYTES = 1e9  # the environments of all sessions
+DISK_WRONG_BYTES = 200e6  # no environment but .venv fits
+DISK_NOTE_BYTES = 1e9  # those of all sessions do not fit
 REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "vboxsf", "virtiofs", "fuse.sshfs"}
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 WINDOWS_FILE_SYSTEMS = {"9p", "drvfs"}
@@ -75,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def report(root: Path = ROOT, environ: Environ = os.environ, *, as_json: bool = False) -> int:
     """Print what `examine` finds, each as soon as it is known; return 1 if something is wrong, else 0."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
     found = []
     width = max(map(len, CHECKS))
     for name, finding in examine(root, environ):
@@ -148,7 +151,10 @@ def check_pythons(root: Path, environ: Environ) -> Finding:
     versions = _settings(root, environ).python.versions
     path = environ.get("PATH", "")
     known = {version: shutil.which(f"python{version}", path=path) for version in versions}
-    runs = {version: bool(found and _runs([found, "--version"])) for version, found in known.items()}
+    runs = {
+        version: bool(found and _runs([found, "--version"], root, environ))
+        for version, found in known.items()
+    }
     installed = [version for version in versions if runs[version]]
     missing = [version for version in versions if not runs[version]]
     if not missing:
@@ -172,14 +178,17 @@ def check_nox(root: Path, environ: Environ) -> Finding:
     """Whether a nox on the PATH is new enough. None is needed."""
     wanted = re.search(r'^nox\.needs_version = ">=([\d.]+)"$', (root / "noxfile.py").read_text("utf-8"), re.M)
     nox = shutil.which("nox", path=environ.get("PATH", ""))
-    if not nox or not wanted:
-        return Finding("ok", f"not on the PATH; {SESSION} … brings its own")
-    done = subprocess.run(
-        [nox, "--version"], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-    )
-    version = re.fullmatch(r"\s*(\d+(?:\.\d+)+)\S*\s*", done.stdout + done.stderr)
     instead = f"{SESSION} … brings its own"
-    if done.returncode or not version:
+    if not nox:
+        return Finding("ok", f"not on the PATH; {instead}")
+    if not wanted:
+        raise _NotCheckedError("noxfile.py does not say which version it needs")
+    try:
+        done = _run([nox, "--version"], root, environ)
+        version = re.fullmatch(r"\s*(\d+(?:\.\d+)+)\S*\s*", done.stdout + done.stderr)
+    except OSError:  # the Python that it was made for is gone
+        version = None
+    if not version:
         text = f"{nox} does not work, or is another program; {instead}"
         return Finding("wrong", text, f"{SESSION} doctor")
     if _numbers(version[1]) < _numbers(wanted[1]):
@@ -200,7 +209,7 @@ def check_environment(root: Path, environ: Environ) -> Finding:
         return Finding("note", "not made yet; the first session makes it")
     mend = f"{SESSION} shell -- python --version"
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if not _runs([str(python), "--version"]):
+    if not _runs([str(python), "--version"], root, environ):
         return Finding("wrong", f"{python} does not run: its Python was removed or replaced", mend)
     version = _output([str(python), "-c", "import sys; sys.stdout.write(sys.version)"], root, environ)
     if _text(environment / "made-of") != hashlib.sha256(lock.read_bytes() + version.encode()).hexdigest():
@@ -271,7 +280,11 @@ def check_redis(root: Path, environ: Environ) -> Finding:
     except local_redis.LocalRedisError as error:
         text, _, install = str(error).partition(" Install one ")
         return Finding("wrong", text, f"install one {install}")
-    said = _output([executable, "--version"], root, environ)
+    off_path = f"install a newer one, or take its folder off the PATH: {Path(executable).parent}"
+    try:
+        said = _output([executable, "--version"], root, environ)
+    except (_NotCheckedError, OSError) as error:
+        return Finding("wrong", f"{executable} does not run: {error}", off_path)
     version = re.search(r"(\w+) server v=([\d.]+)", said, re.I)
     if not version:
         raise _NotCheckedError(f"{executable} does not tell its version")
@@ -284,7 +297,7 @@ def check_redis(root: Path, environ: Environ) -> Finding:
         return Finding(
             "wrong",
             f"{text} is too old; {oldest} or newer, or Valkey, is needed",
-            f"install a newer one, or take its folder off the PATH: {Path(executable).parent}",
+            off_path,
         )
     return Finding("ok", f"does not run; the next session starts {text}")
 
@@ -493,12 +506,11 @@ def _run(command: list[str], root: Path, environ: Environ) -> subprocess.Complet
     )
 
 
-def _runs(command: list[str]) -> bool:
+def _runs(command: list[str], root: Path, environ: Environ) -> bool:
     try:
-        done = subprocess.run(command, capture_output=True, timeout=COMMAND_SECONDS, check=False)
+        return _run(command, root, environ).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 0
 
 
 def _text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,31 @@ def test_doctor_finds_what_is_wrong_and_what_it_says_mends_it(
     mended = type_in("python3 noxfile.py -s doctor")
     assert mended.returncode == 0, mended.stdout
     assert "wrong" not in mended.stdout
+
+
+@pytest.mark.once
+def test_doctor_works_where_nothing_can_be_installed(
+    checkout: Path, bare_environment: dict[str, str]
+) -> None:
+    """No network: what pip says, and then all that can be said without a package."""
+    nowhere = f"http://127.0.0.1:{free_port()}/"
+    done = subprocess.run(
+        [sys.executable, "-m", "nox", "-s", "doctor"],
+        cwd=checkout,
+        env={
+            **bare_environment,
+            "PIP_INDEX_URL": nowhere,
+            "PIP_RETRIES": "0",
+            "PIP_CONFIG_FILE": "/dev/null",
+        },
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "pip could not install locks/local.txt; what it says is above." in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "wrong  .venv            .venv is not what locks/local.txt says\n" in done.stdout
+    assert "note   worker.toml      could not be checked: ModuleNotFoundError" in done.stdout
+    assert "ok     locks            up to date\n" in done.stdout

@@ -193,6 +193,13 @@ class TestNox:
         assert "requires Nox >=2026.10, you have 2024.3.2" in done.stderr
         assert "Traceback" not in done.stderr
 
+    def test_its_python_is_gone(self, tmp_path: Path) -> None:
+        """As after an update of the system."""
+        Path(script(tmp_path, "nox", ""), "nox").write_text(f"#!{tmp_path}/gone\n")
+        found = doctor.check_nox(ROOT, environment(PATH=str(tmp_path)))
+        assert found.level == "wrong"
+        assert found.mend == "python3 noxfile.py -s doctor"
+
     @pytest.mark.parametrize("text", ["echo 'nox: a tool for NixOS'", "exit 3"], ids=["another", "broken"])
     def test_another_program(self, tmp_path: Path, text: str) -> None:
         """Its answer is no version."""
@@ -380,6 +387,18 @@ class TestRedis:
         )
         assert found.mend == f"install a newer one, or take its folder off the PATH: {path}"
 
+    @pytest.mark.parametrize(
+        "text", ["exec /gone", "echo No such library >&2; exit 127"], ids=["gone", "broken"]
+    )
+    def test_server_on_the_path_does_not_run(self, checkout: Path, tmp_path: Path, text: str) -> None:
+        """It would be started, in vain."""
+        path = script(tmp_path / "bin", "redis-server", text)
+        found = doctor.check_redis(checkout, environment(PATH=path))
+        assert found.level == "wrong"
+        assert f"{path}/redis-server does not run: " in found.text
+        assert "No such" in found.text or "not found" in found.text
+        assert found.mend == f"install a newer one, or take its folder off the PATH: {path}"
+
     def test_own_server_runs(self, checkout: Path) -> None:
         """Version and settings are those it has."""
         state = local_redis.state_folder(checkout)
@@ -395,12 +414,13 @@ class TestRedis:
 
     def test_own_server_hangs(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is there and silent; the line to type ends it, and the next session has one that answers."""
-        monkeypatch.setattr(doctor, "REDIS_SECONDS", 0.3)
         state = local_redis.state_folder(checkout)
         with local_redis.session(state, free_port(), environment()) as address:
             pid = getattr(local_redis.find(state), "pid", 0)
             os.kill(pid, signal.SIGSTOP)
-            found = doctor.check_redis(checkout, environment())
+            with monkeypatch.context() as patience:
+                patience.setattr(doctor, "REDIS_SECONDS", 0.3)
+                found = doctor.check_redis(checkout, environment())
             assert found.level == "wrong"
             assert f"{address}, this checkout's (pid {pid}), cannot be used: Timeout" in found.text
             assert found.mend == f"kill -9 {pid}"
@@ -621,10 +641,10 @@ def test_machine_without_a_single_package(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-m", "contentworker.doctor"],
         cwd=ROOT,
-        env=environment(PATH=str(tmp_path)),
+        env=environment(PATH=str(tmp_path), PYTHONIOENCODING="ascii"),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=PATIENCE * 2,
         check=False,
     )
     assert done.returncode == 1, done.stderr
@@ -649,7 +669,7 @@ def test_command_is_the_same() -> None:
             env=environ,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=PATIENCE * 2,
             check=False,
         )
         assert done.returncode == 1, done.stderr
