@@ -636,12 +636,12 @@ def test_disk_is_full(tmp_path: Path, size: str, level: str) -> None:
     assert said[2] == f"rm -r {tmp_path}/.nox"
 
 
-def test_machine_without_a_single_package(tmp_path: Path) -> None:
+def test_machine_without_a_single_package(checkout: Path, tmp_path: Path) -> None:
     """No package, no program on the PATH: every check says something, and nothing is a traceback."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "contentworker.doctor"],
-        cwd=ROOT,
-        env=environment(PATH=str(tmp_path), PYTHONIOENCODING="ascii"),
+        cwd=checkout,
+        env=environment(PATH=str(tmp_path / "empty"), PYTHONIOENCODING="ascii"),
         capture_output=True,
         text=True,
         timeout=PATIENCE * 2,
