@@ -64,7 +64,7 @@ def _environment(environment, lock):
     if _is_made_of(environment, _fingerprint(lock)):
         return
     os.makedirs(os.path.join(HERE, ".nox"), exist_ok=True)
-    with open(os.path.join(HERE, ".nox", "lock"), "w") as file:
+    with open(os.path.join(HERE, ".nox", "_lock"), "w") as file:  # "lock" is a session's
         if fcntl:  # two at once: the second waits, and finds it made
             fcntl.flock(file, fcntl.LOCK_EX)
         if not _is_made_of(environment, _fingerprint(lock)):
@@ -138,7 +138,18 @@ ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
 DEPENDENCY_GROUPS = ("nox", "core", "local", "tests", "lint", "bench", "lock")
 tested_versions: list[object] = []
-PYTHON_VERSIONS = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))["python"]["versions"]
+
+
+def _python_versions() -> list[str]:
+    """Those of worker.toml; where it cannot be read, this one: the doctor must run, to say why."""
+    try:
+        versions = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))["python"]["versions"]
+    except (OSError, ValueError, LookupError, TypeError):
+        versions = None
+    return versions if versions and isinstance(versions, list) else ["%d.%d" % sys.version_info[:2]]
+
+
+PYTHON_VERSIONS = _python_versions()
 
 
 def _install(session: nox.Session, group: str) -> None:
@@ -223,6 +234,22 @@ def shell(session: nox.Session) -> None:
     """Open a shell with REDIS_URL set and celery on the PATH; -- COMMAND runs just that."""
     command = session.posargs or [os.environ.get("SHELL", "/bin/sh")]
     _hand_over("python", "-m", "contentworker", "with-redis", *command)
+
+
+@nox.session(venv_backend="none")
+def doctor(session: nox.Session) -> None:
+    """Say what is missing or wrong on this machine, and how to mend it; -- --json for programs."""
+    environment = ROOT / ".venv"
+    if not environment.exists():  # else it is left as it is: it may be what is wrong
+        try:
+            _own_environment()
+        except (SystemExit, OSError, subprocess.SubprocessError) as error:
+            print(error, file=sys.stderr)
+    python = os.path.join(_binaries(str(environment)), "python")
+    command = [python if _runs(python) else sys.executable, "-m", "contentworker.doctor", *session.posargs]
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    os.execv(command[0], command)
 
 
 @nox.session

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from contentworker import config, dead_letters_cli
+from contentworker import config, dead_letters_cli, doctor
 from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.runtime import command_line, local_redis
 
@@ -302,6 +302,16 @@ def _file_text(name: str, path: Path) -> str:
         raise ContentError(name, f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ContentError(name, f"{path} must be UTF-8; byte {error.start} is not") from None
+
+
+@main.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of lines.")
+def doctor_command(as_json: bool) -> None:
+    """Say what is missing or wrong on this machine, and how to mend it.
+
+    Exit code 0: nothing that needs mending. 1: something is wrong.
+    """
+    sys.exit(doctor.report(as_json=as_json))
 
 
 main.add_command(dead_letters_cli.group)

@@ -1,0 +1,89 @@
+"""Who listens on a TCP port of this machine, as far as this user may know."""
+
+import errno
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Listener", "bind_problem", "find"]
+
+LISTENING = "0A"
+"""The state of a listening socket in /proc/net/tcp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A process that listens on a port."""
+
+    pid: int
+    name: str
+    folder: Path | None
+    """Its working directory; None where that cannot be known."""
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+
+def bind_problem(host: str, port: int) -> OSError | None:
+    """Why a server could not listen there now; None if it could. `EADDRINUSE`: somebody else does."""
+    # On macOS one address can be bound beside a stranger's wildcard listener: ask for both.
+    for each in (host, "0.0.0.0"):
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(each, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            if each == host or error.errno == errno.EADDRINUSE:
+                return error
+    return None
+
+
+def find(port: int) -> Listener | None:
+    """The process that listens on a port. None if nobody does, or another user or another container."""
+    return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
+
+
+def _from_proc(port: int) -> Listener | None:
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    processes = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    for pid in processes if sockets else ():
+        with suppress(OSError):  # ended meanwhile, or another user's
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    if os.readlink(descriptor) in sockets:
+                        name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
+                        return Listener(pid, name, Path(os.readlink(f"/proc/{pid}/cwd")))
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError):  # no IPv6
+            for line in Path("/proc/net", table).read_text("ascii").splitlines()[1:]:
+                _, local, _, state, *rest = line.split()
+                if state == LISTENING and int(local.rpartition(":")[2], 16) == port:
+                    inodes.add(rest[5])
+    return inodes
+
+
+def _from_lsof(port: int) -> Listener | None:
+    found = _lsof(f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc")
+    if not (process := re.search(r"^p(\d+)\nc(.+)$", found, re.M)):
+        return None
+    folder = re.search(r"^n(.+)$", _lsof("-p", process[1], "-d", "cwd", "-Fn"), re.M)
+    return Listener(int(process[1]), process[2], Path(folder[1]) if folder else None)
+
+
+def _lsof(*options: str) -> str:
+    try:
+        command = ["lsof", "-nP", "-a", *options]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
