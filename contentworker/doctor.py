@@ -276,7 +276,7 @@ def check_redis(root: Path, environ: Environ) -> Finding:
         # What it last wrote it has on disk, and the next session starts it again.
         return _server_finding(server.url, whose, f"kill -9 {server.pid}", root, environ)
     try:
-        executable = local_redis._executable(environ.get("PATH", ""))
+        executable = local_redis.find_executable(environ.get("PATH", ""))
     except local_redis.LocalRedisError as error:
         text, _, install = str(error).partition(" Install one ")
         return Finding("wrong", text, f"install one {install}")

@@ -27,7 +27,7 @@ class Server(Process):
         self, folder: Path, *lines: str, sentinel: bool = False, tls: Mapping[str, Any] | None = None
     ):
         try:
-            executable = (tls and os.environ.get("TLS_REDIS_SERVER")) or local_redis._executable(
+            executable = (tls and os.environ.get("TLS_REDIS_SERVER")) or local_redis.find_executable(
                 os.environ.get("PATH", "")
             )
         except local_redis.LocalRedisError as error:

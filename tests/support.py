@@ -176,7 +176,7 @@ class RedisProcess(Process):
 
     def __init__(self, folder: Path, *, port: int | None = None, durable: bool = False) -> None:
         with _or_skip():
-            executable = local_redis._executable(os.environ.get("PATH", ""))
+            executable = local_redis.find_executable(os.environ.get("PATH", ""))
         self.port = port or free_port()
         persistence = (
             ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]

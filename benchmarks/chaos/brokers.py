@@ -63,7 +63,7 @@ def redis_executable(env: Mapping[str, str], *, tls: bool = False) -> str:
     candidates = [os.environ.get("TLS_REDIS_SERVER")] if tls else []
     for path in (os.environ.get("PATH", ""), ""):
         with suppress(local_redis.LocalRedisError):
-            candidates.append(local_redis._executable(path))
+            candidates.append(local_redis.find_executable(path))
     for candidate in filter(None, candidates):
         if _runs(candidate, env) and (not tls or _has_tls(candidate)):
             return candidate

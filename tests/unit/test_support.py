@@ -22,6 +22,6 @@ def test_missing_service_fails_in_ci(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         raise local_redis.LocalRedisError("no Redis here")
 
     monkeypatch.setenv("CI", "true")
-    monkeypatch.setattr(local_redis, "_executable", none)
+    monkeypatch.setattr(local_redis, "find_executable", none)
     with pytest.raises(pytest.fail.Exception, match="no Redis here"), throwaway_redis(tmp_path):
         pass
