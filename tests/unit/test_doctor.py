@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contentworker import doctor, listeners
-from contentworker.doctor import Finding
+from contentworker import doctor
+from contentworker.doctor import Finding, ask, listeners, machine, ports, project
+from contentworker.doctor.finding import NotCheckedError
 from tests.support import ROOT, environment
 
 WSL1 = (
@@ -40,8 +41,8 @@ server:/export/my\040work /home/me/my\040work nfs4 rw,relatime,vers=4.2 0 0
 )
 def test_file_system_is_that_of_the_nearest_mount(path: str, expected: str) -> None:
     """The text of /proc/mounts says what a path is on."""
-    assert doctor.file_system(Path(path), WSL2_MOUNTS) == expected
-    assert doctor.file_system(Path(path), "") == ""
+    assert machine.file_system(Path(path), WSL2_MOUNTS) == expected
+    assert machine.file_system(Path(path), "") == ""
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_file_system_is_that_of_the_nearest_mount(path: str, expected: str) -> N
 def test_checkout_on_a_windows_drive_is_wrong(kernel: str, file_system: str) -> None:
     """Saving gives no events there; the way out is a clone on the Linux side."""
     root = Path("/mnt/c/Users/me/my worker")
-    found = doctor.platform_finding("linux", kernel, file_system, "", root)
+    found = machine.platform_finding("linux", kernel, file_system, "", root)
     assert found.level == "wrong"
     assert "Linux in WSL" in found.text
     assert "Windows drive" in found.text
@@ -72,27 +73,27 @@ def test_platforms_that_are_fine(
     system: str, kernel: str, file_system: str, container: str, expected: str
 ) -> None:
     """Each is named."""
-    found = doctor.platform_finding(system, kernel, file_system, container, Path("/checkout"))
+    found = machine.platform_finding(system, kernel, file_system, container, Path("/checkout"))
     assert (found.level, found.mend) == ("ok", "")
     assert expected in found.text
 
 
 def test_windows_needs_wsl() -> None:
     """Plain Windows has no such Redis and no such workers."""
-    found = doctor.platform_finding("win32", "", "", "", Path("C:/worker"))
+    found = machine.platform_finding("win32", "", "", "", Path("C:/worker"))
     assert (found.level, found.mend) == ("wrong", "wsl --install")
 
 
 def test_network_file_system_is_a_note() -> None:
     """It works, but for what others save."""
-    found = doctor.platform_finding("linux", DEBIAN, "nfs4", "", Path("/checkout"))
+    found = machine.platform_finding("linux", DEBIAN, "nfs4", "", Path("/checkout"))
     assert (found.level, found.mend) == ("note", "save on this machine, or restart the worker after saving")
     assert "nfs4" in found.text
 
 
 def test_this_platform_can_be_checked() -> None:
     """Its own files are read."""
-    assert doctor.check_platform(ROOT, environment(container="lxc")).text.startswith(("Linux", "macOS"))
+    assert machine.check_platform(ROOT, environment(container="lxc")).text.startswith(("Linux", "macOS"))
 
 
 Check = Callable[[Path, object], Finding]
@@ -140,7 +141,7 @@ def test_check_that_fails_says_so_and_the_others_go_on(checks: dict[str, Check])
     """No traceback, whatever a check raises; and it is no reason to fail."""
     checks["first"] = raises(PermissionError(13, "Permission denied", "/etc/secret"))
     checks["second"] = raises(RuntimeError("on\ntwo lines"))
-    checks["third"] = raises(doctor._NotCheckedError("git: no"))
+    checks["third"] = raises(NotCheckedError("git: no"))
     checks["last"] = lambda root, environ: Finding("ok", "fine")
     found = dict(doctor.examine(ROOT, {}))
     assert [each.level for each in found.values()] == ["note", "note", "note", "ok"]
@@ -167,16 +168,16 @@ def write(checkout: Path, text: str) -> Path:
 )
 def test_invalid_worker_toml(tmp_path: Path, text: str, expected: str) -> None:
     """The configuration's own error, and every check that needs a setting goes on with the default."""
-    found = doctor.check_configuration(write(tmp_path, text), {})
+    found = project.check_configuration(write(tmp_path, text), {})
     assert found.level == "wrong"
     assert expected in found.text
     assert found.mend == "edit worker.toml; docs/configuration.md says what each key may be"
-    assert doctor._settings(tmp_path, {}).flower.port == 5555
+    assert ask.settings(tmp_path, {}).flower.port == 5555
 
 
 def test_missing_worker_toml(tmp_path: Path) -> None:
     """The file is named."""
-    found = doctor.check_configuration(tmp_path, {})
+    found = project.check_configuration(tmp_path, {})
     assert found.level == "wrong"
     assert found.text == f"worker.toml: cannot be read: No such file or directory ({tmp_path}/worker.toml)"
 
@@ -184,10 +185,10 @@ def test_missing_worker_toml(tmp_path: Path) -> None:
 def test_invalid_override_is_to_be_unset() -> None:
     """The variable is named in the line to type."""
     environ = {"WORKER__FLOWER__PORT": "many", "WORKER__NO": "1"}
-    found = doctor.check_configuration(ROOT, environ)
+    found = project.check_configuration(ROOT, environ)
     assert found.level == "wrong"
     assert found.mend == "unset WORKER__FLOWER__PORT WORKER__NO"
-    assert doctor.check_configuration(ROOT, {}).level == "ok"
+    assert project.check_configuration(ROOT, {}).level == "ok"
 
 
 def test_documentation_shows_every_check() -> None:
@@ -208,7 +209,7 @@ def test_address_that_cannot_be_bound() -> None:
     assert problem is not None
     assert problem.strerror == "Cannot assign requested address"
     environ = {"WORKER__FLOWER__ADDRESS": "192.0.2.1"}
-    found = doctor.check_flower_port(ROOT, environ)
+    found = ports.check_flower_port(ROOT, environ)
     assert found.level == "wrong"
     assert found.text == "5555 cannot be used: Cannot assign requested address (address 192.0.2.1)"
     assert found.mend == "WORKER__FLOWER__ADDRESS=127.0.0.1 python3 noxfile.py -s flower"

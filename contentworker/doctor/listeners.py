@@ -1,4 +1,4 @@
-"""Who listens on a TCP port of this machine, as far as this user may know."""
+"""Who listens on a TCP port of this machine, and for which checkout, as far as this user may know."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Listener", "bind_problem", "find"]
+__all__ = ["Listener", "bind_problem", "checkout", "find", "owner"]
 
 LISTENING = "0A"
 """The state of a listening socket in /proc/net/tcp."""
@@ -47,6 +47,20 @@ def bind_problem(host: str, port: int) -> OSError | None:
 def find(port: int) -> Listener | None:
     """The process that listens on a port. None if nobody does, or another user or another container."""
     return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
+
+
+def owner(listener: Listener, root: Path) -> str:
+    """The process, and whether it is of this checkout, of another or of none."""
+    folder = checkout(listener)
+    if folder is None:
+        return f"{listener}, which is not ours"
+    return f"{listener} of this checkout" if folder == root else f"{listener} of the checkout {folder}"
+
+
+def checkout(listener: Listener) -> Path | None:
+    """The checkout that a process belongs to, by its working directory: a local Redis runs in its data."""
+    folders = [listener.folder, *listener.folder.parents] if listener.folder else []
+    return next((folder for folder in folders if (folder / "worker.toml").exists()), None)
 
 
 def _from_proc(port: int) -> Listener | None:

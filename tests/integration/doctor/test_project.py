@@ -1,0 +1,261 @@
+"""The doctor on projects where things really are wrong, and that what it suggests mends them."""
+
+import re
+import runpy
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contentworker.doctor import Finding, project
+from contentworker.doctor.finding import NotCheckedError
+from tests.integration.doctor.machines import script
+from tests.support import PATIENCE, ROOT, environment
+
+
+class TestPythons:
+    """Which of worker.toml's versions run."""
+
+    VERSIONS = "WORKER__PYTHON__VERSIONS"
+
+    def ask(self, path: str, *versions: str) -> Finding:
+        wanted = ", ".join(f'"{version}"' for version in versions)
+        return project.check_pythons(ROOT, environment(**{"PATH": path, self.VERSIONS: f"[{wanted}]"}))
+
+    def test_all_there(self, tmp_path: Path) -> None:
+        """Nothing to mend."""
+        path = script(tmp_path, "python3.97", "exit 0")
+        found = self.ask(path, "3.97")
+        assert found == ("ok", "3.97: all of worker.toml's are installed", "")
+
+    @pytest.mark.parametrize(
+        ("tool", "mend"),
+        [
+            pytest.param("uv", "uv python install 3.98 3.99", id="uv"),
+            pytest.param("brew", "brew install python@3.98 python@3.99", id="brew"),
+            pytest.param(
+                "other",
+                "install Python 3.98 and 3.99 with your system's packages, or from python.org",
+                id="neither",
+            ),
+        ],
+    )
+    def test_some_missing(self, tmp_path: Path, tool: str, mend: str) -> None:
+        """The tests leave them out; the tool that is there can fetch them."""
+        script(tmp_path, tool, "exit 0")
+        path = script(tmp_path, "python3.97", "exit 0")
+        found = self.ask(path, "3.97", "3.98", "3.99")
+        assert found.level == "note"
+        assert found.text == "installed: 3.97; missing, so not tested on: 3.98, 3.99"
+        assert found.mend == mend
+
+    def test_pyenv_has_it_and_it_is_not_chosen(self, tmp_path: Path) -> None:
+        """pyenv's stand-in fails; none left is wrong."""
+        path = script(tmp_path / "shims", "python3.98", "exit 127")
+        found = self.ask(path, "3.98")
+        assert found.level == "wrong"
+        assert "none of worker.toml's is installed" in found.text
+        assert found.mend == "pyenv local system 3.98"
+
+
+class TestNox:
+    """A nox on the PATH."""
+
+    def test_none_is_fine(self, tmp_path: Path) -> None:
+        """The bootstrap has its own."""
+        found = project.check_nox(ROOT, environment(PATH=str(tmp_path)))
+        assert found == ("ok", "not on the PATH; python3 noxfile.py -s … brings its own", "")
+
+    def test_new_enough(self) -> None:
+        """That of these tests is."""
+        found = project.check_nox(ROOT, environment(PATH=sysconfig.get_path("scripts")))
+        assert found.level == "ok"
+        assert re.match(r"20\d\d\.\d+", found.text)
+
+    def test_old(self, tmp_path: Path) -> None:
+        """nox itself refuses, naming the version it needs; the doctor names the way without it."""
+        metadata = tmp_path / "old" / "nox-2024.3.2.dist-info" / "METADATA"
+        metadata.parent.mkdir(parents=True)
+        metadata.write_text("Metadata-Version: 2.1\nName: nox\nVersion: 2024.3.2\n")
+        old = f'PYTHONPATH="{tmp_path}/old" exec "{sys.executable}" -m nox "$@"'
+        environ = environment(PATH=script(tmp_path / "bin", "nox", old))
+        found = project.check_nox(ROOT, environ)
+        nox = tmp_path / "bin" / "nox"
+        assert found.level == "wrong"
+        assert found.text.startswith(f"{nox} is 2024.3.2, and 2026.10 or newer is needed")
+        assert found.mend == "python3 noxfile.py -s doctor"
+        done = subprocess.run(
+            [nox, "-s", "doctor"],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert "requires Nox >=2026.10, you have 2024.3.2" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_its_python_is_gone(self, tmp_path: Path) -> None:
+        """As after an update of the system."""
+        Path(script(tmp_path, "nox", ""), "nox").write_text(f"#!{tmp_path}/gone\n")
+        found = project.check_nox(ROOT, environment(PATH=str(tmp_path)))
+        assert found.level == "wrong"
+        assert found.mend == "python3 noxfile.py -s doctor"
+
+    @pytest.mark.parametrize("text", ["echo 'nox: a tool for NixOS'", "exit 3"], ids=["another", "broken"])
+    def test_another_program(self, tmp_path: Path, text: str) -> None:
+        """Its answer is no version."""
+        found = project.check_nox(ROOT, environment(PATH=script(tmp_path, "nox", text)))
+        assert found.level == "wrong"
+        assert f"{tmp_path}/nox does not work, or is another program" in found.text
+        assert found.mend == "python3 noxfile.py -s doctor"
+
+
+@pytest.fixture(scope="module")
+def noxfile() -> dict[str, Any]:
+    """What noxfile.py defines; nox warns when it is loaded twice."""
+    return runpy.run_path(str(ROOT / "noxfile.py"))
+
+
+class TestEnvironment:
+    """`.venv`, without the packages in it."""
+
+    MEND = "python3 noxfile.py -s shell -- python --version"
+
+    @pytest.fixture
+    def made(self, checkout: Path, noxfile: dict[str, Any]) -> Path:
+        """An environment as noxfile.py notes it."""
+        environment_folder = checkout / ".venv"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment_folder], check=True)
+        noxfile["_note"](environment_folder, noxfile["_fingerprint"](checkout / "locks" / "local.txt"))
+        return environment_folder
+
+    def test_not_there(self, checkout: Path) -> None:
+        """Every session makes it."""
+        found = project.check_environment(checkout, environment())
+        assert found == ("note", "not made yet; the first session makes it", "")
+
+    def test_not_there_and_cannot_be_made(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Debian's Python without its venv package."""
+        monkeypatch.setitem(sys.modules, "ensurepip", None)
+        found = project.check_environment(checkout, environment())
+        version = "{}.{}".format(*sys.version_info)
+        assert found.level == "wrong"
+        assert found.mend == f"sudo apt install python{version}-venv"
+
+    def test_up_to_date(self, checkout: Path, made: Path) -> None:
+        """What noxfile.py notes is what is looked for."""
+        found = project.check_environment(checkout, environment())
+        assert found.level == "ok"
+        assert found.text.startswith("what locks/local.txt says, with Python 3.")
+
+    def test_lock_has_changed(self, checkout: Path, made: Path) -> None:
+        """As after a pull."""
+        with (checkout / "locks" / "local.txt").open("a") as file:
+            file.write("# newer\n")
+        found = project.check_environment(checkout, environment())
+        assert found == ("wrong", ".venv is not what locks/local.txt says", self.MEND)
+
+    def test_not_made_to_its_end(self, checkout: Path, made: Path) -> None:
+        """The note comes last."""
+        (made / "made-of").unlink()
+        assert project.check_environment(checkout, environment()).mend == self.MEND
+
+    def test_its_python_is_gone(self, checkout: Path, made: Path) -> None:
+        """As after an update of the system."""
+        python = made / "bin" / "python"
+        python.unlink()
+        python.symlink_to(checkout / "gone")
+        found = project.check_environment(checkout, environment())
+        assert found.level == "wrong"
+        assert f"{python} does not run" in found.text
+        assert found.mend == self.MEND
+
+
+def test_generated_file_out_of_date(checkout: Path) -> None:
+    """The page is named, and the session that writes it."""
+    assert project.check_generated_files(checkout, environment()) == ("ok", "up to date", "")
+    (checkout / "docs" / "configuration.md").write_text("older\n")
+    found = project.check_generated_files(checkout, environment())
+    assert found.level == "wrong"
+    assert found.text == "docs/configuration.md is out of date"
+    assert found.mend == "python3 noxfile.py -s generate"
+
+
+def test_generated_files_that_cannot_be_checked(checkout: Path) -> None:
+    """Code that cannot be imported is no verdict on the files."""
+    (checkout / "contentworker" / "config_page.py").write_text("def render(:\n")
+    with pytest.raises(NotCheckedError, match="SyntaxError"):
+        project.check_generated_files(checkout, environment())
+
+
+def test_stale_locks(checkout: Path) -> None:
+    """A dependency was added, the locks were not written anew."""
+    assert project.check_locks(checkout, environment()) == ("ok", "up to date", "")
+    pyproject = checkout / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text("utf-8").replace('"click>=8.1",', '"click>=8.2",'), "utf-8")
+    found = project.check_locks(checkout, environment())
+    assert found.level == "wrong"
+    assert found.text.startswith("Out of date: bench.txt, core.txt, ")
+    assert found.mend == "python3 noxfile.py -s lock"
+
+
+class TestGitHook:
+    """The hook that `nox -s lint -- --hook` writes."""
+
+    MEND = "python3 noxfile.py -s lint -- --hook"
+
+    def hook(self, checkout: Path, text: str, mode: int = 0o755) -> Path:
+        path = checkout / ".git" / "hooks" / "pre-commit"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(mode)
+        return path
+
+    def test_missing(self, checkout: Path) -> None:
+        """Worth a note: not everybody commits here."""
+        found = project.check_git_hook(checkout, environment())
+        assert found == ("note", "not installed: nothing is checked when you commit", self.MEND)
+
+    def test_installed(self, checkout: Path, tmp_path: Path) -> None:
+        """With tools that are there."""
+        tools = script(tmp_path / "bin", "pre-commit", "exit 0")
+        self.hook(checkout, f'PATH="{tools}:$PATH" exec pre-commit run')
+        assert project.check_git_hook(checkout, environment()) == ("ok", "installed", "")
+
+    def test_tools_are_gone(self, checkout: Path, tmp_path: Path) -> None:
+        """As when the environment, or the worktree it was in, was deleted: every commit would fail."""
+        hook = self.hook(checkout, f'PATH="{tmp_path}/gone:$PATH" exec pre-commit run')
+        found = project.check_git_hook(checkout, environment())
+        assert found == (
+            "wrong",
+            f"{hook} calls tools of {tmp_path}/gone, where they are no longer",
+            self.MEND,
+        )
+
+    def test_not_executable(self, checkout: Path) -> None:
+        """git leaves it out."""
+        hook = self.hook(checkout, "exit 0", 0o644)
+        found = project.check_git_hook(checkout, environment())
+        assert found == ("wrong", f"{hook} is not executable, so git leaves it out", self.MEND)
+
+    def test_somebodys_own(self, checkout: Path) -> None:
+        """It is let be."""
+        hook = self.hook(checkout, "exec make check")
+        assert project.check_git_hook(checkout, environment()) == ("ok", f"{hook} is your own", "")
+
+    def test_no_repository(self, tmp_path: Path) -> None:
+        """An unpacked archive has no commits."""
+        found = project.check_git_hook(tmp_path, environment(GIT_CEILING_DIRECTORIES=str(tmp_path.parent)))
+        assert found == ("ok", "none needed: this is no git checkout", "")
+
+    def test_git_does_not_work(self, checkout: Path, tmp_path: Path) -> None:
+        """git's own reason is the reason."""
+        path = script(tmp_path / "bin", "git", "echo fatal: dubious ownership >&2; exit 128")
+        with pytest.raises(NotCheckedError, match="git: fatal: dubious ownership"):
+            project.check_git_hook(checkout, environment(PATH=path))
