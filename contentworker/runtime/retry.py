@@ -10,6 +10,7 @@ from contentworker.errors import PermanentError
 from contentworker.runtime.final_failures import FinalFailures
 from contentworker.runtime.leases import HeldRequest, HeldTask
 from contentworker.runtime.settings import RetrySettings
+from contentworker.runtime.transport.protocol import REPLACES
 
 __all__ = ["RetryingRequest", "RetryingTask", "retry_delay_seconds"]
 
@@ -33,6 +34,25 @@ class RetryingRequest(HeldRequest, FinalFailures):
     A child that dies cannot retry its task; the main process does, outside any task's context, and asks
     the task for `default_retry_delay`. That depends on how often this request has been tried.
     """
+
+    _is_replaced = False
+
+    def on_retry(self, exc_info: Any) -> None:
+        """Handle a retry that the task has sent."""
+        self._is_replaced = True
+        super().on_retry(exc_info)
+
+    def _retry_worker_lost(self, exc: BaseException, exc_info: Any) -> bool:
+        self._is_replaced = True
+        self._is_replaced = super()._retry_worker_lost(exc, exc_info)
+        return self._is_replaced
+
+    def let_go(self) -> None:
+        """Acknowledge, unless the retry has taken this message's place (see `signature_from_request`)."""
+        delivery = getattr(self._message, "delivery", None)
+        if self._is_replaced and delivery is not None:
+            self._message.channel.holder.acknowledge_replaced(delivery)
+        super().let_go()
 
     def on_failure(self, exc_info: object, send_failed_event: bool = True, return_ok: bool = False) -> object:
         self.task.request_stack.push(self._context)
@@ -72,6 +92,17 @@ class RetryingTask(HeldTask):
         except Reject as rejected:
             # Celery gives it up here, which would lose the task for an outage of Redis.
             raise Reject(rejected.reason, requeue=True) from rejected
+
+    def signature_from_request(self, request: Any = None, *args: Any, **options: Any) -> Any:
+        """What a retry sends. In Redis it takes the place of the message that failed, in one step.
+
+        So there are never both, nor neither, whenever the worker dies; and a retry whose sending was delayed
+        until another worker has the message is none.
+        """
+        request = self.request if request is None else request
+        if held := (request.properties or {}).get("held"):
+            options[REPLACES] = held[2:]
+        return super().signature_from_request(request, *args, **options)
 
     @property
     def default_retry_delay(self) -> float:

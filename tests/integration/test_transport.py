@@ -195,6 +195,45 @@ class TestStates:
         assert not left_behind(redis_client)
 
 
+class TestReplacing:
+    """A retry and the message that failed: one of them, at every instant."""
+
+    @pytest.fixture
+    def delivery(self, client: Celery, redis_client: redis.Redis) -> tuple[str, str]:
+        """Holder and tag of a message that somebody works on."""
+        protocol = Protocol(redis_client)
+        protocol.register("holder")
+        client.send_task("probe.queue")
+        _, [(tag, _, _)] = protocol.fetched(protocol.fetch("holder", 1, 1, ["celery"]))
+        return "holder", tag
+
+    @pytest.mark.parametrize("options", [{}, {"countdown": 1000}, {"priority": 6}], ids=str)
+    def test_takes_the_place(
+        self, client: Celery, redis_client: redis.Redis, delivery: tuple[str, str], options: dict[str, int]
+    ) -> None:
+        """Sent once more, as after a lost answer, it is there once; who sent it is in no message."""
+        for _ in range(2):
+            client.send_task("probe.queue", task_id="retry", replaces=delivery, **options)
+        priority = options.get("priority", 0)
+        found = redis_client.lrange(f"celery\x06\x16{priority}" if priority else "celery", 0, -1)
+        assert held(redis_client) == (["retry"] if "countdown" in options else [])
+        assert [json.loads(raw)["headers"]["id"] for raw in found] == (
+            [] if "countdown" in options else ["retry"]
+        )
+        assert not any(b"replaces" in raw for raw in (*found, *redis_client.zrange(DELAYED, 0, -1)))
+
+    def test_comes_too_late(
+        self, client: Celery, redis_client: redis.Redis, delivery: tuple[str, str]
+    ) -> None:
+        """Another worker has the message by now, and will see to it: there is no second one."""
+        take_from_the_dead(redis_client)
+        for options in ({}, {"countdown": 1000}):
+            client.send_task("probe.queue", task_id="retry", replaces=delivery, **options)
+        assert held(redis_client) == []
+        (left,) = redis_client.lrange("celery", 0, -1)
+        assert json.loads(left)["headers"]["id"] != "retry"
+
+
 class TestFaults:
     """What is done when something breaks."""
 

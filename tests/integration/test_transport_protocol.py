@@ -321,6 +321,27 @@ class ProtocolMachine(RuleBasedStateMachine):
             member = f"1\n{message.key}\n{model.origin[tag]}\n".encode() + message.raw
             self.delayed[member] = (due, message)
 
+    @precondition(lambda self: self.taken)
+    @rule(data=st.data(), key=st.sampled_from(LISTS), raw=bodies, due=st.none() | moments)
+    def replace(self, data: st.DataObject, key: str, raw: bytes, due: int | None) -> None:
+        """A retry takes the place of the message that failed; of one that is another's by now it does not."""
+        holder, tag = self.delivery(data)
+        due = due if due is None else self.unique(due)
+        text = raw.decode("utf-8", "surrogateescape")
+        text = text if due is None else record(key, f"retry-{self.published}", text)
+        member = text.encode("utf-8", "surrogateescape")
+        held = self.known[holder].held.get(tag)
+        replaced = self.protocol.replace(holder, tag, key, member, due)
+        assert replaced is (held is not None)
+        if held is None:
+            return
+        self.finish(holder, [tag])
+        message = self.message(key, raw)
+        if due is None:
+            self.lists[key].append(message)
+        else:
+            self.delayed[member] = (due, message)
+
     @precondition(lambda self: self.delayed)
     @rule(data=st.data(), due=st.integers(0, 9))
     def time_passes(self, data: st.DataObject, due: int) -> None:

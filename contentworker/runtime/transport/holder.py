@@ -191,6 +191,11 @@ class Holder:
                     self._noted.remove(delivery.tag)
                     self._acknowledged.append(started_field(delivery.tag))
 
+    def acknowledge_replaced(self, delivery: Delivery) -> None:
+        """Let go of a delivery in whose place its retry may be in Redis already."""
+        if self._drop(delivery):
+            self.do(self.protocol.acknowledge, delivery.holder, delivery.tag, started_field(delivery.tag))
+
     def flush(self) -> None:
         """Tell Redis what is acknowledged."""
         with self._flushing:

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError, NoScriptError, OutOfMemoryError
 
 from contentworker.runtime.transport import plain
 from contentworker.runtime.transport.holder import Delivery, Fetch, Holder, holder_of
-from contentworker.runtime.transport.protocol import DELAYED, IDLE, record
+from contentworker.runtime.transport.protocol import DELAYED, IDLE, REPLACES, Protocol, record
 
 __all__ = ["Channel", "SentinelTransport", "Transport"]
 
@@ -284,12 +284,22 @@ class Channel(plain.Channel):
         return message
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
+        replaces = message["properties"].pop(REPLACES, None)
         due = due_milliseconds(message.get("headers"))
-        if due is None or due <= time.time() * 1000:
+        if due is not None and due <= time.time() * 1000:
+            due = None
+        if due is None and not replaces:
             super()._put(queue, message, **options)
             return
         key = self._q_for_pri(queue, self._get_message_priority(message, reverse=False))
-        member = record(key, message["properties"]["delivery_tag"], dumps(message))
+        text = dumps(message)
+        member = text if due is None else record(key, message["properties"]["delivery_tag"], text)
+        if replaces:
+            holder, tag = replaces
+            with self.conn_or_acquire() as client:
+                if not Protocol(client).replace(holder, tag, key, member, due):
+                    logger.warning("A retry is not sent: another worker has the message that it replaces")
+            return
         batch = options.get("_publish_batch")
         if batch is not None:
             batch.add("zadd", DELAYED, {member: due})

@@ -14,6 +14,7 @@ __all__ = [
     "IDLE",
     "LEASES",
     "PREFIX",
+    "REPLACES",
     "VERSION",
     "Beat",
     "HolderGoneError",
@@ -33,6 +34,9 @@ DELAYED = f"{PREFIX}:delayed"
 """Sorted set of records by the time they are due, in milliseconds of Redis's clock."""
 IDLE = f"{PREFIX}:idle"
 """Never written: to block on it is to wait."""
+
+REPLACES = "replaces"
+"""Property of a message that is published in the place of a held one, in one step: its holder and tag."""
 
 PROMOTED_AT_A_TIME = 500
 
@@ -172,6 +176,17 @@ redis.call('ZADD', KEYS[2], ARGV[2], held)
 return 1
 """
 
+_REPLACE = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1], 'started:' .. ARGV[1])
+if ARGV[3] == '' then
+    redis.call('LPUSH', KEYS[2], ARGV[2])
+else
+    redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2])
+end
+return 1
+"""
+
 _BEAT = (
     _RECORDS
     + """
@@ -257,6 +272,7 @@ class Protocol:
         self._cancel_fetch = client.register_script(_CANCEL_FETCH)
         self._give_back = client.register_script(_GIVE_BACK)
         self._delay = client.register_script(_DELAY)
+        self._replace = client.register_script(_REPLACE)
         self._start = client.register_script(_START)
         self._beat = client.register_script(_BEAT)
         self._reclaim = client.register_script(_RECLAIM)
@@ -342,6 +358,17 @@ class Protocol:
     def delay(self, holder: str, tag: str, due_milliseconds: int) -> bool:
         """Move a held message to the delayed ones; False if it is due by Redis's clock."""
         return bool(self._delay(keys=[held_key(holder), DELAYED], args=[tag, due_milliseconds]))
+
+    def replace(
+        self, holder: str, tag: str, key: str, message: str | bytes, due_milliseconds: int | None
+    ) -> bool:
+        """Put another message in the place of a held one; False if it was not held any more.
+
+        It goes to the back of the list `key`, or, as a record of it, to the delayed ones.
+        """
+        due = "" if due_milliseconds is None else due_milliseconds
+        where = key if due_milliseconds is None else DELAYED
+        return bool(self._replace(keys=[held_key(holder), where], args=[tag, message, due]))
 
     def beat(self, holder: str, promote: int = PROMOTED_AT_A_TIME) -> Beat:
         """Renew the holder's lease, move at most `promote` due messages, and read every lease."""
