@@ -64,7 +64,7 @@ def _environment(environment, lock):
     if _is_made_of(environment, _fingerprint(lock)):
         return
     os.makedirs(os.path.join(HERE, ".nox"), exist_ok=True)
-    with open(os.path.join(HERE, ".nox", "lock"), "w") as file:
+    with open(os.path.join(HERE, ".nox", "mutex.lock"), "w") as file:
         if fcntl:  # two at once: the second waits, and finds it made
             fcntl.flock(file, fcntl.LOCK_EX)
         if not _is_made_of(environment, _fingerprint(lock)):
