@@ -194,7 +194,7 @@ def test_an_edit_is_served_before_the_old_worker_goes(session: Session) -> None:
 
 def test_a_quick_second_save_is_served(session: Session) -> None:
     """Of the same size and the same time, it is not taken for the one before, whose bytecode is kept."""
-    session.start()
+    session.start(PYTHONDONTWRITEBYTECODE="")
     session.edit("2")
     session.wait_for(SERVES)
     file = session.checkout / "tasks" / "probe.py"
@@ -336,6 +336,7 @@ def test_a_task_of_a_killed_worker_runs_again(session: Session, tmp_path: Path) 
     assert held.runs == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the reloader in /proc")
 def test_nothing_outlives_a_killed_reloader(session: Session) -> None:
     """A reloader that is killed takes its workers along, which end in good order."""
     session.start()
