@@ -195,6 +195,7 @@ def main() -> None:
     arguments = parser.parse_args()
     binaries = str(Path(sys.executable).parent)
     environ = {**os.environ, "PATH": os.pathsep.join([binaries, os.environ["PATH"]])}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # people have theirs written
     names = [name for name in SIDES if name == "ours" or shutil.which(name, path=environ["PATH"])]
     figures: dict[str, dict[str, Any]] = {name: {"edits": []} for name in names}
     with ExitStack() as stack:
