@@ -128,15 +128,12 @@ def worker(queues: tuple[str, ...], reload: bool, celery_options: tuple[str, ...
     """
     settings = config.load()
     names = [name for value in queues for name in value.split(",")]
-    command = [
-        *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker"),
-        *command_line.worker_options(settings, names),
-    ]
+    options = command_line.worker_options(settings, names)  # also to refuse what is wrong at once
     if reload:
-        command += command_line.DEVELOPMENT_OPTIONS
-    command += celery_options
-    if reload:
-        command = command_line.reloading(command, settings)
+        command = command_line.reloading(settings, names, celery_options)
+    else:
+        celery = (sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker")
+        command = [*celery, *options, *celery_options]
     os.chdir(config.ROOT)
     sys.exit(local_redis.run(command, STATE_FOLDER, settings.broker.port))
 

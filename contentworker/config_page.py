@@ -77,6 +77,8 @@ def _is_mapping(field: FieldInfo) -> bool:
 def _allowed(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if schema["type"] == "boolean":
+        return "`true`, `false`"
     kinds = {"integer": "whole number", "number": "number", "string": "text", "array": "list of text"}
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
     limits = [f"{sign} {schema[key]:,}" for key, sign in bounds.items() if key in schema]

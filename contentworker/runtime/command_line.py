@@ -69,17 +69,14 @@ def worker_options(settings: RuntimeSettings, queues: Sequence[str] = ()) -> lis
     ]
 
 
-def reloading(command: Sequence[str], settings: RuntimeSettings) -> list[str]:
-    """Wrap a worker's command so that a changed file stops it, warmly, and starts it again.
-
-    watchmedo signals the whole process group: SIGINT, which pool processes ignore, so that the worker
-    finishes what it runs. It is killed only after the hard time limit would have ended the last task.
-    """
+def reloading(settings: RuntimeSettings, queues: Sequence[str], celery_options: Sequence[str]) -> list[str]:
+    """The command of a worker that is replaced when a file is saved (`contentworker.runtime.autoreload`)."""
+    reload = settings.reload
     return [
-        *(sys.executable, "-m", "watchdog.watchmedo", "auto-restart"),
-        *("--directory=.", "--recursive", "--patterns=**/*.py;worker.toml;./worker.toml"),
-        "--ignore-patterns=**/.*/**",
-        *("--signal=SIGINT", f"--kill-after={settings.limits.hard_time_limit_seconds + 30:g}"),
-        *("--debounce-interval=0.2", "--no-restart-on-command-exit"),
-        *("--", *command),
+        *(sys.executable, "-u", "-m", "contentworker.runtime.autoreload", "--app=celery_worker.celery_app"),
+        *(f"--queue={name}" for name in queues),
+        *(f"--watch={pattern}" for pattern in ("*.py", "worker.toml", *reload.patterns)),
+        *(f"--ignore={pattern}" for pattern in reload.ignored_folders),
+        *(["--polling"] if reload.polling else []),
+        *("--", *celery_options),
     ]

@@ -17,24 +17,24 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _POLL_SECONDS = 1.0
 
 
-def die_with_parent() -> None:
-    """Have this process killed as soon as its parent has died, however that came about.
+def die_with_parent(signum: signal.Signals = signal.SIGKILL) -> None:
+    """Have this process sent a signal as soon as its parent has died, however that came about.
 
-    Else it would go on with its task, which another worker is given meanwhile.
+    A pool process would otherwise go on with its task, which another worker is given meanwhile.
     """
     parent = os.getppid()
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signum)
         if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signum)
     else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent, signum), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, signum: signal.Signals) -> None:
     while os.getppid() == parent:
         time.sleep(_POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signum)
 
 
 @worker_init.connect

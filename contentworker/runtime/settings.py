@@ -16,6 +16,7 @@ __all__ = [
     "LimitSettings",
     "PythonSettings",
     "QueueSettings",
+    "ReloadSettings",
     "ResultSettings",
     "RetrySettings",
     "RuntimeSettings",
@@ -186,6 +187,24 @@ class QueueSettings(Section):
         return any(fnmatchcase(task_name, pattern) for pattern in self.tasks)
 
 
+class ReloadSettings(Section):
+    """When `nox -s worker` reloads (docs/development.md). Read when it is started."""
+
+    patterns: tuple[str, ...] = Field(
+        (),
+        description="Files that reload it beside `*.py` and `worker.toml`, relative to this folder: "
+        "`prompts/*.txt`; `*` stands for any run of characters. Never hidden ones.",
+    )
+    ignored_folders: tuple[str, ...] = Field(
+        (), description="Folders that are not looked into, in the same way: large ones, of data or media."
+    )
+    polling: bool = Field(
+        False,
+        description="Look for changed files twice a second. Done by itself where the file system, or a limit "
+        "of the system, leaves no other way; needed where a file system does not tell and does not look it.",
+    )
+
+
 class FlowerSettings(Section):
     """The Flower web page. Its user and password come from `FLOWER_BASIC_AUTH` (`user:password`)."""
 
@@ -217,6 +236,7 @@ class RuntimeSettings(Section):
     )
     retries: RetrySettings = RetrySettings()
     limits: LimitSettings = LimitSettings()
+    reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
 

@@ -79,14 +79,15 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
-    def wait_for(self, text: str) -> None:
-        """Wait until the text appears below what was waited for before."""
+    def wait_for(self, text: str) -> str:
+        """Wait until the text appears below what was waited for before; return what is between the two."""
         wait_until(
             lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal:\n{self.screen}"
         )
         before, found, after = self.screen.partition(text)
         assert found, f"ended with {self.exit_code} without {text!r}:\n{before}"
         self.screen = after
+        return before
 
     @property
     def has_ended(self) -> bool:
@@ -102,11 +103,15 @@ class Terminal:
         assert self.exit_code is not None
         return self.exit_code
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Have it end as if the terminal were closed, and wait for that."""
         if not self.has_ended:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGTERM)
             self.wait()
+
+    def close(self) -> None:
+        self.end()
         os.close(self._fd)
 
     def _read(self) -> str:

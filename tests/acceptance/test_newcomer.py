@@ -86,8 +86,7 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     assert type_in("-s", "redis", "--", "ping").stdout.endswith("PONG\n")
     health = checkout / "tasks" / "health.py"
     health.write_text(health.read_text("utf-8").replace("socket.gethostname()", "'edited'"), "utf-8")
-    worker.wait_for("Warm shutdown")
-    worker.wait_for(" ready.")
+    worker.wait_for("[reload] tasks/health.py: the new code serves after")
     asked = type_in(
         *(
             "-s",

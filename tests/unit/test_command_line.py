@@ -9,7 +9,7 @@ import pytest
 from contentworker.errors import ConfigError
 from contentworker.runtime import command_line
 from contentworker.runtime.command_line import accept_queue_option, reloading, worker_options
-from contentworker.runtime.settings import QueueSettings, RuntimeSettings
+from contentworker.runtime.settings import QueueSettings, ReloadSettings, RuntimeSettings
 
 SETTINGS = RuntimeSettings(
     queues={
@@ -58,12 +58,16 @@ def test_different_pools_are_refused() -> None:
         worker_options(SETTINGS)
 
 
-def test_reloading_leaves_time_to_finish() -> None:
-    """The worker is killed only after the hard time limit would have ended its last task."""
-    command = reloading(["celery", "worker"], SETTINGS)
-    assert command[-3:] == ["--", "celery", "worker"]
-    assert f"--kill-after={SETTINGS.limits.hard_time_limit_seconds + 30:g}" in command
-    assert "--signal=SIGINT" in command
+def test_reloading_passes_on_what_it_is_given() -> None:
+    """The reloader's command names the queues, what reloads it, and last the options of the worker."""
+    settings = SETTINGS.model_copy(
+        update={"reload": ReloadSettings(patterns=("prompts/*",), ignored_folders=("data",), polling=True)}
+    )
+    assert reloading(settings, ["slow"], ["--pool", "solo"])[1:] == [
+        *("-u", "-m", "contentworker.runtime.autoreload", "--app=celery_worker.celery_app", "--queue=slow"),
+        *("--watch=*.py", "--watch=worker.toml", "--watch=prompts/*", "--ignore=data", "--polling"),
+        *("--", "--pool", "solo"),
+    ]
 
 
 def test_queue_option_is_added_once(monkeypatch: pytest.MonkeyPatch) -> None:

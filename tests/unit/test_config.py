@@ -80,7 +80,7 @@ def test_own_configuration_is_read_once() -> None:
         pytest.param(
             SMALL + "[limit]\nsoft = 3\n",
             "worker.toml: limit: unknown key; allowed here: python, broker, results, default_queue, queues, "
-            "retries, limits, flower",
+            "retries, limits, reload, flower",
             id="unknown-section",
         ),
         pytest.param(
