@@ -16,6 +16,7 @@ except ImportError:  # Windows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OLDEST_PYTHON = (3, 11)
+OLDEST_NOX = (2026, 10)
 
 
 def _fingerprint(lock):
@@ -110,7 +111,11 @@ def _main():
         newer = [name for name in ("python3.13", "python3.12", "python3.11") if _runs(name)]
         sys.exit(
             "Content Worker needs Python 3.11 or newer, and this is %d.%d. Type: %s %s"
-            % (*sys.version_info[:2], newer[0] if newer else "python3.12", " ".join(sys.argv))
+            % (
+                *sys.version_info[:2],
+                newer[0] if newer else "python3.12",
+                " ".join(["noxfile.py", *sys.argv[1:]]),
+            )
         )
     environment = os.path.join(HERE, ".nox", "_nox")
     lock = os.path.join(HERE, "locks", "nox.txt")
@@ -119,7 +124,14 @@ def _main():
     os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__), *sys.argv[1:]])
 
 
-if __name__ == "__main__":
+def _nox_is_old():
+    from importlib.metadata import version
+
+    return tuple(int(part) for part in version("nox").split(".")[:2]) < OLDEST_NOX
+
+
+# A nox that is too old, as a distribution's often is, hands over to ours; nox.needs_version would refuse it.
+if __name__ == "__main__" or sys.version_info < OLDEST_PYTHON or _nox_is_old():
     _main()
 
 import tomllib
@@ -127,7 +139,6 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv" if shutil.which("uv") else "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
