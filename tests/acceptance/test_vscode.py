@@ -1,6 +1,5 @@
 """What .vscode/ names is there, and what it starts runs."""
 
-import json
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tests.support import PATIENCE, ROOT, Process, environment
+from tests.support import PATIENCE, ROOT, Process, environment, json_with_comments
 
 pytestmark = pytest.mark.once
 
@@ -19,9 +18,8 @@ FILES = sorted((ROOT / ".vscode").glob("*.json"))
 
 
 def read(name: str) -> Any:
-    """A file of VS Code's: JSON, and lines that are comments."""
-    lines = (ROOT / ".vscode" / name).read_text("utf-8").splitlines()
-    return json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
+    """What a file says."""
+    return json_with_comments(ROOT / ".vscode" / name)
 
 
 def configuration(name: str) -> dict[str, Any]:
