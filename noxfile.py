@@ -162,7 +162,8 @@ def _install(session: nox.Session, group: str) -> None:
     fingerprint = _fingerprint(lock)
     if not _is_made_of(environment, fingerprint):
         # Bytecode is written for what is imported: the installation takes half as long.
-        session.install("--no-compile", "--require-hashes", "-r", str(lock))
+        # What is there may have been made in another folder, which its scripts name.
+        session.install("--no-compile", "--force-reinstall", "--require-hashes", "-r", str(lock))
         _note(environment, fingerprint)
 
 

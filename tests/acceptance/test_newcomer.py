@@ -135,6 +135,27 @@ def test_an_old_python_is_told_so(bare_python: str, bare_environment: dict[str, 
 
 
 @pytest.mark.once
+def test_a_moved_checkout_makes_its_environments_anew(
+    checkout: Path, bare_python: str, bare_environment: dict[str, str]
+) -> None:
+    """Scripts name the folder they were made in; after a move, or in a container, they run all the same."""
+    for folder in (checkout, checkout.with_name("moved")):
+        if folder != checkout:
+            checkout.rename(folder)
+        finished = subprocess.run(
+            [bare_python, "noxfile.py", "-s", "shell", "--", "celery", "--version"],
+            cwd=folder,
+            env=bare_environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert re.search(r"^5\.\d+", finished.stdout, re.M)
+
+
+@pytest.mark.once
 def test_an_old_nox_hands_over_to_ours(
     checkout: Path, bare_environment: dict[str, str], tmp_path: Path
 ) -> None:

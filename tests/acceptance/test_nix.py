@@ -186,9 +186,9 @@ def test_pythons_are_those_of_worker_toml(nix: Nix, edit: Callable[[str, str, st
     assert nix.output(*question).count(f"Python {kept[-1]}.") == 2
 
 
-def test_tests_run_in_the_shell(nix: Nix) -> None:
+def test_tests_run_in_the_shell(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nix develop -c nox -s tests` makes environments with uv and runs the tests in them."""
-    nix.env["NOXPYTHON"] = VERSIONS[-1]  # one shows as much as three
+    monkeypatch.setitem(nix.env, "NOXPYTHON", VERSIONS[-1])  # one shows as much as three
     finished = nix.run("develop", "-c", "nox", "-s", "tests", "--", "-q", "tests/unit/test_retry.py")
     assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr[-5000:]
     assert re.search(r"^\d+ passed", finished.stdout, re.M)
