@@ -16,12 +16,16 @@ except ImportError:  # Windows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OLDEST_PYTHON = (3, 11)
+OLDEST_NOX = (2026, 10)
 
 
 def _fingerprint(lock):
-    """What an environment made of this lock is made of: if it changes, the environment is made anew."""
+    """What an environment made of this lock is made of: if it changes, the environment is made anew.
+
+    The folder is part of it, as the scripts name it: a checkout may be moved, or mounted into a container.
+    """
     with open(lock, "rb") as file:
-        return hashlib.sha256(file.read() + sys.version.encode()).hexdigest()
+        return hashlib.sha256(file.read() + sys.version.encode() + HERE.encode()).hexdigest()
 
 
 def _is_made_of(environment, fingerprint):
@@ -110,7 +114,11 @@ def _main():
         newer = [name for name in ("python3.13", "python3.12", "python3.11") if _runs(name)]
         sys.exit(
             "Content Worker needs Python 3.11 or newer, and this is %d.%d. Type: %s %s"
-            % (*sys.version_info[:2], newer[0] if newer else "python3.12", " ".join(sys.argv))
+            % (
+                *sys.version_info[:2],
+                newer[0] if newer else "python3.12",
+                " ".join(["noxfile.py", *sys.argv[1:]]),
+            )
         )
     environment = os.path.join(HERE, ".nox", "_nox")
     lock = os.path.join(HERE, "locks", "nox.txt")
@@ -119,7 +127,14 @@ def _main():
     os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__), *sys.argv[1:]])
 
 
-if __name__ == "__main__":
+def _nox_is_old():
+    from importlib.metadata import version
+
+    return tuple(int(part) for part in version("nox").split(".")[:2]) < OLDEST_NOX
+
+
+# A nox that is too old, as a distribution's often is, hands over to ours; nox.needs_version would refuse it.
+if __name__ == "__main__" or sys.version_info < OLDEST_PYTHON or _nox_is_old():
     _main()
 
 import tomllib
@@ -127,7 +142,6 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv" if shutil.which("uv") else "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False
@@ -158,7 +172,9 @@ def _install(session: nox.Session, group: str) -> None:
     environment = session.virtualenv.location
     fingerprint = _fingerprint(lock)
     if not _is_made_of(environment, fingerprint):
-        session.install("--require-hashes", "-r", str(lock))
+        # Bytecode is written for what is imported: the installation takes half as long.
+        # What is there may have been made in another folder, which its scripts name.
+        session.install("--no-compile", "--force-reinstall", "--require-hashes", "-r", str(lock))
         _note(environment, fingerprint)
 
 

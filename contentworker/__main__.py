@@ -104,17 +104,24 @@ def config_show(as_json: bool) -> None:
 
 
 @config_group.command("document")
-@click.option("--check", is_flag=True, help="Write nothing; fail if the page is out of date.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def config_document(check: bool) -> None:
-    """Write docs/configuration.md, made from the settings models."""
-    from contentworker import config_page
+    """Write what is made from the settings: docs/configuration.md and .devcontainer/."""
+    from contentworker import config_page, devcontainer
 
-    page = config.ROOT / "docs" / "configuration.md"
-    wanted = config_page.render()
-    if not check:
-        page.write_text(wanted, encoding="utf-8")
-    elif not page.exists() or page.read_text(encoding="utf-8") != wanted:
-        raise click.ClickException("docs/configuration.md is out of date: run `nox -s generate`")
+    # Without this machine's environment: what is committed must not depend on who wrote it.
+    settings = config.load(config.ROOT / "worker.toml", {})
+    files = {
+        config.ROOT / "docs" / "configuration.md": config_page.render(),
+        **devcontainer.render(settings, config.ROOT),
+    }
+    for file, wanted in files.items():
+        if not check:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(wanted, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != wanted:
+            name = file.relative_to(config.ROOT)
+            raise click.ClickException(f"{name} is out of date: run `nox -s generate`")
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -55,6 +55,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def json_with_comments(path: Path) -> Any:
+    """What a file of VS Code's says: JSON, and lines that are comments."""
+    lines = path.read_text("utf-8").splitlines()
+    return json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
+
+
 def service_is_missing(reason: object) -> NoReturn:
     """Skip the test on a person's machine; fail it where skipping would hide that nothing was tested."""
     if os.environ.get("CI"):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 __all__ = [
     "BrokerSettings",
     "DeadLetterSettings",
+    "DevcontainerSettings",
     "FlowerSettings",
     "LimitSettings",
     "PythonSettings",
@@ -221,6 +222,16 @@ class FlowerSettings(Section):
         return self.address in LOOPBACK_ADDRESSES
 
 
+class DevcontainerSettings(Section):
+    """The container that an editor opens: `nox -s generate` writes `.devcontainer/`."""
+
+    image: str = Field(
+        "debian:trixie-slim",
+        pattern=r"^[a-z0-9][a-z0-9._/:@-]*$",
+        description="The image it is built on: a Debian whose Python is one of `python.versions`.",
+    )
+
+
 class RuntimeSettings(Section):
     """Everything that `contentworker.runtime` can be told."""
 
@@ -239,6 +250,7 @@ class RuntimeSettings(Section):
     reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    devcontainer: DevcontainerSettings = DevcontainerSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

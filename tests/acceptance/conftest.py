@@ -31,24 +31,24 @@ def project_files() -> list[str]:
     return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+def make_checkout(checkout: Path) -> Path:
+    """Make a checkout of the project as it is now."""
+    for name in project_files():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, checkout / name)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-C", str(checkout)]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "--no-verify", "-m", "copy"]):
+        subprocess.run([*git, *arguments], check=True)
+    return checkout
+
+
 @pytest.fixture
 def copy_project(tmp_path: Path) -> CopyProject:
     """Return a function that makes a checkout of the project as it is now, in a folder of this name."""
-
-    def copy(folder: str) -> Path:
-        checkout = tmp_path / folder
-        for name in project_files():
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, checkout / name)
-        git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-C", str(checkout)]
-        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "--no-verify", "-m", "copy"]):
-            subprocess.run([*git, *arguments], check=True)
-        return checkout
-
-    return copy
+    return lambda folder: make_checkout(tmp_path / folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bare_environment() -> dict[str, str]:
     """What a newcomer has: no virtual environment, and a PATH without the tools of ours."""
     here = sysconfig.get_path("scripts")

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,51 @@ def test_an_old_python_is_told_so(bare_python: str, bare_environment: dict[str, 
         r"Content Worker needs Python 3\.11 or newer, and this is 3\.10\. Type: python3\.1\d noxfile\.py\n"
     )
     assert re.fullmatch(sentence, finished.stderr)
+
+
+@pytest.mark.once
+def test_a_moved_checkout_makes_its_environments_anew(
+    checkout: Path, bare_python: str, bare_environment: dict[str, str]
+) -> None:
+    """Scripts name the folder they were made in; after a move, or in a container, they run all the same."""
+    for folder in (checkout, checkout.with_name("moved")):
+        if folder != checkout:
+            checkout.rename(folder)
+        finished = subprocess.run(
+            [bare_python, "noxfile.py", "-s", "shell", "--", "celery", "--version"],
+            cwd=folder,
+            env=bare_environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert re.search(r"^5\.\d+", finished.stdout, re.M)
+
+
+@pytest.mark.once
+def test_an_old_nox_hands_over_to_ours(
+    checkout: Path, bare_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The nox of a distribution, years old, does what ours does, with the options that it was given."""
+    old = tmp_path / "old-nox"
+    venv.create(old, with_pip=True)
+    # A release of 2022, as Debian 12 has it; what it needs has moved on since, and it says so no more.
+    requirements = ["nox==2022.11.21", "setuptools<81"]
+    subprocess.run([old / "bin" / "pip", "install", "-q", *requirements], check=True)
+    finished = subprocess.run(
+        [old / "bin" / "nox", "-s", "shell", "--", "echo", "handed over"],
+        cwd=checkout,
+        env=bare_environment,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "Installing the" in finished.stdout
+    assert finished.stdout.splitlines()[-1] == "handed over"
 
 
 def test_the_bootstrap_can_be_read_by_old_pythons() -> None:

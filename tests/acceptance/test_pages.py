@@ -7,9 +7,13 @@ import sys
 import pytest
 
 from contentworker import config, config_page
+from tests.acceptance.pages import commands_of
 from tests.support import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")]
+
+
+TESTS_OF_ENVIRONMENTS = ("test_devcontainer.py", "test_nix.py")
 
 
 def test_readme_is_short() -> None:
@@ -33,6 +37,20 @@ def test_links_lead_somewhere(page: object) -> None:
     text = page.read_text("utf-8")
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_commands_of_the_environments_are_tested() -> None:
+    """docs/environments.md holds the commands that test_devcontainer.py and test_nix.py run, and no other."""
+    commands = commands_of("environments.md")
+    inside = re.compile(r"devcontainer (?:up|exec) --workspace-folder \.(?: (.*))?")
+    tests = {
+        name: (ROOT / "tests" / "acceptance" / name).read_text("utf-8") for name in TESTS_OF_ENVIRONMENTS
+    }
+    for command in commands:
+        found = inside.fullmatch(command)
+        typed = (found[1] or "up").split() if found else command.removeprefix("nix ").split()
+        words = ", ".join(f'"{word}"' for word in typed)
+        assert words in tests["test_devcontainer.py" if found else "test_nix.py"], command
 
 
 def test_configuration_page_is_up_to_date() -> None:

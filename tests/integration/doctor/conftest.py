@@ -8,7 +8,16 @@ import pytest
 
 from tests.support import ROOT
 
-COPIED = ("contentworker", "docs", "locks", "noxfile.py", "pyproject.toml", "worker.toml")
+COPIED = (
+    ".devcontainer",
+    ".vscode",
+    "contentworker",
+    "docs",
+    "locks",
+    "noxfile.py",
+    "pyproject.toml",
+    "worker.toml",
+)
 
 
 @pytest.fixture
