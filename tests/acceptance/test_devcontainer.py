@@ -238,6 +238,7 @@ class TestContainer:
             answer = container.output("nox", "-s", "shell", "--", *health)
             assert '"status": "ok"' in answer
         finally:
-            container.run(*container.command("exec", "pkill", "-INT", "-f", "watchmedo"))
+            reloader = "contentworker.runtime.autoreload"
+            container.run(*container.command("exec", "pkill", "-INT", "--oldest", "-f", reloader))
             wait_until(lambda: not worker.is_alive, "the end of the worker")
             worker.stop()

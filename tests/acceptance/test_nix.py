@@ -89,7 +89,7 @@ def programs(folder: Path) -> dict[str, str]:
     for version in VERSIONS:
         found[f"python{version}"] = interpreter(version) or service_is_missing(f"Python {version}")
     try:
-        found["redis-server"] = local_redis._executable(os.environ["PATH"])
+        found["redis-server"] = local_redis.find_executable(os.environ["PATH"])
     except ContentWorkerError as error:
         service_is_missing(error)
     found["uv"] = shutil.which("uv") or uv_of_the_lock(folder / "uv")
