@@ -52,6 +52,7 @@ To repeat it: `nox -s chaos` (hours), `nox -s chaos -- all --quick` (a few of ea
 
 LIGHT = {"good": "#d7f0dd", "fair": "#fdeec2", "bad": "#f9c9c4", "none": "#eceff1"}
 DARK = {"good": "#1d4d2b", "fair": "#5c4a0c", "bad": "#7c211b", "none": "#30363d"}
+SUMMED = ("lost", "kills", "twice_at_once", "critical_twice", "stranded_for_an_hour")
 CELL_WIDTH, CELL_HEIGHT, LABEL_WIDTH, HEAD_HEIGHT = 144, 30, 290, 44
 
 
@@ -77,6 +78,7 @@ def table(system: str, results: Results) -> str:
 def picture(results: Results) -> str:
     """A matrix fault x system with what was lost, as SVG for light and dark pages."""
     systems = [name for name in SYSTEMS if any(system == name for system, _ in results)]
+    results = _with_crash_points_as_one(results)
     faults = _faults(results)
     width = LABEL_WIDTH + CELL_WIDTH * len(systems)
     height = HEAD_HEIGHT + CELL_HEIGHT * len(faults) + 30
@@ -100,6 +102,16 @@ def picture(results: Results) -> str:
     legend = "lost tasks / faults done; 2x: run twice at once; 1 h: stranded for an hour"
     parts.append(_text(width - 4, height - 10, legend, "end", "label small"))
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _with_crash_points_as_one(results: Results) -> Results:
+    one = {key: result for key, result in results.items() if key[1] in FAULTS}
+    for system in SYSTEMS:
+        points = [result for key, result in results.items() if key[0] == system and key not in one]
+        if points:
+            name = f"crash-each of {len(points)} points of the protocol"
+            one[system, name] = {key: sum(point[key] for point in points) for key in SUMMED}
+    return one
 
 
 def _cell(result: dict[str, Any] | None) -> tuple[str, str]:

@@ -81,7 +81,7 @@ register(
 register(
     System(
         "plain",
-        "ours on kombu's transport",
+        "ours, plain transport",
         'this project, `transport = "plain"`, visibility timeout 30 s',
         patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
         env={
