@@ -1,6 +1,7 @@
 """Fixtures of every layer. A test that needs a Redis gets one of its own, never one that is already there."""
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from celery import Celery
 from tests.support import Process, StartWorker, Worker, client_of, throwaway_redis
 
 LOG_LINES_SHOWN = 80
+
+# Under nohup it is ignored, and would be by all that the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")
