@@ -512,7 +512,6 @@ def report(data: dict[str, Any]) -> str:
             for sample in samples
         ]
         usual, most = statistics.median(shares), max(shares)
-        usual, most = statistics.median(shares), max(shares)
         parts.append(f"Everything else on the machine took {usual:.0f} % of it, at most {most:.0f} %.\n")
     if "recovery" in data:
         parts.append(recovery_table(data["recovery"]))

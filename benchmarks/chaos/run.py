@@ -245,12 +245,5 @@ def _keep(folder: Path, target: Path, publisher: Publisher) -> None:
     (target / "published").write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _runs(python: str, code: str) -> bool:
-    try:
-        return subprocess.run([python, "-c", code], capture_output=True).returncode == 0
-    except OSError:
-        return False
-
-
 def _version_of(python: str, code: str) -> str:
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
