@@ -292,7 +292,7 @@ def generate(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def units(session: nox.Session) -> None:
-    """Write systemd/ anew from worker.toml; -- --output DIR writes there, with the environment's overrides."""
+    """Write systemd/ anew from worker.toml; -- --output DIR writes there, with the overrides."""
     _hand_over("python", "-m", "contentworker", "units", *session.posargs)
 
 
