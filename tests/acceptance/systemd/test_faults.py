@@ -1,0 +1,182 @@
+"""Every fault, done to an installed worker: it comes back, and no task is lost."""
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+
+from tests.acceptance.systemd.machine import Machine
+from tests.support import PATIENCE, executions, wait_until
+
+pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+
+UNIT = "celery-worker@celery.service"
+STATE = "/var/lib/content-worker"
+WATCHDOG_SECONDS = 3
+DROP_IN = f"""\
+[Service]
+ExecStart=
+ExecStart=/opt/content-worker/queues/%i/environment/bin/python -m contentworker worker --queue %i --hostname=%i@%%h --include=blocked_worker
+Environment=PYTHONPATH=/srv/probe WORKER__RETRIES__INITIAL_DELAY_SECONDS=0.1 WORKER__RETRIES__JITTER_SECONDS=0
+WatchdogSec={WATCHDOG_SECONDS}
+TimeoutStartSec=8
+"""
+"""The tasks of the probe, and shorter times."""
+
+
+@pytest.fixture(scope="module")
+def machine(services: Machine) -> Iterator[Machine]:
+    """The installed services; the default queue's worker knows the probe's tasks."""
+    drop_in = services.path(f"/etc/systemd/system/{UNIT}.d/90-probe.conf")
+    drop_in.write_text(DROP_IN)
+    services.systemctl("daemon-reload")
+    services.systemctl("restart", UNIT)
+    yield services
+    drop_in.unlink()
+    services.systemctl("daemon-reload")
+    services.systemctl("restart", UNIT)
+
+
+@pytest.fixture
+def folder(machine: Machine) -> Iterator[Path]:
+    """A folder of the worker's: a task notes there that it runs, and is told there to end."""
+    state = machine.path(STATE)
+    folder = state / "probe"
+    folder.mkdir()
+    shutil.chown(folder, state.stat().st_uid, state.stat().st_gid)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def hold(client: Celery, folder: Path) -> AsyncResult:
+    """Have a task run that does not end before it is told to."""
+    sent = client.send_task("probe.base.hold", kwargs={"folder": f"{STATE}/{folder.name}"})
+    wait_until(lambda: len(executions(folder)) == 1, "the task to start")
+    return sent
+
+
+def release(result: AsyncResult, folder: Path) -> None:
+    """Let the task end; it must do so well."""
+    (folder / "release").touch()
+    assert result.get(timeout=PATIENCE) == "released"
+
+
+def wait_for_next_life(machine: Machine, pid: int) -> None:
+    wait_until(lambda: machine.main_pid(UNIT) not in (0, pid), "another main process")
+    machine.wait_active(UNIT)
+    assert machine.run("content-worker", "health", "--queue=celery").returncode == 0
+
+
+class Command(threading.Thread):
+    """A command of the machine's that takes its time."""
+
+    def __init__(self, machine: Machine, *command: str) -> None:
+        super().__init__()
+        self._machine, self._command = machine, command
+        self.done: subprocess.CompletedProcess[str] | None = None
+        self.start()
+
+    def run(self) -> None:
+        self.done = self._machine.run(*self._command, check=False)
+
+    def end(self) -> None:
+        self.join(PATIENCE)
+        assert self.done
+        assert self.done.returncode == 0, self.done.stderr
+
+
+def test_main_process_killed(machine: Machine, client: Celery, folder: Path) -> None:
+    """`kill -9` of the main process: it is back, and does again what it was at."""
+    sent, pid = hold(client, folder), machine.main_pid(UNIT)
+    machine.run("kill", "-KILL", str(pid))
+    wait_for_next_life(machine, pid)
+    wait_until(lambda: len(executions(folder)) == 2, "the task to be delivered again")
+    release(sent, folder)
+
+
+def test_child_killed_in_the_middle_of_a_task(machine: Machine, client: Celery, folder: Path) -> None:
+    """`kill -9` of a pool process: its task is delivered again, and the worker stays."""
+    sent, pid = hold(client, folder), machine.main_pid(UNIT)
+    machine.run("kill", "-KILL", str(executions(folder)[0]["pid"]))
+    wait_until(lambda: len(executions(folder)) == 2, "the task to be delivered again")
+    release(sent, folder)
+    assert machine.main_pid(UNIT) == pid
+
+
+def test_frozen(machine: Machine) -> None:
+    """SIGSTOP of the main process: the watchdog brings it back."""
+    pid = machine.main_pid(UNIT)
+    machine.run("kill", "-STOP", str(pid))
+    wait_for_next_life(machine, pid)
+    assert f"{UNIT}: Watchdog timeout (limit {WATCHDOG_SECONDS}s)!" in machine.journal(UNIT)
+
+
+def test_event_loop_blocked(machine: Machine, client: Celery, folder: Path) -> None:
+    """A loop that hangs in an otherwise healthy process: the same, and the journal has the line it hung in."""
+    pid = machine.main_pid(UNIT)
+    where = {"folder": f"{STATE}/{folder.name}"}
+    client.control.broadcast("block", where, destination=["celery@test-machine"])
+    wait_until(lambda: executions(folder), "the loop to hang")
+    wait_for_next_life(machine, pid)
+    assert "Fatal Python error: Aborted" in machine.journal(UNIT)
+    assert 'probe_worker.py", line' in machine.journal(UNIT)
+    assert "in wait_for_release" in machine.journal(UNIT)
+
+
+def test_stop_waits_for_running_tasks(machine: Machine, client: Celery, folder: Path) -> None:
+    """`systemctl stop celery-worker` returns when the task has ended, well and not earlier."""
+    sent = hold(client, folder)
+    stop = Command(machine, "systemctl", "stop", "celery-worker")
+    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: finishing 1 task", "the worker to drain")
+    wait_until(lambda: not machine.is_active("celery-worker@rewrite.service"), "the others to end")
+    assert stop.is_alive()
+    assert machine.show(UNIT, "ActiveState") == "deactivating"
+    release(sent, folder)
+    stop.end()
+    assert machine.show(UNIT, "ActiveState") == "inactive"
+    assert len(executions(folder)) == 1
+    machine.systemctl("start", "celery-worker")
+
+
+def test_restart_waits_for_running_tasks(machine: Machine, client: Celery, folder: Path) -> None:
+    """`systemctl restart`: the same, and then there is another main process."""
+    sent, pid = hold(client, folder), machine.main_pid(UNIT)
+    restart = Command(machine, "systemctl", "restart", UNIT)
+    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: finishing 1 task", "the worker to drain")
+    release(sent, folder)
+    restart.end()
+    assert machine.main_pid(UNIT) not in (0, pid)
+    assert len(executions(folder)) == 1
+
+
+def test_redis_away_for_longer_than_the_watchdog(machine: Machine, client: Celery, folder: Path) -> None:
+    """The worker waits, is not taken for hung, and resumes."""
+    pid = machine.main_pid(UNIT)
+    restarts = machine.show(UNIT, "NRestarts")
+    machine.systemctl("stop", "celery-redis")
+    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: waiting for Redis", "it to be missed")
+    end = time.monotonic() + 2 * WATCHDOG_SECONDS
+    wait_until(lambda: time.monotonic() > end, "twice the watchdog's time")
+    machine.systemctl("start", "celery-redis")
+    sent = hold(client, folder)
+    release(sent, folder)
+    assert (machine.main_pid(UNIT), machine.show(UNIT, "NRestarts")) == (pid, restarts)
+
+
+def test_redis_never_there(machine: Machine) -> None:
+    """A start fails in the time it is given, systemd goes on trying, and Redis is found when it comes."""
+    machine.systemctl("stop", UNIT, "celery-redis")
+    assert machine.systemctl("start", UNIT, check=False).returncode == 1
+    wait_until(lambda: machine.show(UNIT, "NRestarts") == "1", "another attempt")
+    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: waiting for Redis", "it to look for Redis")
+    machine.systemctl("start", "celery-redis")
+    machine.wait_active(UNIT)
+    found = machine.output("content-worker", "health", "--queue=celery", "--json")
+    assert json.loads(found)[0]["status"] == "ok"
