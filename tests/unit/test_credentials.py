@@ -29,12 +29,12 @@ def test_without_credentials_nothing_changes() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such folders")
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     """No such folder, a folder for a file, bytes that are no text: an error with the name."""
-    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY: .*No such file"):
+    with pytest.raises(ConfigError, match=r"CREDENTIALS_DIRECTORY: .*No such file"):
         credentials.adopt({"CREDENTIALS_DIRECTORY": str(tmp_path / "none")})
     (tmp_path / "A").mkdir()
-    with pytest.raises(ConfigError, match="^A: .*directory"):
+    with pytest.raises(ConfigError, match=r"^A: .*directory"):
         credentials.adopt({"CREDENTIALS_DIRECTORY": str(tmp_path)})
     (tmp_path / "A").rmdir()
     (tmp_path / "B").write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="^B: .*UTF-8"):
+    with pytest.raises(ConfigError, match=r"^B: .*UTF-8"):
         credentials.adopt({"CREDENTIALS_DIRECTORY": str(tmp_path)})
