@@ -1,0 +1,180 @@
+"""A worker's signs of life: to systemd, as its `Type=notify` unit expects, and in an alive file.
+
+Each beat comes from a timer of the event loop that consumes messages, so that a loop that hangs falls silent
+however well the rest of the process does. A thread would go on for ever.
+
+- `starting`: until the queues are consumed; only then is systemd told READY=1. Where Redis is not there,
+  `systemctl start` waits for `TimeoutStartSec=` and then fails, saying why in the status; with
+  `Restart=always` systemd goes on trying. Nobody extends that time: an operator is told that it did not start.
+- `ready`: beats, every third of `WatchdogSec=` and every ten seconds at least.
+- `waiting for Redis`: no loop runs, and the watchdog is extended. Each attempt to connect is a beat.
+- `stopping`: the watchdog is extended; `TimeoutStopSec=` says how long running tasks may take.
+
+With the `solo` pool the loop stands still while a task runs: for that time the watchdog is extended to the
+task's hard time limit, which nobody else enforces there.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown, worker_shutting_down
+from celery.utils.log import get_logger
+from celery.worker import state as work
+
+from contentworker.runtime.systemd_notify import VARIABLES, Notifier
+
+__all__ = ["ALIVE_FILE", "begin"]
+
+logger = get_logger(__name__)
+
+ALIVE_FILE = "WORKER_ALIVE_FILE"
+"""Variable with the name of a file whose age and content say how a worker is (`liveness.py`)."""
+
+STARTING, READY, WAITING, STOPPING = "starting", "ready", "waiting for Redis", "stopping"
+
+BEAT_SECONDS = 10.0
+PATIENCE_SECONDS = 3600.0
+"""How long a worker that does not consume may be silent: something else limits each of these states."""
+LINE_BYTES = 64
+"""Of the alive file, always: a line is then replaced in one step, without a moment of an empty file."""
+
+
+class Pulse:
+    """What a worker says of itself."""
+
+    def __init__(self, app: Any, notifier: Notifier, alive_file: str) -> None:
+        self._app = app
+        self._notifier = notifier
+        self._alive_file = alive_file
+        self.state = STARTING
+        self._patience_seconds: float | None = PATIENCE_SECONDS
+
+    @property
+    def interval_seconds(self) -> float:
+        """Between two beats."""
+        return min(BEAT_SECONDS, (self._notifier.watchdog_seconds or PATIENCE_SECONDS) / 3)
+
+    def become(self, state: str, *also: str, patience_seconds: float | None = PATIENCE_SECONDS) -> None:
+        """Be in this state, and say so; None: any silence that is longer than usual is a hang."""
+        self.state = state
+        self._patience_seconds = patience_seconds
+        usual_seconds = self._notifier.watchdog_seconds
+        if usual_seconds:
+            also = (*also, f"WATCHDOG_USEC={int(max(usual_seconds, patience_seconds or 0) * 1e6)}")
+        self.beat(*also)
+
+    def beat(self, *also: str) -> None:
+        """Give a sign of life."""
+        self._notifier.tell(*also, "WATCHDOG=1", f"STATUS={self.status()}")
+        self._write()
+
+    def status(self) -> str:
+        """What `systemctl status` shows."""
+        if self.state == STARTING:  # its queues are not chosen yet
+            return self.state
+        running = len(work.active_requests)
+        text = self.state
+        if self.state == READY:
+            text = f"{running} running, {work.all_total_count[0] - running:,} processed"
+        elif self.state == STOPPING and running:
+            text = f"finishing {running} task{'s' if running > 1 else ''}"
+        return f"{', '.join(self._app.amqp.queues.consume_from)}: {text}"
+
+    def end(self) -> None:
+        """Leave no file that could be taken for a worker's."""
+        if self._alive_file:
+            Path(self._alive_file).unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        # In one call to the system: a signal's handler may come in between, and says what it has to say.
+        if not self._alive_file:
+            return
+        patience = self._patience_seconds
+        line = self.state if patience is None else f"{self.state}, silent for up to {patience:.0f} s"
+        try:
+            descriptor = os.open(self._alive_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.pwrite(descriptor, f"{line:<{LINE_BYTES - 1}}\n".encode(), 0)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            logger.warning("%s: %s", ALIVE_FILE, error)
+
+
+def begin(worker: Any) -> None:
+    """Have this worker give signs of life, if its environment says to whom.
+
+    The variables are taken out of it, lest a process that the worker starts speaks in its name. They are
+    back when the worker ends: on SIGHUP Celery then executes itself anew.
+    """
+    names = (*VARIABLES, ALIVE_FILE)
+    inherited = {name: os.environ.pop(name) for name in names if name in os.environ}
+    pulse = worker.app.pulse = Pulse(worker.app, Notifier(inherited), inherited.get(ALIVE_FILE, ""))
+    worker.app.steps["consumer"].add(PulseStep)
+
+    def ready(**_: Any) -> None:
+        pulse.become(READY, "READY=1", patience_seconds=None)
+
+    def stopping(**_: Any) -> None:
+        pulse.become(STOPPING, "STOPPING=1")
+
+    def end(**_: Any) -> None:
+        os.environ.update(inherited)
+        pulse.end()
+
+    worker_ready.connect(ready, weak=False)
+    worker_shutting_down.connect(stopping, weak=False)
+    worker_shutdown.connect(end, weak=False)
+    pulse.become(STARTING)
+
+
+class PulseStep(bootsteps.StartStopStep):
+    """Beats as long as the event loop runs, which it does on every pool that `worker.toml` allows.
+
+    Where Celery has none, as with gevent, there is no beat: such a unit must have no `WatchdogSec=`.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._pulse: Pulse = consumer.app.pulse
+        self._was_ready = False
+        consumer.on_still_away = self.wait
+        if isinstance(consumer.pool, SoloPool):
+            task_prerun.connect(self._solo_task_starts, weak=False)
+            task_postrun.connect(self._solo_task_ended, weak=False)
+
+    def wait(self) -> None:
+        """Redis is away, or away still."""
+        if self._pulse.state != STOPPING:
+            self._pulse.become(WAITING)
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """The loop is about to run, for the first time or again. It takes the timer away where it fails."""
+        if self._was_ready:
+            self._pulse.become(READY, patience_seconds=None)
+        self._was_ready = True
+        hub.call_repeatedly(self._pulse.interval_seconds, self._pulse.beat)
+
+    def stop(self, consumer: Any) -> None:
+        """The loop has ended."""
+        self.wait()
+
+    def close(self, consumer: Any) -> None:
+        """The worker stops, be it without a signal: by a remote command."""
+        self._pulse.become(STOPPING)
+
+    def _solo_task_starts(self, task: Any = None, **_: Any) -> None:
+        limit = (task.request.timelimit or (None,))[0] or task.time_limit or PATIENCE_SECONDS
+        self._while_solo(limit + self._pulse.interval_seconds)
+
+    def _solo_task_ended(self, **_: Any) -> None:
+        self._while_solo(None)
+
+    def _while_solo(self, patience_seconds: float | None) -> None:
+        if self._pulse.state == READY:
+            self._pulse.become(READY, patience_seconds=patience_seconds)
