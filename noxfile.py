@@ -150,7 +150,7 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
-DEPENDENCY_GROUPS = ("nox", "core", "local", "tests", "lint", "bench", "lock")
+DEPENDENCY_GROUPS = ("nox", "core", "service", "local", "tests", "lint", "bench", "lock")
 tested_versions: list[object] = []
 
 
@@ -288,6 +288,12 @@ def chaos(session: nox.Session) -> None:
 def generate(session: nox.Session) -> None:
     """Write anew what is generated from worker.toml and the settings models."""
     _hand_over("python", "-m", "contentworker", "config", "document")
+
+
+@nox.session(venv_backend="none")
+def units(session: nox.Session) -> None:
+    """Write systemd/ anew from worker.toml; -- --output DIR writes there, with the overrides."""
+    _hand_over("python", "-m", "contentworker", "units", *session.posargs)
 
 
 @nox.session
