@@ -51,8 +51,8 @@ class Changes:
         """Make a folder, unless it is there; its parent is."""
         place = self.layout.at(path)
         if not place.is_dir():
-            place.mkdir()
             self.touched.setdefault(path, False)
+            place.mkdir()
             place.chmod(mode)
 
     def tree(self, source: Path, path: str) -> None:
@@ -61,20 +61,22 @@ class Changes:
         try:
             shutil.copytree(source, new, symlinks=True)
             os.sync()
+            self.touched[path] = False
             new.rename(self.layout.at(path))
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
-        self.touched[path] = False
 
     def remove(self, path: str) -> None:
         """Remove a file or link; until the end it is kept beside its place."""
-        if os.path.lexists(self.layout.at(path)):
-            had = self.touched.setdefault(path, True)
-            if had:
-                self.layout.at(path).rename(_beside(self.layout.at(path), "old"))
-            else:
-                self.layout.at(path).unlink()
+        place = self.layout.at(path)
+        if not os.path.lexists(place):
+            return
+        if path in self.touched:
+            place.unlink()
+        else:
+            self.touched[path] = True
+            place.rename(_beside(place, "old"))
 
     def commit(self) -> None:
         """Let go of what was there before."""
@@ -88,7 +90,10 @@ class Changes:
             place = self.layout.at(path)
             try:
                 if was_there:
-                    os.replace(_beside(place, "old"), place)
+                    old = _beside(place, "old")
+                    if os.path.lexists(old):
+                        os.replace(old, place)
+                        old.unlink(missing_ok=True)  # to rename a file to another name of its own does nothing
                 elif place.is_dir() and not place.is_symlink():
                     _remove_folder(place)
                 else:
@@ -102,17 +107,10 @@ class Changes:
         place = self.layout.at(path)
         if path not in self.touched:
             was_there = os.path.lexists(place)
-            old = _beside(place, "old")
             if was_there:
-                os.link(place, old, follow_symlinks=False)
-            try:
-                os.replace(new, place)
-            except OSError:
-                old.unlink(missing_ok=True)
-                raise
-            self.touched[path] = was_there
-        else:
-            os.replace(new, place)
+                os.link(place, _beside(place, "old"), follow_symlinks=False)
+            self.touched[path] = was_there  # before: a signal may come at any time
+        os.replace(new, place)
         _sync_folder(place.parent)
 
 

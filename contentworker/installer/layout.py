@@ -1,7 +1,7 @@
 """Where everything of an installation is."""
 
+import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,15 @@ __all__ = [
     "REDIS",
     "REDIS_CONFIGURATION",
     "REDIS_DATA",
+    "RUNTIME",
     "STATE",
     "UMBRELLA",
     "UNITS",
     "Layout",
     "credential_names",
+    "placed",
     "queues_of",
+    "redis_version",
     "unit_files",
     "worker",
 ]
@@ -32,6 +35,8 @@ UNITS = "/etc/systemd/system"
 COMMAND = "/usr/local/bin/content-worker"
 STATE = "/var/lib/content-worker"
 REDIS_DATA = "/var/lib/content-worker-redis"
+
+RUNTIME = "/run/content-worker"
 
 UMBRELLA = "celery-worker.service"
 FLOWER = "celery-flower.service"
@@ -82,19 +87,31 @@ def queues_of(release: Path) -> list[str]:
 
 def unit_files(release: Path, *, own_redis: bool) -> dict[str, bytes]:
     """What a release has systemd run, and what belongs to that: text by the path that it is installed at."""
-    return {place: path.read_bytes() for path, place in _placed(release / "systemd", own_redis=own_redis)}
+    folder = release / "systemd"
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    return placed({name: (folder / name).read_bytes() for name in names}, own_redis=own_redis)
 
 
-def _placed(folder: Path, *, own_redis: bool) -> Iterator[tuple[Path, str]]:
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        place = PLACES.get(name)
-        if name.startswith(("sysusers.d/", "tmpfiles.d/")):
-            place = f"/etc/{name}"
-        elif name.endswith(".service") or name.endswith(".service.d/50-worker-toml.conf"):
-            place = f"{UNITS}/{name}"
-        if place and path.is_file() and (own_redis or place not in (REDIS_CONFIGURATION, f"{UNITS}/{REDIS}")):
-            yield path, place
+def placed(rendered: dict[str, bytes], *, own_redis: bool) -> dict[str, bytes]:
+    """The files of `systemd/` by the path that each is installed at; without those that are not."""
+    files = {place: data for name, data in rendered.items() if (place := _place(name))}
+    if not own_redis:
+        for path in (REDIS_CONFIGURATION, f"{UNITS}/{REDIS}"):
+            files.pop(path, None)
+    return files
+
+
+def _place(name: str) -> str | None:
+    if name.startswith(("sysusers.d/", "tmpfiles.d/")):
+        return f"/etc/{name}"
+    if name.endswith((".service", ".service.d/50-worker-toml.conf")):
+        return f"{UNITS}/{name}"
+    return PLACES.get(name)
+
+
+def redis_version(files: dict[str, bytes]) -> str:
+    """What our own Redis runs: it is restarted when this changes."""
+    return hashlib.sha256(files[f"{UNITS}/{REDIS}"] + files[REDIS_CONFIGURATION]).hexdigest()
 
 
 def credential_names(files: dict[str, bytes]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contentworker.installer.errors import InstallError
+from contentworker.installer.layout import CREDENTIALS, Layout
 
 __all__ = ["FORMAT", "Manifest", "digest", "is_edited"]
 
@@ -57,6 +58,12 @@ class Manifest:
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise InstallError(f"{path} is of another version of the installer; use the checkout that wrote it")
         return cls(**values)
+
+    def paths(self, layout: Layout) -> list[str]:
+        """Every path that a run may have been at when it was killed."""
+        secrets = [f"{CREDENTIALS}/{name}" for name in self.credentials]
+        releases = [layout.release(identity) for identity in self.releases]
+        return [layout.manifest, *self.files, *self.links, *secrets, *releases]
 
     def text(self) -> bytes:
         return (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode()
