@@ -123,6 +123,8 @@ def uninstall(prefix: str | None, dry_run: bool, yes: bool, removes_data: bool |
 
 
 def _options(prefix: str | None, user: str | None, root: Path | None) -> Options:
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") != "0" and config.ROOT.stat().st_uid != 0:
+        raise InstallError("without sudo, please: what needs root calls it, and nothing here is to be root's")
     target = (root or Path("/")).absolute()
     return Options(config.ROOT, os.environ, target, is_live=root is None, prefix=prefix, user=user)
 

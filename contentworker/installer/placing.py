@@ -166,8 +166,10 @@ def _intend(
     manifest.folders = _joined(
         manifest.folders, [folder for folder in folders if plan.is_live or folder.startswith(ours)]
     )
-    users = re.findall(r"^u (\S+)", writes.get("/etc/sysusers.d/content-worker.conf", b"").decode(), re.M)
-    manifest.users = _joined(manifest.users, [user for user in users if not _is_account(user)])
+    if plan.is_live:
+        text = writes.get("/etc/sysusers.d/content-worker.conf", b"").decode()
+        users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not _is_account(user)]
+        manifest.users = _joined(manifest.users, users)
 
 
 def _joined(known: list[str], new: Iterable[str]) -> list[str]:

@@ -173,7 +173,7 @@ def _environment(source: Source, cache: Path) -> Path:
     python = new / "bin" / "python"
     _run([source.python.path, "-I", "-m", "venv", "--without-pip", "--symlinks", str(new)])
     (new / "lock.txt").write_bytes(source.lock)
-    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"]
+    options = ["-qq", "--no-input", "--disable-pip-version-check", "--no-compile"]
     options += ["--require-hashes", "--only-binary", ":all:", "-r", str(new / "lock.txt")]
     if package_count(source.lock):
         _run([str(python), "-I", f"{_pip_wheel()}/pip", "install", *options])
