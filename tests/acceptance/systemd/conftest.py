@@ -6,11 +6,9 @@ from contextlib import suppress
 
 import pytest
 
+from tests.acceptance.systemd import installation
 from tests.acceptance.systemd.machine import Machine, cannot_boot
-from tests.acceptance.systemd.placement import REDIS_PASSWORD, place
-from tests.support import PROBE_FOLDER, service_is_missing
-
-REDIS_PORT = 6379
+from tests.support import PROBE_FOLDER, ROOT, service_is_missing
 
 
 @pytest.fixture(scope="session")
@@ -22,27 +20,30 @@ def can_boot() -> None:
 
 @pytest.fixture(scope="package")
 def installed(can_boot: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine with our services installed, of which none was ever started. One for all modules."""
-    files = tmp_path_factory.mktemp("installation")
-    place(files)
-    binds = {PROBE_FOLDER: "/srv/probe"}
+    """A machine on which somebody has typed `nox -s install`. One for all modules."""
+    files = tmp_path_factory.mktemp("files")
+    installation.prepare(files)
+    binds = {PROBE_FOLDER: installation.PROBE, ROOT: str(ROOT)}  # where the Python of the tests may be
     with Machine(tmp_path_factory.mktemp("machine"), files=files, binds=binds) as machine:
         shutil.rmtree(files)
+        done = installation.command(machine, "install")
+        assert done.returncode == 0, done.stdout + done.stderr + machine.journal()
         yield machine
 
 
 @pytest.fixture(scope="module")
 def services(installed: Machine) -> Machine:
-    """The same with all services running."""
-    installed.systemctl("start", "celery-redis", "celery-flower", "celery-worker")
+    """The same, with all services running."""
+    installed.systemctl("start", *installation.UNITS)
     return installed
 
 
 @pytest.fixture(scope="module")
 def redis_url(services: Machine) -> Iterator[str]:
     """Where its Redis can be reached from this machine, until it is booted again."""
-    with services.forwarded(REDIS_PORT) as port:
-        yield f"redis://:{REDIS_PASSWORD}@127.0.0.1:{port}/0"
+    with services.forwarded(installation.SETTINGS.broker.port) as port:
+        known = installation.secret(services, "REDIS_URL")
+        yield known.replace(f":{installation.SETTINGS.broker.port}/", f":{port}/")
 
 
 @pytest.hookimpl(wrapper=True)

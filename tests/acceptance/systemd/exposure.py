@@ -1,4 +1,4 @@
-"""How systemd rates the units, as a table for docs/operations.md: `python -m tests.acceptance.systemd.exposure`."""
+"""How systemd rates the services' sandboxes: `python -m tests.acceptance.systemd.exposure` prints a table."""
 
 import re
 import shutil
@@ -6,37 +6,30 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from contentworker import config
+from tests.acceptance.systemd.installation import FLOWER, REDIS, WORKERS
 from tests.support import ROOT
 
-UNITS = [
-    *(f"celery-worker@{queue}.service" for queue in config.load(environ={}).queues),
-    "celery-flower.service",
-    "celery-redis.service",
-]
+__all__ = ["exposures", "table"]
 
 
-def exposures() -> dict[str, tuple[str, str]]:
-    """Score, of 10, and systemd's word for it, of each unit with its drop-ins. No systemd need run."""
-    found = {}
+def exposures() -> dict[str, tuple[float, str]]:
+    """Score, from 0 to 10, and systemd's word for it, by unit. Of the files: no systemd need run."""
     with tempfile.TemporaryDirectory() as root:
         shutil.copytree(ROOT / "systemd", Path(root, "etc/systemd/system"))
-        for unit in UNITS:
-            rated = subprocess.run(
-                ["systemd-analyze", f"--root={root}", "security", "--offline=true", "--no-pager", unit],
-                capture_output=True,
-                check=True,
-                text=True,
-            )
-            score, word = re.findall(r"^→ Overall exposure level for .*: (\S+) (\w+)", rated.stdout, re.M)[0]
-            found[unit] = score, word
-    return found
+        return {unit: _rate(unit, root) for unit in [*WORKERS, FLOWER, REDIS]}
+
+
+def _rate(unit: str, root: str) -> tuple[float, str]:
+    command = ["systemd-analyze", f"--root={root}", "security", "--offline=true", "--no-pager", unit]
+    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    ((score, word),) = re.findall(r"^→ Overall exposure level for .*: (\S+) (\w+)", printed, re.M)
+    return float(score), word
 
 
 def table() -> str:
-    """The lines of the table."""
-    rows = [f"| `{unit}` | {score} {word} |" for unit, (score, word) in exposures().items()]
-    return "\n".join(["| unit | exposure |", "|---|---|", *rows])
+    """For docs/operations.md."""
+    rows = [f"| `{unit}` | {score} | {word} |" for unit, (score, word) in exposures().items()]
+    return "\n".join(["| service | exposure score | systemd's word |", "|---|---|---|", *rows])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The probe's application, with a task that tries what a sandbox is to refuse: `-A sandbox_worker.celery_app`."""
+"""The probe's application, and a task that tries what a sandbox refuses: `-A sandbox_worker.celery_app`."""
 
 import mmap
 import os
@@ -34,9 +34,9 @@ def _writable_code() -> None:
 
 
 ATTEMPTS: dict[str, Callable[[], Any]] = {
-    "change the code": lambda: Path("worker.toml").open("a"),
+    "change the code": lambda: Path("worker.toml").touch(),
     "change the system": lambda: Path("/usr/local/bin/program").touch(),
-    "change the configuration": lambda: Path("/etc/content-worker/environment").open("a"),
+    "change the configuration": lambda: Path("/etc/content-worker/environment").touch(),
     "write into /var": lambda: Path("/var/lib/file").touch(),
     "write into /home": lambda: Path("/home/file").touch(),
     "look into /root": lambda: os.listdir("/root"),
@@ -45,11 +45,13 @@ ATTEMPTS: dict[str, Callable[[], Any]] = {
     "read what others have in /tmp": lambda: Path("/tmp/file").read_text(),
     "see other processes": lambda: Path("/proc/1/status").read_text(),
     "see the kernel's settings": lambda: Path("/proc/sys/kernel/hostname").read_text(),
-    "open a device": lambda: Path("/dev/kmsg").open(),
+    "open a device": lambda: os.open("/dev/kmsg", os.O_RDONLY),
     "open a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
-    "make a namespace": lambda: subprocess.run(["unshare", "--user", "true"], check=True, capture_output=True),
+    "make a namespace": lambda: subprocess.run(
+        ["unshare", "--user", "true"], check=True, capture_output=True
+    ),
     "mount": lambda: subprocess.run(["mount", "-t", "tmpfs", "x", "/mnt"], check=True, capture_output=True),
     "change the hostname": lambda: socket.sethostname("other"),
     "become root": lambda: os.setuid(0),
@@ -60,13 +62,17 @@ ATTEMPTS: dict[str, Callable[[], Any]] = {
 }
 
 
-@shared_task(base=BaseTask, name="probe.sandbox.attempt")
-def attempt(what: str) -> str:
+def _outcome(attempt: Callable[[], Any]) -> str:
     try:
-        ATTEMPTS[what]()
+        attempt()
     except (OSError, subprocess.CalledProcessError) as error:
         return f"refused: {error}"
     return "done"
+
+
+@shared_task(base=BaseTask, name="probe.sandbox.attempt")
+def attempt() -> dict[str, str]:
+    return {what: _outcome(attempt) for what, attempt in ATTEMPTS.items()}
 
 
 @shared_task(base=BaseTask, name="probe.sandbox.keep")
