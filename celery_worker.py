@@ -12,12 +12,13 @@ from celery import Celery
 import tasks
 from contentworker import config
 from contentworker.errors import ConfigError
-from contentworker.runtime import application, command_line, local_redis, routing
+from contentworker.runtime import application, command_line, credentials, local_redis, routing
 
 __all__ = ["celery_app"]
 
 
 def _build() -> Celery:
+    credentials.adopt()
     settings = config.load()
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     app = application.build(settings, redis_url)

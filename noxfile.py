@@ -150,7 +150,7 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
-DEPENDENCY_GROUPS = ("nox", "core", "local", "tests", "lint", "bench", "lock")
+DEPENDENCY_GROUPS = ("nox", "core", "service", "local", "tests", "lint", "bench", "lock")
 tested_versions: list[object] = []
 
 
@@ -213,7 +213,9 @@ def tests(session: nox.Session) -> None:
     # What does not depend on the Python that runs the tests is shown by the first of them.
     first = not tested_versions
     tested_versions.append(session.python)
-    session.run("pytest", *([] if first else ["-m", "not once"]), *session.posargs)
+    # All of them side by side: they wait more than they compute. Not what a person picks, and may debug.
+    together = [] if session.posargs else [f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadfile"]
+    session.run("pytest", *([] if first else ["-m", "not once"]), *together, *session.posargs)
 
 
 @nox.session
@@ -288,6 +290,12 @@ def chaos(session: nox.Session) -> None:
 def generate(session: nox.Session) -> None:
     """Write anew what is generated from worker.toml and the settings models."""
     _hand_over("python", "-m", "contentworker", "config", "document")
+
+
+@nox.session(venv_backend="none")
+def units(session: nox.Session) -> None:
+    """Write systemd/ anew from worker.toml; -- --output DIR writes there, with the overrides."""
+    _hand_over("python", "-m", "contentworker", "units", *session.posargs)
 
 
 @nox.session

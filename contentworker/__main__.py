@@ -13,7 +13,7 @@ import click
 
 from contentworker import config, dead_letters_cli, doctor
 from contentworker.errors import ContentError, ContentWorkerError
-from contentworker.runtime import command_line, local_redis
+from contentworker.runtime import command_line, credentials, local_redis, units
 
 STATE_FOLDER = local_redis.state_folder(config.ROOT)
 
@@ -37,6 +37,7 @@ class _Group(click.Group):
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Content Worker: background work for a content platform."""
+    credentials.adopt()
     ctx.obj = _connected
 
 
@@ -106,22 +107,52 @@ def config_show(as_json: bool) -> None:
 @config_group.command("document")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def config_document(check: bool) -> None:
-    """Write what is made from the settings: docs/configuration.md and .devcontainer/."""
+    """Write what is made from the settings: docs/configuration.md, .devcontainer/ and systemd/."""
     from contentworker import config_page, devcontainer
 
     # Without this machine's environment: what is committed must not depend on who wrote it.
     settings = config.load(config.ROOT / "worker.toml", {})
+    folder = config.ROOT / "systemd"
+    rendered = units.render(settings, folder / "templates")
     files = {
         config.ROOT / "docs" / "configuration.md": config_page.render(),
         **devcontainer.render(settings, config.ROOT),
+        **{folder / path: text for path, text in rendered.items()},
     }
+    outdated = units.stale(folder, rendered)
     for file, wanted in files.items():
         if not check:
-            file.parent.mkdir(exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(wanted, encoding="utf-8")
         elif not file.exists() or file.read_text(encoding="utf-8") != wanted:
-            name = file.relative_to(config.ROOT)
-            raise click.ClickException(f"{name} is out of date: run `nox -s generate`")
+            outdated.append(file)
+    if check and outdated:
+        name = outdated[0].relative_to(config.ROOT)
+        raise click.ClickException(f"{name} is out of date: run `nox -s generate`")
+    for file in outdated:
+        file.unlink()
+
+
+@main.command("units")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder; by default systemd/."
+)
+def units_command(output: Path | None) -> None:
+    """Write systemd's units and what belongs to them, from worker.toml.
+
+    Into another folder than systemd/ with the overrides of the environment.
+    """
+    folder = config.ROOT / "systemd"
+    settings = config.load() if output else config.load(environ={})
+    rendered = units.render(settings, folder / "templates")
+    for path, text in rendered.items():
+        file = (output or folder) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        click.echo(os.path.relpath(file))
+    for file in units.stale(output or folder, rendered):
+        file.unlink()
+        click.echo(f"{os.path.relpath(file)}: removed")
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -142,6 +173,9 @@ def worker(queues: tuple[str, ...], reload: bool, celery_options: tuple[str, ...
         celery = (sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker")
         command = [*celery, *options, *celery_options]
     os.chdir(config.ROOT)
+    if os.environ.get("REDIS_URL"):  # nothing to start and stop: become the worker, which gets every signal
+        sys.stdout.flush()
+        os.execv(command[0], command)
     sys.exit(local_redis.run(command, STATE_FOLDER, settings.broker.port))
 
 

@@ -4,10 +4,11 @@ Every setting is defined here once, with its default and its meaning; `worker.to
 and `WORKER__SECTION__KEY` in the environment overrides both. `docs/configuration.md` is made from this file.
 """
 
+import ipaddress
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 __all__ = [
     "BrokerSettings",
@@ -22,15 +23,36 @@ __all__ = [
     "RetrySettings",
     "RuntimeSettings",
     "Section",
+    "ServiceSettings",
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 Pool = Literal["prefork", "solo", "threads"]
-QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+# No two underscores: they part the names of an environment variable.
+QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](_?[A-Za-z0-9.-]+)*$", max_length=100)]
 TaskPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?\[\]-]+$")]
 PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+NAMED_ADDRESSES = ("any", "localhost", "link-local", "multicast")
+
+
+def _check_address(value: str) -> str:
+    if value not in NAMED_ADDRESSES:
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"must be {', '.join(NAMED_ADDRESSES)}, an IP address or a network as 10.0.0.0/8"
+            ) from None
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+"""As systemd.resource-control(5) has it for IPAddressAllow=."""
+
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
@@ -182,6 +204,20 @@ class QueueSettings(Section):
         "behind a long one.",
     )
     log_level: LogLevel = Field("warning", description="Log level of its worker.")
+    memory_max_mebibytes: int = Field(
+        2048, ge=64, description="Memory that its service may use; above it the kernel kills a process of it."
+    )
+    cpu_weight: int = Field(
+        100, ge=1, le=10_000, description="Share of the processor, and of the disk, where services compete."
+    )
+    allowed_addresses: tuple[Address, ...] = Field(
+        (),
+        description="What its service may reach beside `services.allowed_addresses`: `any`, an address, or a "
+        "network as `10.0.0.0/8`.",
+    )
+    secrets: tuple[SecretName, ...] = Field(
+        (), description="Secrets that its service gets beside Redis' address (docs/operations.md)."
+    )
 
     def matches(self, task_name: str) -> bool:
         """Whether a pattern of this queue matches the whole task name."""
@@ -222,6 +258,29 @@ class FlowerSettings(Section):
         return self.address in LOOPBACK_ADDRESSES
 
 
+class ServiceSettings(Section):
+    """The services of production: `nox -s units` writes `systemd/`, `nox -s install` installs them."""
+
+    prefix: str = Field(
+        "/opt/content-worker",
+        pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$",
+        description="The folder that the code is installed in.",
+    )
+    user: str = Field(
+        "content-worker",
+        pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
+        description="The account, and group, that the services run as.",
+    )
+    allowed_addresses: tuple[Address, ...] = Field(
+        ("localhost",),
+        description="What every service may reach; must cover Redis. `any`, `localhost`, an address, or a "
+        "network as `10.0.0.0/8`.",
+    )
+    watchdog_seconds: int = Field(
+        30, ge=3, description="A worker whose event loop is silent for this long is killed and started again."
+    )
+
+
 class DevcontainerSettings(Section):
     """The container that an editor opens: `nox -s generate` writes `.devcontainer/`."""
 
@@ -250,6 +309,7 @@ class RuntimeSettings(Section):
     reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    services: ServiceSettings = ServiceSettings()
     devcontainer: DevcontainerSettings = DevcontainerSettings()
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ import redis
 from celery import Celery
 
 from tests.acceptance.conftest import CopyProject, Terminal
-from tests.support import PATIENCE, environment, free_port, wait_until
+from tests.support import PATIENCE, environment, free_port, service_is_missing, wait_until
 
 pytestmark = pytest.mark.once
 
@@ -385,8 +385,10 @@ def test_polling(session: Session) -> None:
 def in_namespace(*options: str) -> tuple[str, ...]:
     """A command prefix that gives the command a user namespace of its own."""
     prefix = ("unshare", "-U", "-r", *options)
+    if sys.platform != "linux":
+        pytest.skip("only Linux has namespaces")
     if shutil.which("unshare") is None or subprocess.run([*prefix, "true"], check=False).returncode:
-        pytest.skip("this system lets us make no user namespace")
+        service_is_missing("user namespaces (unshare)")
     return prefix
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,16 @@ def test_other_namespace(sleeper: Sleeper) -> None:
         service_is_missing("the right to make namespaces")
     assert done.stdout == "False\n", done.stderr
     assert processes.has_ended(name_of(999_999))
+
+
+def test_boot_named_by_the_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel's file is hidden, systemd's `%b` (no dashes) names the same boot as the file."""
+    seen = processes.identity()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    monkeypatch.setenv(processes.BOOT_ID, boot)
+    processes._place.cache_clear()
+    assert processes.identity() == seen
+    monkeypatch.setenv(processes.BOOT_ID, "0" * 32)
+    processes._place.cache_clear()
+    assert processes.identity() != seen
+    processes._place.cache_clear()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 __all__ = ["has_ended", "identity"]
 
+BOOT_ID = "WORKER_BOOT_ID"
+
 
 def identity() -> str:
     """This process as others can look for it: host, place, and its number there."""
@@ -42,7 +44,9 @@ def _place() -> str:
     Linux only. There, too, the pool's processes get their SIGKILL before the number of their parent is free.
     """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        # A sandbox may hide the file (`ProcSubset=pid`); a unit can say it by `WORKER_BOOT_ID=%b`.
+        boot = os.environ.get(BOOT_ID) or Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
+        boot = boot.strip().replace("-", "")
         return hashlib.sha256((boot + os.readlink("/proc/self/ns/pid")).encode()).hexdigest()[:12]
     except OSError:
         return ""

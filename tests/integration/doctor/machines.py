@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import PATIENCE, ROOT, environment
+from tests.support import PATIENCE, ROOT, environment, service_is_missing
 
 
 def script(folder: Path, name: str, text: str) -> str:
@@ -21,8 +21,10 @@ def script(folder: Path, name: str, text: str) -> str:
 def in_namespace(prepare: str, *command: str, cwd: Path = ROOT) -> str:
     """Run a command as the only user of a machine whose limits can be set; skip where that cannot be."""
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]
-    if sys.platform != "linux" or subprocess.call([*unshare, "true"], stderr=subprocess.DEVNULL):
-        pytest.skip("needs user namespaces (unshare)")
+    if sys.platform != "linux":
+        pytest.skip("only Linux has namespaces")
+    if subprocess.call([*unshare, "true"], stderr=subprocess.DEVNULL):
+        service_is_missing("user namespaces (unshare)")
     full = [*unshare, "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *command]
     done = subprocess.run(
         full, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
