@@ -56,7 +56,9 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise InstallError(f"{path} cannot be read: {error}") from None
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise InstallError(f"{path} is of another version of the installer; use the checkout that wrote it")
+            raise InstallError(
+                f"{path} is of another version of the installer; use the checkout that wrote it"
+            )
         return cls(**values)
 
     def paths(self, layout: Layout) -> list[str]:

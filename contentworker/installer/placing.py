@@ -1,12 +1,11 @@
 """Places the files of a release, and keeps what a person changed."""
 
 import os
-import pwd
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from contentworker.installer import credentials
+from contentworker.installer import accounts, credentials
 from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes
 from contentworker.installer.errors import InstallError
@@ -78,11 +77,10 @@ def refuse_strangers(layout: Layout, manifest: Manifest | None, files: dict[str,
         if not place.is_file() or place.read_bytes() != data:
             raise InstallError(f"{path} is there and was not made by this installer; move it away")
     prefix = layout.at(layout.prefix)
-    if not layout.at(layout.manifest).exists() and os.path.lexists(prefix):
-        if not prefix.is_dir() or any(path.name[0] != "." for path in prefix.iterdir()):
-            raise InstallError(
-                f"{layout.prefix} is there and was not made by this installer; move it away, or --prefix DIR"
-            )
+    if manifest is None and os.path.lexists(prefix) and not _is_empty(prefix):
+        raise InstallError(
+            f"{layout.prefix} is there and was not made by this installer; move it away, or --prefix DIR"
+        )
 
 
 def edited(layout: Layout, manifest: Manifest) -> list[str]:
@@ -168,17 +166,14 @@ def _intend(
     )
     if plan.is_live:
         text = writes.get("/etc/sysusers.d/content-worker.conf", b"").decode()
-        users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not _is_account(user)]
+        users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not accounts.exists(user)]
         manifest.users = _joined(manifest.users, users)
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is in it but, perhaps, what a run left that was killed at once."""
+    return folder.is_dir() and all(path.name.startswith(".manifest.json.") for path in folder.iterdir())
 
 
 def _joined(known: list[str], new: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*known, *new]))
-
-
-def _is_account(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
