@@ -11,7 +11,7 @@ from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes, sweep
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
-from contentworker.installer.manifest import Manifest, is_edited
+from contentworker.installer.manifest import Manifest
 from contentworker.installer.plan import Plan
 from contentworker.installer.systemd import Systemd
 
@@ -64,8 +64,8 @@ def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> 
             layout.at(path).unlink()
     for identity in manifest.releases:
         kept += _remove_release(layout, layout.release(identity))
-    for path, known in manifest.files.items():
-        if is_edited(layout.at(path), known):
+    for path in manifest.files:
+        if manifest.is_edited(layout, path):
             kept.append(f"{path}, which was edited by hand")
         else:
             layout.at(path).unlink(missing_ok=True)
