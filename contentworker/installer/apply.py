@@ -13,8 +13,8 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+from contentworker.installer import accounts, credentials, placing, removal
 from contentworker.installer import layout as places
-from contentworker.installer import credentials, placing, removal
 from contentworker.installer.changes import Changes, sweep
 from contentworker.installer.errors import InstallError, ServiceError
 from contentworker.installer.layout import Layout
@@ -98,9 +98,7 @@ class _Run:
         credentials.refuse_open_ones(self.layout)
         source = Path(self.plan.source or self.layout.at(self.layout.release(self.plan.release)))
         try:
-            self.files = placing.place(
-                self.plan, self.layout, self.manifest, self.changes, source, self.say
-            )
+            self.files = placing.place(self.plan, self.layout, self.manifest, self.changes, source, self.say)
             self._serve(places.queues_of(source))
             self._finish()
         except BaseException as error:
@@ -214,7 +212,7 @@ class _Run:
         for folder in self.data_made:
             shutil.rmtree(self.layout.at(folder), ignore_errors=True)
         shutil.rmtree(self.layout.at(places.RUNTIME), ignore_errors=True)
-        return removal.remove_users(self.manifest.users) if self.accounts_made else []
+        return accounts.remove(self.manifest.users) if self.accounts_made else []
 
     def _tell(self, text: str) -> None:
         if self.plan.is_live:

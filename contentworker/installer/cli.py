@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import click
 
 from contentworker import config
 from contentworker.errors import ContentWorkerError
-from contentworker.installer import prepare, release, report
 from contentworker.installer import look as machine
+from contentworker.installer import prepare, release, report
 from contentworker.installer.errors import InstallError
 from contentworker.installer.plan import Plan
 from contentworker.installer.prepare import Options, Preparation
@@ -37,8 +38,10 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Content Worker as services of systemd."""
+    ctx.obj = ctx.obj or Options(config.ROOT, os.environ)
 
 
 def _common(command: Any) -> Any:
@@ -72,7 +75,7 @@ def install(prefix: str | None, user: str | None, root: Path | None, dry_run: bo
     options = _options(prefix, user, root)
     found = prepare.prepare(options)
     current = found.manifest.current if found.manifest else None
-    if current and current != found.identity:
+    if options.is_live and current and current != found.identity:
         raise InstallError(f"release {current} is installed. To switch to this checkout: nox -s upgrade")
     _bring(options, found, dry_run=dry_run, yes=yes)
 
@@ -125,8 +128,8 @@ def uninstall(prefix: str | None, dry_run: bool, yes: bool, removes_data: bool |
 def _options(prefix: str | None, user: str | None, root: Path | None) -> Options:
     if os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") != "0" and config.ROOT.stat().st_uid != 0:
         raise InstallError("without sudo, please: what needs root calls it, and nothing here is to be root's")
-    target = (root or Path("/")).absolute()
-    return Options(config.ROOT, os.environ, target, is_live=root is None, prefix=prefix, user=user)
+    options: Options = replace(click.get_current_context().obj, prefix=prefix, user=user)
+    return replace(options, target=root.absolute(), is_live=False) if root else options
 
 
 def _bring(options: Options, found: Preparation, *, dry_run: bool, yes: bool) -> None:
@@ -185,7 +188,9 @@ def _agreed(yes: bool) -> bool:
     if yes:
         return True
     if not os.isatty(0):
-        raise InstallError("there is no terminal to ask on: --yes does it without asking, --dry-run only says")
+        raise InstallError(
+            "there is no terminal to ask on: --yes does it without asking, --dry-run only says"
+        )
     return click.confirm("Go on?", default=False)
 
 

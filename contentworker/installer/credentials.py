@@ -46,7 +46,7 @@ def _refuse(path: Path, name: str, mode: str) -> None:
 def values(
     names: list[str], layout: Layout, given: dict[str, str], *, own_redis: bool, redis_port: int
 ) -> dict[str, bytes]:
-    """Those that are not there, with what each is to hold: as given, made up, or empty, which means not set."""
+    """What each that is not there is to hold: as given, made up, or empty, which means not set."""
     missing = [name for name in names if not os.path.lexists(layout.at(f"{CREDENTIALS}/{name}"))]
     made = {name: given.get(name, "") for name in missing}
     if own_redis:
@@ -59,7 +59,7 @@ def values(
 
 
 def _password(layout: Layout) -> str:
-    """That of our Redis, which may be there from before; hexadecimal, so that no reader needs to unquote it."""
+    """That of our Redis, which may be there from before; hexadecimal, so that nobody needs to quote it."""
     path = layout.at(f"{CREDENTIALS}/{REDIS_PASSWORD}")
     try:
         if known := re.search(r"^requirepass (\S+)$", path.read_text("utf-8"), re.M):

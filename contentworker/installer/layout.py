@@ -23,6 +23,7 @@ __all__ = [
     "placed",
     "queues_of",
     "redis_version",
+    "template",
     "unit_files",
     "worker",
 ]
@@ -83,6 +84,11 @@ def queues_of(release: Path) -> list[str]:
     """The queues that a release has workers for."""
     names = sorted(path.name for path in (release / "systemd").iterdir())
     return [match[1] for name in names if (match := DROP_IN.fullmatch(name))]
+
+
+def template(unit: str) -> str:
+    """The name of a unit's file: that of one instance is that of all."""
+    return re.sub("@.+(?=[.])", "@", unit)
 
 
 def unit_files(release: Path, *, own_redis: bool) -> dict[str, bytes]:

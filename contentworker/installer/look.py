@@ -1,8 +1,6 @@
 """Finds out, as the user who called, what is there and whether it can be done. Changes nothing."""
 
-import grp
 import os
-import pwd
 import re
 import shlex
 import shutil
@@ -13,14 +11,12 @@ from pathlib import Path
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import COMMAND, Layout
 
-__all__ = ["accounts", "free_bytes", "installed_prefix", "sudo", "systemd_version"]
+__all__ = ["free_bytes", "installed_prefix", "sudo", "systemd_version"]
 
 OLDEST_SYSTEMD = 247
 """The first with LoadCredential= and ProtectProc=."""
 
 OTHER_WAY = "systemd/supervisord.conf is for machines without it (docs/operations.md)"
-FIRST_PERSON_UID = 1000
-NO_SHELLS = ("nologin", "false")
 ROOM_BYTES = 100_000_000
 """That is left free, for Redis' file and the journal."""
 
@@ -71,34 +67,6 @@ def installed_prefix(layout: Layout) -> str | None:
     return shlex.split(match[1])[0] if match else None
 
 
-def accounts(names: list[str]) -> list[str]:
-    """Those that are not there and will be made.
-
-    Raises:
-        InstallError: one that is there is no account for a service.
-    """
-    missing = []
-    for name in names:
-        try:
-            found = pwd.getpwnam(name)
-        except KeyError:
-            missing.append(name)
-            continue
-        can_log_in = Path(found.pw_shell or "/bin/sh").name not in NO_SHELLS
-        if found.pw_uid == 0 or (found.pw_uid >= FIRST_PERSON_UID and can_log_in):
-            raise InstallError(
-                f"the account {name} is a person's (uid {found.pw_uid}, {found.pw_shell}); services need one "
-                "of their own: --user NAME, or services.user in worker.toml"
-            )
-        try:
-            grp.getgrnam(name)
-        except KeyError:
-            raise InstallError(
-                f"the account {name} has no group of its name. Type: sudo groupadd --system {name}"
-            ) from None
-    return missing
-
-
 def free_bytes(folder: Path, needed: int) -> int:
     """How much room there is where a folder is, or will be.
 
@@ -108,9 +76,9 @@ def free_bytes(folder: Path, needed: int) -> int:
     while not folder.is_dir():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if free < needed + ROOM_BYTES:
+    needed += ROOM_BYTES
+    if free < needed:
         raise InstallError(
-            f"the disk of {folder} has {free / 1e6:,.0f} MB free; {(needed + ROOM_BYTES) / 1e6:,.0f} MB are needed"
+            f"the disk of {folder} has {free / 1e6:,.0f} MB free; {needed / 1e6:,.0f} MB are needed"
         )
     return free
-

@@ -9,9 +9,12 @@ from pathlib import Path
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import CREDENTIALS, Layout
 
-__all__ = ["FORMAT", "Manifest", "digest", "is_edited"]
+__all__ = ["FORMAT", "OFFERED", "Manifest", "digest"]
 
 FORMAT = 1
+
+OFFERED = ".new"
+"""Ending of what is put beside a file that a person changed; systemd reads no file that ends so."""
 
 
 @dataclass
@@ -56,7 +59,9 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise InstallError(f"{path} cannot be read: {error}") from None
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise InstallError(f"{path} is of another version of the installer; use the checkout that wrote it")
+            raise InstallError(
+                f"{path} is of another version of the installer; use the checkout that wrote it"
+            )
         return cls(**values)
 
     def paths(self, layout: Layout) -> list[str]:
@@ -68,6 +73,17 @@ class Manifest:
     def text(self) -> bytes:
         return (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode()
 
+    def is_edited(self, layout: Layout, path: str) -> bool:
+        """Whether somebody changed what we put there. What is not there was not edited."""
+        place = layout.at(path)
+        if place.is_symlink():
+            return True
+        try:
+            found = digest(place.read_bytes())
+        except FileNotFoundError:
+            return False
+        return found not in [*self.files[path], *self.files.get(path + OFFERED, [])]
+
     @property
     def is_complete(self) -> bool:
         """Whether nothing was interrupted."""
@@ -76,13 +92,3 @@ class Manifest:
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def is_edited(path: Path, known: list[str]) -> bool:
-    """Whether somebody changed what we put there. What is not there was not edited."""
-    if path.is_symlink():
-        return True
-    try:
-        return digest(path.read_bytes()) not in known
-    except FileNotFoundError:
-        return False

@@ -1,17 +1,16 @@
 """Places the files of a release, and keeps what a person changed."""
 
 import os
-import pwd
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from contentworker.installer import credentials
+from contentworker.installer import accounts, credentials
 from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
-from contentworker.installer.manifest import Manifest, digest, is_edited
+from contentworker.installer.manifest import OFFERED, Manifest, digest
 from contentworker.installer.operator_command import script
 from contentworker.installer.plan import Plan
 
@@ -25,9 +24,6 @@ __all__ = [
 ]
 
 Say = Callable[[str], None]
-
-SUFFIX = ".new"
-"""Of what is put beside a file that a person changed; systemd reads no file that ends so."""
 
 
 def place(
@@ -78,16 +74,15 @@ def refuse_strangers(layout: Layout, manifest: Manifest | None, files: dict[str,
         if not place.is_file() or place.read_bytes() != data:
             raise InstallError(f"{path} is there and was not made by this installer; move it away")
     prefix = layout.at(layout.prefix)
-    if not layout.at(layout.manifest).exists() and os.path.lexists(prefix):
-        if not prefix.is_dir() or any(path.name[0] != "." for path in prefix.iterdir()):
-            raise InstallError(
-                f"{layout.prefix} is there and was not made by this installer; move it away, or --prefix DIR"
-            )
+    if manifest is None and os.path.lexists(prefix) and not _is_empty(prefix):
+        raise InstallError(
+            f"{layout.prefix} is there and was not made by this installer; move it away, or --prefix DIR"
+        )
 
 
 def edited(layout: Layout, manifest: Manifest) -> list[str]:
     """The files of ours that a person changed."""
-    return [path for path, known in manifest.files.items() if is_edited(layout.at(path), known)]
+    return [path for path in manifest.files if manifest.is_edited(layout, path)]
 
 
 def write_manifest(layout: Layout, manifest: Manifest, changes: Changes) -> None:
@@ -96,10 +91,10 @@ def write_manifest(layout: Layout, manifest: Manifest, changes: Changes) -> None
 
 def remove_gone(manifest: Manifest, changes: Changes, files: dict[str, bytes], say: Say) -> bool:
     """Remove what an earlier release had and this one has not; return whether there was anything."""
-    offered = {path + SUFFIX for path in edited(changes.layout, manifest)}
+    offered = {path + OFFERED for path in edited(changes.layout, manifest)}
     gone = [path for path in manifest.files if path not in files and path not in offered]
     for path in gone:
-        if is_edited(changes.layout.at(path), manifest.files[path]):
+        if manifest.is_edited(changes.layout, path):
             say(f"{path} was edited by hand: kept, though nothing needs it any more")
         else:
             changes.remove(path)
@@ -125,18 +120,18 @@ def _writes(layout: Layout, manifest: Manifest, files: dict[str, bytes], say: Sa
     """What is to be written: nothing that is there, and beside a file that a person changed."""
     writes = {}
     for path, data in files.items():
-        place, known = layout.at(path), manifest.files.get(path, [])
+        place, known = layout.at(path), manifest.files.get(path)
         if path == places.ENVIRONMENT and place.exists():
             continue
-        if known and is_edited(place, known):
-            offer = "" if digest(data) in known else f"; this release's is {path}{SUFFIX}"
-            if place.is_file() and place.read_bytes() == data:
+        if place.is_file() and not place.is_symlink() and place.read_bytes() == data:
+            if known:
                 manifest.files[path] = [digest(data)]
-            else:
-                say(f"{path} was edited by hand: kept{offer}")
-                if offer:
-                    writes[path + SUFFIX] = data
-        elif not place.is_file() or place.read_bytes() != data:
+        elif known and manifest.is_edited(layout, path):
+            offered = "" if digest(data) in known else f"; this release's is {path}{OFFERED}"
+            say(f"{path} was edited by hand: kept{offered}")
+            if offered:
+                writes[path + OFFERED] = data
+        else:
             writes[path] = data
     return writes
 
@@ -168,17 +163,14 @@ def _intend(
     )
     if plan.is_live:
         text = writes.get("/etc/sysusers.d/content-worker.conf", b"").decode()
-        users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not _is_account(user)]
+        users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not accounts.exists(user)]
         manifest.users = _joined(manifest.users, users)
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is in it but, perhaps, what a run left that was killed at once."""
+    return folder.is_dir() and all(path.name.startswith(".manifest.json.") for path in folder.iterdir())
 
 
 def _joined(known: list[str], new: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*known, *new]))
-
-
-def _is_account(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True

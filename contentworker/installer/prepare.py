@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contentworker import config
-from contentworker.installer import credentials, look, placing, pythons, redis_look, release
+from contentworker.installer import accounts, credentials, look, placing, pythons, redis_look, release
 from contentworker.installer import layout as places
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
@@ -157,7 +157,7 @@ def _look_at_machine(found: Preparation, options: Options) -> None:
     made = manifest.users if manifest else []
     user = settings.services.user
     names = [user, f"{user}-redis"] if found.own_redis else [user]
-    found.new_accounts = look.accounts([name for name in names if name not in made])
+    found.new_accounts = accounts.missing([name for name in names if name not in made])
     started = manifest.started if manifest else {}
     if found.own_redis:
         if places.REDIS not in started:

@@ -21,7 +21,17 @@ from pathlib import Path
 from contentworker.installer.errors import InstallError
 from contentworker.installer.pythons import SystemPython
 
-__all__ = ["SUMS", "Release", "Source", "build", "environment_of", "locked", "package_count", "read", "unknown_to_git"]
+__all__ = [
+    "SUMS",
+    "Release",
+    "Source",
+    "build",
+    "environment_of",
+    "locked",
+    "package_count",
+    "read",
+    "unknown_to_git",
+]
 
 SUMS = "SHA256SUMS"
 """The digest of each file of a release, as sha256sum(1) has it."""

@@ -2,20 +2,20 @@
 
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from contentworker.installer import accounts
 from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes, sweep
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
-from contentworker.installer.manifest import Manifest, is_edited
+from contentworker.installer.manifest import Manifest
 from contentworker.installer.plan import Plan
 from contentworker.installer.systemd import Systemd
 
-__all__ = ["clear", "prune", "remove_users", "uninstall"]
+__all__ = ["clear", "prune", "uninstall"]
 
 Say = Callable[[str], None]
 
@@ -23,7 +23,7 @@ SUMS = "SHA256SUMS"
 
 
 def uninstall(plan: Plan, layout: Layout, systemd: Systemd, say: Say) -> None:
-    """Stop everything, each when its running tasks have ended, and remove it. Goes on where it was interrupted.
+    """Stop everything, when running tasks have ended, and remove it. Goes on where it was interrupted.
 
     Raises:
         InstallError: a service does not stop; what is not yet removed is still there.
@@ -39,13 +39,15 @@ def uninstall(plan: Plan, layout: Layout, systemd: Systemd, say: Say) -> None:
         systemd.stop(*workers)
     if places.REDIS in manifest.started:
         systemd.stop(places.REDIS)
-    if manifest.started:
-        systemd.disable(*manifest.started)
+    for unit in manifest.started:
+        # In an interrupted removal, its file may be gone already.
+        if layout.at(f"{places.UNITS}/{places.template(unit)}").exists():
+            systemd.disable(unit)
     kept = clear(layout, manifest, removes_data=plan.removes_data)
     systemd.reload()
     systemd.forget_failures(manifest.started)
     if plan.removes_data and plan.is_live:
-        kept += remove_users(manifest.users)
+        kept += accounts.remove(manifest.users)
     for line in kept:
         say(f"kept: {line}")
 
@@ -62,8 +64,8 @@ def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> 
             layout.at(path).unlink()
     for identity in manifest.releases:
         kept += _remove_release(layout, layout.release(identity))
-    for path, known in manifest.files.items():
-        if is_edited(layout.at(path), known):
+    for path in manifest.files:
+        if manifest.is_edited(layout, path):
             kept.append(f"{path}, which was edited by hand")
         else:
             layout.at(path).unlink(missing_ok=True)
@@ -71,19 +73,6 @@ def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> 
     kept += _data(layout, manifest, removes_data=removes_data)
     kept += _remove_folders(layout, manifest)
     return kept
-
-
-def remove_users(names: list[str]) -> list[str]:
-    """Remove accounts that we made; return what did not work."""
-    problems = []
-    for name in names:
-        try:
-            done = subprocess.run(["userdel", name], capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            return [f"the accounts {', '.join(names)}: there is no userdel here"]
-        if done.returncode:
-            problems.append(f"the account {name}: {' '.join(done.stderr.split())}")
-    return problems
 
 
 def prune(layout: Layout, manifest: Manifest, say: Say) -> None:
@@ -101,7 +90,7 @@ def prune(layout: Layout, manifest: Manifest, say: Say) -> None:
 
 
 def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str]:
-    """Remove secrets and data, or keep them: then the manifest stays as well, which says that they are ours."""
+    """Remove secrets and data, or keep them, and with them the manifest, which says that they are ours."""
     data = [places.REDIS_DATA, places.STATE] if manifest.own_redis else [places.STATE]
     if removes_data:
         for name in manifest.credentials:

@@ -14,7 +14,7 @@ WIDTH = 12
 
 def before(found: Preparation, redis_url: str | None) -> Iterator[str]:
     """The plan of an installation or upgrade."""
-    manifest, settings, layout = found.manifest, found.settings, found.layout
+    manifest, layout = found.manifest, found.layout
     old = manifest.current if manifest else None
     if old:
         yield f"From release {old} to {found.identity}, in {layout.prefix}:"

@@ -7,7 +7,8 @@ however well the rest of the process does. A thread would go on for ever.
   `systemctl start` waits for `TimeoutStartSec=` and then fails, saying why in the status; with
   `Restart=always` systemd goes on trying. Nobody extends that time: an operator is told that it did not start.
 - `ready`: beats, every third of `WatchdogSec=` and every ten seconds at least.
-- `waiting for Redis`: no loop runs, and the watchdog is extended. Each attempt to connect is a beat.
+- `waiting for Redis`: no loop runs, or the lease's keeper finds that Redis does not answer, and then the loop
+  may stand still in a call to it. The watchdog is extended. Each attempt to connect is a beat.
 - `stopping`: the watchdog is extended; `TimeoutStopSec=` says how long running tasks may take.
 
 With the `solo` pool the loop stands still while a task runs: for that time the watchdog is extended to the
@@ -25,6 +26,7 @@ from celery.utils.log import get_logger
 from celery.worker import state as work
 
 from contentworker.runtime.systemd_notify import VARIABLES, Notifier
+from contentworker.runtime.transport import holder
 
 __all__ = ["ALIVE_FILE", "begin"]
 
@@ -43,60 +45,101 @@ LINE_BYTES = 64
 
 
 class Pulse:
-    """What a worker says of itself."""
+    """What a worker says of itself. Told of events by its methods, from whichever thread."""
 
     def __init__(self, app: Any, notifier: Notifier, alive_file: str) -> None:
         self._app = app
         self._notifier = notifier
         self._alive_file = alive_file
-        self.state = STARTING
-        self._patience_seconds: float | None = PATIENCE_SECONDS
+        self._state_without_loop = STARTING
+        self._loop_runs = False
+        self._redis_answers = True
+        self._is_stopping = False
+        self._solo_patience_seconds: float | None = None
 
     @property
     def interval_seconds(self) -> float:
         """Between two beats."""
         return min(BEAT_SECONDS, (self._notifier.watchdog_seconds or PATIENCE_SECONDS) / 3)
 
-    def become(self, state: str, *also: str, patience_seconds: float | None = PATIENCE_SECONDS) -> None:
-        """Be in this state, and say so; None: any silence that is longer than usual is a hang."""
-        self.state = state
-        self._patience_seconds = patience_seconds
-        usual_seconds = self._notifier.watchdog_seconds
-        if usual_seconds:
-            also = (*also, f"WATCHDOG_USEC={int(max(usual_seconds, patience_seconds or 0) * 1e6)}")
-        self.beat(*also)
+    @property
+    def state(self) -> str:
+        """As the alive file has it."""
+        if self._is_stopping:
+            return STOPPING
+        if self._loop_runs:
+            return READY if self._redis_answers else WAITING
+        return self._state_without_loop
 
-    def beat(self, *also: str) -> None:
-        """Give a sign of life."""
-        self._notifier.tell(*also, "WATCHDOG=1", f"STATUS={self.status()}")
-        self._write()
+    @property
+    def patience_seconds(self) -> float | None:
+        """How long the worker may be silent now; None: any silence that is longer than usual is a hang."""
+        return self._solo_patience_seconds if self.state == READY else PATIENCE_SECONDS
 
+    @property
     def status(self) -> str:
         """What `systemctl status` shows."""
         if self.state == STARTING:  # its queues are not chosen yet
-            return self.state
+            return STARTING
         running = len(work.active_requests)
         text = self.state
         if self.state == READY:
             text = f"{running} running, {work.all_total_count[0] - running:,} processed"
         elif self.state == STOPPING and running:
             text = f"finishing {running} task{'s' if running > 1 else ''}"
-        return f"{', '.join(self._app.amqp.queues.consume_from)}: {text}"
+        return f"{', '.join(tuple(self._app.amqp.queues.consume_from))}: {text}"
+
+    def beat(self, *also: str) -> None:
+        """Give a sign of life, and all that is to be known beside it."""
+        usual_seconds = self._notifier.watchdog_seconds
+        if usual_seconds:
+            seconds = max(usual_seconds, self.patience_seconds or 0)
+            also = (*also, "WATCHDOG=1", f"WATCHDOG_USEC={int(seconds * 1e6)}")
+        self._notifier.tell(*also, f"STATUS={self.status}")
+        self._touch()
+
+    def loop_begins(self) -> None:
+        """Messages are consumed from now on."""
+        self._loop_runs = True
+        self.beat()
+
+    def waits(self) -> None:
+        """No loop runs, as Redis is away; or it is away still."""
+        self._loop_runs = False
+        self._state_without_loop = WAITING
+        self.beat()
+
+    def redis_answers(self, answers: bool) -> None:
+        """What the lease's keeper finds: where Redis does not answer the loop may be waiting for it."""
+        self._redis_answers = answers
+        self.beat()
+
+    def stops(self, *also: str) -> None:
+        """The worker takes nothing any more, and finishes what runs."""
+        self._is_stopping = True
+        self.beat(*also)
+
+    def solo_task(self, patience_seconds: float | None) -> None:
+        """The loop itself runs a task, which may take this long; None: it is over."""
+        self._solo_patience_seconds = patience_seconds
+        self.beat()
 
     def end(self) -> None:
         """Leave no file that could be taken for a worker's."""
         if self._alive_file:
             Path(self._alive_file).unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        # In one call to the system: a signal's handler may come in between, and says what it has to say.
+    def _touch(self) -> None:
         if not self._alive_file:
             return
-        patience = self._patience_seconds
-        line = self.state if patience is None else f"{self.state}, silent for up to {patience:.0f} s"
+        patience_seconds = self.patience_seconds
+        line = self.state
+        if patience_seconds is not None:
+            line = f"{line}, silent for up to {patience_seconds:.0f} s"
         try:
             descriptor = os.open(self._alive_file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
+                # In one call to the system: a signal's handler may come in between, and has its own say.
                 os.pwrite(descriptor, f"{line:<{LINE_BYTES - 1}}\n".encode(), 0)
             finally:
                 os.close(descriptor)
@@ -115,20 +158,15 @@ def begin(worker: Any) -> None:
     pulse = worker.app.pulse = Pulse(worker.app, Notifier(inherited), inherited.get(ALIVE_FILE, ""))
     worker.app.steps["consumer"].add(PulseStep)
 
-    def ready(**_: Any) -> None:
-        pulse.become(READY, "READY=1", patience_seconds=None)
-
-    def stopping(**_: Any) -> None:
-        pulse.become(STOPPING, "STOPPING=1")
-
     def end(**_: Any) -> None:
         os.environ.update(inherited)
         pulse.end()
 
-    worker_ready.connect(ready, weak=False)
-    worker_shutting_down.connect(stopping, weak=False)
+    worker_ready.connect(lambda **_: pulse.beat("READY=1"), weak=False)
+    worker_shutting_down.connect(lambda **_: pulse.stops("STOPPING=1"), weak=False)
     worker_shutdown.connect(end, weak=False)
-    pulse.become(STARTING)
+    holder.when_redis_answers(pulse.redis_answers)
+    pulse.beat()
 
 
 class PulseStep(bootsteps.StartStopStep):
@@ -142,39 +180,27 @@ class PulseStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._pulse: Pulse = consumer.app.pulse
-        self._was_ready = False
-        consumer.on_still_away = self.wait
+        consumer.on_still_away = self._pulse.waits
         if isinstance(consumer.pool, SoloPool):
             task_prerun.connect(self._solo_task_starts, weak=False)
             task_postrun.connect(self._solo_task_ended, weak=False)
 
-    def wait(self) -> None:
-        """Redis is away, or away still."""
-        if self._pulse.state != STOPPING:
-            self._pulse.become(WAITING)
-
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
         """The loop is about to run, for the first time or again. It takes the timer away where it fails."""
-        if self._was_ready:
-            self._pulse.become(READY, patience_seconds=None)
-        self._was_ready = True
         hub.call_repeatedly(self._pulse.interval_seconds, self._pulse.beat)
+        self._pulse.loop_begins()
 
     def stop(self, consumer: Any) -> None:
         """The loop has ended."""
-        self.wait()
+        self._pulse.waits()
 
     def close(self, consumer: Any) -> None:
         """The worker stops, be it without a signal: by a remote command."""
-        self._pulse.become(STOPPING)
+        self._pulse.stops()
 
     def _solo_task_starts(self, task: Any = None, **_: Any) -> None:
         limit = (task.request.timelimit or (None,))[0] or task.time_limit or PATIENCE_SECONDS
-        self._while_solo(limit + self._pulse.interval_seconds)
+        self._pulse.solo_task(limit + self._pulse.interval_seconds)
 
     def _solo_task_ended(self, **_: Any) -> None:
-        self._while_solo(None)
-
-    def _while_solo(self, patience_seconds: float | None) -> None:
-        if self._pulse.state == READY:
-            self._pulse.become(READY, patience_seconds=patience_seconds)
+        self._pulse.solo_task(None)

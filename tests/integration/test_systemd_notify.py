@@ -201,6 +201,27 @@ def test_redis_away_and_back(
     assert serving.is_alive
 
 
+def test_redis_does_not_answer(
+    worker: StartWorker, systemd: Callable[[], Systemd], server: RedisProcess, tmp_path: Path
+) -> None:
+    """A Redis that hangs can have the loop hang in a call to it, which is no reason to kill the worker."""
+    listening, file = systemd(), tmp_path / "alive"
+    serving = worker(
+        "--queues=escalation", redis_url=server.url, WORKER_ALIVE_FILE=str(file), **listening.variables
+    )
+    listening.wait_for(*SERVING)
+    server.kill(signal.SIGSTOP)
+    serving.wait_for_log("The lease cannot be renewed")
+    listening.wait_for(EXTENDED, "WATCHDOG=1", "STATUS=escalation: waiting for Redis")
+    assert alive(file) == "waiting for Redis, silent for up to 3600 s"
+    assert WATCHDOG not in itertools.chain(*listening.receive())
+    server.kill(signal.SIGCONT)
+    serving.wait_for_log("The lease is renewed again")
+    for _ in range(2):
+        listening.wait_for(WATCHDOG, "WATCHDOG=1", "STATUS=escalation: 0 running, 0 processed")
+    assert serving.is_alive
+
+
 def test_redis_comes_later(
     worker: StartWorker, systemd: Callable[[], Systemd], server: RedisProcess
 ) -> None:
