@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,17 @@ def redis_url(services: Machine) -> Iterator[str]:
     with services.forwarded(installation.SETTINGS.broker.port) as port:
         known = installation.secret(services, "REDIS_URL")
         yield known.replace(f":{installation.SETTINGS.broker.port}/", f":{port}/")
+
+
+@pytest.fixture
+def folder(services: Machine) -> Iterator[Path]:
+    """A folder of the worker's: a task notes there that it runs, and is told there to end."""
+    state = services.path(installation.STATE)
+    folder = state / "probe"
+    folder.mkdir()
+    shutil.chown(folder, state.stat().st_uid, state.stat().st_gid)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from contentworker import config
@@ -47,23 +45,3 @@ def command(machine: Machine, name: str, *options: str) -> subprocess.CompletedP
 def secret(machine: Machine, name: str) -> str:
     """A credential of the services."""
     return machine.path(f"{CREDENTIALS}/{name}").read_text("utf-8").strip()
-
-
-@contextmanager
-def probed(machine: Machine, queue: str, module: str, *directives: str) -> Iterator[str]:
-    """Have the worker of a queue know a module of the probe's tasks as well; yield the name of its unit.
-
-    With directives for its unit. Afterwards it is stopped.
-    """
-    unit = f"celery-worker@{queue}.service"
-    installed = machine.path("/etc/systemd/system/celery-worker@.service").read_text("utf-8")
-    (line,) = [line for line in installed.splitlines() if line.startswith("ExecStart=")]
-    drop_in = machine.path(f"/etc/systemd/system/{unit}.d/90-probe.conf")
-    lines = ["[Service]", "ExecStart=", f"{line} --include={module}", f"Environment=PYTHONPATH={PROBE}"]
-    drop_in.write_text("\n".join([*lines, *directives, ""]), "utf-8")
-    machine.systemctl("daemon-reload")
-    machine.systemctl("restart", unit)
-    yield unit
-    machine.systemctl("stop", unit)
-    drop_in.unlink()
-    machine.systemctl("daemon-reload")

@@ -1,19 +1,16 @@
 """Every fault, done to an installed worker: it comes back, and no task is lost."""
 
-import shutil
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
-from celery.result import AsyncResult
 
-from tests.acceptance.systemd.installation import REDIS, STATE, UMBRELLA, probed
+from tests.acceptance.systemd.installation import REDIS, STATE, UMBRELLA
 from tests.acceptance.systemd.machine import Machine
-from tests.support import PATIENCE, executions, wait_until
+from tests.acceptance.systemd.probing import Background, hold, probed, release
+from tests.support import executions, wait_until
 
 pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
@@ -32,52 +29,10 @@ def machine(services: Machine) -> Iterator[Machine]:
         yield services
 
 
-@pytest.fixture
-def folder(machine: Machine) -> Iterator[Path]:
-    """A folder of the worker's: a task notes there that it runs, and is told there to end."""
-    state = machine.path(STATE)
-    folder = state / "probe"
-    folder.mkdir()
-    shutil.chown(folder, state.stat().st_uid, state.stat().st_gid)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def hold(client: Celery, folder: Path) -> AsyncResult:
-    """Have a task run that does not end before it is told to."""
-    sent = client.send_task("probe.base.hold", kwargs={"folder": f"{STATE}/{folder.name}"})
-    wait_until(lambda: len(executions(folder)) == 1, "the task to start")
-    return sent
-
-
-def release(result: AsyncResult, folder: Path) -> None:
-    """Let the task end; it must do so well."""
-    (folder / "release").touch()
-    assert result.get(timeout=PATIENCE) == "released"
-
-
 def wait_for_next_life(machine: Machine, pid: int) -> None:
     wait_until(lambda: machine.main_pid(UNIT) not in (0, pid), "another main process")
     machine.wait_active(UNIT)
     assert machine.run("content-worker", "health", "--queue=celery").returncode == 0
-
-
-class Command(threading.Thread):
-    """A command of the machine's that takes its time."""
-
-    def __init__(self, machine: Machine, *command: str) -> None:
-        super().__init__()
-        self._machine, self._command = machine, command
-        self.done: subprocess.CompletedProcess[str] | None = None
-        self.start()
-
-    def run(self) -> None:
-        self.done = self._machine.run(*self._command, check=False)
-
-    def end(self) -> None:
-        self.join(PATIENCE)
-        assert self.done
-        assert self.done.returncode == 0, self.done.stderr
 
 
 def test_main_process_killed(machine: Machine, client: Celery, folder: Path) -> None:
@@ -121,7 +76,7 @@ def test_event_loop_blocked(machine: Machine, client: Celery, folder: Path) -> N
 def test_stop_waits_for_running_tasks(machine: Machine, client: Celery, folder: Path) -> None:
     """`systemctl stop celery-worker` returns when the task has ended, well and not earlier."""
     sent = hold(client, folder)
-    stop = Command(machine, "systemctl", "stop", UMBRELLA)
+    stop = Background(lambda: machine.systemctl("stop", UMBRELLA, check=False))
     wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: finishing 1 task", "the worker to drain")
     wait_until(lambda: not machine.is_active("celery-worker@rewrite.service"), "the others to end")
     assert stop.is_alive()
@@ -136,7 +91,7 @@ def test_stop_waits_for_running_tasks(machine: Machine, client: Celery, folder: 
 def test_restart_waits_for_running_tasks(machine: Machine, client: Celery, folder: Path) -> None:
     """`systemctl restart`: the same, and then there is another main process."""
     sent, pid = hold(client, folder), machine.main_pid(UNIT)
-    restart = Command(machine, "systemctl", "restart", UNIT)
+    restart = Background(lambda: machine.systemctl("restart", UNIT, check=False))
     wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: finishing 1 task", "the worker to drain")
     release(sent, folder)
     restart.end()

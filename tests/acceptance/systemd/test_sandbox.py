@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 from celery import Celery
 
-from tests.acceptance.systemd.installation import STATE, probed
+from tests.acceptance.systemd.installation import STATE
 from tests.acceptance.systemd.machine import Machine
+from tests.acceptance.systemd.probing import probed
 from tests.support import PATIENCE
 
 pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
