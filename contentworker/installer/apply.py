@@ -26,6 +26,9 @@ __all__ = ["apply"]
 
 Say = Callable[[str], None]
 
+UNKNOWN = "?"
+"""What a unit runs while it is being restarted."""
+
 
 def apply(plan: Plan, say: Say = print) -> None:
     """Do what a plan says, or leave everything as it was.
@@ -151,6 +154,8 @@ class _Run:
                 self._tell(f"{unit} was stopped, and stays so")
                 continue
             self.restarted.append(unit)
+            self.manifest.started[unit] = UNKNOWN
+            placing.write_manifest(self.layout, self.manifest, self.changes)
             self.systemd.restart(unit)
             self._tell(f"restarted {unit}")
         self.manifest.started.update(dict.fromkeys(due, version))
@@ -188,24 +193,31 @@ class _Run:
             problems += _tried(self.systemd.disable, *self.begun)
         problems += self.changes.undo()
         problems += _tried(self.systemd.reload)
-        for unit in self.restarted:
-            problems += _tried(self.systemd.restart, unit)
-        for unit in self.stopped:
-            problems += _tried(self.systemd.start, unit)
+        if self.before and self.before.pending:
+            problems += self._go_back_further(self.before)
+        else:
+            for unit in self.restarted:
+                problems += _tried(self.systemd.restart, unit)
+            for unit in self.stopped:
+                problems += _tried(self.systemd.start, unit)
         if self.begun:
             self.systemd.forget_failures(self.begun)
         if self.before is None:
             problems += self._forget_accounts()
-        if self.before and self.before.current is None:
-            # What an interrupted first run had left.
-            problems += removal.clear(self.layout, self.before)
-        elif self.before and self.before.pending and self.plan.release != self.before.current:
-            # What an interrupted run had switched.
-            self.say(f"going back to release {self.before.current}")
-            plan = replace(self.plan, release=str(self.before.current), source="")
-            problems += _tried(_Run(plan, self.layout, self.say).run)
         if problems:
             raise InstallError(f"{error}; and taking back failed: {'; '.join(problems)}") from error
+
+    def _go_back_further(self, before: Manifest) -> list[str]:
+        """Also take back what an earlier run had done that was interrupted; return what did not work."""
+        if before.current is None:
+            return removal.clear(self.layout, before)
+        if before.current == self.plan.release:
+            return []
+        self.say(f"going back to release {before.current}")
+        before.started.update(dict.fromkeys([*self.restarted, *self.stopped], UNKNOWN))
+        placing.rewrite_manifest(self.layout, before)
+        plan = replace(self.plan, release=before.current, source="")
+        return _tried(_Run(plan, self.layout, self.say).run)
 
     def _forget_accounts(self) -> list[str]:
         """Remove what systemd made for a first run: accounts, and folders for data."""

@@ -19,6 +19,7 @@ __all__ = [
     "place",
     "refuse_strangers",
     "remove_gone",
+    "rewrite_manifest",
     "settle",
     "write_manifest",
 ]
@@ -87,6 +88,13 @@ def edited(layout: Layout, manifest: Manifest) -> list[str]:
 
 def write_manifest(layout: Layout, manifest: Manifest, changes: Changes) -> None:
     changes.file(layout.manifest, manifest.text())
+
+
+def rewrite_manifest(layout: Layout, manifest: Manifest) -> None:
+    """Write it outside of a run whose changes can be taken back."""
+    changes = Changes(layout)
+    write_manifest(layout, manifest, changes)
+    changes.commit()
 
 
 def remove_gone(manifest: Manifest, changes: Changes, files: dict[str, bytes], say: Say) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from contentworker.installer import accounts
 from contentworker.installer import layout as places
-from contentworker.installer.changes import Changes, sweep
+from contentworker.installer.changes import sweep
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
+from contentworker.installer.placing import rewrite_manifest
 from contentworker.installer.plan import Plan
 from contentworker.installer.systemd import Systemd
 
@@ -86,7 +87,7 @@ def prune(layout: Layout, manifest: Manifest, say: Say) -> None:
         with suppress(OSError):  # something is in it
             layout.at(folder).rmdir()
             manifest.folders.remove(folder)
-    _rewrite(layout, manifest)
+    rewrite_manifest(layout, manifest)
 
 
 def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str]:
@@ -105,16 +106,10 @@ def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str
     if kept:
         manifest.current = manifest.previous = manifest.pending = None
         manifest.files, manifest.links, manifest.releases = {}, [], []
-        _rewrite(layout, manifest)
+        rewrite_manifest(layout, manifest)
     else:
         layout.at(layout.manifest).unlink(missing_ok=True)
     return kept
-
-
-def _rewrite(layout: Layout, manifest: Manifest) -> None:
-    changes = Changes(layout)
-    changes.file(layout.manifest, manifest.text())
-    changes.commit()
 
 
 def _remove_release(layout: Layout, path: str) -> list[str]:
