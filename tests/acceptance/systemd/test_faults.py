@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -99,18 +100,33 @@ def test_restart_waits_for_running_tasks(machine: Machine, client: Celery, folde
     assert len(executions(folder)) == 1
 
 
-def test_redis_away_for_longer_than_the_watchdog(machine: Machine, client: Celery, folder: Path) -> None:
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_redis_away_for_longer_than_the_watchdog(
+    machine: Machine, client: Celery, folder: Path, how: str
+) -> None:
     """The worker waits, is not taken for hung, and resumes."""
-    pid = machine.main_pid(UNIT)
-    restarts = machine.show(UNIT, "NRestarts")
-    machine.systemctl("stop", REDIS)
-    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: waiting for Redis", "it to be missed")
-    end = time.monotonic() + 2 * WATCHDOG_SECONDS
-    wait_until(lambda: time.monotonic() > end, "twice the watchdog's time")
-    machine.systemctl("start", REDIS)
+    pid, restarts = machine.main_pid(UNIT), machine.show(UNIT, "NRestarts")
+    with away(machine, how):
+        waiting = "celery: waiting for Redis"
+        wait_until(lambda: machine.show(UNIT, "StatusText") == waiting, "Redis to be missed")
+        end = time.monotonic() + 2 * WATCHDOG_SECONDS
+        wait_until(lambda: time.monotonic() > end, "twice the watchdog's time")
     sent = hold(client, folder)
     release(sent, folder)
     assert (machine.main_pid(UNIT), machine.show(UNIT, "NRestarts")) == (pid, restarts)
+
+
+@contextmanager
+def away(machine: Machine, how: str) -> Iterator[None]:
+    """Have Redis not answer."""
+    if how == "stopped":
+        machine.systemctl("stop", REDIS)
+        yield
+        machine.systemctl("start", REDIS)
+    else:
+        machine.run("kill", "-STOP", str(machine.main_pid(REDIS)))
+        yield
+        machine.run("kill", "-CONT", str(machine.main_pid(REDIS)))
 
 
 def test_redis_never_there(machine: Machine) -> None:
