@@ -147,9 +147,7 @@ def test_start_work_and_drain(
 
 
 @pools
-def test_processed(
-    worker: StartWorker, client: Celery, systemd: Callable[[], Systemd], pool: str
-) -> None:
+def test_processed(worker: StartWorker, client: Celery, systemd: Callable[[], Systemd], pool: str) -> None:
     """What has run is counted, and the usual watchdog is back."""
     listening = systemd()
     worker("--queues=escalation", f"--pool={pool}", app=PROBE_APP, **listening.variables)
@@ -222,9 +220,7 @@ def test_redis_does_not_answer(
     assert serving.is_alive
 
 
-def test_redis_comes_later(
-    worker: StartWorker, systemd: Callable[[], Systemd], server: RedisProcess
-) -> None:
+def test_redis_comes_later(worker: StartWorker, systemd: Callable[[], Systemd], server: RedisProcess) -> None:
     """A worker is not ready before Redis is there, says what it waits for, and then is."""
     listening = systemd()
     server.crash()
