@@ -35,7 +35,7 @@ def server(address: str | None, port: int | None, alive_folder: Path) -> None:
     settings = config.load()
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     app = application.build(settings, redis_url)
-    limits = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    limits: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
 
     def check() -> list[Any]:
         try:
@@ -45,6 +45,9 @@ def server(address: str | None, port: int | None, alive_folder: Path) -> None:
         except (kombu.exceptions.OperationalError, redis.exceptions.RedisError) as error:
             where = connections.sanitized(redis_url)
             raise ContentWorkerError(f"Redis at {where} cannot be used: {error}") from None
+        finally:
+            # Nobody reads what it subscribed to, which would pile up in Redis.
+            app.backend.result_consumer.stop()
 
     place = (address or settings.health.address, port or settings.health.port)
     try:

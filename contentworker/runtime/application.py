@@ -104,7 +104,7 @@ def _store_results_later(conf: Any = None, **_: Any) -> None:
 @celeryd_init.connect
 def _give_signs_of_life(instance: Any = None, **_: Any) -> None:
     """Only where somebody listens; not even the module is loaded elsewhere."""
-    if "NOTIFY_SOCKET" in os.environ or "WORKER_ALIVE_FILE" in os.environ:
+    if {"NOTIFY_SOCKET", "WORKER_ALIVE_FILE", "WORKER_WATCHDOG_SECONDS"} & os.environ.keys():
         from contentworker.runtime import pulse
 
         pulse.begin(instance)

@@ -47,7 +47,11 @@ class DeepCheck:
     def answer(self) -> Answer:
         """The answer of the check that runs, or ran lately."""
         with self._lock:
-            if self._running is None or self._running.done() and time.monotonic() - self._ended > KEEP_SECONDS:
+            if (
+                self._running is None
+                or self._running.done()
+                and time.monotonic() - self._ended > KEEP_SECONDS
+            ):
                 self._running = self._executor.submit(self._run)
             running = self._running
         try:
@@ -67,7 +71,10 @@ class DeepCheck:
 
 
 def serve(
-    address: tuple[str, int], queues: Iterable[str], alive_folder: Path, check: Callable[[], list[QueueHealth]]
+    address: tuple[str, int],
+    queues: Iterable[str],
+    alive_folder: Path,
+    check: Callable[[], list[QueueHealth]],
 ) -> None:
     """Answer until the process is ended. The alive files are `QUEUE/alive` in their folder.
 
@@ -79,7 +86,9 @@ def serve(
 
     def signs(is_well: Callable[[Sign], bool]) -> Answer:
         found = {name: read(alive_folder / name / "alive") for name in names}
-        return all(map(is_well, found.values())), {"queues": {name: sign.text for name, sign in found.items()}}
+        return all(map(is_well, found.values())), {
+            "queues": {name: sign.text for name, sign in found.items()}
+        }
 
     pages: dict[str, Callable[[], Answer]] = {
         "/live": lambda: signs(lambda sign: sign.is_alive),

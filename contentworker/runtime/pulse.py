@@ -11,11 +11,19 @@ however well the rest of the process does. A thread would go on for ever.
   may stand still in a call to it. The watchdog is extended. Each attempt to connect is a beat.
 - `stopping`: the watchdog is extended; `TimeoutStopSec=` says how long running tasks may take.
 
+Where there is no systemd, WORKER_WATCHDOG_SECONDS in the environment has the process end itself in the same
+cases, having written where it hung; whatever started it starts it again. A process that is stopped as a whole
+(SIGSTOP) is the one hang that only another can end.
+
 With the `solo` pool the loop stands still while a task runs: for that time the watchdog is extended to the
 task's hard time limit, which nobody else enforces there.
 """
 
+import faulthandler
 import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +43,9 @@ logger = get_logger(__name__)
 ALIVE_FILE = "WORKER_ALIVE_FILE"
 """Variable with the name of a file whose age and content say how a worker is (`liveness.py`)."""
 
+WATCHDOG = "WORKER_WATCHDOG_SECONDS"
+"""Variable with how long a silence is a hang, where systemd does not say so by `WatchdogSec=`."""
+
 STARTING, READY, WAITING, STOPPING = "starting", "ready", "waiting for Redis", "stopping"
 
 BEAT_SECONDS = 10.0
@@ -47,10 +58,13 @@ LINE_BYTES = 64
 class Pulse:
     """What a worker says of itself. Told of events by its methods, from whichever thread."""
 
-    def __init__(self, app: Any, notifier: Notifier, alive_file: str) -> None:
+    def __init__(self, app: Any, variables: Mapping[str, str]) -> None:
         self._app = app
-        self._notifier = notifier
-        self._alive_file = alive_file
+        self._notifier = Notifier(variables)
+        self._alive_file = variables.get(ALIVE_FILE, "")
+        # A limit for systemd to keep, or else for this process itself.
+        self._ends_itself = not self._notifier.watchdog_seconds
+        self._watchdog_seconds = self._notifier.watchdog_seconds or _seconds(variables)
         self._state_without_loop = STARTING
         self._loop_runs = False
         self._redis_answers = True
@@ -60,7 +74,7 @@ class Pulse:
     @property
     def interval_seconds(self) -> float:
         """Between two beats."""
-        return min(BEAT_SECONDS, (self._notifier.watchdog_seconds or PATIENCE_SECONDS) / 3)
+        return min(BEAT_SECONDS, (self._watchdog_seconds or PATIENCE_SECONDS) / 3)
 
     @property
     def state(self) -> str:
@@ -91,9 +105,10 @@ class Pulse:
 
     def beat(self, *also: str) -> None:
         """Give a sign of life, and all that is to be known beside it."""
-        usual_seconds = self._notifier.watchdog_seconds
-        if usual_seconds:
-            seconds = max(usual_seconds, self.patience_seconds or 0)
+        seconds = max(self._watchdog_seconds, self.patience_seconds or 0)
+        if self._watchdog_seconds and self._ends_itself:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+        elif self._watchdog_seconds:
             also = (*also, "WATCHDOG=1", f"WATCHDOG_USEC={int(seconds * 1e6)}")
         self._notifier.tell(*also, f"STATUS={self.status}")
         self._touch()
@@ -125,7 +140,8 @@ class Pulse:
         self.beat()
 
     def end(self) -> None:
-        """Leave no file that could be taken for a worker's."""
+        """Leave no file that could be taken for a worker's, and nothing that would end the process."""
+        faulthandler.cancel_dump_traceback_later()
         if self._alive_file:
             Path(self._alive_file).unlink(missing_ok=True)
 
@@ -147,15 +163,25 @@ class Pulse:
             logger.warning("%s: %s", ALIVE_FILE, error)
 
 
+def _seconds(variables: Mapping[str, str]) -> float:
+    text = variables.get(WATCHDOG, "0")
+    if not text.isdecimal():
+        raise SystemExit(f"{WATCHDOG}: must be a whole number of seconds, not {text!r}")
+    return int(text)
+
+
 def begin(worker: Any) -> None:
     """Have this worker give signs of life, if its environment says to whom.
 
     The variables are taken out of it, lest a process that the worker starts speaks in its name. They are
     back when the worker ends: on SIGHUP Celery then executes itself anew.
     """
-    names = (*VARIABLES, ALIVE_FILE)
+    names = (*VARIABLES, ALIVE_FILE, WATCHDOG)
     inherited = {name: os.environ.pop(name) for name in names if name in os.environ}
-    pulse = worker.app.pulse = Pulse(worker.app, Notifier(inherited), inherited.get(ALIVE_FILE, ""))
+    if ALIVE_FILE in inherited:
+        with suppress(OSError):  # said at the first beat
+            Path(inherited[ALIVE_FILE]).parent.mkdir(parents=True, exist_ok=True)
+    pulse = worker.app.pulse = Pulse(worker.app, inherited)
     worker.app.steps["consumer"].add(PulseStep)
 
     def end(**_: Any) -> None:

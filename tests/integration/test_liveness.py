@@ -38,7 +38,9 @@ BUSY = "ready, silent for up to 310 s"
         pytest.param(READY, 3, ("--ready",), (0, "ready, 3 s ago"), id="ready-asked"),
         pytest.param(READY, 75, (), (1, "no sign of life for 75 s (at most 60)"), id="hung"),
         pytest.param(READY, 75, ("--max-age=90",), (0, "ready, 75 s ago"), id="patient"),
-        pytest.param(READY, 75, ("--max-age", "7.5"), (1, "no sign of life for 75 s (at most 7.5)"), id="not"),
+        pytest.param(
+            READY, 75, ("--max-age", "7.5"), (1, "no sign of life for 75 s (at most 7.5)"), id="not"
+        ),
         pytest.param(READY, -500, (), (0, "ready, 0 s ago"), id="clock-put-back"),
         pytest.param(BUSY, 305, ("--ready",), (0, "ready, 305 s ago"), id="solo-in-a-task"),
         pytest.param(BUSY, 320, (), (1, "no sign of life for 320 s (at most 310)"), id="solo-hung"),

@@ -147,9 +147,7 @@ def test_start_work_and_drain(
 
 
 @pools
-def test_processed(
-    worker: StartWorker, client: Celery, systemd: Callable[[], Systemd], pool: str
-) -> None:
+def test_processed(worker: StartWorker, client: Celery, systemd: Callable[[], Systemd], pool: str) -> None:
     """What has run is counted, and the usual watchdog is back."""
     listening = systemd()
     worker("--queues=escalation", f"--pool={pool}", app=PROBE_APP, **listening.variables)
@@ -222,9 +220,7 @@ def test_redis_does_not_answer(
     assert serving.is_alive
 
 
-def test_redis_comes_later(
-    worker: StartWorker, systemd: Callable[[], Systemd], server: RedisProcess
-) -> None:
+def test_redis_comes_later(worker: StartWorker, systemd: Callable[[], Systemd], server: RedisProcess) -> None:
     """A worker is not ready before Redis is there, says what it waits for, and then is."""
     listening = systemd()
     server.crash()
@@ -307,6 +303,55 @@ def test_hung_worker_falls_silent(
     else:
         (tmp_path / "release").touch()
     hung.wait_for("WATCHDOG=1")
+
+
+def test_hung_worker_ends_itself(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+    """Where there is no systemd a worker whose event loop hangs ends, having written where it hung."""
+    hanging = worker(
+        "--queues=escalation",
+        "--hostname=hanging@here",
+        app="blocked_worker.celery_app",
+        WORKER_WATCHDOG_SECONDS="1",
+    )
+    client.control.broadcast("block", {"folder": str(tmp_path)}, destination=["hanging@here"])
+    assert hanging.wait() == 1
+    assert executions(tmp_path)
+    assert 'blocked_worker.py", line' in hanging.log()
+    assert "in block" in hanging.log()
+
+
+@pools
+def test_own_watchdog_lets_work_and_drain(
+    worker: StartWorker, client: Celery, tmp_path: Path, pool: str
+) -> None:
+    """It ends no worker that does its work, or waits for a task before it stops, for however long.
+
+    Beats of another worker tell the time.
+    """
+    options = (f"--pool={pool}", "--concurrency=1")
+    leaving = worker("--queues=escalation", *options, app=PROBE_APP, WORKER_WATCHDOG_SECONDS="1")
+    file = tmp_path / "alive"
+    worker("--queues=rewrite", WORKER_ALIVE_FILE=str(file), WORKER_WATCHDOG_SECONDS="1")
+    sent = client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)}, queue="escalation")
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    for stop in (False, True):
+        if stop:
+            leaving.kill(signal.SIGTERM)
+        for _ in range(6):
+            before = file.stat().st_mtime_ns
+            wait_until(lambda before=before: file.stat().st_mtime_ns > before, "a beat")
+        assert leaving.is_alive, leaving.log()
+    (tmp_path / "release").touch()
+    assert leaving.wait() == 0
+    assert sent.get(timeout=PATIENCE) == "released"
+
+
+def test_malformed_watchdog(worker: StartWorker) -> None:
+    """A watchdog that is no number is an error, in a line."""
+    refused = worker("--queues=escalation", ready=False, WORKER_WATCHDOG_SECONDS="soon")
+    assert refused.wait() == 1
+    assert "WORKER_WATCHDOG_SECONDS: must be a whole number of seconds, not 'soon'" in refused.log()
+    assert "Traceback" not in refused.log()
 
 
 def state_of(process: Worker) -> str:
