@@ -1,6 +1,7 @@
 """Machines that boot a real systemd; what their journal says stands beside a failure."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -49,13 +50,12 @@ def redis_url(services: Machine) -> Iterator[str]:
 
 @pytest.fixture
 def folder(services: Machine) -> Iterator[Path]:
-    """A folder of the worker's: a task notes there that it runs, and is told there to end."""
+    """A folder of the workers': a task notes there that it runs, and is told there to end."""
     state = services.path(installation.STATE)
-    folder = state / "probe"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(dir=state))
     shutil.chown(folder, state.stat().st_uid, state.stat().st_gid)
     yield folder
-    shutil.rmtree(folder)
+    (folder / "release").touch()  # after a failure the task may still wait for it
 
 
 @pytest.hookimpl(wrapper=True)

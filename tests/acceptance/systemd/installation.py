@@ -1,5 +1,6 @@
 """Our services on a machine, put there by the command that people use."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from contentworker import config
 from tests.acceptance.conftest import make_checkout
 from tests.acceptance.systemd.machine import Machine
-from tests.support import ROOT
+from tests.support import ROOT, service_is_missing
 
 SETTINGS = config.load(environ={})
 PREFIX = SETTINGS.services.prefix
@@ -22,17 +23,21 @@ STATE = "/var/lib/content-worker"
 CHECKOUT, WHEELS, PROBE = "/srv/checkout", "/srv/wheels", "/srv/probe"
 
 
+PIP = "/usr/share/python-wheels"
+"""Where Debian has the pip of its virtual environments."""
+
+
 def prepare(files: Path) -> None:
     """A checkout, and the packages of production: there is no network where they are installed."""
+    if not (wheels := [str(path) for path in Path(PIP).glob("pip-*.whl")]):
+        service_is_missing(f"python3-venv: there is no pip in {PIP}")
     make_checkout(files / CHECKOUT.lstrip("/"))
     options = ["-qq", "--no-deps", "--only-binary=:all:", "--require-hashes", f"--dest={files / WHEELS[1:]}"]
-    python = ["env", "PYTHONPATH=" + pip_wheel(), "/usr/bin/python3"]  # which the services run on
-    subprocess.run([*python, "-m", "pip", "download", *options, "-r", ROOT / "locks/service.txt"], check=True)
-
-
-def pip_wheel() -> str:
-    """The pip that Debian has for its virtual environments."""
-    return str(next(Path("/usr/share/python-wheels").glob("pip-*.whl")))
+    subprocess.run(
+        ["/usr/bin/python3", "-m", "pip", "download", *options, "-r", ROOT / "locks/service.txt"],
+        env={**os.environ, "PYTHONPATH": wheels[0]},
+        check=True,
+    )
 
 
 def command(machine: Machine, name: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -27,11 +27,13 @@ def probed(machine: Machine, queue: str, module: str, *directives: str) -> Itera
     lines = ["[Service]", "ExecStart=", f"{line} --include={module}", f"Environment=PYTHONPATH={PROBE}"]
     drop_in.write_text("\n".join([*lines, *directives, ""]), "utf-8")
     machine.systemctl("daemon-reload")
-    machine.systemctl("restart", unit)
-    yield unit
-    machine.systemctl("stop", unit)
-    drop_in.unlink()
-    machine.systemctl("daemon-reload")
+    try:
+        machine.systemctl("restart", unit)
+        yield unit
+    finally:
+        machine.systemctl("stop", unit)
+        drop_in.unlink()
+        machine.systemctl("daemon-reload")
 
 
 def hold(client: Celery, folder: Path) -> AsyncResult:
@@ -51,7 +53,7 @@ class Background(threading.Thread):
     """A command of the machine's that takes its time."""
 
     def __init__(self, run: Callable[[], subprocess.CompletedProcess[str]]) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._run_command = run
         self._done: subprocess.CompletedProcess[str] | None = None
         self.start()
