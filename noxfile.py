@@ -213,7 +213,9 @@ def tests(session: nox.Session) -> None:
     # What does not depend on the Python that runs the tests is shown by the first of them.
     first = not tested_versions
     tested_versions.append(session.python)
-    session.run("pytest", *([] if first else ["-m", "not once"]), *session.posargs)
+    # All of them side by side: they wait more than they compute. Not what a person picks, and may debug.
+    together = [] if session.posargs else [f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadfile"]
+    session.run("pytest", *([] if first else ["-m", "not once"]), *together, *session.posargs)
 
 
 @nox.session

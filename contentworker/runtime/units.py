@@ -1,4 +1,4 @@
-"""The files of `systemd/`: units and what belongs to them, made from the settings and `systemd/templates/`."""
+"""The files of `systemd/`: units and what belongs to them, made of the settings and `systemd/templates/`."""
 
 import re
 from collections.abc import Mapping

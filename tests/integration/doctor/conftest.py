@@ -16,6 +16,7 @@ COPIED = (
     "locks",
     "noxfile.py",
     "pyproject.toml",
+    "systemd",
     "worker.toml",
 )
 
