@@ -27,7 +27,7 @@ __all__ = ["apply"]
 Say = Callable[[str], None]
 
 UNKNOWN = "?"
-"""What a unit runs while it is being restarted."""
+"""What a unit runs while it is being restarted, or stopped."""
 
 
 def apply(plan: Plan, say: Say = print) -> None:
@@ -44,7 +44,12 @@ def apply(plan: Plan, say: Say = print) -> None:
             else:
                 _Run(plan, layout, say).run()
         except OSError as error:
-            raise InstallError(_described(error)) from error
+            done = (
+                "what is left, the same command removes"
+                if plan.action == "uninstall"
+                else "all was taken back"
+            )
+            raise InstallError(f"{_described(error)}; {done}") from error
 
 
 @contextmanager
@@ -69,6 +74,9 @@ def _systemd(plan: Plan) -> Systemd:
 
 
 def _described(error: OSError) -> str:
+    if isinstance(error, shutil.Error):  # of each file that could not be copied
+        place, _, reason = error.args[0][0]
+        return f"{place}: {reason}"
     what = f"{error.filename}: " if error.filename else ""
     return f"{what}{error.strerror or error}"
 
@@ -93,6 +101,8 @@ class _Run:
         """Units that did not run before."""
         self.restarted: list[str] = []
         self.stopped: list[str] = []
+        self.gone: list[str] = []
+        """Paths that were removed, or are kept as somebody else's."""
 
     def run(self) -> None:
         """Do it all, or take it all back."""
@@ -107,8 +117,11 @@ class _Run:
         except BaseException as error:
             self._take_back(error)
             raise
-        self.changes.commit()
-        removal.prune(self.layout, self.manifest, self.say)
+        self.changes.commit(self.layout.manifest)
+        try:
+            removal.prune(self.layout, self.manifest, self.say)
+        except OSError as error:  # all runs; the next run removes it
+            self.say(f"an old release could not be removed: {_described(error)}")
 
     def _serve(self, queues: list[str]) -> None:
         """Have systemd run what was placed, queue by queue."""
@@ -150,15 +163,18 @@ class _Run:
         for unit in due:
             if unit in new:
                 continue
-            if self.systemd.state(unit) == "inactive":
+            if self.manifest.started[unit] != UNKNOWN and self.systemd.state(unit) == "inactive":
                 self._tell(f"{unit} was stopped, and stays so")
                 continue
             self.restarted.append(unit)
-            self.manifest.started[unit] = UNKNOWN
-            placing.write_manifest(self.layout, self.manifest, self.changes)
+            self._note(unit, UNKNOWN)
             self.systemd.restart(unit)
             self._tell(f"restarted {unit}")
-        self.manifest.started.update(dict.fromkeys(due, version))
+        for unit in due:
+            self._note(unit, version)
+
+    def _note(self, unit: str, version: str) -> None:
+        self.manifest.started[unit] = version
         placing.write_manifest(self.layout, self.manifest, self.changes)
 
     def _leave(self, queues: list[str]) -> None:
@@ -167,21 +183,26 @@ class _Run:
         for unit in [unit for unit in self.manifest.started if "@" in unit and unit not in served]:
             queue = unit.removeprefix("celery-worker@").removesuffix(".service")
             self.stopped.append(unit)
+            self._note(unit, UNKNOWN)
             self.systemd.stop(unit)
             self.systemd.disable(unit)
             del self.manifest.started[unit]
             self.changes.remove(self.layout.queue(queue))
-            self.manifest.links.remove(self.layout.queue(queue))
+            self.gone.append(self.layout.queue(queue))
             self._tell(f"stopped {unit}, whose queue is no more")
-        if placing.remove_gone(self.manifest, self.changes, self.files, self.say):
+        if files := placing.remove_gone(self.manifest, self.changes, self.files, self.say):
+            self.gone += files
             self.systemd.reload()
 
     def _finish(self) -> None:
+        """Write what is now the case, where before the intent was written."""
         manifest = self.manifest
         if manifest.current != self.plan.release:
             manifest.previous, manifest.current = manifest.current, self.plan.release
         manifest.pending = None
-        placing.settle(self.layout, manifest, self.changes)
+        manifest.files = {path: sums[-1:] for path, sums in manifest.files.items() if path not in self.gone}
+        manifest.links = [path for path in manifest.links if path not in self.gone]
+        self.changes.prepare(self.layout.manifest, manifest.text())
 
     def _take_back(self, error: BaseException) -> None:
         """Put files and services back to where they were."""
@@ -194,7 +215,10 @@ class _Run:
         problems += self.changes.undo()
         problems += _tried(self.systemd.reload)
         if self.before and self.before.pending:
-            problems += self._go_back_further(self.before)
+            try:
+                problems += self._go_back_further(self.before)
+            except OSError as also:
+                problems.append(_described(also))
         else:
             for unit in self.restarted:
                 problems += _tried(self.systemd.restart, unit)

@@ -24,28 +24,17 @@ class Changes:
 
     def file(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file whose folder is there."""
-        new = _beside(self.layout.at(path), "new")
-        try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with open(descriptor, "wb") as stream:
-                os.fchmod(descriptor, mode)
-                stream.write(data)
-                stream.flush()
-                os.fsync(descriptor)
-            self._put(new, path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
+        self._put(self._written(path, data, mode), path)
 
     def link(self, path: str, to: str) -> None:
         """Point a symbolic link at another path of the installation, relative to itself."""
         new = _beside(self.layout.at(path), "new")
         try:
             new.symlink_to(os.path.relpath(to, os.path.dirname(path)))
-            self._put(new, path)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
+        self._put(new, path)
 
     def folder(self, path: str, mode: int = 0o755) -> None:
         """Make a folder, unless it is there; its parent is."""
@@ -78,10 +67,16 @@ class Changes:
             self.touched[path] = True
             place.rename(_beside(place, "old"))
 
-    def commit(self) -> None:
-        """Let go of what was there before."""
-        for path in self.touched:
-            _beside(self.layout.at(path), "old").unlink(missing_ok=True)
+    def prepare(self, path: str, data: bytes) -> None:
+        """Write what `commit` is to put in the place of a file: after this, nothing needs room any more."""
+        self._written(path, data, 0o644)
+
+    def commit(self, path: str) -> None:
+        """Let go of what was there before, and last put the file in its place that says that all is done."""
+        for touched in self.touched:
+            _beside(self.layout.at(touched), "old").unlink(missing_ok=True)
+        os.replace(_beside(self.layout.at(path), "new"), self.layout.at(path))
+        _sync_folder(self.layout.at(path).parent)
 
     def undo(self) -> list[str]:
         """Put back what was there before; return what that did not work for, and why."""
@@ -105,14 +100,32 @@ class Changes:
         self.touched.clear()
         return problems
 
+    def _written(self, path: str, data: bytes, mode: int) -> Path:
+        new = _beside(self.layout.at(path), "new")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with open(descriptor, "wb") as stream:
+                os.fchmod(descriptor, mode)
+                stream.write(data)
+                stream.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        return new
+
     def _put(self, new: Path, path: str) -> None:
         place = self.layout.at(path)
-        if path not in self.touched:
-            was_there = os.path.lexists(place)
-            if was_there:
-                os.link(place, _beside(place, "old"), follow_symlinks=False)
-            self.touched[path] = was_there  # before: a signal may come at any time
-        os.replace(new, place)
+        try:
+            if path not in self.touched:
+                was_there = os.path.lexists(place)
+                if was_there:
+                    os.link(place, _beside(place, "old"), follow_symlinks=False)
+                self.touched[path] = was_there  # before: a signal may come at any time
+            os.replace(new, place)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
         _sync_folder(place.parent)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "UNITS",
     "Layout",
     "credential_names",
+    "is_ours",
     "placed",
     "queues_of",
     "redis_version",
@@ -84,6 +85,11 @@ def queues_of(release: Path) -> list[str]:
     """The queues that a release has workers for."""
     names = sorted(path.name for path in (release / "systemd").iterdir())
     return [match[1] for name in names if (match := DROP_IN.fullmatch(name))]
+
+
+def is_ours(path: str, prefix: str) -> bool:
+    """Whether nobody else has a reason to put files there."""
+    return path == prefix or path.startswith((f"{prefix}/", CONFIGURATION, f"{UNITS}/celery-"))
 
 
 def template(unit: str) -> str:

@@ -20,7 +20,6 @@ __all__ = [
     "refuse_strangers",
     "remove_gone",
     "rewrite_manifest",
-    "settle",
     "write_manifest",
 ]
 
@@ -44,6 +43,8 @@ def place(
     links = [layout.current, *(layout.queue(name) for name in places.queues_of(source))]
     manifest.links = _joined(manifest.links, links)
     folders = _missing_folders(layout, [*files, *links])
+    if not manifest.folders:  # the prefix: if it is there, then empty
+        folders = _joined([layout.prefix], folders) if layout.at(layout.prefix).is_dir() else folders
     _intend(plan, manifest, writes, secrets, folders)
     for folder in folders:
         changes.folder(folder, 0o700 if folder == places.CREDENTIALS else 0o755)
@@ -93,12 +94,12 @@ def write_manifest(layout: Layout, manifest: Manifest, changes: Changes) -> None
 def rewrite_manifest(layout: Layout, manifest: Manifest) -> None:
     """Write it outside of a run whose changes can be taken back."""
     changes = Changes(layout)
-    write_manifest(layout, manifest, changes)
-    changes.commit()
+    changes.prepare(layout.manifest, manifest.text())
+    changes.commit(layout.manifest)
 
 
-def remove_gone(manifest: Manifest, changes: Changes, files: dict[str, bytes], say: Say) -> bool:
-    """Remove what an earlier release had and this one has not; return whether there was anything."""
+def remove_gone(manifest: Manifest, changes: Changes, files: dict[str, bytes], say: Say) -> list[str]:
+    """Remove what an earlier release had and this one has not; return what nobody needs any more."""
     offered = {path + OFFERED for path in edited(changes.layout, manifest)}
     gone = [path for path in manifest.files if path not in files and path not in offered]
     for path in gone:
@@ -106,14 +107,7 @@ def remove_gone(manifest: Manifest, changes: Changes, files: dict[str, bytes], s
             say(f"{path} was edited by hand: kept, though nothing needs it any more")
         else:
             changes.remove(path)
-        del manifest.files[path]
-    return bool(gone)
-
-
-def settle(layout: Layout, manifest: Manifest, changes: Changes) -> None:
-    """Write what is now the case, where before the intent was written."""
-    manifest.files = {path: known[-1:] for path, known in manifest.files.items()}
-    write_manifest(layout, manifest, changes)
+    return gone
 
 
 def _needs_redis(plan: Plan, layout: Layout, manifest: Manifest) -> bool:
@@ -165,10 +159,8 @@ def _intend(
     for path, data in writes.items():
         manifest.files[path] = _joined(manifest.files.get(path, [])[-1:], [digest(data)])
     # A staged tree's other folders are the machine's own: /etc, /usr/local/bin.
-    ours = (plan.prefix, places.CONFIGURATION, f"{places.UNITS}/")
-    manifest.folders = _joined(
-        manifest.folders, [folder for folder in folders if plan.is_live or folder.startswith(ours)]
-    )
+    ours = [folder for folder in folders if plan.is_live or places.is_ours(folder, plan.prefix)]
+    manifest.folders = _joined(manifest.folders, ours)
     if plan.is_live:
         text = writes.get("/etc/sysusers.d/content-worker.conf", b"").decode()
         users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not accounts.exists(user)]

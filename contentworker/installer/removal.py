@@ -71,8 +71,8 @@ def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> 
         else:
             layout.at(path).unlink(missing_ok=True)
     shutil.rmtree(layout.at(places.RUNTIME), ignore_errors=True)
-    kept += _data(layout, manifest, removes_data=removes_data)
-    kept += _remove_folders(layout, manifest)
+    data = _data(layout, manifest, removes_data=removes_data)
+    kept += data + _remove_folders(layout, manifest, keeps_manifest=bool(data))
     return kept
 
 
@@ -99,7 +99,6 @@ def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str
         for folder in data:
             if layout.at(folder).exists():
                 shutil.rmtree(layout.at(folder))
-        layout.at(layout.manifest).unlink(missing_ok=True)
         return []
     secrets = [f"{places.CREDENTIALS}/{name}" for name in manifest.credentials]
     kept = [path for path in [*secrets, *data] if layout.at(path).exists()]
@@ -107,8 +106,6 @@ def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str
         manifest.current = manifest.previous = manifest.pending = None
         manifest.files, manifest.links, manifest.releases = {}, [], []
         rewrite_manifest(layout, manifest)
-    else:
-        layout.at(layout.manifest).unlink(missing_ok=True)
     return kept
 
 
@@ -143,16 +140,22 @@ def _sums(folder: Path) -> Iterator[tuple[str, str]]:
             yield name, digest
 
 
-def _remove_folders(layout: Layout, manifest: Manifest) -> list[str]:
-    """Remove the folders that we made, inner ones first; return what a stranger has in them."""
+def _remove_folders(layout: Layout, manifest: Manifest, *, keeps_manifest: bool) -> list[str]:
+    """Remove the folders that we made, inner ones first, and the manifest when it is all that is left.
+
+    Returns what a stranger has in them.
+    """
     kept = []
     for path in reversed(manifest.folders):
         folder = layout.at(path)
+        if path == layout.prefix and not keeps_manifest:
+            layout.at(layout.manifest).unlink(missing_ok=True)
         if not folder.is_dir():
             continue
         try:
             folder.rmdir()
         except OSError:
-            kept += [f"{path}/{entry.name}" for entry in folder.iterdir()]
+            if places.is_ours(path, layout.prefix):
+                kept += [f"{path}/{entry.name}" for entry in folder.iterdir()]
     known = [layout.manifest, *manifest.folders, *(f"{places.CREDENTIALS}/{n}" for n in manifest.credentials)]
     return [f"{path}, which we did not make" for path in sorted(kept) if path not in known]

@@ -1,10 +1,8 @@
 """A machine to install on: a folder in the place of `/`, and stand-ins for what only root may call."""
 
-import json
 import os
 import socket
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,8 +115,12 @@ class Machine:
     def apply(self, plan: Plan) -> None:
         """Do it, with services that listen while systemd says that they run."""
         self.said.clear()
-        with _Listeners(self):
+        with self.listening():
             apply.apply(plan, self.said.append)
+
+    def listening(self) -> "_Listeners":
+        """Have Flower and Redis listen while they run."""
+        return _Listeners(self)
 
     def install(self, **more: object) -> str:
         """Look, build and apply; return the release."""
@@ -199,11 +201,3 @@ class _Listeners:
                     listening.pop(unit).close()
         for each in listening.values():
             each.close()
-
-
-Fault = Callable[[str], None]
-
-
-def described(machine: Machine) -> str:
-    """For a failed test: what it was told, and what it said."""
-    return json.dumps({"said": machine.said, "active": machine.active()}, indent=1)
