@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +42,7 @@ LEFT_OUT = {"benchmarks", "research", "tests"}
 """Top-level folders that no service needs; hidden ones are left out as well."""
 
 ID_LENGTH = 12
+STDERR = 2
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,6 @@ def _normalise(folder: Path) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=STDERR, check=False)
     if done.returncode:
         raise InstallError("the packages could not be installed; what pip says is above")

@@ -28,7 +28,7 @@ def before(found: Preparation, redis_url: str | None) -> Iterator[str]:
         f"{layout.prefix}, {found.source.size_bytes / 1e6:.1f} MB, with {packages} packages for "
         f"{found.python.path} ({found.python.version})",
     )
-    yield _line("disk", f"{found.needed_bytes / 1e6:,.0f} MB of {found.free_bytes / 1e6:,.0f} MB free")
+    yield _line("disk", f"about {found.needed_bytes / 1e6:,.0f} MB of {found.free_bytes / 1e6:,.0f} MB free")
     yield from _services(found, manifest)
     yield _line("settings", f"{places.ENVIRONMENT} (yours; never overwritten)")
     yield _line("secrets", f"{places.CREDENTIALS}/ (root's alone; what is there is kept)")

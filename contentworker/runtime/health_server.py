@@ -47,11 +47,8 @@ class DeepCheck:
     def answer(self) -> Answer:
         """The answer of the check that runs, or ran lately."""
         with self._lock:
-            if (
-                self._running is None
-                or self._running.done()
-                and time.monotonic() - self._ended > KEEP_SECONDS
-            ):
+            is_old = time.monotonic() - self._ended > KEEP_SECONDS
+            if self._running is None or (self._running.done() and is_old):
                 self._running = self._executor.submit(self._run)
             running = self._running
         try:

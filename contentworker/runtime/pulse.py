@@ -5,7 +5,7 @@ however well the rest of the process does. A thread would go on for ever.
 
 - `starting`: until the queues are consumed; only then is systemd told READY=1. Where Redis is not there,
   `systemctl start` waits for `TimeoutStartSec=` and then fails, saying why in the status; with
-  `Restart=always` systemd goes on trying. Nobody extends that time: an operator is told that it did not start.
+  `Restart=always` systemd goes on trying. That time is not extended: an operator is to know of it.
 - `ready`: beats, every third of `WatchdogSec=` and every ten seconds at least.
 - `waiting for Redis`: no loop runs, or the lease's keeper finds that Redis does not answer, and then the loop
   may stand still in a call to it. The watchdog is extended. Each attempt to connect is a beat.
@@ -21,7 +21,6 @@ task's hard time limit, which nobody else enforces there.
 
 import faulthandler
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +50,8 @@ STARTING, READY, WAITING, STOPPING = "starting", "ready", "waiting for Redis", "
 BEAT_SECONDS = 10.0
 PATIENCE_SECONDS = 3600.0
 """How long a worker that does not consume may be silent: something else limits each of these states."""
+STANDARD_ERROR = 2
+"""Celery puts its log in the place of `sys.stderr`."""
 LINE_BYTES = 64
 """Of the alive file, always: a line is then replaced in one step, without a moment of an empty file."""
 
@@ -107,7 +108,7 @@ class Pulse:
         """Give a sign of life, and all that is to be known beside it."""
         seconds = max(self._watchdog_seconds, self.patience_seconds or 0)
         if self._watchdog_seconds and self._ends_itself:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+            faulthandler.dump_traceback_later(seconds, exit=True, file=STANDARD_ERROR)
         elif self._watchdog_seconds:
             also = (*also, "WATCHDOG=1", f"WATCHDOG_USEC={int(seconds * 1e6)}")
         self._notifier.tell(*also, f"STATUS={self.status}")

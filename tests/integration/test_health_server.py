@@ -73,7 +73,7 @@ def health(server: RedisProcess, tmp_path: Path) -> Iterator[HealthServer]:
 def test_all_is_well_until_it_is_not(
     worker: StartWorker, server: RedisProcess, health: HealthServer, tmp_path: Path
 ) -> None:
-    """With a worker of every queue all three pages say 200; without Redis only /live does, and it recovers."""
+    """With a worker of every queue all pages say 200; without Redis only /live does; and it recovers."""
     files = [tmp_path / name / "alive" for name in QUEUES]
     for file in files:
         file.parent.mkdir()

@@ -251,7 +251,9 @@ def test_remote_shutdown(worker: StartWorker, client: Celery, systemd: Callable[
     """A worker that is told to stop by a remote command drains just so, without a signal."""
     listening = systemd()
     leaving = worker("--queues=escalation", "--hostname=remote@here", **listening.variables)
-    client.control.shutdown(destination=["remote@here"])
+    wait_until(
+        lambda: client.control.shutdown(destination=["remote@here"]) or not leaving.is_alive, "the end"
+    )
     listening.wait_for(EXTENDED, "STATUS=escalation: stopping")
     assert leaving.wait() == 0
 
@@ -291,8 +293,7 @@ def test_hung_worker_falls_silent(
         hanging.kill(signal.SIGSTOP)
         wait_until(lambda: state_of(hanging) == "T", "the worker to stop")
     else:
-        client.control.broadcast("block", {"folder": str(tmp_path)}, destination=["hanging@here"])
-        wait_until(lambda: executions(tmp_path), "the loop to hang")
+        hang(client, "hanging@here", tmp_path)
     hung.receive()
     clock.receive()
     for _ in range(10):
@@ -313,9 +314,8 @@ def test_hung_worker_ends_itself(worker: StartWorker, client: Celery, tmp_path: 
         app="blocked_worker.celery_app",
         WORKER_WATCHDOG_SECONDS="1",
     )
-    client.control.broadcast("block", {"folder": str(tmp_path)}, destination=["hanging@here"])
+    hang(client, "hanging@here", tmp_path)
     assert hanging.wait() == 1
-    assert executions(tmp_path)
     assert 'blocked_worker.py", line' in hanging.log()
     assert "in block" in hanging.log()
 
@@ -337,7 +337,7 @@ def test_own_watchdog_lets_work_and_drain(
     for stop in (False, True):
         if stop:
             leaving.kill(signal.SIGTERM)
-        for _ in range(6):
+        for _ in range(4):
             before = file.stat().st_mtime_ns
             wait_until(lambda before=before: file.stat().st_mtime_ns > before, "a beat")
         assert leaving.is_alive, leaving.log()
@@ -352,6 +352,15 @@ def test_malformed_watchdog(worker: StartWorker) -> None:
     assert refused.wait() == 1
     assert "WORKER_WATCHDOG_SECONDS: must be a whole number of seconds, not 'soon'" in refused.log()
     assert "Traceback" not in refused.log()
+
+
+def hang(client: Celery, worker: str, folder: Path) -> None:
+    """Have this worker's event loop hang; said again until it listens, which it does a moment after ready."""
+    command = {"folder": str(folder)}
+    wait_until(
+        lambda: client.control.broadcast("block", command, destination=[worker]) or executions(folder),
+        "the loop to hang",
+    )
 
 
 def state_of(process: Worker) -> str:

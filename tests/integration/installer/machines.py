@@ -1,5 +1,6 @@
 """A machine to install on: a folder in the place of `/`, and stand-ins for what only root may call."""
 
+import itertools
 import os
 import socket
 import threading
@@ -37,6 +38,7 @@ for unit; do
         if [ "${{fails:-$runs}}" = "$runs" ]; then
             echo failed >"$S/active/$unit"; echo "Job for $unit failed." >&2; code=1
         else
+            while [ -e "$S/hangs" ]; do sleep 0.02; done
             echo active >"$S/active/$unit"; echo "$runs" >"$S/runs/$unit"
         fi ;;
     esac
@@ -47,6 +49,11 @@ NOTING = """\
 #!/bin/sh
 echo "{name} $*" >>{state}/calls
 """
+SUDO = """\
+#!/bin/sh
+[ "$1" = -n ] && shift
+exec "$@"
+"""
 JOURNAL = """\
 #!/bin/sh
 echo "what $2 logged"
@@ -56,11 +63,13 @@ echo "what $2 logged"
 class Machine:
     """A folder that stands for a machine with systemd, and a checkout to install on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environments: Path) -> None:
         self.folder, self.target, self.state = folder, folder / "root", folder / "state"
         self.programs, self.checkout = folder / "bin", folder / "checkout"
         self.layout = Layout(self.target, PREFIX)
         self.redis_port, self.flower_port = free_port(), free_port()
+        self.cache = self.checkout / ".nox" / "install"
+        self.numbers = itertools.count()
         self.said: list[str] = []
         (self.target / "run/systemd/system").mkdir(parents=True)
         for name in ("active", "enabled", "fails", "runs"):
@@ -73,9 +82,13 @@ class Machine:
         for name in ("systemd-sysusers", "systemd-tmpfiles", "userdel"):
             self.program(name, NOTING.format(name=name, state=self.state))
         self.program("journalctl", JOURNAL)
-        for name in ("sh", "cat", "rm", "readlink"):
+        for name in ("sh", "cat", "rm", "readlink", "sleep"):
             (self.programs / name).symlink_to(Path("/bin") / name)
+        self.program("sudo", SUDO)
         self.write_checkout("1")
+        # The environment without packages is the same for all tests.
+        self.cache.parent.mkdir()
+        self.cache.symlink_to(environments)
 
     def program(self, name: str, text: str) -> None:
         (self.programs / name).write_text(text)
@@ -108,9 +121,10 @@ class Machine:
         """Look at everything, and build."""
         options = self.options(**more)
         found = prepare.prepare(options)
-        cache = self.checkout / ".nox" / "install"
-        with release.locked(cache):
-            return found.plan(options, release.build(found.source, cache).folder)
+        with release.locked(self.cache):
+            built = release.build(found.source, self.cache).folder
+        # The next test's release takes its place there.
+        return found.plan(options, built.rename(self.folder / f"built-{next(self.numbers)}"))
 
     def apply(self, plan: Plan) -> None:
         """Do it, with services that listen while systemd says that they run."""
