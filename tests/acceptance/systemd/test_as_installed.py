@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from tests.acceptance.systemd import installation
-from tests.acceptance.systemd.exposure import exposures, table
+from tests.acceptance.systemd.exposure import exposures, table, version
 from tests.acceptance.systemd.installation import (
     CREDENTIALS,
     FLOWER,
@@ -157,4 +157,9 @@ def test_exposure(installed: Machine) -> None:
 @pytest.mark.skipif(not PAGE.exists(), reason="docs/operations.md is still to be written")
 def test_exposure_is_that_of_the_docs() -> None:
     """docs/operations.md has the table."""
-    assert f"<!-- exposure -->\n{table()}\n<!-- /exposure -->" in PAGE.read_text("utf-8")
+    _, _, rest = PAGE.read_text("utf-8").partition("<!-- exposure -->\n")
+    written, end, _ = rest.partition("<!-- /exposure -->")
+    assert end
+    if f" by {version()} " not in written:
+        pytest.skip(f"the page has the scores of another systemd, this is {version()}")
+    assert written == f"{table()}\n"
