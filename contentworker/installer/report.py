@@ -43,7 +43,7 @@ def before(found: Preparation, redis_url: str | None) -> Iterator[str]:
 
 
 def _services(found: Preparation, manifest: Manifest | None) -> Iterator[str]:
-    queues = list(found.settings.queues)
+    queues = sorted(found.settings.queues)  # the order in which they are switched
     started = manifest.started if manifest else {}
     known = [queue for queue in queues if places.worker(queue) in started]
     gone = [unit for unit in started if "@" in unit and unit not in map(places.worker, queues)]
