@@ -298,6 +298,24 @@ def units(session: nox.Session) -> None:
     _hand_over("python", "-m", "contentworker", "units", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def install(session: nox.Session) -> None:
+    """Install this checkout as services of systemd; -- --dry-run only says what that would do."""
+    _hand_over("python", "-m", "contentworker.installer", "install", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def upgrade(session: nox.Session) -> None:
+    """Switch the services to this checkout, queue by queue, no task lost; -- --rollback goes back."""
+    _hand_over("python", "-m", "contentworker.installer", "upgrade", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def uninstall(session: nox.Session) -> None:
+    """Remove what `install` made, when running tasks have ended; it asks about the data."""
+    _hand_over("python", "-m", "contentworker.installer", "uninstall", *session.posargs)
+
+
 @nox.session
 def lock(session: nox.Session) -> None:
     """Write anew the hashed lock files; -- --upgrade takes the newest versions."""

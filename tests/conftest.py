@@ -4,6 +4,7 @@ import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -12,6 +13,8 @@ from celery import Celery
 from tests.support import Process, StartWorker, Worker, client_of, throwaway_redis
 
 LOG_LINES_SHOWN = 80
+MACHINE_FOLDER = "tests/acceptance/systemd/"
+"""Its files share a machine that is installed once."""
 
 # Under nohup the one is ignored, in the processes of pytest-xdist the other, and all that the tests start would
 # inherit that.
@@ -71,6 +74,18 @@ def _workers(request: pytest.FixtureRequest, folder: Path) -> Iterator[StartWork
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Run the tests of a file in one process, and those of a folder that shares a machine."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileOrMachine(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return MACHINE_FOLDER if nodeid.startswith(MACHINE_FOLDER) else super()._split_scope(nodeid)
+
+    return ByFileOrMachine(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

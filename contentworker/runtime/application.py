@@ -1,6 +1,7 @@
 """The Celery application, made from the settings."""
 
 import logging
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -98,6 +99,15 @@ def _store_results_later(conf: Any = None, **_: Any) -> None:
         result_backend_max_sleep_between_retries_ms=RESULT_SLEEP_MILLISECONDS,
     )
     logging.getLogger("celery.backends.base").addFilter(_without_traceback)
+
+
+@celeryd_init.connect
+def _give_signs_of_life(instance: Any = None, **_: Any) -> None:
+    """Only where somebody listens; not even the module is loaded elsewhere."""
+    if {"NOTIFY_SOCKET", "WORKER_ALIVE_FILE", "WORKER_WATCHDOG_SECONDS"} & os.environ.keys():
+        from contentworker.runtime import pulse
+
+        pulse.begin(instance)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -23,7 +23,7 @@ from contentworker.runtime import dead_letters
 from contentworker.runtime.settings import BrokerSettings
 from contentworker.runtime.transport import protocol, server
 
-__all__ = ["SENTINEL_PASSWORD", "celery_configuration", "check_server", "connect", "sanitized"]
+__all__ = ["SENTINEL_PASSWORD", "celery_configuration", "check_server", "connect", "hosts", "sanitized"]
 
 SENTINEL_PASSWORD = "REDIS_SENTINEL_PASSWORD"
 """Variable with the password of the Sentinels themselves; that of Redis is in `REDIS_URL`."""
@@ -152,6 +152,15 @@ def check_server(client: redis.Redis, queues: Iterable[str]) -> list[str]:
         lists = [f"{queue}{Channel.sep}{step}" if step else queue for step in PRIORITY_STEPS]
         types.update(dict.fromkeys(lists, "list"))
     return server.check(client, types, (protocol.PREFIX, protocol.VERSION))
+
+
+def hosts(redis_url: str) -> tuple[tuple[str, int], ...]:
+    """The servers that an address names, or their Sentinels; none where it is a socket's.
+
+    Raises:
+        ConfigError: the address is none.
+    """
+    return _parse(redis_url).hosts
 
 
 def sanitized(redis_url: str) -> str:

@@ -67,10 +67,20 @@ class KeepingConsumer(Consumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         """Look for Redis every two seconds at least; Celery would soon look twice a minute."""
-        conn.ensure_connection = partial(
-            conn.ensure_connection, interval_start=0.5, interval_step=0.5, interval_max=1.5
-        )
+        connect = partial(conn.ensure_connection, interval_start=0.5, interval_step=0.5, interval_max=1.5)
+
+        def connect_at_last(say: Callable[..., None], *arguments: Any, **options: Any) -> Any:
+            def still_away(*failure: Any) -> None:
+                self.on_still_away()
+                say(*failure)
+
+            return connect(still_away, *arguments, **options)
+
+        conn.ensure_connection = connect_at_last
         return super().ensure_connected(conn)
+
+    def on_still_away(self) -> None:
+        """Redis could not be reached, again; to be replaced by whoever is to know."""
 
     def _loop(self, *arguments: Any) -> Any:
         """Replace pool processes that died while no loop ran: Celery's ends the worker over one of them.

@@ -15,6 +15,7 @@ __all__ = [
     "DeadLetterSettings",
     "DevcontainerSettings",
     "FlowerSettings",
+    "HealthSettings",
     "LimitSettings",
     "PythonSettings",
     "QueueSettings",
@@ -258,6 +259,15 @@ class FlowerSettings(Section):
         return self.address in LOOPBACK_ADDRESSES
 
 
+class HealthSettings(Section):
+    """`python -m contentworker health-server`, which answers load balancers (docs/operations.md)."""
+
+    address: str = Field(
+        "127.0.0.1", min_length=1, description="Address it listens on. It asks nobody for a password."
+    )
+    port: Port = Field(5556, description="Port it listens on.")
+
+
 class ServiceSettings(Section):
     """The services of production: `nox -s units` writes `systemd/`, `nox -s install` installs them."""
 
@@ -308,6 +318,7 @@ class RuntimeSettings(Section):
     limits: LimitSettings = LimitSettings()
     reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
+    health: HealthSettings = HealthSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     services: ServiceSettings = ServiceSettings()
     devcontainer: DevcontainerSettings = DevcontainerSettings()

@@ -21,12 +21,19 @@ FILES = {
     "tmpfiles.d/content-worker.conf": "tmpfiles.conf.in",
     "redis.conf": "redis.conf.in",
     "environment.example": "environment.in",
+    "supervisord.conf": "supervisord.conf.in",
+    "supervisord-redis.conf": "supervisord-redis.conf.in",
 }
 
 
 def render(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
     """Every file's text by its path in `systemd/`."""
     values = _values(settings, templates)
+    programs = [
+        _fill(templates / "supervisord-queue.in", {**values, "queue": name, "description": queue.description})
+        for name, queue in settings.queues.items()
+    ]
+    values["programs"] = "\n".join(programs).rstrip()
     files = {path: _fill(templates / name, values) for path, name in FILES.items()}
     for name, queue in settings.queues.items():
         files[drop_in(name)] = _fill(templates / "celery-worker-queue.conf.in", _queue_values(name, queue))
@@ -62,6 +69,7 @@ def _values(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
         "umbrella_stop_seconds": str(stop_seconds + STOP_GRACE_SECONDS),
         "watchdog_seconds": str(services.watchdog_seconds),
         "workers": " ".join(queue_units(settings)),
+        "queue_names": ",".join(settings.queues),
         "redis_port": str(settings.broker.port),
         "sandbox": (templates / "sandbox.in").read_text("utf-8").rstrip(),
         # Its readers come from elsewhere, if they are let in at all.

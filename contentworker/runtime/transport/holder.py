@@ -40,6 +40,7 @@ __all__ = [
     "holder_of",
     "stop_all",
     "when_fenced",
+    "when_redis_answers",
 ]
 
 logger = logging.getLogger(__name__)
@@ -351,12 +352,15 @@ class Holder:
             except Exception as error:  # whatever it is, the next beat may do better
                 # While Redis was away nobody could renew: all get a full lease from its return on.
                 self._observed.clear()
+                if not trouble:
+                    _say_whether_redis_answers(False)
                 if str(error) != trouble:
                     trouble = str(error)
                     logger.warning("The lease cannot be renewed: %s", error)
             else:
                 if trouble:
                     logger.warning("The lease is renewed again")
+                    _say_whether_redis_answers(True)
                 trouble = ""
 
     def _beat(self) -> bool:
@@ -413,6 +417,19 @@ def when_fenced(callback: Callable[[], None]) -> None:
     _when_fenced.append(callback)
 
 
+def when_redis_answers(callback: Callable[[bool], None]) -> None:
+    """Have `callback` told, from another thread, when Redis stops answering, and when it answers again."""
+    _when_redis_answers.append(callback)
+
+
+def _say_whether_redis_answers(answers: bool) -> None:
+    for callback in _when_redis_answers:
+        try:
+            callback(answers)
+        except Exception:  # whatever it is, the lease comes first
+            logger.exception("Whether Redis answers could not be said")
+
+
 def holder_of(channel: Any, *, leased: bool = True) -> Holder:
     """The process's holder for the channel's Redis, or one of the channel's own."""
     address = channel.connection.client.as_uri(include_password=True)
@@ -441,4 +458,5 @@ def stop_all() -> None:
 _shared: dict[str, Holder] = {}
 _holders: dict[str, Holder] = {}
 _when_fenced: list[Callable[[], None]] = []
+_when_redis_answers: list[Callable[[bool], None]] = []
 os.register_at_fork(after_in_child=_shared.clear)

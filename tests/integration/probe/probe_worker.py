@@ -131,3 +131,8 @@ def ignore_soft_limit(folder: str) -> None:
             wait_for_release(folder)
         except SoftTimeLimitExceeded:
             continue
+
+
+@shared_task(base=BaseTask, name="probe.variables")
+def variables() -> list[str]:
+    return sorted(os.environ)

@@ -1,0 +1,69 @@
+"""Machines that boot a real systemd; what their journal says stands beside a failure."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.systemd import installation
+from tests.acceptance.systemd.machine import Machine, cannot_boot
+from tests.support import PROBE_FOLDER, ROOT, service_is_missing
+
+
+@pytest.fixture(scope="session")
+def can_boot() -> None:
+    """Skip, or fail in CI, where no such machine can be had."""
+    if reason := cannot_boot():
+        service_is_missing(reason)
+
+
+@pytest.fixture(scope="package")
+def installed(can_boot: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine on which somebody has typed `nox -s install`. One for all modules."""
+    files = tmp_path_factory.mktemp("files")
+    installation.prepare(files)
+    binds = {PROBE_FOLDER: installation.PROBE, ROOT: str(ROOT)}  # where the Python of the tests may be
+    with Machine(tmp_path_factory.mktemp("machine"), files=files, binds=binds) as machine:
+        shutil.rmtree(files)
+        done = installation.command(machine, "install")
+        assert done.returncode == 0, done.stdout + done.stderr + machine.journal()
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def services(installed: Machine) -> Machine:
+    """The same, with all services running."""
+    installed.systemctl("start", *installation.UNITS)
+    return installed
+
+
+@pytest.fixture(scope="module")
+def redis_url(services: Machine) -> Iterator[str]:
+    """Where its Redis can be reached from this machine, until it is booted again."""
+    with services.forwarded(installation.SETTINGS.broker.port) as port:
+        known = installation.secret(services, "REDIS_URL")
+        yield known.replace(f":{installation.SETTINGS.broker.port}/", f":{port}/")
+
+
+@pytest.fixture
+def folder(services: Machine) -> Iterator[Path]:
+    """A folder of the workers': a task notes there that it runs, and is told there to end."""
+    state = services.path(installation.STATE)
+    folder = Path(tempfile.mkdtemp(dir=state))
+    shutil.chown(folder, state.stat().st_uid, state.stat().st_gid)
+    yield folder
+    (folder / "release").touch()  # after a failure the task may still wait for it
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the end of the journal beside a failure."""
+    report = yield
+    if report.failed:
+        for machine in {each for each in item.funcargs.values() if isinstance(each, Machine)}:
+            with suppress(Exception):  # it may be what failed
+                report.sections.append(("journal", machine.journal()))
+    return report

@@ -1,0 +1,36 @@
+"""How systemd rates the services' sandboxes: `python -m tests.acceptance.systemd.exposure` prints a table."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.acceptance.systemd.installation import FLOWER, REDIS, WORKERS
+from tests.support import ROOT
+
+__all__ = ["exposures", "table"]
+
+
+def exposures() -> dict[str, float]:
+    """The score of each service, from 0 to 10. Of the files: no systemd need run."""
+    with tempfile.TemporaryDirectory() as root:
+        shutil.copytree(ROOT / "systemd", Path(root, "etc/systemd/system"))
+        return {unit: _rate(unit, root) for unit in [*WORKERS, FLOWER, REDIS]}
+
+
+def _rate(unit: str, root: str) -> float:
+    command = ["systemd-analyze", f"--root={root}", "security", "--offline=true", "--no-pager", unit]
+    printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    (score,) = re.findall(r"^→ Overall exposure level for .*: (\S+)", printed, re.M)
+    return float(score)
+
+
+def table() -> str:
+    """For docs/operations.md. Without systemd's word for it: it knows the sandbox, not the service."""
+    rows = [f"| `{unit}` | {score} |" for unit, score in exposures().items()]
+    return "\n".join(["| service | exposure score, of 10 |", "|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(table())

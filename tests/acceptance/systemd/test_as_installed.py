@@ -1,0 +1,160 @@
+"""The services as `install` leaves them: started, stopped, booted, looked at."""
+
+import base64
+import json
+import re
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.acceptance.systemd import installation
+from tests.acceptance.systemd.exposure import exposures, table
+from tests.acceptance.systemd.installation import (
+    CREDENTIALS,
+    FLOWER,
+    PREFIX,
+    QUEUES,
+    REDIS,
+    SETTINGS,
+    UMBRELLA,
+    UNITS,
+    WORKERS,
+)
+from tests.acceptance.systemd.machine import Machine
+from tests.support import ROOT, wait_until
+
+pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+
+MOST_EXPOSED = {"evaluation": 1.0, "celery": 1.0, "rewrite": 1.2, "escalation": 1.2}
+PAGE = ROOT / "docs" / "operations.md"
+
+
+def check_all_answer(machine: Machine) -> None:
+    found = json.loads(machine.output("content-worker", "health", "--json"))
+    assert {item["queue"]: item["status"] for item in found} == dict.fromkeys(QUEUES, "ok")
+
+
+def main_pids(machine: Machine) -> dict[str, int]:
+    return {unit: machine.main_pid(unit) for unit in WORKERS}
+
+
+def test_install_ends_with_every_queue_served(installed: Machine) -> None:
+    """All services run and are enabled, none was started twice, and a task comes back from each queue."""
+    check_all_answer(installed)
+    assert {installed.show(unit, "ActiveState") for unit in UNITS} == {"active"}
+    assert {installed.show(unit, "NRestarts") for unit in UNITS} == {"0"}
+    assert {installed.show(unit, "UnitFileState") for unit in (UMBRELLA, FLOWER, REDIS)} == {"enabled"}
+
+
+def test_install_again_changes_nothing(installed: Machine) -> None:
+    """Not even a process."""
+    before = main_pids(installed)
+    done = installation.command(installed, "install")
+    assert "nothing to do, nothing was changed" in done.stdout
+    assert main_pids(installed) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "owner"),
+    [
+        (f"{PREFIX}/current/worker.toml", "root:root 644"),
+        (f"{PREFIX}/current/environment", "root:root 755"),
+        ("/etc/systemd/system/celery-worker@.service", "root:root 644"),
+        ("/etc/content-worker/redis.conf", "root:root 644"),
+        (CREDENTIALS, "root:root 700"),
+        (f"{CREDENTIALS}/REDIS_URL", "root:root 600"),
+        (f"{CREDENTIALS}/redis-password.conf", "root:root 600"),
+        (f"{CREDENTIALS}/FLOWER_BASIC_AUTH", "root:root 600"),
+        ("/var/lib/content-worker", "content-worker:content-worker 750"),
+        ("/var/lib/content-worker-redis", "content-worker-redis:content-worker-redis 700"),
+        ("/run/content-worker/celery", "content-worker:content-worker 755"),
+        ("/usr/local/bin/content-worker", "root:root 755"),
+    ],
+    ids=lambda text: text.rpartition("/")[2] if "/" in text else "",
+)
+def test_owner_and_mode(installed: Machine, path: str, owner: str) -> None:
+    """The code is nobody's to change, secrets are root's, data its service's."""
+    assert installed.output("stat", "--dereference", "--format=%U:%G %a", path).strip() == owner
+
+
+def test_enable_and_start(installed: Machine) -> None:
+    """`systemctl enable celery-worker`, `systemctl start celery-worker`: done when all queues are served."""
+    installed.systemctl("disable", "--now", "celery-worker")
+    installed.systemctl("enable", "celery-worker")
+    installed.systemctl("start", "celery-worker")
+    check_all_answer(installed)
+    for queue, unit in zip(QUEUES, WORKERS, strict=True):
+        assert re.fullmatch(rf"{queue}: 0 running, \d processed", installed.show(unit, "StatusText"))
+
+
+def test_boot(installed: Machine) -> None:
+    """A boot brings up all that is enabled, Redis before the workers."""
+    installed.reboot()
+    assert {unit for unit in UNITS if not installed.is_active(unit)} == set()
+    check_all_answer(installed)
+    since = {unit: int(installed.show(unit, "ActiveEnterTimestampMonotonic")) for unit in UNITS}
+    assert all(since[REDIS] < since[unit] for unit in WORKERS)
+
+
+def test_start_revives_a_worker_that_was_stopped(services: Machine) -> None:
+    """`systemctl start celery-worker` starts what is missing, though all of it counts as started."""
+    before = main_pids(services)
+    services.systemctl("stop", "celery-worker@rewrite")
+    assert services.is_active(UMBRELLA)
+    services.systemctl("start", "celery-worker")
+    services.wait_active("celery-worker@rewrite.service")
+    changed = {unit for unit, pid in main_pids(services).items() if before[unit] != pid}
+    assert changed == {"celery-worker@rewrite.service"}
+    check_all_answer(services)
+
+
+@pytest.mark.parametrize("article", ["how-leap-years-work.html", "wann-ist-ein-schaltjahr.md"])
+def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
+    """An article is scored."""
+    content = f"content@{installation.CHECKOUT}/examples/{article}"
+    scored = services.output("content-worker", "submit", "tasks.evaluation.score_aeo", content, "--wait=30")
+    assert 0 < json.loads(scored)["score"] <= 100
+
+
+def test_flower(services: Machine) -> None:
+    """Flower answers on its port to who has the password, and to nobody else."""
+    login = base64.b64encode(installation.secret(services, "FLOWER_BASIC_AUTH").encode()).decode()
+    with services.forwarded(SETTINGS.flower.port) as port:
+
+        def ask(**headers: str) -> int:
+            """Return the status; 0 if it does not listen yet."""
+            request = urllib.request.Request(f"http://127.0.0.1:{port}/broker", headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                error.close()
+                return error.code
+            except OSError:
+                return 0
+
+        assert wait_until(ask, "Flower to listen") == 401
+        assert ask(Authorization=f"Basic {login}") == 200
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_verify_is_silent(installed: Machine, unit: str) -> None:
+    """`systemd-analyze verify` finds nothing to say about a unit."""
+    done = installed.run("systemd-analyze", "verify", unit)
+    assert done.stdout + done.stderr == ""
+
+
+def test_exposure(installed: Machine) -> None:
+    """systemd rates the sandboxes as we want it, the running ones as well as the files."""
+    found = exposures()
+    for queue, most in MOST_EXPOSED.items():
+        unit = f"celery-worker@{queue}.service"
+        assert found[unit] <= most
+        assert f": {found[unit]} " in installed.output("systemd-analyze", "security", "--no-pager", unit)
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="docs/operations.md is still to be written")
+def test_exposure_is_that_of_the_docs() -> None:
+    """docs/operations.md has the table."""
+    assert f"<!-- exposure -->\n{table()}\n<!-- /exposure -->" in PAGE.read_text("utf-8")

@@ -1,0 +1,158 @@
+"""Upgrading and going back, on a folder with stand-ins for systemd."""
+
+from dataclasses import replace
+
+import pytest
+
+from contentworker.installer.errors import ServiceError
+from tests.integration.installer.machines import PREFIX, QUEUES, Machine
+
+WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
+FLOWER, REDIS, UMBRELLA = "celery-flower.service", "celery-redis.service", "celery-worker.service"
+
+
+@pytest.fixture
+def first(machine: Machine) -> str:
+    """The release that is installed when the test begins."""
+    release = machine.install()
+    machine.calls()
+    return release
+
+
+def restarts(machine: Machine) -> list[str]:
+    """What was started or restarted, in order."""
+    calls = [call.split()[1:] for call in machine.calls()]
+    return [" ".join(units) for verb, *units in calls if verb in ("start", "restart")]
+
+
+def releases(machine: Machine) -> set[str]:
+    return {path.name for path in machine.at(f"{PREFIX}/releases").iterdir()}
+
+
+def test_queue_by_queue(machine: Machine, first: str) -> None:
+    """One worker after another is restarted on the new release, Flower last, Redis not at all."""
+    machine.write_checkout("2")
+    second = machine.install()
+    assert restarts(machine) == [*WORKERS, FLOWER]
+    assert {unit: machine.active()[unit] for unit in (*WORKERS, FLOWER)} == dict.fromkeys(
+        (*WORKERS, FLOWER), second
+    )
+    assert releases(machine) == {first, second}
+
+
+def test_the_release_before_the_last_is_removed(machine: Machine, first: str) -> None:
+    """One old release is kept to go back to."""
+    machine.write_checkout("2")
+    second = machine.install()
+    machine.write_checkout("3")
+    third = machine.install()
+    assert releases(machine) == {second, third}
+
+
+@pytest.mark.parametrize("unit", [*WORKERS, FLOWER])
+def test_a_release_that_does_not_become_ready_is_taken_back(machine: Machine, first: str, unit: str) -> None:
+    """Whichever service fails on the new release, all run the old one again, and the new one is gone."""
+    machine.write_checkout("2")
+    plan, before = machine.plan(), machine.files()
+    machine.fail(unit, plan.release)
+    with pytest.raises(ServiceError, match=rf"^{unit}: is failed after restart$"):
+        machine.apply(plan)
+    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, FLOWER, REDIS]), first)
+    assert machine.files() == before
+    assert f"what {unit} logged" in "\n".join(machine.said)
+
+
+def test_a_queue_that_is_new_and_one_that_is_gone(machine: Machine, first: str) -> None:
+    """The worker of a new queue is started; that of a removed one is stopped, and its files are gone."""
+    machine.write_checkout("2", ("alpha", "gamma", "celery"))
+    machine.install()
+    assert "celery-worker@gamma.service" in machine.active()
+    assert "celery-worker@beta.service" not in machine.active()
+    left = [path for path in machine.files() if "beta" in path and "releases" not in path]
+    assert not left
+    assert "systemctl stop celery-worker@beta.service" in machine.calls()
+
+
+def test_queues_come_back_when_the_upgrade_is_taken_back(machine: Machine, first: str) -> None:
+    """A queue that was removed is served again, and a new one is not, when the new release fails."""
+    machine.write_checkout("2", ("alpha", "gamma", "celery"))
+    plan, before = machine.plan(), machine.files()
+    machine.fail(FLOWER, plan.release)
+    with pytest.raises(ServiceError):
+        machine.apply(plan)
+    assert machine.files() == before
+    assert set(machine.active()) == {*WORKERS, UMBRELLA, FLOWER, REDIS}
+
+
+def test_a_worker_that_was_stopped_stays_so(machine: Machine, first: str) -> None:
+    """Whoever stopped a queue meant it; it will run the new release when it is started again."""
+    (machine.state / "active" / WORKERS[1]).unlink()
+    machine.write_checkout("2")
+    second = machine.install()
+    assert WORKERS[1] not in machine.active()
+    assert machine.at(f"{PREFIX}/queues/{QUEUES[1]}").resolve().name == second
+
+
+def test_redis_is_restarted_only_for_its_own_sake(machine: Machine, first: str) -> None:
+    """Its unit or its configuration changed: then it is restarted, before the workers."""
+    template = machine.checkout / "systemd/templates/redis.conf.in"
+    template.write_text(template.read_text().replace("tcp-keepalive 60", "tcp-keepalive 61"))
+    machine.install()
+    assert restarts(machine) == [REDIS, *WORKERS, FLOWER]
+
+
+def test_back_and_forth(machine: Machine, first: str) -> None:
+    """A rollback is an upgrade to the release before, with the units of that; and so is its own rollback."""
+    template = machine.checkout / "systemd/templates/celery-flower.service.in"
+    old = template.read_text()
+    template.write_text(old.replace("RestartSec=5", "RestartSec=6"))
+    plan = machine.plan()
+    machine.apply(plan)
+    unit = machine.at(f"/etc/systemd/system/{FLOWER}")
+    assert "RestartSec=6" in unit.read_text()
+    for release, text in ((first, "RestartSec=5"), (plan.release, "RestartSec=6")):
+        machine.apply(replace(plan, release=release, source=""))
+        assert machine.active()[WORKERS[0]] == release
+        assert text in unit.read_text()
+        assert releases(machine) == {first, plan.release}
+
+
+def test_an_upgrade_that_was_interrupted_is_taken_back_as_a_whole(
+    machine: Machine, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is repeated and fails, also the queues that the first attempt had switched go back."""
+    machine.write_checkout("2")
+    plan = machine.plan()
+    machine.fail(WORKERS[1], plan.release)
+    with monkeypatch.context() as context:
+        context.setattr("contentworker.installer.apply._Run._take_back", lambda *_: None)  # as if killed
+        with pytest.raises(ServiceError):
+            machine.apply(plan)
+    assert machine.active()[WORKERS[0]] == plan.release
+    with pytest.raises(ServiceError):
+        machine.apply(plan)
+    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, FLOWER, REDIS]), first)
+    assert releases(machine) == {first}
+    machine.mend()
+    machine.apply(plan)
+    assert {machine.active()[unit] for unit in WORKERS} == {plan.release}
+
+
+def test_going_back_that_fails_as_well_is_said(machine: Machine, first: str) -> None:
+    """When the old release does not start either, the message says so: somebody must look."""
+    machine.write_checkout("2")
+    machine.fail(WORKERS[1])
+    with pytest.raises(Exception, match=rf"after restart; and taking back failed: {WORKERS[1]}"):
+        machine.install()
+
+
+def test_edits_in_an_old_release_are_kept(machine: Machine, first: str) -> None:
+    """A file that somebody changed or added in a release outlives it, and is said."""
+    folder = machine.at(f"{PREFIX}/releases/{first}")
+    (folder / "celery_worker.py").write_text("VERSION = 'patched'\n")
+    (folder / "mine.py").write_text("")
+    for version in ("2", "3"):
+        machine.write_checkout(version)
+        machine.install()
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "celery_worker.py", "mine.py"]
+    assert len([line for line in machine.said if "added or edited by hand" in line]) == 2
