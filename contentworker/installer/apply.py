@@ -158,7 +158,9 @@ class _Run:
             if enabled := [unit for unit in new if "@" not in unit]:
                 self.systemd.enable(*enabled)
             # What an interrupted run began may run another release.
-            (self.systemd.restart if self.before else self.systemd.start)(*new)
+            # (The umbrella runs none, and restarting it would restart every worker.)
+            again = self.before is not None and new != [places.UMBRELLA]
+            (self.systemd.restart if again else self.systemd.start)(*new)
             self._tell(f"started {', '.join(new)}")
         for unit in due:
             if unit in new:
@@ -230,11 +232,20 @@ class _Run:
             problems += self._forget_accounts()
         if problems:
             raise InstallError(f"{error}; and taking back failed: {'; '.join(problems)}") from error
+        left = (
+            f"release {self.before.current} runs"
+            if self.before and self.before.current
+            else "nothing is left"
+        )
+        self._tell(f"all was taken back: {left}")
 
     def _go_back_further(self, before: Manifest) -> list[str]:
         """Also take back what an earlier run had done that was interrupted; return what did not work."""
         if before.current is None:
-            return removal.clear(self.layout, before)
+            problems = _tried(removal.stop_all, self.layout, before, self.systemd, self.say)
+            for line in removal.clear(self.layout, before):
+                self.say(f"kept: {line}")
+            return problems
         if before.current == self.plan.release:
             return []
         self.say(f"going back to release {before.current}")
@@ -255,7 +266,7 @@ class _Run:
             self.say(text)
 
 
-def _tried(action: Callable[..., None], *arguments: str) -> list[str]:
+def _tried(action: Callable[..., object], *arguments: object) -> list[str]:
     try:
         action(*arguments)
     except (InstallError, OSError) as error:

@@ -161,6 +161,8 @@ def _roll_back(options: Options, *, dry_run: bool, yes: bool) -> None:
     to = manifest.current if manifest.pending else manifest.previous
     if to is None:
         raise InstallError("there is no release before this one")
+    if not layout.at(layout.release(to)).is_dir():
+        raise InstallError(f"{layout.release(to)} is no more; check out that version, and: nox -s upgrade")
     sudo = machine.sudo(options.environ, has_terminal=os.isatty(0))
     click.echo(f"From release {manifest.pending or manifest.current} back to {to}, queue by queue.")
     if dry_run or not _agreed(yes):

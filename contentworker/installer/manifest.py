@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contentworker.installer.errors import InstallError
-from contentworker.installer.layout import CREDENTIALS, Layout
+from contentworker.installer.layout import CREDENTIALS, UNITS, Layout, worker
 
 __all__ = ["FORMAT", "OFFERED", "Manifest", "digest"]
 
@@ -69,6 +69,15 @@ class Manifest:
         secrets = [f"{CREDENTIALS}/{name}" for name in self.credentials]
         releases = [layout.release(identity) for identity in self.releases]
         return [layout.manifest, *self.files, *self.links, *secrets, *releases]
+
+    def units(self, layout: Layout) -> list[str]:
+        """Every unit that may run, whether or not it was noted that it was started."""
+        own = [path.removeprefix(f"{UNITS}/") for path in self.files if path.startswith(f"{UNITS}/")]
+        queues = [path.removeprefix(layout.queue("")) for path in self.links if path != layout.current]
+        return [
+            *(name for name in own if name.endswith(".service") and "@" not in name),
+            *(worker(queue) for queue in queues),
+        ]
 
     def text(self) -> bytes:
         return (json.dumps(dataclasses.asdict(self), indent=2) + "\n").encode()

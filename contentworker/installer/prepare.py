@@ -13,6 +13,7 @@ from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.operator_command import script
 from contentworker.installer.plan import Plan
+from contentworker.installer.systemd import Systemd
 from contentworker.runtime import units
 
 __all__ = ["Options", "Preparation", "installed", "prepare"]
@@ -159,6 +160,8 @@ def _look_at_machine(found: Preparation, options: Options) -> None:
     names = [user, f"{user}-redis"] if found.own_redis else [user]
     found.new_accounts = accounts.missing([name for name in names if name not in made])
     started = manifest.started if manifest else {}
+    asked = Systemd(is_live=True, patience_seconds=PATIENCE_SECONDS, addresses={})
+    found.warnings += [f"{unit} is {state}" for unit in started if (state := asked.state(unit)) != "active"]
     if found.own_redis:
         if places.REDIS not in started:
             redis_look.refuse_taken("Redis", "broker.port", "127.0.0.1", settings.broker.port)

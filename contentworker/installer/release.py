@@ -43,6 +43,7 @@ LEFT_OUT = {"benchmarks", "research", "tests"}
 
 ID_LENGTH = 12
 STDERR = 2
+GIT = ("git", "-c", "safe.directory=*", "-C")  # also where root installs a checkout that is somebody else's
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _content(path: Path) -> tuple[bytes, bool]:
 def _code(checkout: Path) -> list[str]:
     """The files of a checkout that git knows; of a copy without git, all that are not caches."""
     try:
-        command = ["git", "-C", str(checkout), "ls-files", "-z"]
+        command = [*GIT, str(checkout), "ls-files", "-z"]
         known = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
     except (OSError, subprocess.CalledProcessError):
         known = [path.relative_to(checkout).as_posix() for path in checkout.rglob("*")]
@@ -110,7 +111,7 @@ def _code(checkout: Path) -> list[str]:
 
 def unknown_to_git(checkout: Path) -> list[str]:
     """The files that would be installed if they were added; none where there is no git."""
-    command = ["git", "-C", str(checkout), "ls-files", "--others", "--exclude-standard", "-z"]
+    command = [*GIT, str(checkout), "ls-files", "--others", "--exclude-standard", "-z"]
     try:
         found = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
     except (OSError, subprocess.CalledProcessError):

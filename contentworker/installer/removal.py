@@ -16,7 +16,7 @@ from contentworker.installer.placing import rewrite_manifest
 from contentworker.installer.plan import Plan
 from contentworker.installer.systemd import Systemd
 
-__all__ = ["clear", "prune", "uninstall"]
+__all__ = ["clear", "prune", "stop_all", "uninstall"]
 
 Say = Callable[[str], None]
 
@@ -32,25 +32,33 @@ def uninstall(plan: Plan, layout: Layout, systemd: Systemd, say: Say) -> None:
     manifest = Manifest.load(layout.at(layout.manifest))
     if manifest is None:
         raise InstallError(f"nothing is installed in {plan.prefix}")
-    units = [unit for unit in manifest.started if unit != places.REDIS]
+    units = stop_all(layout, manifest, systemd, say)
+    kept = accounts.remove(manifest.users) if plan.removes_data else []
+    kept += clear(layout, manifest, removes_data=plan.removes_data)
+    systemd.reload()
+    systemd.forget_failures(units)
+    for line in kept:
+        say(f"kept: {line}")
+
+
+def stop_all(layout: Layout, manifest: Manifest, systemd: Systemd, say: Say) -> list[str]:
+    """Stop every unit, Redis last, and have none start with the machine; return them.
+
+    Raises:
+        ServiceError: one does not stop.
+    """
+    units = manifest.units(layout)
     workers = [unit for unit in units if "@" in unit]
-    if units:
-        say(f"stopping {', '.join(units)}: running tasks end first")
-        systemd.stop(*(unit for unit in units if unit not in workers))
-        systemd.stop(*workers)
-    if places.REDIS in manifest.started:
-        systemd.stop(places.REDIS)
-    for unit in manifest.started:
+    if workers:
+        say(f"stopping {', '.join(workers)}: running tasks end first")
+    for group in ([places.UMBRELLA, places.FLOWER], workers, [places.REDIS]):
+        if known := [unit for unit in group if unit in units]:
+            systemd.stop(*known)
+    for unit in units:
         # In an interrupted removal, its file may be gone already.
         if layout.at(f"{places.UNITS}/{places.template(unit)}").exists():
             systemd.disable(unit)
-    kept = clear(layout, manifest, removes_data=plan.removes_data)
-    systemd.reload()
-    systemd.forget_failures(manifest.started)
-    if plan.removes_data and plan.is_live:
-        kept += accounts.remove(manifest.users)
-    for line in kept:
-        say(f"kept: {line}")
+    return units
 
 
 def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> list[str]:

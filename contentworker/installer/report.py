@@ -1,8 +1,10 @@
 """What a person is told: the plan before, and what runs after."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from contentworker.installer import layout as places
+from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.prepare import Preparation
 from contentworker.installer.release import package_count
@@ -41,7 +43,7 @@ def before(found: Preparation, redis_url: str | None) -> Iterator[str]:
 
 
 def _services(found: Preparation, manifest: Manifest | None) -> Iterator[str]:
-    queues = list(found.settings.queues)
+    queues = sorted(found.settings.queues)  # the order in which they are switched
     started = manifest.started if manifest else {}
     known = [queue for queue in queues if places.worker(queue) in started]
     gone = [unit for unit in started if "@" in unit and unit not in map(places.worker, queues)]
@@ -86,8 +88,9 @@ def after(found: Preparation) -> Iterator[str]:
 def before_removal(manifest: Manifest, *, removes_data: bool) -> Iterator[str]:
     """The plan of a removal."""
     yield f"What was installed in {manifest.prefix} is removed:"
-    if manifest.started:
-        yield _line("services", f"stopped when their tasks have ended: {', '.join(manifest.started)}")
+    units = manifest.units(Layout(Path("/"), manifest.prefix))
+    if units:
+        yield _line("services", f"stopped when their tasks have ended: {', '.join(units)}")
     yield _line("files", f"{len(manifest.files)}, and {len(manifest.releases)} releases")
     data = "secrets, Redis' data, accounts" if manifest.own_redis else "secrets, accounts"
     yield _line("data", f"{data}: {'removed as well' if removes_data else 'kept'}")

@@ -10,7 +10,7 @@ from contentworker.installer.errors import InstallError, ServiceError
 
 __all__ = ["Systemd"]
 
-JOURNAL_LINES = 15
+JOURNAL_LINES = 25
 LISTEN_SECONDS = 60
 
 
@@ -83,6 +83,7 @@ class Systemd:
     def journal(self, unit: str) -> str:
         """The last lines that a unit logged."""
         command = ["journalctl", "--unit", unit, "--lines", str(JOURNAL_LINES), "--no-pager", "--output=cat"]
+        self._run("journalctl", "--sync")  # what it said last may be on its way
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         except (OSError, subprocess.TimeoutExpired):

@@ -66,6 +66,9 @@ class Pulse:
         # A limit for systemd to keep, or else for this process itself.
         self._ends_itself = not self._notifier.watchdog_seconds
         self._watchdog_seconds = self._notifier.watchdog_seconds or _seconds(variables)
+        # Neither may a stop be cut short whose last task is a long one.
+        hard_limit_seconds = app.runtime_settings.limits.hard_time_limit_seconds
+        self._long_seconds = max(PATIENCE_SECONDS, 2 * hard_limit_seconds)
         self._state_without_loop = STARTING
         self._loop_runs = False
         self._redis_answers = True
@@ -89,7 +92,7 @@ class Pulse:
     @property
     def patience_seconds(self) -> float | None:
         """How long the worker may be silent now; None: any silence that is longer than usual is a hang."""
-        return self._solo_patience_seconds if self.state == READY else PATIENCE_SECONDS
+        return self._solo_patience_seconds if self.state == READY else self._long_seconds
 
     @property
     def status(self) -> str:

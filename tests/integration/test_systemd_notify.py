@@ -248,13 +248,18 @@ def test_stopped_while_redis_is_away(
 
 
 def test_remote_shutdown(worker: StartWorker, client: Celery, systemd: Callable[[], Systemd]) -> None:
-    """A worker that is told to stop by a remote command drains just so, without a signal."""
+    """Told to stop by a remote command a worker drains just so, and longer where tasks may take hours."""
     listening = systemd()
-    leaving = worker("--queues=escalation", "--hostname=remote@here", **listening.variables)
+    leaving = worker(
+        *("--queues=escalation", "--hostname=remote@here"),
+        WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS="7200",
+        WORKER__BROKER__VISIBILITY_TIMEOUT_SECONDS="8000",
+        **listening.variables,
+    )
     wait_until(
         lambda: client.control.shutdown(destination=["remote@here"]) or not leaving.is_alive, "the end"
     )
-    listening.wait_for(EXTENDED, "STATUS=escalation: stopping")
+    listening.wait_for("WATCHDOG_USEC=14400000000", "STATUS=escalation: stopping")
     assert leaving.wait() == 0
 
 

@@ -236,6 +236,15 @@ def test_an_edited_unit_is_in_the_plan(machine: Machine) -> None:
     assert f"note        {UNITS}/celery-flower.service was edited by hand and is kept" in typed.text
 
 
+def test_a_service_that_does_not_run_is_said(machine: Machine) -> None:
+    """Where all is installed there is nothing to do; a service that was stopped is named all the same."""
+    machine.install()
+    (machine.state / "active/celery-flower.service").unlink()
+    typed = Typed(machine, "install")
+    assert typed.text.startswith("note: celery-flower.service is inactive\n")
+    assert "nothing was changed" in typed.text
+
+
 def test_wrong_configuration(machine: Machine) -> None:
     """What is wrong in worker.toml is said as everywhere, before anything is done."""
     machine.write_checkout("1", more="[limits]\nsoft = 3\n")

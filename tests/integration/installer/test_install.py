@@ -258,3 +258,22 @@ def test_the_command_passes_settings_and_secrets_on(machine: Machine) -> None:
         "inspect",
         "active",
     ]
+
+
+def test_an_interrupted_installation_that_then_fails_is_gone(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an interrupted run had started is stopped when the next run fails, though that did not get there."""
+    plan = machine.plan()
+    with monkeypatch.context() as context:
+        context.setattr("contentworker.installer.apply._Run._take_back", lambda *_: None)  # as if killed
+        machine.fail("celery-flower.service")
+        with pytest.raises(ServiceError):
+            machine.apply(plan)
+    assert machine.active()
+    machine.fail("celery-redis.service")
+    with pytest.raises(ServiceError, match=r"celery-redis\.service: is failed after restart$"):
+        machine.apply(plan)
+    assert not machine.active()
+    assert not machine.enabled()
+    assert not machine.at(f"{UNITS}/celery-worker.service").exists()
