@@ -205,11 +205,24 @@ def redis_command(command: tuple[str, ...]) -> None:
     if not os.environ.get("REDIS_URL") and not local_redis.find(STATE_FOLDER):
         _no_broker("this checkout's Redis does not run")
     with _broker_errors(), _redis(decode_responses=True) as client:
+        client.response_callbacks.clear()  # the answer as it came, as redis-cli has it
         try:
             answer = client.execute_command(*command)
         except redis.exceptions.ResponseError as error:
             raise click.ClickException(str(error)) from None
-    click.echo({True: "OK" if command[0].lower() != "ping" else "PONG"}.get(answer, answer))
+    for line in _lines(answer):
+        click.echo(line)
+
+
+def _lines(answer: Any) -> Iterator[str]:
+    """An answer as redis-cli prints it when it is piped: an element a line, nothing for nil."""
+    if isinstance(answer, dict):
+        answer = [part for item in answer.items() for part in item]
+    if isinstance(answer, list | tuple | set):
+        for element in answer:
+            yield from _lines(element)
+    else:
+        yield "" if answer is None else str(answer).replace("\r\n", "\n").rstrip("\n")
 
 
 @main.command()

@@ -267,6 +267,11 @@ class HealthSettings(Section):
     )
     port: Port = Field(5556, description="Port it listens on.")
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can ask."""
+        return self.address in LOOPBACK_ADDRESSES
+
 
 class ServiceSettings(Section):
     """The services of production: `nox -s units` writes `systemd/`, `nox -s install` installs them."""

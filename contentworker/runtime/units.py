@@ -16,6 +16,7 @@ FILES = {
     "celery-worker@.service": "celery-worker@.service.in",
     "celery-worker.service": "celery-worker.service.in",
     "celery-flower.service": "celery-flower.service.in",
+    "celery-health.service": "celery-health.service.in",
     "celery-redis.service": "celery-redis.service.in",
     "sysusers.d/content-worker.conf": "sysusers.conf.in",
     "tmpfiles.d/content-worker.conf": "tmpfiles.conf.in",
@@ -72,8 +73,9 @@ def _values(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
         "queue_names": ",".join(settings.queues),
         "redis_port": str(settings.broker.port),
         "sandbox": (templates / "sandbox.in").read_text("utf-8").rstrip(),
-        # Its readers come from elsewhere, if they are let in at all.
+        # Readers come from elsewhere, if they are let in at all.
         "flower_addresses": everywhere if settings.flower.is_loopback else "any",
+        "health_addresses": everywhere if settings.health.is_loopback else "any",
         "addresses": everywhere,
     }
 

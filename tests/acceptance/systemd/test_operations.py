@@ -1,0 +1,68 @@
+"""docs/operations.md: every command, as root on a machine where all is well, prints what the page says."""
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+from tests.acceptance.systemd.machine import Machine
+from tests.support import ROOT
+
+pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+
+PAGE = ROOT / "docs" / "operations.md"
+
+
+class Step(NamedTuple):
+    """A block of commands, and what they print."""
+
+    section: str
+    commands: str
+    prints: str | None
+
+
+def steps() -> list[Step]:
+    """The page's blocks in their order."""
+    found = []
+    section = ""
+    pattern = r"^#+ ([^\n]+)$|^```bash\n(.*?)^```\n(?:```text\n(.*?)^```$)?"
+    for match in re.finditer(pattern, PAGE.read_text("utf-8"), re.S | re.M):
+        heading, commands, prints = match.groups()
+        if heading:
+            section = heading
+        else:
+            found.append(Step(section, commands, prints))
+    return found
+
+
+def expression(text: str) -> str:
+    """What matches a block: `…` is anything, a line of it any lines; numbers and gaps may be others."""
+    lines = []
+    for line in text.splitlines():
+        if line.strip() == "…":
+            lines.append(r"(?:.*\n)*?")
+            continue
+        escaped = re.escape(line.strip()).replace("…", ".*")
+        escaped = re.sub(r"\d+(?:\\?[.,]\d+)*", lambda _: r"\d+(?:[.,]\d+)*", escaped)
+        lines.append(r"[ \t]*" + re.sub(r"(?:\\ )+", r"[ \\t]+", escaped) + r"[ \t]*\n")
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("step", steps(), ids=lambda step: step.section)
+def test_commands(services: Machine, step: Step) -> None:
+    """They succeed, and print what stands below them."""
+    if "bgsave" in step.commands:
+        services.run("content-worker", "redis", "set", "backed-up", "before")
+    if "appendonlydir" in step.commands:
+        services.run("content-worker", "redis", "mset", "backed-up", "after", "since", "after")
+    done = services.run("bash", "-e", "-o", "pipefail", "-c", step.commands, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if step.prints is not None:
+        printed = done.stdout if done.stdout.endswith("\n") or not done.stdout else done.stdout + "\n"
+        assert re.fullmatch(expression(step.prints), printed), f"{printed}\n{done.stderr}"
+
+
+def test_all_is_well_in_the_end(services: Machine) -> None:
+    """After backup, restore and new passwords: Redis has what it had then, and every queue answers."""
+    assert services.output("content-worker", "redis", "mget", "backed-up", "since") == "before\n\n"
+    assert services.output("content-worker", "health").count(" ok ") == 4
