@@ -291,6 +291,28 @@ def test_interrupted_while_services_start(machine: Machine, number: signal.Signa
     assert not machine.enabled()
 
 
+@pytest.mark.parametrize("unit", ["celery-redis.service", "celery-flower.service"])
+def test_killed_while_services_start(machine: Machine, unit: str) -> None:
+    """Root's part is killed: that is said, and the same command goes on, whatever already listens."""
+    really = machine.programs / "systemctl"
+    really.rename(machine.programs / "really")
+    program = (
+        f'#!/bin/sh\n"{machine.programs}/really" "$@"\ncase "$*" in *start*{unit}) kill -9 $PPID ;; esac\n'
+    )
+    machine.program("systemctl", program)
+    error = Typed(machine, "install", "--yes").text.splitlines()[-1]
+    assert error == "Error: root's part was killed (exit code -9); type the same again, and it goes on"
+    (machine.programs / "really").rename(really)
+    typed = Typed(machine, "install", "--yes")
+    assert typed.code == 0, typed.text
+    assert "an earlier run, to release" in typed.text
+    assert set(machine.enabled()) == {
+        "celery-redis.service",
+        "celery-worker.service",
+        "celery-flower.service",
+    }
+
+
 def test_two_at_once(machine: Machine) -> None:
     """A second installer does nothing while one is at work."""
     machine.at("/opt").mkdir()
