@@ -67,6 +67,9 @@ def test_from_install_to_uninstall(machine: Machine, capfd: pytest.CaptureFixtur
     assert "data        secrets, Redis' data, accounts: kept" in gone.text
     assert machine.at("/etc/content-worker/credentials/REDIS_URL").exists()
     assert "kept: /etc/content-worker/credentials/REDIS_URL" in capfd.readouterr().out
+    anew = Typed(machine, "install", "--dry-run").text
+    assert "a worker for each of alpha, beta, celery" in anew
+    assert "with the password that it had" in anew
 
 
 @pytest.mark.parametrize("command", [("install",), ("upgrade",), ("upgrade", "--rollback"), ("uninstall",)])
