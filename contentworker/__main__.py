@@ -173,7 +173,7 @@ def worker(queues: tuple[str, ...], reload: bool, celery_options: tuple[str, ...
         celery = (sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker")
         command = [*celery, *options, *celery_options]
     os.chdir(config.ROOT)
-    if os.environ.get("REDIS_URL"):  # nothing to start and stop: become the worker, which gets every signal
+    if os.environ.get("REDIS_URL") and not reload:  # no Redis to stop in the end: become the worker
         sys.stdout.flush()
         os.execv(command[0], command)
     sys.exit(local_redis.run(command, STATE_FOLDER, settings.broker.port))

@@ -129,6 +129,7 @@ def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisPro
         sent = send(client, tmp_path).id
         wait_until(lambda: held(plain) == 1, "the worker to have it")
         serving.wait_for_log(f"[{sent}] received")
+        assert client.control.ping(timeout=PATIENCE, limit=1)  # a turn of its loop later the child has it
     server.crash()
     os.kill(child, signal.SIGCONT)
     serving.wait_for_log("not claimed, so not run")
