@@ -4,9 +4,7 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,12 +12,12 @@ import pytest
 from celery import Celery
 
 from contentworker.runtime.systemd_notify import VARIABLES
+from tests.notify_socket import Systemd
 from tests.support import (
     PATIENCE,
     PROBE_APP,
     RedisProcess,
     StartWorker,
-    Worker,
     executions,
     wait_until,
 )
@@ -29,69 +27,6 @@ EXTENDED = "WATCHDOG_USEC=3600000000"
 SERVING = ["READY=1", WATCHDOG]
 
 pools = pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-
-
-class Systemd:
-    """The other end of NOTIFY_SOCKET. `sent` has each message in turn, as a list of its lines."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.sent: list[list[str]] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address.replace("@", "\0", 1))
-        self._socket.setblocking(False)
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {"NOTIFY_SOCKET": self.address, "WATCHDOG_USEC": "600000"}
-
-    def receive(self) -> list[list[str]]:
-        """Return what has come since it was last asked."""
-        before = len(self.sent)
-        while True:
-            try:
-                self.sent.append(self._socket.recv(4096).decode().splitlines())
-            except BlockingIOError:
-                return self.sent[before:]
-
-    def wait_for(self, *lines: str) -> None:
-        """Wait for a message with these lines, after those that were waited for before."""
-
-        def come() -> bool:
-            found = (number for number, message in enumerate(self._new()) if {*lines} <= {*message})
-            number = next(found, None)
-            if number is not None:
-                self._seen += number + 1
-            return number is not None
-
-        wait_until(come, f"{lines} from the worker")
-
-    def _new(self) -> list[list[str]]:
-        self.receive()
-        return self.sent[self._seen :]
-
-    _seen = 0
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def systemd() -> Iterator[Callable[[], Systemd]]:
-    """Return a function that makes a socket, by turns one in the file system and an abstract one."""
-    folder = Path(tempfile.mkdtemp())  # a socket's path must be short
-    made: list[Systemd] = []
-
-    def make() -> Systemd:
-        number = len(made)
-        name = f"@{folder.name}-{number}" if number % 2 else str(folder / str(number))
-        made.append(Systemd(name))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -278,99 +213,6 @@ def test_sighup(worker: StartWorker, systemd: Callable[[], Systemd]) -> None:
     listening.wait_for("STATUS=starting")
     listening.wait_for(*SERVING)
     assert "STOPPING=1" not in itertools.chain(*listening.sent)
-
-
-@pytest.mark.parametrize("how", ["frozen", "blocked"])
-def test_hung_worker_falls_silent(
-    worker: StartWorker, client: Celery, systemd: Callable[[], Systemd], tmp_path: Path, how: str
-) -> None:
-    """No beat comes from a process that is stopped, nor from a live one whose event loop hangs.
-
-    Beats of another worker tell the time.
-    """
-    hung, clock = systemd(), systemd()
-    hanging = worker(
-        *("--queues=escalation", "--hostname=hanging@here"), app="blocked_worker.celery_app", **hung.variables
-    )
-    worker("--queues=rewrite", **clock.variables)
-    hung.wait_for("WATCHDOG=1", "STATUS=escalation: 0 running, 0 processed")
-    if how == "frozen":
-        hanging.kill(signal.SIGSTOP)
-        wait_until(lambda: state_of(hanging) == "T", "the worker to stop")
-    else:
-        hang(client, "hanging@here", tmp_path)
-    hung.receive()
-    clock.receive()
-    for _ in range(10):
-        clock.wait_for("WATCHDOG=1")
-    assert hung.receive() == []
-    if how == "frozen":
-        hanging.kill(signal.SIGCONT)
-    else:
-        (tmp_path / "release").touch()
-    hung.wait_for("WATCHDOG=1")
-
-
-def test_hung_worker_ends_itself(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
-    """Where there is no systemd a worker whose event loop hangs ends, having written where it hung."""
-    hanging = worker(
-        "--queues=escalation",
-        "--hostname=hanging@here",
-        app="blocked_worker.celery_app",
-        WORKER_WATCHDOG_SECONDS="1",
-    )
-    hang(client, "hanging@here", tmp_path)
-    assert hanging.wait() == 1
-    assert 'blocked_worker.py", line' in hanging.log()
-    assert "in block" in hanging.log()
-
-
-@pools
-def test_own_watchdog_lets_work_and_drain(
-    worker: StartWorker, client: Celery, tmp_path: Path, pool: str
-) -> None:
-    """It ends no worker that does its work, or waits for a task before it stops, for however long.
-
-    Beats of another worker tell the time.
-    """
-    options = (f"--pool={pool}", "--concurrency=1")
-    leaving = worker("--queues=escalation", *options, app=PROBE_APP, WORKER_WATCHDOG_SECONDS="1")
-    file = tmp_path / "alive"
-    worker("--queues=rewrite", WORKER_ALIVE_FILE=str(file), WORKER_WATCHDOG_SECONDS="1")
-    sent = client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)}, queue="escalation")
-    wait_until(lambda: executions(tmp_path), "the task to start")
-    for stop in (False, True):
-        if stop:
-            leaving.kill(signal.SIGTERM)
-        for _ in range(4):
-            before = file.stat().st_mtime_ns
-            wait_until(lambda before=before: file.stat().st_mtime_ns > before, "a beat")
-        assert leaving.is_alive, leaving.log()
-    (tmp_path / "release").touch()
-    assert leaving.wait() == 0
-    assert sent.get(timeout=PATIENCE) == "released"
-
-
-def test_malformed_watchdog(worker: StartWorker) -> None:
-    """A watchdog that is no number is an error, in a line."""
-    refused = worker("--queues=escalation", ready=False, WORKER_WATCHDOG_SECONDS="soon")
-    assert refused.wait() == 1
-    assert "WORKER_WATCHDOG_SECONDS: must be a whole number of seconds, not 'soon'" in refused.log()
-    assert "Traceback" not in refused.log()
-
-
-def hang(client: Celery, worker: str, folder: Path) -> None:
-    """Have this worker's event loop hang; said again until it listens, which it does a moment after ready."""
-    command = {"folder": str(folder)}
-    wait_until(
-        lambda: client.control.broadcast("block", command, destination=[worker]) or executions(folder),
-        "the loop to hang",
-    )
-
-
-def state_of(process: Worker) -> str:
-    """What the process does, in a letter."""
-    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_without_watchdog(worker: StartWorker, systemd: Callable[[], Systemd]) -> None:
