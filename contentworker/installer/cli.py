@@ -199,5 +199,8 @@ def _agreed(yes: bool) -> bool:
 def _perform(plan: Plan, sudo: list[str]) -> None:
     """Have root do it; for a staging nobody needs to be root."""
     command = [*sudo, sys.executable, "-I", "-B", AS_ROOT]
-    if subprocess.run(command, input=plan.text(), text=True, check=False).returncode:
-        sys.exit(1)
+    code = subprocess.run(command, input=plan.text(), text=True, check=False).returncode
+    if code not in (0, 1):
+        raise InstallError(f"root's part was killed (exit code {code}); type the same again, and it goes on")
+    if code:
+        sys.exit(code)  # it has said why

@@ -162,12 +162,15 @@ def _look_at_machine(found: Preparation, options: Options) -> None:
     started = manifest.started if manifest else {}
     asked = Systemd(is_live=True, patience_seconds=PATIENCE_SECONDS, addresses={})
     found.warnings += [f"{unit} is {state}" for unit in started if (state := asked.state(unit)) != "active"]
+    # Also what an interrupted run began is ours.
+    placed = manifest.units(found.layout) if manifest else []
+    ours = [unit for unit in placed if asked.state(unit) in ("active", "activating")]
     if found.own_redis:
-        if places.REDIS not in started:
+        if places.REDIS not in [*started, *ours]:
             redis_look.refuse_taken("Redis", "broker.port", "127.0.0.1", settings.broker.port)
     elif environ.get("REDIS_URL"):
         found.warnings += redis_look.look(settings, environ)
-    if places.FLOWER not in started:
+    if places.FLOWER not in [*started, *ours]:
         flower = settings.flower
         redis_look.refuse_taken("Flower", "flower.port", flower.address, flower.port)
 

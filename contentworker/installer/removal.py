@@ -112,7 +112,7 @@ def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str
     kept = [path for path in [*secrets, *data] if layout.at(path).exists()]
     if kept:
         manifest.current = manifest.previous = manifest.pending = None
-        manifest.files, manifest.links, manifest.releases = {}, [], []
+        manifest.files, manifest.links, manifest.releases, manifest.started = {}, [], [], {}
         rewrite_manifest(layout, manifest)
     return kept
 

@@ -66,8 +66,10 @@ def _redis(found: Preparation, redis_url: str | None) -> str:
 
         return f"{connections.sanitized(redis_url)}, of REDIS_URL"
     where = f"one of our own on 127.0.0.1:{found.settings.broker.port}, {places.REDIS_DATA}"
-    if not manifest or places.REDIS not in manifest.started:
+    if manifest is None:
         return f"{where}, with a new password"
+    if places.REDIS not in manifest.started:
+        return f"{where}, with the password that it had"
     if manifest.started[places.REDIS] == places.redis_version(found.files):
         return f"{where}, which is not restarted"
     return f"{where}, restarted, as its unit or its configuration changed"

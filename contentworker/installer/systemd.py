@@ -97,7 +97,7 @@ class Systemd:
         for unit in units:
             state = self.state(unit)
             if state != "active":
-                raise ServiceError(unit, f"is {state} after {verb}", self.journal(unit))
+                raise ServiceError(unit, f"did not become ready (it is {state})", self.journal(unit))
             if unit in self.addresses and not self._listens(unit):
                 host, port = self.addresses[unit]
                 raise ServiceError(unit, f"does not listen on {host}:{port}", self.journal(unit))

@@ -67,6 +67,9 @@ def test_from_install_to_uninstall(machine: Machine, capfd: pytest.CaptureFixtur
     assert "data        secrets, Redis' data, accounts: kept" in gone.text
     assert machine.at("/etc/content-worker/credentials/REDIS_URL").exists()
     assert "kept: /etc/content-worker/credentials/REDIS_URL" in capfd.readouterr().out
+    anew = Typed(machine, "install", "--dry-run").text
+    assert "a worker for each of alpha, beta, celery" in anew
+    assert "with the password that it had" in anew
 
 
 @pytest.mark.parametrize("command", [("install",), ("upgrade",), ("upgrade", "--rollback"), ("uninstall",)])
@@ -289,6 +292,28 @@ def test_interrupted_while_services_start(machine: Machine, number: signal.Signa
     assert errors == f"Error: interrupted by {number.name}; all was taken back\n"
     assert machine.files() == before
     assert not machine.enabled()
+
+
+@pytest.mark.parametrize("unit", ["celery-redis.service", "celery-flower.service"])
+def test_killed_while_services_start(machine: Machine, unit: str) -> None:
+    """Root's part is killed: that is said, and the same command goes on, whatever already listens."""
+    really = machine.programs / "systemctl"
+    really.rename(machine.programs / "really")
+    program = (
+        f'#!/bin/sh\n"{machine.programs}/really" "$@"\ncase "$*" in *start*{unit}) kill -9 $PPID ;; esac\n'
+    )
+    machine.program("systemctl", program)
+    error = Typed(machine, "install", "--yes").text.splitlines()[-1]
+    assert error == "Error: root's part was killed (exit code -9); type the same again, and it goes on"
+    (machine.programs / "really").rename(really)
+    typed = Typed(machine, "install", "--yes")
+    assert typed.code == 0, typed.text
+    assert "an earlier run, to release" in typed.text
+    assert set(machine.enabled()) == {
+        "celery-redis.service",
+        "celery-worker.service",
+        "celery-flower.service",
+    }
 
 
 def test_two_at_once(machine: Machine) -> None:

@@ -104,7 +104,7 @@ def test_a_service_that_does_not_start_takes_all_back(machine: Machine, unit: st
     """Nothing is left of an installation whose service does not become ready, and what it logged is shown."""
     before = machine.files()
     machine.fail(unit)
-    with pytest.raises(ServiceError, match=rf"{unit}: is failed after start"):
+    with pytest.raises(ServiceError, match=rf"{unit}: did not become ready \(it is failed\)"):
         machine.install()
     assert f"what {unit} logged" in "\n".join(machine.said)
     assert machine.files() == before
@@ -263,7 +263,7 @@ def test_the_command_passes_settings_and_secrets_on(machine: Machine) -> None:
 def test_an_interrupted_installation_that_then_fails_is_gone(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What an interrupted run had started is stopped when the next run fails, though that did not get there."""
+    """What an interrupted run had started is stopped when the next fails, though that did not get there."""
     plan = machine.plan()
     with monkeypatch.context() as context:
         context.setattr("contentworker.installer.apply._Run._take_back", lambda *_: None)  # as if killed
@@ -272,7 +272,7 @@ def test_an_interrupted_installation_that_then_fails_is_gone(
             machine.apply(plan)
     assert machine.active()
     machine.fail("celery-redis.service")
-    with pytest.raises(ServiceError, match=r"celery-redis\.service: is failed after restart$"):
+    with pytest.raises(ServiceError, match=r"celery-redis\.service: did not become ready"):
         machine.apply(plan)
     assert not machine.active()
     assert not machine.enabled()

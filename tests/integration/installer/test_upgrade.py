@@ -55,7 +55,7 @@ def test_a_release_that_does_not_become_ready_is_taken_back(machine: Machine, fi
     machine.write_checkout("2")
     plan, before = machine.plan(), machine.files()
     machine.fail(unit, plan.release)
-    with pytest.raises(ServiceError, match=rf"^{unit}: is failed after restart$"):
+    with pytest.raises(ServiceError, match=rf"^{unit}: did not become ready \(it is failed\)$"):
         machine.apply(plan)
     assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, FLOWER, REDIS]), first)
     assert machine.files() == before
@@ -142,7 +142,7 @@ def test_going_back_that_fails_as_well_is_said(machine: Machine, first: str) -> 
     """When the old release does not start either, the message says so: somebody must look."""
     machine.write_checkout("2")
     machine.fail(WORKERS[1])
-    with pytest.raises(Exception, match=rf"after restart; and taking back failed: {WORKERS[1]}"):
+    with pytest.raises(Exception, match=rf"\(it is failed\); and taking back failed: {WORKERS[1]}"):
         machine.install()
 
 
