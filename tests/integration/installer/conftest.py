@@ -1,6 +1,7 @@
 """Fixtures of the installer's tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, environments: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(tmp_path: Path, environments: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A machine that nothing is installed on, whose programs are the only ones."""
     made = Machine(tmp_path, environments)
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no power is cut in here
     monkeypatch.setattr(os, "sync", lambda: None)
     monkeypatch.setenv("PATH", str(made.programs))
-    return made
+    yield made
+    made.close()

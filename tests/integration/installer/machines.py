@@ -12,10 +12,11 @@ from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.plan import Plan
 from contentworker.installer.prepare import Options
-from tests.support import ROOT, free_port
+from tests.support import ROOT
 
 PREFIX = "/opt/content-worker"
 QUEUES = ("alpha", "beta", "celery")
+FLOWER, REDIS = "celery-flower.service", "celery-redis.service"
 
 SYSTEMCTL = """\
 #!/bin/sh
@@ -67,7 +68,8 @@ class Machine:
         self.folder, self.target, self.state = folder, folder / "root", folder / "state"
         self.programs, self.checkout = folder / "bin", folder / "checkout"
         self.layout = Layout(self.target, PREFIX)
-        self.redis_port, self.flower_port = free_port(), free_port()
+        self.holders = _reserved(), _reserved()
+        self.redis_port, self.flower_port = (int(each.getsockname()[1]) for each in self.holders)
         self.cache = self.checkout / ".nox" / "install"
         self.numbers = itertools.count()
         self.said: list[str] = []
@@ -89,6 +91,11 @@ class Machine:
         # The environment without packages is the same for all tests.
         self.cache.parent.mkdir()
         self.cache.symlink_to(environments)
+
+    def close(self) -> None:
+        """Let go of its ports."""
+        for each in self.holders:
+            each.close()
 
     def program(self, name: str, text: str) -> None:
         (self.programs / name).write_text(text)
@@ -160,7 +167,7 @@ class Machine:
 
     def active(self) -> dict[str, str]:
         """The units that run, and the release that each runs."""
-        active = [path.name for path in (self.state / "active").iterdir() if path.read_text() == "active\n"]
+        active = [path.name for path in (self.state / "active").iterdir() if _is_active(path)]
         return {unit: (self.state / "runs" / unit).read_text().strip() for unit in sorted(active)}
 
     def enabled(self) -> set[str]:
@@ -186,13 +193,21 @@ class Machine:
         return found
 
 
+def _reserved() -> socket.socket:
+    """A port that nobody else gets: bound, so that nobody listens on it either."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
 class _Listeners:
     """Listen where Flower and Redis would, while the stand-in of systemd says that they run."""
 
     def __init__(self, machine: Machine) -> None:
         self.ports = {
-            machine.state / "active/celery-flower.service": machine.flower_port,
-            machine.state / "active/celery-redis.service": machine.redis_port,
+            machine.state / "active" / FLOWER: machine.flower_port,
+            machine.state / "active" / REDIS: machine.redis_port,
         }
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._serve)
@@ -205,13 +220,20 @@ class _Listeners:
         self.thread.join()
 
     def _serve(self) -> None:
-        listening: dict[Path, socket.socket] = {}
+        listening: dict[int, socket.socket] = {}
         while not self.done.wait(0.005):
             for unit, port in self.ports.items():
-                runs = unit.exists() and unit.read_text() == "active\n"
-                if runs and unit not in listening:
-                    listening[unit] = socket.create_server(("127.0.0.1", port))
-                elif not runs and unit in listening:
-                    listening.pop(unit).close()
+                runs = _is_active(unit)
+                if runs and port not in listening:
+                    listening[port] = socket.create_server(("127.0.0.1", port))
+                elif not runs and port in listening:
+                    listening.pop(port).close()
         for each in listening.values():
             each.close()
+
+
+def _is_active(unit: Path) -> bool:
+    try:
+        return unit.read_text() == "active\n"
+    except FileNotFoundError:
+        return False

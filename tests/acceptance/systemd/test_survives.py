@@ -1,4 +1,4 @@
-"""Every fault, done to an installed worker: it comes back, and no task is lost."""
+"""Every fault, done to an installed worker: it comes back, and no task is lost. After what wants a clean journal."""
 
 import time
 from collections.abc import Iterator
