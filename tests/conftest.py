@@ -16,7 +16,7 @@ LOG_LINES_SHOWN = 80
 MACHINE_FOLDER = "tests/acceptance/systemd/"
 """Its files share a machine that is installed once."""
 
-# Under nohup the one is ignored, in the processes of pytest-xdist the other, and all that the tests start would
+# Under nohup the one is ignored, in the processes of pytest-xdist the other: all that the tests start would
 # inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -142,6 +142,9 @@ class _Run:
         self.changes.link(self.layout.current, self.layout.release(self.plan.release))
         self._bring([places.UMBRELLA], "")
         self._bring([places.FLOWER], self.plan.release)
+        if self.systemd.state(places.HEALTH) == "active":  # whoever wants it has started it
+            self.restarted.append(places.HEALTH)
+            self.systemd.restart(places.HEALTH)
 
     def _switch(self, queues: list[str]) -> None:
         """Have the workers of some queues run the new release."""

@@ -11,6 +11,7 @@ __all__ = [
     "CREDENTIALS",
     "ENVIRONMENT",
     "FLOWER",
+    "HEALTH",
     "REDIS",
     "REDIS_CONFIGURATION",
     "REDIS_DATA",
@@ -42,6 +43,7 @@ RUNTIME = "/run/content-worker"
 
 UMBRELLA = "celery-worker.service"
 FLOWER = "celery-flower.service"
+HEALTH = "celery-health.service"
 REDIS = "celery-redis.service"
 
 PLACES = {"redis.conf": REDIS_CONFIGURATION, "environment.example": ENVIRONMENT}

@@ -1,4 +1,4 @@
-"""Every fault, done to an installed worker: it comes back, no task is lost. After whoever wants no faults."""
+"""Every fault, done to an installed worker: it comes back, and no task is lost. Last: it fills the journal."""
 
 import time
 from collections.abc import Iterator
