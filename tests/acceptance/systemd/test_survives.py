@@ -1,4 +1,4 @@
-"""Every fault, done to an installed worker: it comes back, and no task is lost. Last: it fills the journal."""
+"""Every fault, done to an installed worker: it comes back, and no task is lost. Last, for the journal."""
 
 import time
 from collections.abc import Iterator
