@@ -150,7 +150,8 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
-DEPENDENCY_GROUPS = ("nox", "core", "service", "local", "tests", "lint", "bench", "lock")
+DEPENDENCY_GROUPS = ("lint", "nox", "core", "service", "local", "tests", "bench", "lock")
+"""The first has most of the packages: the others take the same versions of them."""
 tested_versions: list[object] = []
 
 
@@ -320,19 +321,14 @@ def uninstall(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Write anew the hashed lock files; -- --upgrade takes the newest versions."""
     _install(session, "lock")
+    options = [
+        *("--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"),
+        *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "nox -s lock"),
+        *session.posargs,
+    ]
+    first, *_ = DEPENDENCY_GROUPS
     for group in DEPENDENCY_GROUPS:
-        session.run(
-            *(
-                "uv",
-                "pip",
-                "compile",
-                "--quiet",
-                "--universal",
-                "--generate-hashes",
-                "--python-version",
-                "3.11",
-            ),
-            *("--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "nox -s lock"),
-            *("--group", group, "--output-file", f"locks/{group}.txt", *session.posargs),
-        )
+        same = [] if group == first else ["--constraint", f"locks/{first}.txt"]
+        output = ["--group", group, "--output-file", f"locks/{group}.txt"]
+        session.run("uv", "pip", "compile", *options, *same, *output)
     session.run("python", "locks/stale.py", "--stamp")

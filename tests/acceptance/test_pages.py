@@ -70,6 +70,16 @@ def test_locks_are_up_to_date_and_name_no_address() -> None:
         assert "://" not in text
 
 
+def test_locks_agree() -> None:
+    """A package has one version, in development, in the tests and in production."""
+    versions: dict[tuple[str, str], set[str]] = {}
+    for lock in (ROOT / "locks").glob("*.txt"):
+        for name, version, marker in re.findall(r"^([\w.-]+)==(\S+)(.*?) \\$", lock.read_text("utf-8"), re.M):
+            versions.setdefault((name, marker), set()).add(version)
+    assert versions
+    assert {package for package, found in versions.items() if len(found) > 1} == set()
+
+
 def test_workflow_has_the_pythons_of_worker_toml() -> None:
     """The public workflow installs the Python versions that worker.toml names."""
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")

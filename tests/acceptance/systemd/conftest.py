@@ -28,6 +28,7 @@ def installed(can_boot: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
     binds = {PROBE_FOLDER: installation.PROBE, ROOT: str(ROOT)}  # where the Python of the tests may be
     with Machine(tmp_path_factory.mktemp("machine"), files=files, binds=binds) as machine:
         shutil.rmtree(files)
+        installation.add_operator(machine)
         done = installation.command(machine, "install")
         assert done.returncode == 0, done.stdout + done.stderr + machine.journal()
         yield machine

@@ -1,8 +1,8 @@
 """Our services on a machine, put there by the command that people use."""
 
 import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from contentworker import config
@@ -21,7 +21,9 @@ UNITS = [REDIS, FLOWER, UMBRELLA, *WORKERS]
 CREDENTIALS = "/etc/content-worker/credentials"
 STATE = "/var/lib/content-worker"
 
+OPERATOR = "deployer"
 CHECKOUT, WHEELS, PROBE = "/srv/checkout", "/srv/wheels", "/srv/probe"
+AS_OPERATOR = ("runuser", "-u", OPERATOR, "--", "env", f"--chdir={CHECKOUT}", f"HOME=/home/{OPERATOR}")
 
 
 PIP = "/usr/share/python-wheels"
@@ -29,23 +31,36 @@ PIP = "/usr/share/python-wheels"
 
 
 def prepare(files: Path) -> None:
-    """A checkout, and the packages of production: there is no network where they are installed."""
+    """A checkout, the packages of nox and of production (there is no network), and who may use sudo."""
     if not (wheels := [str(path) for path in Path(PIP).glob("pip-*.whl")]):
         service_is_missing(f"python3-venv: there is no pip in {PIP}")
+    if not shutil.which("sudo"):
+        service_is_missing("sudo")
     make_checkout(files / CHECKOUT.lstrip("/"))
     options = ["-qq", "--no-deps", "--only-binary=:all:", "--require-hashes", f"--dest={files / WHEELS[1:]}"]
-    subprocess.run(
-        ["/usr/bin/python3", "-m", "pip", "download", *options, "-r", ROOT / "locks/service.txt"],
-        env={**os.environ, "PYTHONPATH": wheels[0]},
-        check=True,
-    )
+    for lock in ("nox", "local"):  # the second has all of service.txt
+        subprocess.run(
+            ["/usr/bin/python3", "-m", "pip", "download", *options, "-r", ROOT / f"locks/{lock}.txt"],
+            env={**os.environ, "PYTHONPATH": wheels[0]},
+            check=True,
+        )
+    sudoers = files / "etc/sudoers.d/deployer"
+    sudoers.parent.mkdir(parents=True, mode=0o750)
+    sudoers.write_text(f"{OPERATOR} ALL=(root) NOPASSWD: ALL\n")
+    sudoers.chmod(0o440)
+
+
+def add_operator(machine: Machine) -> None:
+    """The person who types the commands: no root, and owner of the checkout."""
+    machine.run("useradd", "--create-home", OPERATOR)
+    machine.run("chown", "--recursive", f"{OPERATOR}:", CHECKOUT)
 
 
 def command(machine: Machine, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `install`, `upgrade` or `uninstall` in the machine's checkout."""
+    """Type `python3 noxfile.py -s install`, or upgrade, or uninstall."""
     pip = ("PIP_NO_INDEX=1", f"PIP_FIND_LINKS={WHEELS}", "PIP_CONFIG_FILE=/dev/null")
-    installer = (sys.executable, "-m", "contentworker.installer", name, "--yes", *options)
-    return machine.run("env", f"--chdir={CHECKOUT}", *pip, *installer, check=False)
+    typed = ("/usr/bin/python3", "noxfile.py", "-s", name, "--", "--yes", *options)
+    return machine.run(*AS_OPERATOR, *pip, *typed, check=False)
 
 
 def secret(machine: Machine, name: str) -> str:

@@ -11,9 +11,11 @@ import pytest
 from tests.acceptance.systemd import installation
 from tests.acceptance.systemd.exposure import exposures, table, version
 from tests.acceptance.systemd.installation import (
+    CHECKOUT,
     CREDENTIALS,
     FLOWER,
     HEALTH,
+    OPERATOR,
     PREFIX,
     QUEUES,
     REDIS,
@@ -46,6 +48,11 @@ def test_install_ends_with_every_queue_served(installed: Machine) -> None:
     assert {installed.show(unit, "ActiveState") for unit in UNITS} == {"active"}
     assert {installed.show(unit, "NRestarts") for unit in UNITS} == {"0"}
     assert {installed.show(unit, "UnitFileState") for unit in (UMBRELLA, FLOWER, REDIS)} == {"enabled"}
+
+
+def test_nothing_of_root_s_in_the_checkout(installed: Machine) -> None:
+    """Whoever typed it can still change and remove all of it."""
+    assert installed.output("find", CHECKOUT, "-not", "-user", OPERATOR) == ""
 
 
 def test_install_again_changes_nothing(installed: Machine) -> None:

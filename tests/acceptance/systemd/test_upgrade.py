@@ -8,7 +8,15 @@ import pytest
 from celery import Celery
 
 from tests.acceptance.systemd import installation
-from tests.acceptance.systemd.installation import CHECKOUT, PREFIX, QUEUES, STATE, UMBRELLA, WORKERS
+from tests.acceptance.systemd.installation import (
+    AS_OPERATOR,
+    CHECKOUT,
+    PREFIX,
+    QUEUES,
+    STATE,
+    UMBRELLA,
+    WORKERS,
+)
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
 from tests.support import executions, wait_until
@@ -39,7 +47,7 @@ def edit(machine: Machine, text: str) -> None:
     with machine.path(CHANGED).open("a", encoding="utf-8") as file:
         file.write(text)
     name = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-    machine.run("git", "-C", CHECKOUT, *name, "commit", "--quiet", "--all", "--message=change")
+    machine.run(*AS_OPERATOR, "git", "-C", CHECKOUT, *name, "commit", "--quiet", "--all", "--message=change")
 
 
 def test_upgrade_goes_queue_by_queue_and_loses_no_task(
