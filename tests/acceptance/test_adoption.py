@@ -14,6 +14,16 @@ from tests.support import ROOT
 
 STEP_SECONDS = 1500
 EXPECTED = '"width": 320'
+MACHINERY = (
+    "installer",
+    "smoke",
+    *(
+        f"test_{name}.py"
+        for name in ("broker_away", "claims", "delays", "local_redis_server", "systemd_notify")
+    ),
+    *(f"test_{name}.py" for name in ("transport", "transport_protocol", "watchdog")),
+)
+"""Tests of what knows nothing of tasks, in tests/integration."""
 
 
 class Block(NamedTuple):
@@ -41,8 +51,9 @@ def test_the_page_leads_to_a_green_project(
 ) -> None:
     """Without the editorial part, with a queue and a task of one's own: lint, tests and worker are green."""
     checkout = copy_project("adopted")
-    # The copy's own tests of a whole checkout are what runs right here.
-    environment = {**bare_environment, "PYTEST_ADDOPTS": "-m 'not once'"}
+    # The copy's own tests of a whole checkout are what runs right here, and of the machinery it has the same.
+    left_out = " ".join(f"--ignore=tests/integration/{name}" for name in MACHINERY)
+    environment = {**bare_environment, "PYTEST_ADDOPTS": f"-m 'not once' {left_out}"}
     *steps, worker, submit = commands(checkout, environment)
     for step in steps:
         # One Python shows as much as three.
