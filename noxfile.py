@@ -215,7 +215,9 @@ def tests(session: nox.Session) -> None:
     first = not tested_versions
     tested_versions.append(session.python)
     # All of them side by side: they wait more than they compute. Not what a person picks, and may debug.
-    together = [] if session.posargs else [f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=loadfile"]
+    # The longest come first, as the folders are named: acceptance, integration, unit.
+    workers = f"--numprocesses={(os.cpu_count() or 1) + 1}"
+    together = [] if session.posargs else [workers, "--dist=loadfile", "--no-loadscope-reorder"]
     session.run("pytest", *([] if first else ["-m", "not once"]), *together, *session.posargs)
 
 
