@@ -26,7 +26,7 @@ ROOT = config.ROOT
 PROBE_APP = "probe_worker.celery_app"
 PROBE_FOLDER = Path(__file__).parent / "integration" / "probe"
 
-PATIENCE = 30
+PATIENCE = 60
 """Seconds until a condition counts as never coming true; nothing waits that long when it does."""
 
 
@@ -91,6 +91,7 @@ def client_of(redis_url: str) -> Iterator[Celery]:
         yield app
     finally:
         app.backend.result_consumer.stop()
+        app.backend.result_consumer._pubsub = None  # a result let go of later would ask a server that is gone
         app.backend.client.close()
         app.backend.client.connection_pool.disconnect()
         app.close()

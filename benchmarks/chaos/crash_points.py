@@ -11,8 +11,8 @@ __all__ = ["POINTS", "arm"]
 CALLS_SPARED = 2
 """So that the worker also has finished something when it dies."""
 
-_OFTEN = ("acknowledge", "beat", "claim", "retry")
-_RARE = ("register", "cancel_fetch", "start", "reclaim", "release", "dead_letter")
+_OFTEN = ("acknowledge", "beat", "claim")
+_RARE = ("retry", "register", "cancel_fetch", "start", "reclaim", "release", "dead_letter")
 _STEPS = (*_OFTEN, *_RARE)
 POINTS = (
     *(f"{when}-{step}" for step in _STEPS for when in ("before", "after")),

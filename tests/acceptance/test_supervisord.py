@@ -74,17 +74,12 @@ class Supervisord(Process):
             "WORKER__BROKER__PORT": str(redis_port),
             "WORKER__HEALTH__PORT": str(self.health_port),
             "WORKER__FLOWER__PORT": str(free_port()),
-            "WORKER__SERVICES__WATCHDOG_SECONDS": "5",
+            "WORKER__SERVICES__WATCHDOG_SECONDS": "10",
         }
         rendered = run_cli("units", f"--output={root}/rendered", **overrides)
         assert rendered.returncode == 0, rendered.stderr
         credentials = root / "etc/content-worker/credentials"
-        for folder in (
-            "var/lib/content-worker",
-            "var/lib/content-worker-redis",
-            "var/log/content-worker",
-            "run",
-        ):
+        for folder in ("var/lib/content-worker", "var/lib/content-worker-redis", "var/log/content-worker"):
             (root / folder).mkdir(parents=True)
         credentials.mkdir(parents=True)
         (root / "run").mkdir()
