@@ -40,9 +40,9 @@ class Choice:
     right: int
 
 
-def is_fitted(choice: Choice) -> bool:
+def is_fitted(question: str) -> bool:
     """Whether a question is in the half that weights are fitted to; the other half is only reported."""
-    return hashlib.sha256(choice.question.encode()).digest()[0] % 2 == 0
+    return hashlib.sha256(question.encode()).digest()[0] % 2 == 0
 
 
 def page(title: str, text: str, language: str) -> Page:

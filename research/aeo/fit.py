@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help=f"the folder with {NQ}")
     choices = natural_questions(read(parser.parse_args().data / NQ))
-    rows = [row(choice) for choice in choices if is_fitted(choice)]
+    rows = [row(choice) for choice in choices if is_fitted(choice.question)]
     weights, errors = fit(rows)
     scale = (_RELEVANCE + _HEADING) / sum(weights)
     print(f"{len(rows)} of {len(choices)} questions. Points out of {_RELEVANCE + _HEADING}, ± standard error:")

@@ -87,7 +87,7 @@ def on_natural_questions(choices: Sequence[Choice]) -> Iterator[Result | Compari
     hits = {
         name: [hit(ranker(choice), choice.right) for choice in choices] for name, ranker in RANKERS.items()
     }
-    held_out = [not is_fitted(choice) for choice in choices]
+    held_out = [not is_fitted(choice.question) for choice in choices]
     for part, chosen in (("NQ, held-out half", held_out), ("NQ, all", [True] * len(choices))):
         of_part = {name: [value for value, ok in zip(all_, chosen, strict=True) if ok] for name, all_ in hits.items()}
         for name, values in of_part.items():
