@@ -104,7 +104,9 @@ def main() -> None:
     rows = [row(choice) for choice in choices if is_fitted(choice.question)]
     weights, errors = fit(rows)
     scale = (_RELEVANCE + _HEADING) / sum(weights)
-    print(f"{len(rows)} of {len(choices)} questions. Points out of {_RELEVANCE + _HEADING}, ± standard error:")
+    print(
+        f"{len(rows)} of {len(choices)} questions. Points out of {_RELEVANCE + _HEADING}, ± standard error:"
+    )
     for name, weight, error, shipped in zip(NAMES, weights, errors, SHIPPED, strict=True):
         print(f"  {name:24}{scale * weight:6.1f} ± {scale * error:.1f}   shipped {shipped:.1f}")
     relevance = sum(weights[:3])

@@ -50,9 +50,7 @@ def bm25_with_headings_and_background(choice: Choice) -> list[float]:
     return _bm25(choice, [f"{page.title}\n{page.text}" for page in choice.pages], vocabulary.idf)
 
 
-def _bm25(
-    choice: Choice, texts: Sequence[str], idf: Callable[[str], float] | None = None
-) -> list[float]:
+def _bm25(choice: Choice, texts: Sequence[str], idf: Callable[[str], float] | None = None) -> list[float]:
     """Words are cut and stemmed as ours are, so that only the way of scoring differs."""
     language = choice.pages[0].language
     stem = stemmer(language)
@@ -79,5 +77,3 @@ def hit(scores: Sequence[float], right: int) -> float:
     rounded = [round(score, 9) for score in scores]
     best = max(rounded)
     return (rounded[right] == best) / rounded.count(best)
-
-

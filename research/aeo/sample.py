@@ -14,8 +14,8 @@ from typing import Any
 from research.aeo.data import NQ, XQUAD, is_fitted, read
 
 SAMPLES = Path(__file__).parents[2] / "tests" / "data" / "aeo"
-QUESTIONS = 40
-ARTICLES = 6
+QUESTIONS = 30
+ARTICLES = 4
 
 
 def drawn(items: list[Any], count: int, name: str) -> list[Any]:

@@ -2,10 +2,10 @@
 
     python -m research.aeo.validate --data DIR [--output DIR]
 
-Prints a Markdown table; --output also writes validation.md and validation.json. Exits with 1 if a bar is
-missed. What is asked: does the page that answers a question come first (hit@1)? Where it shares the first place
-with others it counts as its share of it, what drawing lots would give. In the paired tests, which need a plain
-yes or no, a shared first place is a miss, for us and for the other.
+Prints Markdown tables; --output also writes validation.md and validation.json. Exits with 1 if a bar is
+missed. What is asked: does the page that answers a question come first (hit@1)? Where it shares the first
+place with others it counts as its share of it, which is what drawing lots would give. In the paired tests, which need a
+plain yes or no, a shared first place is a miss, for us and for the other.
 """
 
 import argparse
@@ -79,7 +79,9 @@ class Comparison:
 def result(questions: str, ranker: str, hits: Sequence[float], bar: float | None = None) -> Result:
     total = math.fsum(hits)
     low, high = wilson(total, len(hits))
-    return Result(questions, ranker, len(hits), round(total / len(hits), 4), round(low, 4), round(high, 4), bar)
+    return Result(
+        questions, ranker, len(hits), round(total / len(hits), 4), round(low, 4), round(high, 4), bar
+    )
 
 
 def on_natural_questions(choices: Sequence[Choice]) -> Iterator[Result | Comparison]:
@@ -89,7 +91,9 @@ def on_natural_questions(choices: Sequence[Choice]) -> Iterator[Result | Compari
     }
     held_out = [not is_fitted(choice.question) for choice in choices]
     for part, chosen in (("NQ, held-out half", held_out), ("NQ, all", [True] * len(choices))):
-        of_part = {name: [value for value, ok in zip(all_, chosen, strict=True) if ok] for name, all_ in hits.items()}
+        of_part = {
+            name: [value for value, ok in zip(all_, chosen, strict=True) if ok] for name, all_ in hits.items()
+        }
         for name, values in of_part.items():
             yield result(part, name, values, NQ_BAR if name == OURS else None)
         ours = [value == 1 for value in of_part[OURS]]
@@ -107,22 +111,30 @@ def on_xquad(data: dict[str, list[dict[str, object]]]) -> Iterator[Result]:
             yield result(f"XQuAD {language}", name, hits, bar)
 
 
+def _verdict(item: Result | Comparison) -> str:
+    return "missed" if item.is_missed else "reached"
+
+
 def table(found: Sequence[Result | Comparison]) -> str:
     lines = ["| questions | ranked by | n | hit@1 | 95 % interval | bar |", "|---|---|---|---|---|---|"]
     for item in found:
         if isinstance(item, Result):
-            bar = "" if item.bar is None else f"≥ {item.bar:.2f}: {'missed' if item.is_missed else 'reached'}"
+            bar = "" if item.bar is None else f"≥ {item.bar:.2f} {_verdict(item)}"
             interval = f"{item.low:.3f} to {item.high:.3f}"
             cells = (item.questions, item.ranker, item.count, f"{item.hit_at_1:.3f}", interval, bar)
             lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", "| questions | ours against | only ours right | only theirs right | p (McNemar, exact) | bar |"]
+    return "\n".join([*lines, "", *_comparisons(found)]) + "\n"
+
+
+def _comparisons(found: Sequence[Result | Comparison]) -> list[str]:
+    lines = ["| questions | ours against | only ours right | only theirs right | p (McNemar, exact) | bar |"]
     lines.append("|---|---|---|---|---|---|")
     for item in found:
         if isinstance(item, Comparison):
-            bar = f"p < {LARGEST_P}: {'missed' if item.is_missed else 'reached'}" if item.is_bar else ""
+            bar = f"p < {LARGEST_P} {_verdict(item)}" if item.is_bar else ""
             cells = (item.questions, item.ranker, item.only_ours, item.only_theirs, f"{item.p:.1e}", bar)
             lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> int:
@@ -139,7 +151,9 @@ def main() -> int:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "validation.md").write_text(table(found), "utf-8")
         kinds = {"results": Result, "comparisons": Comparison}
-        by_kind = {name: [asdict(item) for item in found if isinstance(item, kind)] for name, kind in kinds.items()}
+        by_kind = {
+            name: [asdict(item) for item in found if isinstance(item, kind)] for name, kind in kinds.items()
+        }
         text = json.dumps({"rubric_version": RUBRIC_VERSION, **by_kind}, indent=2, ensure_ascii=False)
         (options.output / "validation.json").write_text(text + "\n", "utf-8")
     missed = [item for item in found if item.is_missed]

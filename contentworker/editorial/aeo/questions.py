@@ -198,9 +198,9 @@ def _closest_heading(document: Document, terms: QuestionTerms) -> tuple[Heading 
 
 
 def question_relevance(analysis: Analysis, found: Match) -> Finding:
-    """.45 x IDF coverage of the question by passage + .4 by sentence, each with its headings + .15 by sentence.
+    """.45 x coverage of the question by a passage + .4 by a sentence, both with headings + .15 by a sentence.
 
-    Of each the best in the article.
+    Of each the best in the article; terms weigh by their IDF.
     """
     terms = found.terms
     by_passage, by_sentence = max(0.0, found.passage_coverage), max(0.0, found.sentence_coverage)

@@ -1,7 +1,7 @@
 """The rubric as one table: weights, limits, and what each row rests on.
 
-Those of criteria 1 and 2, and the shares within criterion 1, agree with a fit (research/aeo/fit.py) to half of
-the shared Natural Questions. The other weights are set by hand after the evidence named here.
+The shares within criterion 1 are fitted to half of the shared Natural Questions, and the weights of criteria
+1 and 2 agree with that fit (research/aeo/fit.py). The others are set by hand after the evidence named here.
 """
 
 from dataclasses import dataclass

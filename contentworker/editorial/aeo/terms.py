@@ -25,7 +25,7 @@ _QUESTION_FRAMES = {
     }.items()
 }
 # What makes one word of another: govern, government. After a short root it is more often part of the word.
-_ENGLISH_DERIVATIONS = ("ation", "ment", "ness", "ion", "li", "al", "er", "or")
+_ENGLISH_DERIVATIONS = ("ation", "ment", "ness", "ion", "li", "al", "er", "or")  # codespell:ignore ment
 _SHORTEST_ROOT = 5
 # Longer ones are no words, and are not kept.
 _LONGEST_STEMMED = 40

@@ -67,10 +67,12 @@ def test_a_sentence_that_says_all_is_worth_more_than_two_that_share_it() -> None
 
 def test_long_words_weigh_more_where_no_table_says_how_rare_words_are() -> None:
     """In languages other than English a term weighs by its length, up to six letters."""
-    source = "---\nlang: de\n---\n# T\n\nDer Ofen steht da. " + "Einige Freunde kamen und setzten sich hin. " * 3
-    assert criterion(
-        source, "question_relevance", "Was ist der Ofen der Windmühle?"
-    ).score == pytest.approx(4 / (4 + 6), abs=1e-4)
+    source = (
+        "---\nlang: de\n---\n# T\n\nDer Ofen steht da. " + "Einige Freunde kamen und setzten sich hin. " * 3
+    )
+    assert criterion(source, "question_relevance", "Was ist der Ofen der Windmühle?").score == pytest.approx(
+        4 / (4 + 6), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(
