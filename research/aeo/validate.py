@@ -3,8 +3,10 @@
     python -m research.aeo.validate --data DIR [--output DIR]
 
 Prints Markdown tables; --output also writes validation.md and validation.json. Exits with 1 if a bar is
-missed. What is asked: does the page that answers a question come first (hit@1)? Where it shares the first
-place with others it counts as its share of it, which is what drawing lots would give. In the paired tests, which need a
+missed.
+
+What is asked: does the page that answers a question come first (hit@1)? Where it shares the first place with
+others it counts as its share of it, which is what drawing lots would give. In the paired tests, which need a
 plain yes or no, a shared first place is a miss, for us and for the other.
 """
 
