@@ -282,6 +282,13 @@ def bench(session: nox.Session) -> None:
         session.run("python", *command)
 
 
+@nox.session(name="validate-aeo")
+def validate_aeo(session: nox.Session) -> None:
+    """Validate the AEO score on the shared questions: -- --data DIR [--output DIR], see docs/aeo.md."""
+    _install(session, "core")
+    session.run("python", "-m", "research.aeo.validate", *session.posargs)
+
+
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Do every fault to every system and write docs/chaos.md: hours. A few of each: -- all --quick"""

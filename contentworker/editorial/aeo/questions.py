@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
-from contentworker.editorial.aeo.rubric import ramp
+from contentworker.editorial.aeo.rubric import JOINT_SHARE, PASSAGE_SHARE, SENTENCE_SHARE, ramp
 from contentworker.editorial.aeo.terms import QuestionTerms
 from contentworker.editorial.aeo.wordlists import FILLERS, QUESTION_WORDS, phrase_at
 from contentworker.editorial.document import Document, Heading, Passage, Sentence
@@ -94,6 +94,7 @@ class Match:
     sentence: Sentence | None = None
     sentence_terms: frozenset[str] = frozenset()
     sentence_coverage: float = -1.0
+    joint_coverage: float = -1.0  # by one sentence and the headings above it
     heading: Heading | None = None
     heading_share: float = 0.0
     answer: Sentence | None = None
@@ -171,6 +172,7 @@ def _match_sentence(
         best.sentence, best.sentence_terms, best.sentence_coverage = sentence, inside, alone
     # Under a heading that asks the whole question every sentence covers it; its own terms then decide.
     together = best.terms.coverage(inside | above)
+    best.joint_coverage = max(best.joint_coverage, together)
     if alone + together < best.answer_rank[0]:
         return
     # "A year is a leap year if ..." rather than a sentence that mentions leap years in passing.
@@ -196,9 +198,13 @@ def _closest_heading(document: Document, terms: QuestionTerms) -> tuple[Heading 
 
 
 def question_relevance(analysis: Analysis, found: Match) -> Finding:
-    """.75 x best IDF coverage of the question by heading path and passage + .25 x best one by a sentence."""
+    """.45 x coverage of the question by a passage + .4 by a sentence, both with headings + .15 by a sentence.
+
+    Of each the best in the article; terms weigh by their IDF.
+    """
     terms = found.terms
     by_passage, by_sentence = max(0.0, found.passage_coverage), max(0.0, found.sentence_coverage)
+    by_joint = max(0.0, found.joint_coverage)
     missing = ", ".join(terms.missing(found.passage_terms))
     evidence, advice = [], None
     if found.passage:
@@ -209,7 +215,7 @@ def question_relevance(analysis: Analysis, found: Match) -> Finding:
         evidence.append(
             analysis.evidence(found.sentence.text, found.sentence, f"sentence holds {by_sentence:.0%}")
         )
-    score = 0.75 * by_passage + 0.25 * by_sentence
+    score = PASSAGE_SHARE * by_passage + JOINT_SHARE * by_joint + SENTENCE_SHARE * by_sentence
     if missing:
         advice = Advice(f"State what the question asks about ({missing}) in this passage.", found.passage)
     elif score < 1 and found.sentence:

@@ -1,6 +1,7 @@
 """The rubric as one table: weights, limits, and what each row rests on.
 
-The weights are set by hand after the evidence named here. They are not fitted to data.
+The shares within criterion 1 are fitted to half of the shared Natural Questions, and the weights of criteria
+1 and 2 agree with that fit (research/aeo/fit.py). The others are set by hand after the evidence named here.
 """
 
 from dataclasses import dataclass
@@ -8,17 +9,25 @@ from dataclasses import dataclass
 from contentworker.editorial.aeo.result import EvidenceGrade
 
 __all__ = [
+    "JOINT_SHARE",
     "NOINDEX_CAP",
+    "PASSAGE_SHARE",
     "PROMOTIONAL_LIMIT",
     "RUBRIC",
     "RUBRIC_VERSION",
+    "SENTENCE_SHARE",
     "STUB_CAP",
     "STUFFING_LIMIT",
     "Row",
     "ramp",
 ]
 
-RUBRIC_VERSION = "1"
+RUBRIC_VERSION = "2"
+
+# What criterion 1 is made of: the fitted values, rounded.
+PASSAGE_SHARE = 0.45
+JOINT_SHARE = 0.4
+SENTENCE_SHARE = 0.15
 
 STUFFING_LIMIT = 12.0
 PROMOTIONAL_LIMIT = 4.0

@@ -24,9 +24,14 @@ _QUESTION_FRAMES = {
         "ja": "なぜ ぜ何 何で です すか ます なに いつ どこ だれ どの どう とは",
     }.items()
 }
+# What makes one word of another: govern, government. After a short root it is more often part of the word.
+_ENGLISH_DERIVATIONS = ("ation", "ment", "ness", "ion", "li", "al", "er", "or")  # codespell:ignore ment
+_SHORTEST_ROOT = 5
 # Longer ones are no words, and are not kept.
 _LONGEST_STEMMED = 40
 _MOST_STEMS_KEPT = 20_000
+# On English questions that were weighed without the table; see docs/aeo.md.
+_LONGEST_WEIGHED = 6
 _NO_TERMS: frozenset[str] = frozenset()
 
 
@@ -73,6 +78,9 @@ def _stem_english(token: str) -> str:
         token = token.removesuffix("e")
     if len(token) > 3 and token[-1] == "y":
         token = token[:-1] + "i"
+    for ending in _ENGLISH_DERIVATIONS:
+        if token.endswith(ending) and len(token) - len(ending) >= _SHORTEST_ROOT:
+            return token[: -len(ending)]
     return token
 
 
@@ -96,8 +104,13 @@ class Vocabulary:
         self.stems = dict(zip(tokens, map(self.stem, tokens), strict=True))
 
     def idf(self, term: str) -> float:
-        """Inverse document frequency in English at large; 1 for every term where no such table is at hand."""
-        return ENGLISH_IDF.get(term, RAREST_IDF) if self.language == "en" else 1.0
+        """Inverse document frequency in English at large; without such a table the length of the term.
+
+        Long words are rarer than short ones in every language. Of more than six letters that is no longer so.
+        """
+        if self.language == "en":
+            return ENGLISH_IDF.get(term, RAREST_IDF)
+        return float(min(len(term), _LONGEST_WEIGHED))
 
 
 class QuestionTerms:

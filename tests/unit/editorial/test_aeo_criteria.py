@@ -10,6 +10,7 @@ from contentworker.editorial.aeo import AeoScore, Criterion
 from contentworker.editorial.aeo.background import ENGLISH_IDF, RAREST_IDF
 from contentworker.editorial.aeo.rubric import RUBRIC, ramp
 from contentworker.editorial.aeo.scoring import score
+from contentworker.editorial.aeo.terms import stemmer
 from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
 
@@ -46,14 +47,49 @@ def test_ramp_is_clipped_at_both_ends(value: float, expected: float) -> None:
 
 
 def test_question_relevance_weighs_passage_and_sentence() -> None:
-    """.75 x coverage by heading and passage + .25 x coverage by a sentence, in IDF weights."""
-    # Terms: sky, blue (both rare). The heading holds sky, one sentence blue, no sentence both.
-    source = "# The sky\n\nBlue is a colour. " + FILLING * 3
-    assert "sky" not in ENGLISH_IDF
-    assert ENGLISH_IDF.get("blu", RAREST_IDF) == RAREST_IDF
-    assert criterion(source, "question_relevance", "Why is the sky blue?").score == pytest.approx(
-        0.75 * 1 + 0.25 * 0.5
+    """.45 x coverage by passage + .4 by sentence, both with headings, + .15 by a sentence, in IDF weights."""
+    # Terms: gnome and kazoo (both rare). The heading holds one, one sentence the other, no sentence both.
+    source = "# The gnome\n\nKazoo is an instrument. " + FILLING * 3
+    assert not {"gnom", "kazoo"} & ENGLISH_IDF.keys()
+    assert criterion(source, "question_relevance", "Why is the gnome kazoo?").score == pytest.approx(
+        0.45 * 1 + 0.4 * 1 + 0.15 * 0.5
     )
+
+
+def test_a_sentence_that_says_all_is_worth_more_than_two_that_share_it() -> None:
+    """What one passage holds in two sentences counts .45 of what one sentence holds under no heading."""
+    question = "Why is the gnome kazoo?"
+    apart = "# T\n\nA gnome came. A kazoo fell. " + FILLING
+    together = "# T\n\nA gnome came and a kazoo fell. " + FILLING
+    assert criterion(apart, "question_relevance", question).score == pytest.approx(0.45 + 0.4 / 2 + 0.15 / 2)
+    assert criterion(together, "question_relevance", question).score == 1
+
+
+def test_long_words_weigh_more_where_no_table_says_how_rare_words_are() -> None:
+    """In languages other than English a term weighs by its length, up to six letters."""
+    source = (
+        "---\nlang: de\n---\n# T\n\nDer Ofen steht da. " + "Einige Freunde kamen und setzten sich hin. " * 3
+    )
+    assert criterion(source, "question_relevance", "Was ist der Ofen der Windmühle?").score == pytest.approx(
+        4 / (4 + 6), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("govern", "government"), ("governed", "governor"), ("direct", "directly"), ("director", "direction")],
+)
+def test_derived_words_meet_their_root(one: str, other: str) -> None:
+    """What is made of a root of five letters or more counts as that root."""
+    stem = stemmer("en")
+    assert stem(one) == stem(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("number", "numb"), ("mother", "moth"), ("station", "state")])
+def test_short_words_keep_what_only_looks_like_an_ending(one: str, other: str) -> None:
+    """Below five letters an ending is more often part of the word."""
+    stem = stemmer("en")
+    assert stem(one) != stem(other)
 
 
 def test_common_terms_weigh_less_than_rare_ones() -> None:

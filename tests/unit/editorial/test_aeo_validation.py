@@ -1,0 +1,86 @@
+"""The validation of research/aeo on small samples of its questions; `nox -s validate-aeo` takes all of them.
+
+With so few questions the bars are below those of the full sets: they find what breaks, and prove no quality.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from research.aeo.data import Choice, is_fitted, natural_questions, xquad
+from research.aeo.fit import fit, row
+from research.aeo.intervals import mcnemar, wilson
+from research.aeo.ranking import hit, relevance, relevance_and_heading
+from research.aeo.validate import main
+
+SAMPLES = Path(__file__).parents[2] / "data" / "aeo"
+
+
+def sample(name: str) -> Any:
+    return json.loads((SAMPLES / name).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[Choice]:
+    return natural_questions(sample("natural_questions.json"))
+
+
+def test_the_passage_that_answers_comes_first(asked: list[Choice]) -> None:
+    """Of ten passages that BM25 takes for a question, criteria 1 and 2 mostly put the right one first."""
+    ours = [hit(relevance_and_heading(choice), choice.right) for choice in asked]
+    assert len(asked) == 30
+    assert math.fsum(ours) / 30 >= 0.67
+
+
+@pytest.mark.parametrize(
+    ("language", "bar"), [("en", 0.85), ("de", 0.8), ("es", 0.85), ("ru", 0.8), ("hi", 0.8), ("zh", 0.85)]
+)
+def test_the_paragraph_that_answers_comes_first_in_each_language(language: str, bar: float) -> None:
+    """Of five paragraphs of an article, criterion 1 puts the right one first."""
+    choices = dict(xquad({language: sample("xquad.json")[language]}))[language]
+    hits = [hit(relevance(choice), choice.right) for choice in choices]
+    assert len(hits) == 20
+    assert math.fsum(hits) / 20 >= bar
+
+
+def test_no_question_of_the_sample_was_fitted_to(asked: list[Choice]) -> None:
+    """The sample is of the half that is only reported."""
+    assert not any(is_fitted(choice.question) for choice in asked)
+
+
+def test_a_shared_first_place_counts_as_its_share() -> None:
+    """First alone is 1, first with another is a half, second is 0."""
+    assert hit([0.5, 0.7, 0.1], 1) == 1
+    assert hit([0.7, 0.7, 0.1], 1) == 0.5
+    assert hit([0.7, 0.5, 0.1], 1) == 0
+
+
+def test_wilson_interval_is_the_published_one() -> None:
+    """81 of 263: .2553 to .3662 (Newcombe 1998, table I)."""
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_mcnemar_is_a_sign_test_of_what_differs() -> None:
+    """One against five: p is twice the chance of one head or none in six tosses."""
+    ours = [True] * 5 + [False] + [True] * 10
+    theirs = [False] * 5 + [True] + [True] * 10
+    assert mcnemar(ours, theirs) == (5, 1, pytest.approx(2 * 7 / 64))
+    assert mcnemar([True], [True])[2] == 1
+
+
+def test_the_fit_finds_that_passage_and_heading_matter(asked: list[Choice]) -> None:
+    """Fitted to the sample, the weights of passage and heading are positive, and it converges."""
+    weights, errors = fit([row(choice) for choice in asked])
+    assert weights[0] > 0
+    assert weights[3] > 0
+    assert all(0 < error < 1 for error in errors)
+
+
+def test_validation_needs_the_data_that_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder without the sets is an error of the command, not a result."""
+    monkeypatch.setattr("sys.argv", ["validate", "--data", str(tmp_path)])
+    with pytest.raises(FileNotFoundError):
+        main()
