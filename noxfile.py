@@ -150,7 +150,7 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
-DEPENDENCY_GROUPS = ("nox", "core", "service", "local", "tests", "lint", "bench", "lock")
+DEPENDENCY_GROUPS = ("nox", "core", "service", "local", "tests", "lint", "bench", "research", "lock")
 tested_versions: list[object] = []
 
 
@@ -277,6 +277,25 @@ def bench(session: nox.Session) -> None:
     every = sorted(str(path) for path in Path("benchmarks").glob("[a-z]*.py"))
     for command in [session.posargs] if session.posargs else [[path] for path in every]:
         session.run("python", *command)
+
+
+def _research(session: nox.Session, script: str) -> None:
+    _install(session, "research")
+    # One thread: sums in another order would make another model.
+    session.env.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0")
+    session.run("python", script, *session.posargs)
+
+
+@nox.session(name="train-detector")
+def train_detector(session: nox.Session) -> None:
+    """Train the detector anew and write its model file: -- --data DIR, see docs/detector.md for the texts."""
+    _research(session, "research/detector/train.py")
+
+
+@nox.session(name="evaluate-detector")
+def evaluate_detector(session: nox.Session) -> None:
+    """Measure the detector on the hold-outs, beside its peers: -- --data DIR"""
+    _research(session, "research/detector/evaluate.py")
 
 
 @nox.session

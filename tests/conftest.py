@@ -13,8 +13,8 @@ from tests.support import Process, StartWorker, Worker, client_of, throwaway_red
 
 LOG_LINES_SHOWN = 80
 
-# Under nohup the one is ignored, in the processes of pytest-xdist the other, and all that the tests start would
-# inherit that.
+# Under nohup the one is ignored, in the processes of pytest-xdist the other, and all that the tests start
+# would inherit that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
