@@ -95,6 +95,9 @@ def evaluate(folder: Path, peer_texts: int) -> tuple[dict[str, Any], dict[str, J
         "human writers": writers(sets, model),
         "peers": beside_peers(pooled, peer_texts),
     }
+    results["headline"]["same, 75 words and more: what it judges"] = figures(
+        pooled.where(between(75, 9_999)), model
+    )
     results["headline"]["same, 120-200 words"] = figures(pooled.where(between(120, 201)), model)
     return results, sets
 

@@ -8,7 +8,7 @@ The same function cleans the texts that the model is trained on; a change here n
 import re
 import unicodedata
 
-__all__ = ["LOOK_ALIKES", "clean", "count_disguises"]
+__all__ = ["LOOK_ALIKES", "clean", "count_disguises", "plain_letters"]
 
 LOOK_ALIKES = str.maketrans(
     "аеорсухіјѕԁһԛԝԍмтвнкгАВЕКМНОРСТУХІЈЅԌԚԜӏοαενρτυικχωγηΑΒΕΖΗΙΚΜΝΟΡΤΥΧɡɑıʟ",
@@ -35,12 +35,16 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _OTHER_LETTERS = re.compile("[\u0250-\u02af\u0370-\u03ff\u0400-\u052f]")
 _LATIN = re.compile("[A-Za-z]")
 _MARKUP = re.compile(r"<[^<>]{1,200}>|\\[nrt]|\[\d{1,3}(?:[,\-]\s?\d{1,3})*\]|https?://\S+")
-_MARKDOWN = re.compile(r"[*_#~|]{1,}")
-_DASHES = re.compile(r"\s*-{2,}\s*| - ")
-_DOTS = re.compile(r"(?:\. ?){3,}")
-_DOUBLED_QUOTES = re.compile(r"''")
-_TOKENISED = re.compile(r"\s+(?=[,.;:!?](?:\s|\Z))|\s+(?=n't\b|'(?:s|re|ve|ll|d|m)\b)")
-_WHITE_SPACE = re.compile(r"\s+")
+_REPLACED = (
+    (_MARKUP, " ", ("<", "\\", "[", "://")),
+    (re.compile(r"[*_#~|]+"), " ", tuple("*_#~|")),
+    (re.compile(r"\s*-{2,}\s*| - "), " -- ", ("--", " - ")),
+    (re.compile(r"(?:\. ?){3,}"), "... ", ("..", ". .")),
+    (re.compile("''"), '"', ("''",)),
+)
+"""(what, what stands for it, signs of which one at least is in it)"""
+_TOKENISED = re.compile(r" (?=[,.;:!?](?: |\Z)|n't\b|'(?:s|re|ve|ll|d|m)\b)")
+_TOKENISED_SIGNS = (" ,", " .", " ;", " :", " !", " ?", " n't", " '")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 # How assistants begin and end when they talk to whoever asked.
 _PREAMBLE = re.compile(
@@ -65,23 +69,26 @@ def _is_latin(text: str) -> bool:
 
 def clean(text: str) -> str:
     """One line of text as the model knows it: plain marks, no accents, no markup, whole sentences."""
-    text = _CONTROLS.sub(" ", text) if not text.isprintable() else text
-    if not text.isascii():
-        text = _plain_letters(text)
-    text = _MARKUP.sub(" ", text)
-    text = _MARKDOWN.sub(" ", text)
-    text = _DASHES.sub(" -- ", text)
-    text = _DOTS.sub("... ", text)
-    text = _DOUBLED_QUOTES.sub('"', text)
-    text = _TOKENISED.sub("", text)
-    text = _WHITE_SPACE.sub(" ", text).strip()
+    if not text.isprintable():
+        text = _CONTROLS.sub(" ", text)
+    text = plain_letters(text)
+    for pattern, other, signs in _REPLACED:
+        # Most texts have none of the signs, and looking for them is much cheaper than the expression.
+        if any(sign in text for sign in signs):
+            text = pattern.sub(other, text)
+    text = " ".join(text.split())
+    if any(sign in text for sign in _TOKENISED_SIGNS):
+        text = _TOKENISED.sub("", text)
     begin = _PREAMBLE.match(text)
     if begin:
         text = text[begin.end() :]
     return _whole_sentences(text)
 
 
-def _plain_letters(text: str) -> str:
+def plain_letters(text: str) -> str:
+    """The text without invisible characters and accents, with plain marks and Latin letters."""
+    if text.isascii():
+        return text
     text = _INVISIBLE.sub("", text).translate(_PLAIN_MARKS)
     if not text.isascii():
         text = _COMBINING.sub("", unicodedata.normalize("NFKD", text))

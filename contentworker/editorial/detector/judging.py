@@ -4,10 +4,11 @@ import re
 
 import numpy as np
 
-from contentworker.editorial.detector.cleaning import clean, count_disguises
+from contentworker.editorial.detector.cleaning import clean, count_disguises, plain_letters
 from contentworker.editorial.detector.model import Model
 from contentworker.editorial.detector.result import Abstained, Detection, SentenceShare, StyleShare, Verdict
 from contentworker.editorial.detector.scoring import (
+    FEWEST_WORDS,
     feature_shares,
     features_of,
     score,
@@ -22,13 +23,12 @@ from contentworker.editorial.settings import ContentSettings
 
 __all__ = ["FEWEST_WORDS", "LANGUAGES", "MOST_WORDS", "judge"]
 
-FEWEST_WORDS = 75
-"""Below this too few verdicts are right (docs/detector.md, by length)."""
 MOST_WORDS = 1_000
 """As long as the longest texts of the training; of more, evenly spaced windows are judged."""
 LANGUAGES = ("en",)
 FALSE_POSITIVE_RATE = 0.01
 _WINDOWS = 5
+_LANGUAGE_CHARACTERS = 2_000
 _MOST_SENTENCES = 5
 _MOST_STYLE = 5
 _LARGEST_QUOTED_SHARE = 0.5
@@ -48,7 +48,7 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     chosen = _windows(sentences, words)
     text = " ".join(sentence.text for sentence in chosen)
     cleaned = clean(text)
-    language = detect_language(cleaned, tokenize(cleaned[:4_000]))
+    language = detect_language(cleaned, tokenize(cleaned[:_LANGUAGE_CHARACTERS]))
     if language == UNKNOWN:
         language = document.language
     features = features_of([cleaned], model)
@@ -62,7 +62,8 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     found = score(features, model)
     probability = float(np.round(to_probability(found.log_odds)[0], 6))
     slope = float(found.slope[0]) / found.parts.shape[1]
-    shares = sentence_shares([clean(sentence.text) for sentence in chosen], features, model) * slope
+    plain = [plain_letters(sentence.text) for sentence in chosen]
+    shares = sentence_shares(plain, cleaned, features, model) * slope
     return _detection(
         model,
         _verdict(probability, model),

@@ -8,15 +8,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from contentworker.editorial.detector.tokens import Hashes, Ints, Tokens, mix
+from contentworker.editorial.detector.tokens import Hashes, Ints, Tokens, mix, runs
 
-__all__ = ["BUCKETS", "VIEWS", "Counts", "count_letters", "count_masked", "count_words", "in_order", "mask"]
+__all__ = ["BUCKETS", "VIEWS", "Counts", "Ordered", "count", "mask", "read"]
 
 BUCKET_BITS = 18
 BUCKETS = 1 << BUCKET_BITS
+_TEXTS_IN_32_BITS = 1 << (31 - BUCKET_BITS)
 VIEWS = ("words", "letters", "masked")
 _SHIFT = np.uint64(64 - BUCKET_BITS)
 _STEP = np.uint64(0xD6E8FEB86659FD93)
+
+
+class Ordered(NamedTuple):
+    """N-grams as they stand: which text each is in, its bucket, the token or byte at which it begins."""
+
+    text: Ints
+    bucket: Ints
+    position: Ints
 
 
 class Counts(NamedTuple):
@@ -27,51 +36,54 @@ class Counts(NamedTuple):
     weight: NDArray[np.float64]
 
 
-def in_order(hashes: Hashes, text: Ints, sizes: tuple[int, ...]) -> tuple[Ints, Ints, Ints]:
-    """(text, bucket, position) of all n-grams of these sizes that lie within one text."""
+def read(tokens: Tokens, vocabulary: Hashes) -> dict[str, Ordered]:
+    """The n-grams of each view: one or two words; three to five characters, spaces among them; one to three
+    words of which the rare ones are masked.
+    """
+    letters = tokens.data.astype(np.uint64) + np.uint64(1)
+    return {
+        "words": _in_order(tokens.hashes, tokens.text, (1, 2)),
+        "letters": _in_order(letters, tokens.byte_text, (3, 4, 5)),
+        "masked": _in_order(mask(tokens, vocabulary), tokens.text, (1, 2, 3)),
+    }
+
+
+def _in_order(hashes: Hashes, text: Ints, sizes: tuple[int, ...]) -> Ordered:
+    """All n-grams of these sizes that lie within one text."""
     found_text, found_bucket, found_position = [], [], []
     gram = hashes
     for size in range(1, max(sizes) + 1):
         if size > 1:
             gram = gram[:-1] * _STEP + hashes[size - 1 :]
         if size in sizes and gram.size:
-            whole = text[: gram.size] == text[size - 1 :]
-            found_text.append(text[: gram.size][whole])
-            found_bucket.append((mix(gram[whole] + np.uint64(size)) >> _SHIFT).astype(np.int64))
-            found_position.append(np.flatnonzero(whole))
+            owner, position, kept = text[: gram.size], np.arange(gram.size), gram
+            if text[0] != text[-1]:
+                whole = owner == text[size - 1 :]
+                owner, position, kept = owner[whole], position[whole], gram[whole]
+            found_text.append(owner)
+            found_bucket.append((mix(kept + np.uint64(size)) >> _SHIFT).view(np.int64))
+            found_position.append(position)
     if not found_text:
         none = np.zeros(0, dtype=np.int64)
-        return none, none, none
-    return np.concatenate(found_text), np.concatenate(found_bucket), np.concatenate(found_position)
+        return Ordered(none, none, none)
+    return Ordered(np.concatenate(found_text), np.concatenate(found_bucket), np.concatenate(found_position))
 
 
-def _count(text: Ints, bucket: Ints, texts: int) -> Counts:
-    keys = np.sort((text << BUCKET_BITS) | bucket)
+def count(ordered: Ordered, texts: int) -> Counts:
+    """How often each n-gram occurs in each text, on a logarithmic scale."""
+    text, bucket = ordered.text, ordered.bucket
+    keys = (text << BUCKET_BITS) | bucket
+    if texts < _TEXTS_IN_32_BITS:
+        keys = keys.astype(np.int32)  # sorted several times as fast
+    keys = np.sort(keys).astype(np.int64)
     if not keys.size:
         return Counts(keys, keys, keys.astype(np.float64))
-    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    times = np.diff(first, append=keys.size)
+    first, times = runs(keys)
     keys = keys[first]
     text, bucket = keys >> BUCKET_BITS, keys & (BUCKETS - 1)
     weight = 1 + np.log(times)
     norm = np.sqrt(np.bincount(text, weights=weight * weight, minlength=texts))
     return Counts(text, bucket, weight / norm[text])
-
-
-def count_words(tokens: Tokens) -> Counts:
-    """Single words and pairs."""
-    text, bucket, _ = in_order(tokens.hashes, tokens.text, (1, 2))
-    return _count(text, bucket, tokens.texts)
-
-
-def letters_in_order(tokens: Tokens) -> tuple[Ints, Ints, Ints]:
-    return in_order(tokens.data.astype(np.uint64) + np.uint64(1), tokens.byte_text, (3, 4, 5))
-
-
-def count_letters(tokens: Tokens) -> Counts:
-    """Runs of three to five characters, spaces among them."""
-    text, bucket, _ = letters_in_order(tokens)
-    return _count(text, bucket, tokens.texts)
 
 
 def mask(tokens: Tokens, vocabulary: Hashes) -> Hashes:
@@ -87,9 +99,3 @@ def mask(tokens: Tokens, vocabulary: Hashes) -> Hashes:
     size = np.minimum(tokens.length, 12) // 3
     shape = ending | (size.astype(np.uint64) << np.uint64(16)) | np.uint64(1 << 40)
     return np.where(rare, mix(shape), tokens.hashes)
-
-
-def count_masked(tokens: Tokens, vocabulary: Hashes) -> Counts:
-    """One to three words in a row, rare ones masked."""
-    text, bucket, _ = in_order(mask(tokens, vocabulary), tokens.text, (1, 2, 3))
-    return _count(text, bucket, tokens.texts)

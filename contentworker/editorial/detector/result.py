@@ -52,8 +52,8 @@ class Detection(_Model):
     probability: float | None = Field(
         ge=0,
         le=1,
-        description="How probably a model wrote it, if half of all articles were written by one. None if "
-        "the detector abstains.",
+        description="How probably a model wrote it, if three of five articles were written by one. "
+        "None if the detector abstains.",
     )
     abstained: Abstained | None = Field(description="Why the detector abstains. None if it does not.")
     human_below: float = Field(ge=0, le=1, description="Below this probability the verdict is `human`.")

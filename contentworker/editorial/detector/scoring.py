@@ -14,6 +14,11 @@ __all__ = ["Features", "Parts", "feature_shares", "features_of", "probabilities"
 
 Floats = NDArray[np.float64]
 _TEXTS_AT_ONCE = 64
+FEWEST_WORDS = 75
+"""Below this the detector abstains: too few verdicts are right (docs/detector.md, by length)."""
+PRIOR = 0.6
+"""The share of articles that a model wrote, among those that the probability is meant for."""
+PRIOR_LOG_ODDS = float(np.log(PRIOR / (1 - PRIOR)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Features:
 
     tokens: Tokens
     words: NDArray[np.int64]
+    ordered: dict[str, ngrams.Ordered]
     views: dict[str, ngrams.Counts]
     style: Floats
 
@@ -47,23 +53,14 @@ class Parts(NamedTuple):
 def features_of(texts: list[str], model: Vocabulary) -> Features:
     """Measure cleaned texts. Training does it with the same function."""
     tokens = tokenize(texts)
-    views = dict(
-        zip(
-            ngrams.VIEWS,
-            (
-                ngrams.count_words(tokens),
-                ngrams.count_letters(tokens),
-                ngrams.count_masked(tokens, model.vocabulary),
-            ),
-            strict=True,
-        )
-    )
+    ordered = ngrams.read(tokens, model.vocabulary)
+    views = {name: ngrams.count(found, tokens.texts) for name, found in ordered.items()}
     words = np.bincount(tokens.text[tokens.is_word], minlength=tokens.texts)
-    return Features(tokens, words, views, style.measure(tokens, model.vocabulary, model.ranks))
+    return Features(tokens, words, ordered, views, style.measure(tokens, model.vocabulary, model.ranks))
 
 
 def probabilities(texts: list[str], model: Model) -> Floats:
-    """How probably a model wrote each of these cleaned texts, if half of all texts were written by one."""
+    """How probably a model wrote each of these cleaned texts, if PRIOR of all texts were written by one."""
     found = [
         score(features_of(texts[start : start + _TEXTS_AT_ONCE], model), model).log_odds
         for start in range(0, len(texts), _TEXTS_AT_ONCE)
@@ -94,8 +91,11 @@ def score(features: Features, model: Model) -> Parts:
     )
     start, slope, per_word, slope_per_word = model.calibration
     log_words = np.log(np.maximum(features.words, 1))
-    slopes = slope + slope_per_word * log_words
-    return Parts(parts, start + slopes * parts.mean(axis=1) + per_word * log_words, slopes)
+    # Texts too short to be judged say less than the calibration has it, which knows its own domains only.
+    trust = np.minimum(features.words / FEWEST_WORDS, 1.0)
+    slopes = (slope + slope_per_word * log_words) * trust
+    log_odds = slopes * parts.mean(axis=1) + (start + per_word * log_words) * trust + PRIOR_LOG_ODDS
+    return Parts(parts, log_odds, slopes)
 
 
 def _climb(rows: Floats, model: Model) -> tuple[NDArray[np.int64], Floats]:
@@ -124,20 +124,22 @@ def feature_shares(row: Floats, model: Model) -> Floats:
     return shares / model.scales["style"]
 
 
-def sentence_shares(sentences: list[str], features: Features, model: Model) -> Floats:
-    """How much the n-grams of each sentence add to the score of the one text they make."""
-    tokens = tokenize(sentences)
-    masked = ngrams.mask(tokens, model.vocabulary)
-    in_order = {
-        "words": ngrams.in_order(tokens.hashes, tokens.text, (1, 2)),
-        "letters": ngrams.letters_in_order(tokens),
-        "masked": ngrams.in_order(masked, tokens.text, (1, 2, 3)),
-    }
+def sentence_shares(sentences: list[str], cleaned: str, features: Features, model: Model) -> Floats:
+    """How much the n-grams of each sentence add to the score of the one text they make once cleaned."""
+    text = " ".join(sentences)
+    tokens, ordered = features.tokens, features.ordered
+    if text != cleaned:
+        tokens = tokenize([text])
+        ordered = ngrams.read(tokens, model.vocabulary)
+    sizes = [len(sentence.encode()) + 1 for sentence in sentences]
+    sizes[-1] += tokens.data.size - sum(sizes)
+    of_byte = np.repeat(np.arange(len(sentences)), sizes)
+    of_token = of_byte[tokens.start]
     total = np.zeros(len(sentences))
-    for name, (text, bucket, _) in in_order.items():
-        # Of one text, the counts' weights are 1 / its norm where an n-gram occurs once.
-        counts = features.views[name]
-        once = counts.weight.min() if counts.weight.size else 0.0
-        sums = np.bincount(text, weights=model.views[name][bucket], minlength=len(sentences))
+    for name, found in ordered.items():
+        # An n-gram that occurs once has the smallest weight there is: 1 / the norm of the text.
+        once = features.views[name].weight.min(initial=1.0)
+        owner = (of_byte if name == "letters" else of_token)[found.position]
+        sums = np.bincount(owner, weights=model.views[name][found.bucket], minlength=len(sentences))
         total += sums * once / model.scales[name]
     return total

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from contentworker.editorial.detector.tokens import Hashes, Ints, Tokens, hash_words
+from contentworker.editorial.detector.tokens import Hashes, Ints, Tokens, hash_words, runs
 
 __all__ = ["FEATURES", "measure"]
 
@@ -119,7 +119,7 @@ def measure(tokens: Tokens, vocabulary: Hashes, ranks: Ints) -> Floats:
         _found(opening, sentence_text, texts, _OPENING_INDEX) / sentences[:, None],
         _endings(tokens, word_text) / words[:, None],
         _about_sentences(tokens, begins, sentence_text, sentences),
-        _about_words(tokens, words, word_text, hashes, vocabulary, ranks),
+        _about_words(tokens, begins, words, word_text, hashes, vocabulary, ranks),
     ]
     # Rounded, so that the last bits of a sum do not decide which way a tree goes.
     return np.concatenate(columns, axis=1).round(_DECIMALS)
@@ -162,13 +162,13 @@ def _endings(tokens: Tokens, word_text: Ints) -> Floats:
 
 def _sentences(tokens: Tokens) -> tuple[Ints, Ints]:
     """The first word of each sentence (its token), and the text that it is in."""
-    words = np.flatnonzero(tokens.is_word)
+    words = tokens.is_word.nonzero()[0]
     if not words.size:
         return words, words
     mark = tokens.data[tokens.start]
     after = tokens.data[np.minimum(tokens.start + 1, tokens.data.size - 1)]
     closing = (after == ord(" ")) | (after == ord('"')) | (after == ord(")")) | (after == ord("'"))
-    ends = np.isin(mark, [ord("."), ord("!"), ord("?")]) & closing
+    ends = ((mark == ord(".")) | (mark == ord("!")) | (mark == ord("?"))) & closing
     ended = np.cumsum(ends)[words]
     text = tokens.text[words]
     first = np.ones(words.size, dtype=bool)
@@ -209,20 +209,31 @@ def _about_sentences(tokens: Tokens, begins: Ints, text: Ints, sentences: Floats
         np.bincount(text, weights=size > _LONG_SENTENCE, minlength=texts) / sentences,
         step / np.maximum(sentences - 1, 1) / np.maximum(mean, 1),
         _moments(commas, text, sentences)[1],
-        _different(tokens.hashes[begins], text, texts)[0] / sentences,
+        _distinct(tokens.hashes[begins], text, texts) / sentences,
     ]
     return np.stack(columns, axis=1)
 
 
+def _sorted(hashes: Hashes, text: Ints) -> Ints:
+    # 40 bits of the hash are enough to tell the values of one text apart.
+    keys = (text << 40) | (hashes >> np.uint64(24)).view(np.int64)
+    keys.sort()
+    return keys
+
+
+def _distinct(hashes: Hashes, text: Ints, texts: int) -> Floats:
+    """How many different values each text has."""
+    keys = _sorted(hashes, text)
+    return np.bincount(keys[runs(keys)[0]] >> 40, minlength=texts).astype(np.float64)
+
+
 def _different(hashes: Hashes, text: Ints, texts: int) -> tuple[Floats, Floats, Floats]:
     """Of each text: how many different values there are, how many occur once, sum of squared counts."""
-    # Texts are in order, and so few bits of the hash are enough to tell the values of one text apart.
-    keys = np.sort((text << 40) | (hashes >> np.uint64(24)).astype(np.int64))
+    keys = _sorted(hashes, text)
     if not keys.size:
         none = np.zeros(texts)
         return none, none, none
-    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    times = np.diff(first, append=keys.size)
+    first, times = runs(keys)
     owner = keys[first] >> 40
     return (
         np.bincount(owner, minlength=texts).astype(np.float64),
@@ -232,7 +243,13 @@ def _different(hashes: Hashes, text: Ints, texts: int) -> tuple[Floats, Floats, 
 
 
 def _about_words(
-    tokens: Tokens, words: Floats, text: Ints, hashes: Hashes, vocabulary: Hashes, ranks: Ints
+    tokens: Tokens,
+    begins: Ints,
+    words: Floats,
+    text: Ints,
+    hashes: Hashes,
+    vocabulary: Hashes,
+    ranks: Ints,
 ) -> Floats:
     texts = tokens.texts
     length = tokens.length[tokens.is_word].astype(np.float64)
@@ -250,7 +267,7 @@ def _about_words(
     pair_rank = np.minimum(rank[1:], rank[:-1])[text[1:] == text[:-1]] if text.size else rank
     marks = ~tokens.is_word
     capitals = tokens.capital.copy()
-    capitals[_sentences(tokens)[0]] = False
+    capitals[begins] = False
     columns = [
         np.log1p(words),
         mean,
@@ -258,15 +275,15 @@ def _about_words(
         np.log(np.maximum(different, 1)) / log_words,
         once / np.maximum(different, 1),
         (squares - words) / (words * words),
-        _different(*pairs, texts)[0] / words,
+        _distinct(*pairs, texts) / words,
         rank_mean,
         rank_deviation,
         np.bincount(text, weights=~known, minlength=texts) / words,
         has_apostrophe / words,
         np.bincount(tokens.byte_text, weights=tokens.data == ord("0"), minlength=texts) / words,
         np.bincount(pair_text, weights=pair_rank, minlength=texts) / words,
-        _different(*triples, texts)[0] / words,
-        _different(tokens.hashes[marks], tokens.text[marks], texts)[0] / np.log1p(words),
+        _distinct(*triples, texts) / words,
+        _distinct(tokens.hashes[marks], tokens.text[marks], texts) / np.log1p(words),
         np.bincount(tokens.text, weights=capitals, minlength=texts) / words,
     ]
     return np.stack(columns, axis=1)

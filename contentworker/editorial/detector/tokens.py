@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tokens", "hash_words", "mix", "tokenize"]
+__all__ = ["Tokens", "hash_words", "mix", "runs", "tokenize"]
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -43,6 +43,17 @@ def mix(values: Hashes) -> Hashes:
     return (values ^ (values >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
 
 
+def runs(ordered: Ints) -> tuple[Ints, Ints]:
+    """Where each run of equal values begins, and how long it is."""
+    begins = np.ones(ordered.size, dtype=bool)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    first = begins.nonzero()[0]
+    length = np.empty_like(first)
+    length[:-1] = first[1:] - first[:-1]
+    length[-1:] = ordered.size - first[-1:]
+    return first, length
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """The words and marks of several texts, one after another."""
@@ -73,7 +84,7 @@ def tokenize(texts: list[str]) -> Tokens:
     begins = kind == PUNCTUATION
     begins[0] |= word[0]
     begins[1:] |= word[1:] & ~word[:-1]
-    start = np.flatnonzero(begins)
+    start = begins.nonzero()[0]
     if not start.size:
         none: Any = np.zeros(0, dtype=np.int64)
         return Tokens(
@@ -88,10 +99,11 @@ def tokenize(texts: list[str]) -> Tokens:
             none.astype(bool),
         )
     token_of_byte = np.cumsum(begins) - 1
-    place = np.minimum(np.arange(data.size) - start[token_of_byte], _LONGEST_WORD_BYTES - 1)
+    # Below 0 for the spaces before the first token, which belong to none.
+    place = np.clip(np.arange(data.size) - start[token_of_byte], 0, _LONGEST_WORD_BYTES - 1)
     values = np.where(kind == SPACE, 0, data.astype(np.uint64) + np.uint64(1)) * _POWERS[place]
     is_word = word[start]
-    ends = np.flatnonzero(word[:-1] & ~word[1:]) + 1
+    ends = (word[:-1] & ~word[1:]).nonzero()[0] + 1
     length = np.ones(start.size, dtype=np.int64)
     length[is_word] = ends - start[is_word]
     first = raw[start]
