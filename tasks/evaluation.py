@@ -1,5 +1,6 @@
 """Queue `evaluation`: judging articles."""
 
+import os
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -86,6 +87,9 @@ def _load_model(sender: Any = None, **_: Any) -> None:
     """
     if queue_of(detect_ai.name, config.load().queues) not in sender.app.amqp.queues.consume_from:
         return
+    # numpy starts a thread a core for linear algebra, none of which is used here, and a pool that forks
+    # should have one thread only.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from contentworker.editorial.detector.model import shipped
 
     try:

@@ -14,6 +14,7 @@ from contentworker.editorial.detector.scoring import (
     features_of,
     score,
     to_probability,
+    trust_in,
 )
 from contentworker.editorial.detector.style import FEATURES
 from research.detector.data import Text
@@ -107,4 +108,5 @@ def _fit(mean: Floats, log_words: Floats, machine: NDArray[np.bool_]) -> list[fl
 
 def _probabilities(calibration: list[float], mean: Floats, log_words: Floats) -> Floats:
     start, slope, per_word, both = calibration
-    return to_probability(start + (slope + both * log_words) * mean + per_word * log_words + PRIOR_LOG_ODDS)
+    log_odds = start + (slope + both * log_words) * mean + per_word * log_words
+    return to_probability(log_odds * trust_in(np.exp(log_words)) + PRIOR_LOG_ODDS)

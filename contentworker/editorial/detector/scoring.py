@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 _TEXTS_AT_ONCE = 64
 FEWEST_WORDS = 75
 """Below this the detector abstains: too few verdicts are right (docs/detector.md, by length)."""
+FULL_TRUST_WORDS = 100
 PRIOR = 0.6
 """The share of articles that a model wrote, among those that the probability is meant for."""
 PRIOR_LOG_ODDS = float(np.log(PRIOR / (1 - PRIOR)))
@@ -72,6 +73,13 @@ def to_probability(log_odds: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
 
 
+def trust_in(words: NDArray[np.int64] | Floats) -> Floats:
+    """The part of the log odds that counts: short texts say less than the calibration has it, which knows
+    its own domains only.
+    """
+    return np.minimum(words / FULL_TRUST_WORDS, 1.0)
+
+
 def score(features: Features, model: Model) -> Parts:
     """Put the four parts together."""
     texts = features.tokens.texts
@@ -91,8 +99,7 @@ def score(features: Features, model: Model) -> Parts:
     )
     start, slope, per_word, slope_per_word = model.calibration
     log_words = np.log(np.maximum(features.words, 1))
-    # Texts too short to be judged say less than the calibration has it, which knows its own domains only.
-    trust = np.minimum(features.words / FEWEST_WORDS, 1.0)
+    trust = trust_in(features.words)
     slopes = (slope + slope_per_word * log_words) * trust
     log_odds = slopes * parts.mean(axis=1) + (start + per_word * log_words) * trust + PRIOR_LOG_ODDS
     return Parts(parts, log_odds, slopes)
