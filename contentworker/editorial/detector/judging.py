@@ -16,7 +16,7 @@ from contentworker.editorial.detector.scoring import (
     to_probability,
 )
 from contentworker.editorial.detector.style import FEATURES
-from contentworker.editorial.document import Document, Sentence
+from contentworker.editorial.document import Document, Quotation, Sentence
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language
 from contentworker.editorial.parsing.sentences import tokenize
 from contentworker.editorial.settings import ContentSettings
@@ -39,11 +39,13 @@ _CODE_LINE = re.compile(
     r"|#include|SELECT|</?\w)|\w\(.*\)\s*[:;{]?\s*$|^\s*[\w.\[\]]+\s*[+\-*/]?=\s*\S"
 )
 _LISTED_WORDS = 5
+_LONG_QUOTATION_WORDS = 20
+"""Shorter ones are mostly what people in a story say, which its author wrote."""
 
 
 def judge(document: Document, *, model: Model, settings: ContentSettings) -> Detection:
     """Judge who wrote an article. Never raises: what cannot be judged is abstained from, with the reason."""
-    sentences = [sentence for sentence in document.sentences if _is_prose(sentence)]
+    sentences = _own_prose(document)
     words = sum(sentence.words for sentence in sentences)
     chosen = _windows(sentences, words)
     text = " ".join(sentence.text for sentence in chosen)
@@ -105,6 +107,21 @@ def _detection(
         warnings=warnings,
         model_version=model.version,
     )
+
+
+def _own_prose(document: Document) -> list[Sentence]:
+    """The sentences to judge: without those that are mostly part of a long quotation."""
+    quoted = [found for found in document.quotations if len(found.text.split()) >= _LONG_QUOTATION_WORDS]
+    return [
+        sentence
+        for sentence in document.sentences
+        if _is_prose(sentence)
+        and 2 * sum(_overlap(sentence, found) for found in quoted) <= sentence.end - sentence.start
+    ]
+
+
+def _overlap(sentence: Sentence, quotation: Quotation) -> int:
+    return max(0, min(sentence.end, quotation.end) - max(sentence.start, quotation.start))
 
 
 def _is_prose(sentence: Sentence) -> bool:
@@ -170,8 +187,11 @@ def _warnings(document: Document, words: int, judged: int, text: str, *, cut: bo
         found.append(f"{invisible} invisible characters were taken out before judging.")
     if foreign:
         found.append(f"{foreign} letters of another script, some of which look Latin, were read as Latin.")
-    if any(quotation for quotation in document.quotations):
-        found.append("Quotations in running text were judged with it: somebody else may have written them.")
+    if document.quotations:
+        found.append(
+            f"Quotations of {_LONG_QUOTATION_WORDS} words and more were left out; shorter ones were judged, "
+            "and somebody else may have written them."
+        )
     return tuple(found)
 
 
