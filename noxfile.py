@@ -150,7 +150,7 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
-DEPENDENCY_GROUPS = ("lint", "nox", "core", "service", "local", "tests", "bench", "lock")
+DEPENDENCY_GROUPS = ("lint", "nox", "core", "service", "local", "tests", "bench", "research", "lock")
 """The first has most of the packages: the others take the same versions of them."""
 tested_versions: list[object] = []
 
@@ -287,6 +287,25 @@ def validate_aeo(session: nox.Session) -> None:
     """Validate the AEO score on the shared questions: -- --data DIR [--output DIR], see docs/aeo.md."""
     _install(session, "core")
     session.run("python", "-m", "research.aeo.validate", *session.posargs)
+
+
+def _research(session: nox.Session, script: str) -> None:
+    _install(session, "research")
+    # One thread: sums in another order would make another model.
+    session.env.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0")
+    session.run("python", script, *session.posargs)
+
+
+@nox.session(name="train-detector")
+def train_detector(session: nox.Session) -> None:
+    """Train the detector anew and write its model file: -- --data DIR, see docs/detector.md for the texts."""
+    _research(session, "research/detector/train.py")
+
+
+@nox.session(name="evaluate-detector")
+def evaluate_detector(session: nox.Session) -> None:
+    """Measure the detector on the hold-outs, beside its peers: -- --data DIR"""
+    _research(session, "research/detector/evaluate.py")
 
 
 @nox.session

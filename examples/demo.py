@@ -1,4 +1,4 @@
-"""Score articles through the queue, as another program would, and show the reports.
+"""Judge articles through the queue, as another program would, and show the reports.
 
 `nox -s demo` runs this with Redis at hand: it starts a worker, sends each article by task name, and prints
 what comes back. With files, `nox -s demo -- FILE [--question "…"]`, it scores those. With `--kill` it kills a
@@ -24,10 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from contentworker import config
 from contentworker.editorial import report
 from contentworker.editorial.aeo.result import AeoScore
+from contentworker.editorial.detector import Detection
 from contentworker.errors import ContentError
 from contentworker.runtime import application, local_redis
 
-TASK = "tasks.evaluation.score_aeo"
+SCORE_TASK = "tasks.evaluation.score_aeo"
+DETECT_TASK = "tasks.evaluation.detect_ai"
 EXAMPLES = {
     "why-is-the-sky-blue.md": "Why is the sky blue?",
     "how-leap-years-work.html": "How are leap years calculated?",
@@ -83,13 +85,23 @@ def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, 
     app = application.build(settings, redis_url)
     articles = [_article(path, questions) for path in files] or _examples()
     with _worker(steps) as worker:
-        sent = [(article, app.send_task(TASK, kwargs=article.arguments)) for article in articles]
-        for article, result in sent:
+        sent = [
+            (
+                article,
+                app.send_task(SCORE_TASK, kwargs=article.arguments),
+                app.send_task(DETECT_TASK, kwargs={"content": article.arguments["content"]}),
+            )
+            for article in articles
+        ]
+        for article, scored, judged in sent:
             try:
-                score = AeoScore.model_validate(_await(result, worker))
+                score = AeoScore.model_validate(_await(scored, worker))
+                detection = Detection.model_validate(_await(judged, worker))
             except ContentError as error:
                 raise click.ClickException(f"{article.name}: {error}") from None
-            report.render(score, name=article.name, source=article.arguments["content"], console=reports)
+            source = article.arguments["content"]
+            report.render(score, name=article.name, source=source, console=reports)
+            report.render_detection(detection, name=article.name, source=source, console=reports)
     if svg:
         picture = reports.export_svg(title="nox -s demo")
         # Rich's fonts are on somebody's server; a picture should fetch nothing.

@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contentworker.editorial.aeo import AeoScore, Recommendation
+from contentworker.editorial.detector import Detection
 
-__all__ = ["render"]
+__all__ = ["render", "render_detection"]
 
 # From which score on; the word says it where there is no colour.
 _VERDICTS = (
@@ -43,6 +44,42 @@ def render(score: AeoScore, *, name: str, source: str, console: Console) -> None
         )
     title = Text(" AEO readiness ", style="bold")
     note = Text(" readiness, not a probability of being cited ", style="dim")
+    console.print(Panel(Group(*parts), title=title, subtitle=note, padding=(1, 2), border_style="dim"))
+
+
+_WHO = {"human": ("human", "green"), "uncertain": ("uncertain", "yellow"), "ai": ("ai", "dark_orange")}
+_ABSTAINED = {
+    "too_short": "it is too short to be judged",
+    "language": "it is in a language that the detector does not know",
+    "quotation": "most of it is quoted",
+    "code": "most of it is code",
+}
+_MOST_SENTENCES = 3
+
+
+def render_detection(found: Detection, *, name: str, source: str, console: Console) -> None:
+    """Print who is taken to have written an article, and the sentences that drove it."""
+    lines = _line_starts(source)
+    word, colour = _WHO[found.verdict]
+    about = Text.assemble((name, "bold"), (f"   {found.words_judged:,} words judged", "dim"))
+    verdict = Text(word.upper(), style=f"bold {colour}")
+    parts: list[RenderableType] = [about, Text(), verdict]
+    if found.probability is None:
+        verdict.append(f"   {_ABSTAINED[found.abstained or 'too_short']}", "dim")
+    else:
+        share = f"   {found.probability:.0%} probable that a model wrote it (from {found.ai_from:.0%} on: ai)"
+        verdict.append(share, "dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+        table.add_column("for", no_wrap=True)
+        table.add_column("what drove it", ratio=1)
+        for sentence in found.sentences[:_MOST_SENTENCES]:
+            side, tint = ("ai", "dark_orange") if sentence.share > 0 else ("human", "green")
+            where = Text(f"line {bisect_right(lines, sentence.start)}, {sentence.share:+.2f}", style="dim")
+            table.add_row(Text(side, style=tint), Group(Text(sentence.text), where))
+        parts.append(Padding(table, (1, 0, 0, 0)))
+    parts += [Text(f"! {warning}", style="yellow") for warning in found.warnings]
+    title = Text(" Who wrote it ", style="bold")
+    note = Text(" a hint, never proof: `ai` alone rejects nothing ", style="dim")
     console.print(Panel(Group(*parts), title=title, subtitle=note, padding=(1, 2), border_style="dim"))
 
 

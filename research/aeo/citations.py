@@ -71,7 +71,8 @@ def main() -> None:
     rows = read(parser.parse_args().data / PAIRS)
     cited = sum(row["cited_inline"] == "1" for row in rows)
     print(
-        f"{cited} of {len(rows)} pages were cited.\n\n| criterion | runs | AUC | 95 % interval |\n|---|---|---|---|"
+        f"{cited} of {len(rows)} pages were cited.\n\n"
+        "| criterion | runs | AUC | 95 % interval |\n|---|---|---|---|"
     )
     for feature, name in FEATURES.items():
         runs = won_by_run(rows, feature)

@@ -2,14 +2,18 @@
 
 import datetime
 import io
+import json
 from pathlib import Path
 
 from rich.console import Console
 
 from contentworker.editorial.aeo.scoring import score
+from contentworker.editorial.detector.judging import judge
+from contentworker.editorial.detector.model import shipped
 from contentworker.editorial.document import parse
-from contentworker.editorial.report import render
+from contentworker.editorial.report import render, render_detection
 from contentworker.editorial.settings import ContentSettings
+from tests.support import ROOT
 
 SETTINGS = ContentSettings()
 EXAMPLE = Path(__file__).parents[3] / "examples" / "how-leap-years-work.html"
@@ -60,3 +64,30 @@ def test_report_of_nothing_says_why() -> None:
 def test_markup_in_the_article_is_not_obeyed() -> None:
     """Square brackets in an article are shown as they stand; they are no instructions to the console."""
     assert "[bold red]" in report("# The [bold red] sky\n\nText [/] here.", "Why is the [bold red] sky?")
+
+
+def test_detection_report_shows_verdict_sentences_and_its_limits() -> None:
+    """The verdict is a word, the sentences that drove it stand with their lines, and it is called a hint."""
+    model = shipped()
+    row = json.loads((ROOT / "tests" / "data" / "detector.json").read_text("utf-8"))[2]
+    source = f"# A heading\n\n{row['text']}\n"
+    found = judge(parse(source, settings=SETTINGS), model=model, settings=SETTINGS)
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    render_detection(found, name="article", source=source, console=console)
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    text = output.getvalue()
+    assert found.verdict.upper() in text
+    assert "line 3" in text
+    assert "alone rejects nothing" in text
+
+
+def test_detection_report_says_why_the_detector_abstains() -> None:
+    """Nothing is made of three words."""
+    source = "Three short words."
+    found = judge(parse(source, settings=SETTINGS), model=shipped(), settings=SETTINGS)
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    render_detection(found, name="article", source=source, console=console)
+    output = console.file
+    assert isinstance(output, io.StringIO)
+    assert "too short" in output.getvalue()
