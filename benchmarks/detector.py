@@ -17,6 +17,7 @@ and says what it takes and how much of it the children share.
 
 import argparse
 import gc
+import importlib
 import json
 import os
 import re
@@ -37,7 +38,6 @@ from contentworker.editorial.detector.model import shipped  # noqa: E402 -- need
 from contentworker.editorial.detector.scoring import probabilities  # noqa: E402 -- needs the path above
 from contentworker.editorial.document import parse  # noqa: E402 -- needs the path above
 from contentworker.editorial.settings import ContentSettings  # noqa: E402 -- needs the path above
-from research.detector import peers  # noqa: E402 -- needs the path above
 
 SETTINGS = ContentSettings()
 WORDS = 200
@@ -74,7 +74,7 @@ def in_batches(articles: list[str]) -> None:
     probabilities([clean(article) for article in articles], shipped())
 
 
-def each(scorer: Callable[[str], float]) -> Callable[[list[str]], None]:
+def each(scorer: Callable[[str], object]) -> Callable[[list[str]], None]:
     def run(articles: list[str]) -> None:
         for article in articles:
             scorer(article)
@@ -82,9 +82,25 @@ def each(scorer: Callable[[str], float]) -> Callable[[list[str]], None]:
     return run
 
 
+def peers() -> tuple[dict[str, Callable[[str], object]], list[str]]:
+    """The peers that can be imported, and the names of those that cannot."""
+    loaders: dict[str, Callable[[], Callable[[str], object]]] = {
+        "aifingerprint": lambda: importlib.import_module("aifingerprint").analyze,
+        "ZipPy": lambda: importlib.import_module("zippy.zippy").Zippy().run_on_text_chunked,
+        "lmscan": lambda: importlib.import_module("lmscan").scan,
+    }
+    found, missing = {}, []
+    for name, load in loaders.items():
+        try:
+            found[name] = load()
+        except ImportError:
+            missing.append(name)
+    return found, missing
+
+
 def measure(articles: list[str], runs: int) -> dict[str, Any]:
     """Texts a second of each scorer."""
-    others, missing = peers.load()
+    others, missing = peers()
     scorers = {
         "Content Worker, in batches": in_batches,
         "Content Worker, one at a time": one_at_a_time,

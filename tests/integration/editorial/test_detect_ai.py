@@ -35,6 +35,7 @@ def test_verdicts_travel_through_the_queue(client: Celery) -> None:
         assert found.sentences
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc")
 def test_the_model_is_loaded_before_the_pool_forks(serving: Worker) -> None:
     """The worker's main process has numpy, and so its children share the model."""
     assert "numpy" in Path(f"/proc/{serving.pid}/maps").read_text("utf-8")
