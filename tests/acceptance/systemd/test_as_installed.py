@@ -123,10 +123,12 @@ def test_start_revives_a_worker_that_was_stopped(services: Machine) -> None:
 
 @pytest.mark.parametrize("article", ["how-leap-years-work.html", "wann-ist-ein-schaltjahr.md"])
 def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
-    """An article is scored."""
+    """An article is scored, and who wrote it is judged, by compiled code."""
     content = f"content@{installation.CHECKOUT}/examples/{article}"
     scored = services.output("content-worker", "submit", "tasks.evaluation.score_aeo", content, "--wait=30")
     assert 0 < json.loads(scored)["score"] <= 100
+    judged = services.output("content-worker", "submit", "tasks.evaluation.detect_ai", content, "--wait=30")
+    assert json.loads(judged)["abstained"] == ("language" if article.startswith("wann") else None)
 
 
 def test_flower(services: Machine) -> None:
