@@ -18,7 +18,7 @@ from contentworker.runtime import units
 
 __all__ = ["Options", "Preparation", "installed", "prepare"]
 
-ENVIRONMENT_BYTES = 60e6
+ENVIRONMENT_BYTES = 120e6
 """About what the environment of locks/service.txt takes, before it is made for the first time."""
 
 PATIENCE_SECONDS = 180

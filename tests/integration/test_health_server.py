@@ -24,7 +24,7 @@ from tests.support import (
     wait_until,
 )
 
-QUEUES = ("evaluation", "rewrite", "escalation", "celery")
+QUEUES = tuple(config.load(environ={}).queues)
 
 
 class HealthServer(Process):

@@ -92,7 +92,7 @@ class Holder:
         self._leased = leased
         self._name = ""
         self._lock = threading.RLock()
-        self._flushing = threading.Lock()
+        self._flushing = threading.RLock()  # a signal handler of Celery's may come in between, and flush
         self._held: dict[str, Delivery] = {}
         self._acknowledged: list[str] = []
         self._noted: set[str] = set()
