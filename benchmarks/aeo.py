@@ -45,6 +45,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The project is not a distribution: it runs from its folder, and so does this script.
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._peers import importable  # noqa: E402 -- needs the path above
 from contentworker.editorial.aeo.scoring import score  # noqa: E402 -- needs the path above
 from contentworker.editorial.document import parse  # noqa: E402 -- needs the path above
 from contentworker.editorial.settings import ContentSettings  # noqa: E402 -- needs the path above
@@ -233,19 +234,12 @@ def ours_parse_only(page: str) -> object:
 
 def peers() -> tuple[dict[str, Scorer], list[str]]:
     """The peers that can be imported, and the names of those that cannot."""
-    found: dict[str, Scorer] = {}
-    missing = []
     loaders: dict[str, Callable[[], Scorer]] = {
         "citation-ready": lambda: importlib.import_module("citation_ready").check,
         "geo-score-core": lambda: importlib.import_module("geo_score_core").GEOScorer().score_html,
         "consumableai-aeo": _consumableai,
     }
-    for name, load in loaders.items():
-        try:
-            found[name] = load()
-        except ImportError:
-            missing.append(name)
-    return found, missing
+    return importable(loaders)
 
 
 def _consumableai() -> Scorer:

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The project is not a distribution: it runs from its folder, and so does this script.
 sys.path.insert(0, str(ROOT))
 
+from benchmarks._peers import importable  # noqa: E402 -- needs the path above
 from contentworker.editorial.detector.cleaning import clean  # noqa: E402 -- needs the path above
 from contentworker.editorial.detector.judging import judge  # noqa: E402 -- needs the path above
 from contentworker.editorial.detector.model import shipped  # noqa: E402 -- needs the path above
@@ -89,13 +90,7 @@ def peers() -> tuple[dict[str, Callable[[str], object]], list[str]]:
         "ZipPy": lambda: importlib.import_module("zippy.zippy").Zippy().run_on_text_chunked,
         "lmscan": lambda: importlib.import_module("lmscan").scan,
     }
-    found, missing = {}, []
-    for name, load in loaders.items():
-        try:
-            found[name] = load()
-        except ImportError:
-            missing.append(name)
-    return found, missing
+    return importable(loaders)
 
 
 def measure(articles: list[str], runs: int) -> dict[str, Any]:

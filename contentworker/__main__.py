@@ -13,6 +13,7 @@ import click
 
 from contentworker import config, dead_letters_cli, doctor, health_cli
 from contentworker.errors import ContentError, ContentWorkerError
+from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
 
 STATE_FOLDER = local_redis.state_folder(config.ROOT)
@@ -23,17 +24,7 @@ EXIT_NO_BROKER = 3
 """Exit codes of `health`; 0 is ok. Click itself uses 2 for a command line it does not understand."""
 
 
-class _Group(click.Group):
-    """Says our own errors in a line, where Python would print a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ContentWorkerError as error:
-            raise click.ClickException(str(error)) from None
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PlainErrorsGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Content Worker: background work for a content platform."""

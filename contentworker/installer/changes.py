@@ -88,9 +88,8 @@ class Changes:
                     old = _beside(place, "old")
                     if os.path.lexists(old):
                         os.replace(old, place)
-                        old.unlink(
-                            missing_ok=True
-                        )  # to rename a file to another name of its own does nothing
+                        # To rename a file to another name of its own does nothing.
+                        old.unlink(missing_ok=True)
                 elif place.is_dir() and not place.is_symlink():
                     _remove_folder(place)
                 else:

@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from contentworker import config
-from contentworker.errors import ContentWorkerError
 from contentworker.installer import look as machine
 from contentworker.installer import prepare, release, report
 from contentworker.installer.errors import InstallError
 from contentworker.installer.plan import Plan
 from contentworker.installer.prepare import Options, Preparation
+from contentworker.plain_errors import PlainErrorsGroup
 
 __all__ = ["main"]
 
@@ -24,14 +24,12 @@ AS_ROOT = str(Path(__file__).with_name("as_root.py"))
 NOT_INSTALLED = "nothing is installed in {prefix}. Type: nox -s install"
 
 
-class _Group(click.Group):
-    """Says our own errors, and those of the file system, in a line."""
+class _Group(PlainErrorsGroup):
+    """Says also those of the file system in a line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except ContentWorkerError as error:
-            raise click.ClickException(str(error)) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(f"{where}{error.strerror or error}") from None

@@ -1,6 +1,7 @@
 """From a parsed article to a verdict: what is judged, when the detector abstains, what drove it."""
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -55,57 +56,33 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
         language = document.language
     features = features_of([cleaned], model)
     judged = int(features.words[0])
-    warnings = _warnings(document, words, judged, text, cut=len(chosen) < len(sentences))
+    facts: dict[str, Any] = {
+        "human_below": model.human_below,
+        "ai_from": model.ai_from,
+        "false_positive_rate": FALSE_POSITIVE_RATE,
+        "words": max(words, judged),
+        "words_judged": judged,
+        "language": language,
+        "warnings": _warnings(document, words, judged, text, cut=len(chosen) < len(sentences)),
+        "model_version": model.version,
+    }
     reason = _abstains(document, sentences, words=judged, language=language)
     if reason:
-        return _detection(
-            model, "uncertain", None, reason, (), (), max(words, judged), judged, language, warnings
+        return Detection(
+            verdict="uncertain", probability=None, abstained=reason, sentences=(), style=(), **facts
         )
     found = score(features, model)
     probability = float(np.round(to_probability(found.log_odds)[0], 6))
     slope = float(found.slope[0]) / found.parts.shape[1]
     plain = [plain_letters(sentence.text) for sentence in chosen]
     shares = sentence_shares(plain, cleaned, features, model) * slope
-    return _detection(
-        model,
-        _verdict(probability, model),
-        probability,
-        None,
-        _sentences(chosen, shares, settings),
-        _style(features.style[0], slope, model),
-        max(words, judged),
-        judged,
-        language,
-        warnings,
-    )
-
-
-def _detection(
-    model: Model,
-    verdict: Verdict,
-    probability: float | None,
-    abstained: Abstained | None,
-    sentences: tuple[SentenceShare, ...],
-    style: tuple[StyleShare, ...],
-    words: int,
-    words_judged: int,
-    language: str,
-    warnings: tuple[str, ...],
-) -> Detection:
     return Detection(
-        verdict=verdict,
+        verdict=_verdict(probability, model),
         probability=probability,
-        abstained=abstained,
-        human_below=model.human_below,
-        ai_from=model.ai_from,
-        false_positive_rate=FALSE_POSITIVE_RATE,
-        sentences=sentences,
-        style=style,
-        words=words,
-        words_judged=words_judged,
-        language=language,
-        warnings=warnings,
-        model_version=model.version,
+        abstained=None,
+        sentences=_sentences(chosen, shares, settings),
+        style=_style(features.style[0], slope, model),
+        **facts,
     )
 
 

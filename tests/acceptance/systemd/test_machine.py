@@ -34,7 +34,7 @@ DATAGRAM = f"import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'', ('
 
 REFUSED = {
     "ProtectSystem=strict": "touch /usr/file",
-    "ProtectHome=yes": "test -e /root/file",
+    "ProtectHome=yes": "test -e /home/file",
     "PrivateTmp=yes": "test -e /tmp/file",
     "PrivateDevices=yes": "mknod /tmp/device c 1 3",
     "PrivateUsers=yes": "chown 1234 /tmp/file",
@@ -53,8 +53,8 @@ REFUSED = {
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with nothing of ours in it."""
     files = tmp_path_factory.mktemp("files")
-    (files / "root").mkdir(mode=0o700)
-    (files / "root" / "file").touch()
+    (files / "home").mkdir()
+    (files / "home" / "file").touch()
     with Machine(tmp_path_factory.mktemp("machine"), files=files, binds={ROOT: "/srv/checkout"}) as machine:
         machine.run("touch", "/tmp/file")
         machine.run("ip", "address", "add", f"{OUTSIDE}/32", "dev", "lo")
