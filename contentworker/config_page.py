@@ -25,7 +25,8 @@ is no TOML is a string. Dots and dashes in a queue's name become underscores.
 that does not exist, a value of the wrong type, two limits that contradict each other: each is an error that
 names the file (or variable), the key and what is allowed, before anything starts.
 
-Secrets are never in the file. They come from the environment:
+Secrets are never in the file. They come from the environment, in installed services from files that only root
+can read ([operations.md](operations.md)):
 
 - `REDIS_URL`: where Redis is, for broker and results: `redis://`, `rediss://` (TLS, with the certificate
   checked), `redis+socket://` or `sentinel://` ([redis.md](redis.md)). Unset: the Redis of this checkout, or
