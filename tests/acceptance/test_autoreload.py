@@ -124,6 +124,8 @@ class Held:
         self.folder = folder
         self.result = client.send_task("tasks.pipeline.hold", [str(folder)])
         wait_until(lambda: self.runs, "the task to run")
+        inspect = client.control.inspect(timeout=0.5)  # its worker hears of that a moment later
+        wait_until(lambda: self.result.id in str(inspect.active()), "its worker to know that it runs")
 
     @property
     def runs(self) -> int:
