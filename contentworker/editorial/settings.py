@@ -1,8 +1,11 @@
-"""The `[content]` section of `worker.toml`: how articles are read and judged."""
+"""The sections `[content]` and `[llm]` of `worker.toml`: how articles are judged, and who rewrites them."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-__all__ = ["ContentSettings"]
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["ContentSettings", "LlmSettings"]
 
 
 class ContentSettings(BaseModel):
@@ -52,3 +55,57 @@ class ContentSettings(BaseModel):
         le=2_000,
         description="Longest excerpt of the article in a score, in characters; longer ones are clipped.",
     )
+
+
+class LlmSettings(BaseModel):
+    """The language model that rewrites (docs/rewriting.md). Its key comes from `OPENAI_API_KEY`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(
+        default="",
+        description="Address of an OpenAI-compatible endpoint, as `https://api.openai.com/v1`. Empty: the embedded "
+        "model, which runs on this machine.",
+    )
+    model: str = Field(default="", description="The provider's name of the model; needed with `base_url`.")
+    local_model: str = Field(
+        default="",
+        description="Path of a GGUF file to run instead of the embedded model's own; without `base_url` only.",
+    )
+    timeout_seconds: float = Field(
+        default=60, gt=0, le=3600, description="Longest wait for one answer. It is not asked for again."
+    )
+    token_limit_parameter: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="What the endpoint calls the limit of an answer's length."
+    )
+    input_price_per_million_tokens: float = Field(
+        default=0, ge=0, allow_inf_nan=False, description="Price of a million tokens sent, in any currency."
+    )
+    output_price_per_million_tokens: float = Field(
+        default=0, ge=0, allow_inf_nan=False, description="Price of a million tokens received, in the same."
+    )
+    max_sentences: int = Field(
+        default=30, ge=1, le=1000, description="Most sentences of an article that a model is asked about."
+    )
+    max_retries: int = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="How often a rewrite is tried again where the model certainly did not run: too many requests, "
+        "not available, not reachable.",
+    )
+    idle_seconds: float = Field(
+        default=300, gt=0, description="The embedded model's process ends when it was not used for this long."
+    )
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if self.base_url:
+            parts = urlsplit(self.base_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+                raise ValueError("base_url must be http:// or https://, a host and a path, without a password")
+            if not self.model:
+                raise ValueError("model is required with base_url")
+            if self.local_model:
+                raise ValueError("local_model is for the embedded model; with base_url it must be empty")
+        return self
