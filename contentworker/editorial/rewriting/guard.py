@@ -98,15 +98,17 @@ def _same(rule: str, facts: _Facts, original: str, rewritten: str, language: str
 
 def _numbers(text: str, language: str) -> Counter[str]:
     """Numbers with their units, as 48 % and $3; in words as well. Of links, none."""
-    text = _LINK.sub(" ", text)
+    words = NUMBER_WORDS.get(language, {})
+    text = _WORD.sub(lambda match: words.get(match[0].lower(), match[0]), _LINK.sub(" ", text))
     found: Counter[str] = Counter()
     for sign, number, unit in _NUMBER.findall(text):
         value = number.replace("\u00a0", "").replace("\u202f", "").rstrip(".,")
-        unit = UNITS.get(unit.strip().lower().replace("° ", "°"), "")
-        found[f"{sign}{value}{unit}"] += 1
-    words = NUMBER_WORDS.get(language, {})
-    found.update(words[token] for token in tokenize(text) if token in words)
+        found[f"{sign}{value}{UNITS.get(_bare(unit), '')}"] += 1
     return found
+
+
+def _bare(unit: str) -> str:
+    return unit.strip().lower().replace("° ", "°")
 
 
 def _links(text: str, language: str) -> Counter[str]:
@@ -185,8 +187,11 @@ def _content(original: str, rewritten: str, language: str) -> _Found:
 
 
 def _content_stems(text: str, language: str) -> set[str]:
-    stop, stem = STOP_WORDS.get(language, frozenset()), stemmer(language)
-    return {stem(token) for token in tokenize(_LINK.sub(" ", text)) if token not in stop}
+    """Numbers and units left out, which may be spelled in several ways and are compared by themselves."""
+    left_out = {*STOP_WORDS.get(language, ()), *NUMBER_WORDS.get(language, ()), *UNITS}
+    stem = stemmer(language)
+    tokens = tokenize(_LINK.sub(" ", text))
+    return {stem(token) for token in tokens if token not in left_out and not token[0].isdigit()}
 
 
 def _chatty(original: str, rewritten: str) -> _Found:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Completion", "Model", "ModelNotRunError", "ModelRefusesError", "ModelUncertainError"]
 
 EMBEDDED = "embedded"
+EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
 KEY = "OPENAI_API_KEY"
 CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 3600.0
@@ -66,7 +67,8 @@ class Model:
         self._settings = settings
         self._base_url = base_url or settings.base_url
         self.is_embedded = base_url is not None
-        self.name = os.path.basename(settings.local_model) or "SmolLM2-135M-Instruct" if self.is_embedded else settings.model
+        local = os.path.basename(settings.local_model) or EMBEDDED_MODEL
+        self.name = local if self.is_embedded else settings.model
         self.provider = EMBEDDED if self.is_embedded else (urlsplit(self._base_url).hostname or "")
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
@@ -93,23 +95,26 @@ class Model:
         limit: dict[str, Any] = {self._settings.token_limit_parameter: max_tokens}
         if self.is_embedded:
             limit |= _SMALL
-        timeout = httpx2.Timeout(self._settings.timeout_seconds, connect=min(CONNECT_SECONDS, self._settings.timeout_seconds))
-        with openai.OpenAI(
-            base_url=self._base_url,
-            api_key=os.environ.get(KEY, "") if not self.is_embedded else "none",
-            max_retries=0,
-            timeout=timeout,
-            # Elsewhere than configured nothing is sent, the key least of all.
-            http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
-        ) as client:
-            try:
+        longest = self._settings.timeout_seconds
+        timeout = httpx2.Timeout(longest, connect=min(CONNECT_SECONDS, longest))
+        try:
+            with openai.OpenAI(
+                base_url=self._base_url,
+                api_key="none" if self.is_embedded else os.environ.get(KEY, ""),
+                max_retries=0,
+                timeout=timeout,
+                # Elsewhere than configured nothing is sent, the key least of all.
+                http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
+            ) as client:
                 answer = client.chat.completions.create(
-                    model=self.name, messages=list(messages), **limit  # type: ignore[arg-type]
+                    model=self.name,
+                    messages=list(messages),  # type: ignore[arg-type]
+                    **limit,
                 )
-            except openai.OpenAIError as error:
-                raise _translated(error) from None
-            except ValueError:
-                raise ModelUncertainError("the model's server answered something that is no JSON") from None
+        except openai.OpenAIError as error:
+            raise _translated(error) from None
+        except ValueError:
+            raise ModelUncertainError("the model's server answered something that is no JSON") from None
         return _completion(answer)
 
 

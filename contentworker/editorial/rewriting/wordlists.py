@@ -17,7 +17,8 @@ NEGATIONS: dict[str, frozenset[str]] = {
     }.items()
 }
 
-_UP, _DOWN, _THAN = "more", "less", "than"
+_UP, _DOWN, _THAN, _BEFORE, _AFTER = "more", "less", "than", "before", "after"
+_KINDS = (_UP, _DOWN, _THAN, _BEFORE, _AFTER)
 _COMPARED = {
     "en": (
         "more most greater greatest higher highest larger largest bigger biggest better best above over increase "
@@ -25,18 +26,22 @@ _COMPARED = {
         "less least fewer fewest lower lowest smaller smallest worse worst below under decrease decreases decreased "
         "fall falls fell slower shorter younger",
         "than",
+        "before until",
+        "after",
     ),
     "de": (
         "mehr meisten größer höher besser beste über länger schneller älter",
         "weniger wenigsten kleiner niedriger schlechter unter kürzer langsamer jünger",
         "als",
+        "vor bevor bis",
+        "nach nachdem seit",
     ),
-    "es": ("más mayor mayores mejor mejores", "menos menor menores peor peores", ""),
-    "fr": ("plus meilleur meilleure mieux supérieur", "moins pire inférieur", ""),
+    "es": ("más mayor mayores mejor mejores", "menos menor menores peor peores", "", "antes hasta", "después desde"),
+    "fr": ("plus meilleur meilleure mieux supérieur", "moins pire inférieur", "", "avant jusqu", "après depuis"),
 }
 COMPARISONS: dict[str, dict[str, str]] = {
     language: {
-        word: kind for kind, words in zip((_UP, _DOWN, _THAN), lists, strict=True) for word in words.split()
+        word: kind for kind, words in zip(_KINDS, lists, strict=True) for word in words.split()
     }
     for language, lists in _COMPARED.items()
 }
@@ -49,16 +54,13 @@ _NUMBERS = {
     "fr": "deux trois quatre cinq six sept huit neuf dix onze douze",
 }
 _MORE_NUMBERS = {
-    "en": {"twice": "2x", "double": "2x", "doubled": "2x", "half": "1/2", "halved": "1/2", "hundred": "100"},
-    "de": {"doppelt": "2x", "halb": "1/2", "halbe": "1/2", "hundert": "100"},
+    "en": {"twice": "2 x", "double": "2 x", "doubled": "2 x", "half": "0.5", "halved": "0.5", "hundred": "100"},
+    "de": {"doppelt": "2 x", "halb": "0.5", "halbe": "0.5", "hundert": "100"},
 }
 NUMBER_WORDS: dict[str, dict[str, str]] = {
     language: {
         **{word: str(value) for value, word in enumerate(words.split(), 2)},
         **_MORE_NUMBERS.get(language, {}),
-        "thousand": "1e3",
-        "million": "1e6",
-        "billion": "1e9",
     }
     for language, words in _NUMBERS.items()
 }
@@ -67,12 +69,12 @@ NUMBER_WORDS: dict[str, dict[str, str]] = {
 _UNITS = """
     %=% percent=% prozent=% °c=°C °f=°F °=° k=k
     mm=mm cm=cm m=m metre=m metres=m meter=m meters=m km=km kilometre=km kilometres=km kilometer=km kilometers=km
-    mi=mi mile=mi miles=mi ft=ft foot=ft feet=ft in=in inch=in inches=in yd=yd yard=yd yards=yd
+    mi=mi mile=mi miles=mi ft=ft foot=ft feet=ft inch=in inches=in yd=yd yard=yd yards=yd
     mg=mg g=g gram=g grams=g kg=kg kilogram=kg kilograms=kg lb=lb lbs=lb pound=lb pounds=lb t=t ton=ton tons=ton
     tonne=t tonnes=t oz=oz ounce=oz ounces=oz ml=ml l=l litre=l litres=l liter=l liters=l gallon=gal gallons=gal
     ms=ms s=s sec=s second=s seconds=s min=min minute=min minutes=min h=h hour=h hours=h
     day=d days=d week=wk weeks=wk month=mo months=mo year=yr years=yr decade=10yr decades=10yr century=100yr
-    centuries=100yr hz=Hz khz=kHz mhz=MHz ghz=GHz w=W kw=kW mw=MW kwh=kWh v=V a=A
+    centuries=100yr thousand=k million=M millions=M billion=G billions=G tausend=k millionen=M milliarden=G mil=k millones=M hz=Hz khz=kHz mhz=MHz ghz=GHz w=W kw=kW mw=MW kwh=kWh v=V
     kb=kB mb=MB gb=GB tb=TB bytes=B byte=B bit=bit bits=bit km/h=km/h mph=mph
     €=€ $=$ £=£ euro=€ euros=€ dollar=$ dollars=$ cent=ct cents=ct degrees=° degree=°
     am=am pm=pm bc=BC ad=AD st=th nd=th rd=th th=th x=x times=x

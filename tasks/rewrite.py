@@ -1,0 +1,95 @@
+"""Queue `rewrite`: a language model works on an article. It costs money, so it is never run twice by itself."""
+
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from celery import shared_task
+from pydantic import Field, StrictStr
+
+from contentworker import config
+from contentworker.editorial import MediaType
+from contentworker.editorial.aeo import Recommendation
+from contentworker.editorial.rewriting import Mode, Rewrite
+from contentworker.runtime import local_redis
+from tasks.base import CriticalTask
+
+__all__ = ["generate_rewrite"]
+
+Question = Annotated[StrictStr, Field(min_length=1)]
+
+SHARE_OF_TIME = 0.8
+"""Of the soft time limit: after that no new sentence is begun, so that what is done is not lost."""
+
+
+@shared_task(base=CriticalTask, bind=True)
+def generate_rewrite(
+    self: Any,
+    content: StrictStr,
+    media_type: MediaType | None = None,
+    mode: Mode = "edit",
+    questions: list[Question] | None = None,
+    url: StrictStr | None = None,
+    today: date | None = None,
+    recommendations: list[Recommendation] | None = None,
+) -> Rewrite:
+    """Have the configured model rewrite what the AEO score recommends; the guard refuses what says something else.
+
+    Args:
+        content: The article as HTML, Markdown or plain text; at most `content.max_bytes` of UTF-8.
+        media_type: `html`, `markdown` or `text`; found out where it is not given.
+        mode: `edit` sentence by sentence; `restructure` and `answer_first` need a provider.
+        questions: What the article should answer; inferred where not given.
+        url: Where the article is published.
+        today: The day by which freshness is judged, where the task scores the article itself.
+        recommendations: Those of an `AeoScore` of this very content; the task scores it where not given.
+
+    Raises:
+        ContentError: an argument that cannot be worked on, by name.
+        ModelRefusesError: asking again cannot help: the key, the address, the text.
+        ModelNotRunError: the model did not run, after `llm.max_retries` more tries.
+        ModelUncertainError: the model may have run, and gave no answer. Not repeated: that may cost twice.
+    """
+    # In the process that rewrites: whoever only sends tasks does without.
+    from contentworker.editorial.aeo.scoring import score
+    from contentworker.editorial.document import parse
+    from contentworker.editorial.rewriting import embedded
+    from contentworker.editorial.rewriting.editing import rewrite
+    from contentworker.editorial.rewriting.model import Model, ModelNotRunError
+
+    settings = config.load()
+    begun = time.monotonic()
+    document = parse(content, media_type=media_type, settings=settings.content)
+    if recommendations is None or (mode == "answer_first" and not questions):
+        scored = score(
+            document,
+            questions=tuple(questions or ()),
+            url=url,
+            today=today or datetime.now(UTC).date(),
+            settings=settings.content,
+        )
+        recommendations = list(scored.recommendations) if recommendations is None else recommendations
+        questions = questions or [item.question for item in scored.questions]
+    address = None if settings.llm.base_url else embedded.base_url(settings.llm, _folder())
+    try:
+        return rewrite(
+            document,
+            recommendations,
+            model=Model(settings.llm, address),
+            mode=mode,
+            settings=settings.llm,
+            question=questions[0] if questions else None,
+            is_time_over=lambda: (
+                time.monotonic() - begun > SHARE_OF_TIME * settings.limits.soft_time_limit_seconds
+            ),
+        )
+    except ModelNotRunError as error:
+        raise self.retry(
+            exc=error, countdown=error.retry_after_seconds, max_retries=settings.llm.max_retries
+        ) from None
+
+
+def _folder() -> Path:
+    """Where the processes of this machine that use the embedded model find each other."""
+    return local_redis.state_folder(config.ROOT) / "embedded-model"

@@ -1,0 +1,117 @@
+"""`tasks.rewrite.generate_rewrite` through a real queue, a real worker and a real endpoint."""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from contentworker.editorial.rewriting import Rewrite
+from contentworker.editorial.rewriting.model import ModelNotRunError, ModelRefusesError, ModelUncertainError
+from contentworker.errors import ContentError
+from tests.llm_server import KEY, LlmServer, llm_server
+from tests.support import PATIENCE, StartWorker, wait_until
+
+TASK = "tasks.rewrite.generate_rewrite"
+ARTICLE = "# Why do bridges close?\n\nThe old bridge was closed in order to repair it in 2019. It is a very old bridge.\n"
+WHOLE = {
+    "criterion": "readability", "text": "Say it shorter.", "place": "whole article", "gain": 1.0,
+    "evidence_grade": "weak",
+}  # fmt: skip
+
+
+@pytest.fixture
+def model() -> Iterator[LlmServer]:
+    """An endpoint."""
+    with llm_server() as found:
+        yield found
+
+
+def serve(worker: StartWorker, model: LlmServer, name: str = "good", **more: str) -> Any:
+    """A worker of the queue that asks the endpoint for this model."""
+    settings = {"WORKER__LLM__BASE_URL": model.url, "WORKER__LLM__MODEL": name, "OPENAI_API_KEY": KEY, **more}
+    return worker("--queues=rewrite", "--concurrency=1", **settings)
+
+
+def send(client: Celery, **more: Any) -> Any:
+    """Send an article."""
+    return client.send_task(TASK, kwargs={"content": ARTICLE, "recommendations": [WHOLE], **more})
+
+
+def test_a_rewrite(worker: StartWorker, client: Celery, model: LlmServer) -> None:
+    """Text, diff, model, tokens and cost; the article and the key are in no log."""
+    serving = serve(worker, model, WORKER__LLM__OUTPUT_PRICE_PER_MILLION_TOKENS="5")
+    found = Rewrite.model_validate(send(client).get(timeout=PATIENCE))
+    assert "was closed to repair it in 2019. It is an old" not in found.text
+    assert "was closed to repair it in 2019." in found.text
+    assert (found.model, found.provider, found.completion_tokens, found.cost) == ("good", "127.0.0.1", 40, 0.0002)
+    assert found.seconds > 0
+    assert len(model.requests) == 2
+    scored = client.send_task(TASK, kwargs={"content": ARTICLE, "mode": "answer_first"}).get(timeout=PATIENCE)
+    assert scored["mode"] == "answer_first"
+    for secret in (KEY, "old bridge"):
+        assert secret not in serving.log()
+
+
+def test_busy_is_tried_again(worker: StartWorker, client: Celery, model: LlmServer) -> None:
+    """429 certainly cost nothing: the task comes again when the endpoint says, and then succeeds."""
+    serve(worker, model, "busy")
+    model.busy = 2
+    found = send(client)
+    assert "was closed to repair" in found.get(timeout=PATIENCE)["text"]
+    assert len(model.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "settings"),
+    [
+        ("busy", ModelNotRunError, {"WORKER__LLM__MAX_RETRIES": "1"}),
+        ("hangs", ModelUncertainError, {"WORKER__LLM__TIMEOUT_SECONDS": "0.5"}),
+        ("good", ModelRefusesError, {"OPENAI_API_KEY": "sk-wrong"}),
+    ],
+    ids=["busy-for-ever", "hangs", "wrong-key"],
+)
+def test_final_failures(
+    worker: StartWorker, client: Celery, model: LlmServer, name: str, error: type[Exception], settings: dict[str, str]
+) -> None:
+    """Each is one clear error; only what did not run was asked for again."""
+    serve(worker, model, name, **settings)
+    model.busy = 1000
+    with pytest.raises(error):
+        send(client).get(timeout=PATIENCE)
+    assert len(model.requests) == (2 if name == "busy" else 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"mode": "sing"}, "mode"),
+        ({"content": 3}, "content"),
+        ({"recommendations": [{"criterion": "x"}]}, "recommendations.0.text"),
+    ],
+)
+def test_bad_arguments(
+    worker: StartWorker, client: Celery, model: LlmServer, arguments: dict[str, Any], field: str
+) -> None:
+    """Refused by the field's name, before any model is asked."""
+    serve(worker, model)
+    with pytest.raises(ContentError) as caught:
+        send(client, **arguments).get(timeout=PATIENCE)
+    assert caught.value.field == field
+    assert not model.requests
+
+
+def test_a_killed_worker_is_a_failure_not_a_second_bill(
+    worker: StartWorker, client: Celery, model: LlmServer
+) -> None:
+    """kill -9 while the model works: no other worker asks it again, and the task ends visibly."""
+    first = serve(worker, model, "hangs")
+    sent = send(client)
+    wait_until(lambda: model.requests, "the model to be asked")
+    os.killpg(first.pid, signal.SIGKILL)
+    serve(worker, model)
+    with pytest.raises(Exception, match="the worker that ran it died"):
+        sent.get(timeout=PATIENCE)
+    assert len(model.requests) == 1
