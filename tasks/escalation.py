@@ -32,8 +32,6 @@ __all__ = ["announce", "escalate_to_human", "notify", "settle"]
 RENEWAL_SECONDS = single_host.LEASE_SECONDS / 4
 
 EscalationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
-Decision = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9_]+\Z")]
-Person = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\ud800-\udfff]+\Z")]
 RunId = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9._:/@-]*\Z")]
 
 
@@ -116,8 +114,8 @@ def notify(escalation_id: EscalationId) -> Notified:
 @shared_task(base=IdempotentTask)
 def settle(
     escalation_id: EscalationId,
-    decision: Decision,
-    by: Person,
+    decision: StrictStr,
+    by: StrictStr,
     note: Annotated[str, Field(max_length=10_000)] = "",
     text: StrictStr | None = None,
 ) -> Settled:

@@ -26,7 +26,7 @@ if [ -r {environment} ]; then
         esac
     done <{environment}
 fi
-export CREDENTIALS_DIRECTORY={credentials} PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$PREFIX/current"
+export CREDENTIALS_DIRECTORY={credentials} STATE_DIRECTORY=/var/lib/content-worker PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$PREFIX/current"
 # -P: nothing is imported from the folder that this is typed in.
 if [ "$1" = celery ]; then
     shift

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from contentworker.editorial.escalations.result import (
 )
 from contentworker.errors import ContentError, ContentWorkerError
 
-__all__ = ["DatabaseError", "PendingEvent", "Store"]
+__all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
 
@@ -149,6 +150,7 @@ class Store:
         Raises:
             ContentError: no such record, or settled with another decision.
         """
+        check_decision(decision, by)
         note, now = _storable(note), self._now()
         with self._transaction() as connection:
             known = connection.execute(
@@ -314,6 +316,14 @@ class Store:
         """Note that an event was delivered: by `webhook_at`, by `task_at`, or `done_at` all ways."""
         with self._transaction() as connection:
             connection.execute(update(events).where(events.c.id == event_id).values({column: self._now()}))
+
+
+def check_decision(decision: str, by: str) -> None:
+    """Raise a ContentError for what cannot be a decision, or a person's name."""
+    if not re.fullmatch(r"[a-z0-9_]{1,50}", decision):
+        raise ContentError("decision", "1 to 50 characters of a-z, 0-9 and _")
+    if not 1 <= len(by) <= 200 or not by.isprintable():
+        raise ContentError("by", "1 to 200 printable characters")
 
 
 def _insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
