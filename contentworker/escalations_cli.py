@@ -59,7 +59,9 @@ def list_command(state: str, as_json: bool) -> None:
             click.echo(each.model_dump_json(exclude={"texts", "history", "notifications"}))
         else:
             how = f"{each.decision} by {_line(each.settled_by)}" if each.state == "settled" else "open"
-            click.echo(f"{each.id}  {each.created_at:%Y-%m-%d %H:%M}  {each.article_id}  {each.reason}  {how}")
+            click.echo(
+                f"{each.id}  {each.created_at:%Y-%m-%d %H:%M}  {each.article_id}  {each.reason}  {how}"
+            )
     if not found and not as_json:
         click.echo("No escalations.")
 

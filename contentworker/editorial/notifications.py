@@ -161,6 +161,10 @@ def _lines(evidence: Mapping[str, Any]) -> list[str]:
     """Numbers and short strings only: longer ones could be the article."""
     lines = []
     for name, value in evidence.items():
-        if isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MAX_VALUE_CHARACTERS):
-            lines.append(f"- {' '.join(str(name).split())[:MAX_VALUE_CHARACTERS]}: {' '.join(str(value).split())}")
+        if isinstance(value, bool | int | float) or (
+            isinstance(value, str) and len(value) <= MAX_VALUE_CHARACTERS
+        ):
+            lines.append(
+                f"- {' '.join(str(name).split())[:MAX_VALUE_CHARACTERS]}: {' '.join(str(value).split())}"
+            )
     return lines[:MAX_EVIDENCE_LINES]

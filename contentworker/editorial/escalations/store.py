@@ -160,7 +160,9 @@ class Store:
                 raise ContentError("escalation_id", "there is no such record (any more)")
             if known.state == "settled":
                 if known.decision != decision:
-                    raise ContentError("decision", f"it is settled as {known.decision!r} by {known.settled_by}")
+                    raise ContentError(
+                        "decision", f"it is settled as {known.decision!r} by {known.settled_by}"
+                    )
                 return _settled(known._mapping, changed=False)
             if text is not None:
                 _add_text(connection, known.id, "final", text, now)
@@ -190,7 +192,9 @@ class Store:
     def find(self, escalation_id: str) -> Escalation | None:
         """A record with all that belongs to it."""
         with self._transaction() as connection:
-            row = connection.execute(select(escalations).where(escalations.c.id == escalation_id)).one_or_none()
+            row = connection.execute(
+                select(escalations).where(escalations.c.id == escalation_id)
+            ).one_or_none()
             if row is None:
                 return None
             parts = [
