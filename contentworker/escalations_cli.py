@@ -136,10 +136,9 @@ def _page(record: "Escalation") -> Iterator[str]:
     yield "evidence"
     yield from (f"  {_line(line)}" for line in json.dumps(record.evidence, indent=2).splitlines())
     yield "notifications"
-    yield from (
-        f"  {_line(each.channel)}  {each.state}  {each.updated_at:%Y-%m-%d %H:%M:%S}  {_line(each.detail)}".rstrip()
-        for each in record.notifications
-    )
+    for each in record.notifications:
+        state = f"{each.state}  {each.updated_at:%Y-%m-%d %H:%M:%S}"
+        yield f"  {_line(each.channel)}  {state}  {_line(each.detail)}".rstrip()
     yield "history"
     for entry in record.history:
         yield f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.what} {_line(entry.by)} {entry.decision}".rstrip()

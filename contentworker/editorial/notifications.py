@@ -134,7 +134,7 @@ def _never_arrived(error: BaseException) -> bool:
     import requests
     import urllib3
 
-    if isinstance(error, REFUSALS + (requests.exceptions.ConnectTimeout,)):
+    if isinstance(error, (*REFUSALS, requests.exceptions.ConnectTimeout)):
         return True
     if isinstance(error, requests.exceptions.ConnectionError) and error.args:
         reason = getattr(error.args[0], "reason", None)

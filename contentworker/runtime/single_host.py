@@ -41,6 +41,7 @@ def register(client: Any, queue: str, host: str) -> None:
     if other:
         name = other.decode("utf-8", "replace") if isinstance(other, bytes) else str(other)
         raise ConfigError(
-            f"The host {name.split()[0]} serves the queue {queue} with an SQLite file, which other hosts cannot "
-            f"share: set DATABASE_URL to a PostgreSQL on all of them. (If it is gone: after {LEASE_SECONDS} s.)"
+            f"The host {name.split()[0]} serves the queue {queue} with an SQLite file, which other hosts "
+            "cannot share: set DATABASE_URL to a PostgreSQL on all of them. "
+            f"(If that host is gone: start again in {LEASE_SECONDS} s.)"
         )

@@ -1,4 +1,4 @@
-"""The records in their database: made once however often they are sent, settled once, forgotten on request."""
+"""The records in their database: made once however often they are sent, settled once, forgotten."""
 
 import hashlib
 import json
@@ -332,7 +332,9 @@ def check_decision(decision: str, by: str) -> None:
 
 def _insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return bool(connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount)
+    # psycopg gives no rowcount of an insert.
+    query = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
+    return connection.execute(query).first() is not None
 
 
 def _add_text(connection: Connection, escalation_id: str, kind: str, text: str, now: datetime) -> bool:

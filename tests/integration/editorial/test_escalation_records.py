@@ -162,7 +162,7 @@ def test_a_schema_of_another_version(url: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_locked_file_is_a_passing_error(tmp_path: Path) -> None:
-    """Another connection holds the lock for longer than we wait; afterwards it works. No text is in the error."""
+    """Another connection holds the lock for longer than we wait; then it works. The error has no text."""
     file = tmp_path / "records.sqlite3"
     store = Store(schema.open_engine("", file, busy_seconds=0.05))
     store.escalate("a", "failed", evidence={})
@@ -193,7 +193,8 @@ def test_a_full_disk_is_a_passing_error(tmp_path: Path) -> None:
     store.close()
 
 
-def test_postgresql_away_and_back(server: Postgres) -> None:
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_postgresql_away_and_back(server: Postgres, url: str) -> None:
     """While it is stopped the error is a passing one; started again, the same store works."""
     store = Store(schema.open_engine(server.url, Path(), busy_seconds=2))
     ref = store.escalate("away", "failed", evidence={})
