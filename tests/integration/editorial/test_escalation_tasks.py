@@ -27,6 +27,8 @@ from contentworker.errors import ConfigError
 from contentworker.runtime import single_host
 from tests.support import StartWorker, environment, free_port, run_cli, wait_until
 
+pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
+
 FAST = {"WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.1", "WORKER__RETRIES__JITTER_SECONDS": "0"}
 
 
@@ -61,7 +63,7 @@ def receiver(*statuses: int) -> Iterator[tuple[str, list[Any]]]:
     got: list[Any] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             status = statuses[min(len(got), len(statuses) - 1)]
             got.append((dict(self.headers), body))
