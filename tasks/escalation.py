@@ -31,8 +31,8 @@ __all__ = ["announce", "escalate_to_human", "notify", "settle"]
 
 RENEWAL_SECONDS = single_host.LEASE_SECONDS / 4
 
-EscalationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\Z")]
-RunId = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9._:/@-]*\Z")]
+EscalationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+RunId = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9._:/@-]*$")]
 
 
 class NotifyRefusedError(ContentWorkerError):

@@ -18,8 +18,8 @@ __all__ = [
     "TextVersion",
 ]
 
-ArticleId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@-]+\Z")]
-Reason = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9_]+\Z")]
+ArticleId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@-]+$")]
+Reason = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9_]+$")]
 State = Literal["open", "settled"]
 
 
