@@ -1,8 +1,5 @@
 """Escalations through real workers: who is told, what is settled, and what goes wrong on the way."""
 
-import base64
-import hashlib
-import hmac
 import http.server
 import json
 import signal
@@ -25,7 +22,7 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
 from contentworker.runtime import single_host
-from tests.support import StartWorker, environment, free_port, run_cli, wait_until
+from tests.support import ROOT, StartWorker, environment, free_port, run_cli, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
 
@@ -66,7 +63,7 @@ def receiver(*statuses: int) -> Iterator[tuple[str, list[Any]]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             status = statuses[min(len(got), len(statuses) - 1)]
-            got.append((dict(self.headers), body))
+            got.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(status)
             if status == 302:
                 self.send_header("location", "/elsewhere")
@@ -132,9 +129,11 @@ def test_from_escalation_to_the_platform(
     assert len(mailbox.mails) == 1
     assert "Secret text" not in mailbox.mails[0]
     headers, body = got[-1]
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    mac = base64.b64encode(hmac.digest(b"hook-secret", signed, hashlib.sha256)).decode()
-    assert headers["webhook-signature"] == f"v1,{mac}"
+    example: dict[str, Any] = {}
+    page = (ROOT / "docs" / "escalations.md").read_text("utf-8")
+    exec(page.split("```python")[1].split("```")[0], example)
+    assert example["is_ours"](headers, body, "hook-secret")
+    assert not example["is_ours"](headers, body + b" ", "hook-secret")
     assert headers["webhook-id"] == settled["event_id"] == json.loads(body)["event_id"]
     for secret in ("hush-hush", "hook-secret", "Secret text"):
         assert secret not in running.log()
