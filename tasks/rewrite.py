@@ -1,5 +1,6 @@
 """Queue `rewrite`: a language model works on an article. It costs money, so it is never run twice by itself."""
 
+import os
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -92,4 +93,5 @@ def generate_rewrite(
 
 def _folder() -> Path:
     """Where the processes of this machine that use the embedded model find each other."""
-    return local_redis.state_folder(config.ROOT) / "embedded-model"
+    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(service or local_redis.state_folder(config.ROOT)) / "embedded-model"
