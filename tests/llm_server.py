@@ -18,7 +18,12 @@ PROMPT_TOKENS, COMPLETION_TOKENS = 100, 20
 
 def shortened(text: str) -> str:
     """What a good editor answers: the same, a little shorter."""
-    for long, short in ((" in order to ", " to "), (" very ", " "), (" in actual fact ", " "), (" really ", " ")):
+    for long, short in (
+        (" in order to ", " to "),
+        (" very ", " "),
+        (" in actual fact ", " "),
+        (" really ", " "),
+    ):
         text = text.replace(long, short)
     return text
 
@@ -74,7 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
             request["model"] = "redirected"
         self.found.requests.append(request)
         if self.headers.get("authorization") != f"Bearer {KEY}":
-            return self._error(401, "invalid_api_key", f"Incorrect API key provided: {self.headers['authorization']}")
+            return self._error(
+                401, "invalid_api_key", f"Incorrect API key provided: {self.headers['authorization']}"
+            )
         getattr(self, f"_{request['model'].replace('-', '_')}", self._good)(request)
         return None
 
@@ -82,9 +89,20 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(self.found.answer(self.found.text(request)))
 
     def _say(self, text: str, finish_reason: str = "stop", **message: Any) -> None:
-        choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": text, **message}}
+        choice = {
+            "index": 0,
+            "finish_reason": finish_reason,
+            "message": {"role": "assistant", "content": text, **message},
+        }
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS, "total_tokens": 120}
-        body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+        body = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [choice],
+            "usage": usage,
+        }
         self._send(200, json.dumps(body).encode())
 
     def _send(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
@@ -95,7 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _error(self, status: int, code: str | None, message: str = "no", **headers: str) -> None:
-        self._send(status, json.dumps({"error": {"message": message, "code": code, "type": "t"}}).encode(), **headers)
+        self._send(
+            status, json.dumps({"error": {"message": message, "code": code, "type": "t"}}).encode(), **headers
+        )
 
     def _empty(self, request: dict[str, Any]) -> None:
         self._say("")

@@ -64,13 +64,15 @@ class LlmSettings(BaseModel):
 
     base_url: str = Field(
         default="",
-        description="Address of an OpenAI-compatible endpoint, as `https://api.openai.com/v1`. Empty: the embedded "
+        description="Address of an OpenAI-compatible endpoint, as `https://api.openai.com/v1`. Empty: the "
+        "embedded "
         "model, which runs on this machine.",
     )
     model: str = Field(default="", description="The provider's name of the model; needed with `base_url`.")
     local_model: str = Field(
         default="",
-        description="Path of a GGUF file to run instead of the embedded model's own; without `base_url` only.",
+        description="Path of a GGUF file to run instead of the embedded model's own; without `base_url` "
+        "only.",
     )
     timeout_seconds: float = Field(
         default=60, gt=0, le=3600, description="Longest wait for one answer. It is not asked for again."
@@ -91,7 +93,8 @@ class LlmSettings(BaseModel):
         default=5,
         ge=0,
         le=100,
-        description="How often a rewrite is tried again where the model certainly did not run: too many requests, "
+        description="How often a rewrite is tried again where the model certainly did not run: too many "
+        "requests, "
         "not available, not reachable.",
     )
     idle_seconds: float = Field(
@@ -103,7 +106,9 @@ class LlmSettings(BaseModel):
         if self.base_url:
             parts = urlsplit(self.base_url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-                raise ValueError("base_url must be http:// or https://, a host and a path, without a password")
+                raise ValueError(
+                    "base_url must be http:// or https://, a host and a path, without a password"
+                )
             if not self.model:
                 raise ValueError("model is required with base_url")
             if self.local_model:

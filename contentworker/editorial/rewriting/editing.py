@@ -24,7 +24,7 @@ SHORTEST_WORDS = 5
 TOKENS_PER_WORD = 2.5
 SPARE_TOKENS = 20
 THROUGHOUT = frozenset({"readability", "self_containment", "stuffing", "promotional"})
-"""What may be wrong with every sentence: a recommendation of these without a place is for the whole article."""
+"""May be wrong with every sentence: a recommendation without a place is then for the whole article."""
 
 
 class _Unit(NamedTuple):
@@ -71,7 +71,9 @@ def rewrite(
         ModelNotRunError, ModelUncertainError: it failed at the first question; a later one leaves the rest.
     """
     if mode != "edit" and model.is_embedded:
-        raise ContentError("mode", f"{mode} needs a provider: set `llm.base_url`; the embedded model can only edit")
+        raise ContentError(
+            "mode", f"{mode} needs a provider: set `llm.base_url`; the embedded model can only edit"
+        )
     started = time.monotonic()
     ask = complete or model.complete
     units, left = _chosen(document, recommendations, mode, settings.max_sentences)
@@ -207,7 +209,9 @@ def _put(document: Document, changes: Iterable[Change]) -> str:
     for change in changes:
         if change.outcome != "rewritten":
             continue
-        text = html.escape(change.rewritten, quote=False) if document.media_type == "html" else change.rewritten
+        text = (
+            html.escape(change.rewritten, quote=False) if document.media_type == "html" else change.rewritten
+        )
         parts += [document.source[position : change.start], text]
         position = change.end
     return "".join([*parts, document.source[position:]])

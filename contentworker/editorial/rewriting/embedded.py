@@ -6,7 +6,6 @@ What it holds locked for its life tells whether it lives; the kernel lets go of 
 
 import fcntl
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -112,7 +111,9 @@ def _start(file: Path, folder: Path, idle_seconds: float) -> None:
     while not (folder / "address").exists():
         if child.poll() is not None:
             lines = (folder / "log").read_text("utf-8", "replace").strip().splitlines()
-            raise ModelRefusesError(f"the embedded model does not start: {lines[-1][-200:] if lines else 'no reason'}")
+            raise ModelRefusesError(
+                f"the embedded model does not start: {lines[-1][-200:] if lines else 'no reason'}"
+            )
         if time.monotonic() > deadline:
             child.kill()
             raise ModelUncertainError(f"the embedded model did not start within {START_SECONDS:g} s")

@@ -36,7 +36,9 @@ SHORTEST_JUDGED_TOKENS = 6
 """Of fewer words no language can be told."""
 
 _LINK = re.compile(r"(?:https?://|www\.)[^\s<>()\"']+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
-_NUMBER = re.compile(r"([$€£¥]?)\s?(?<![\w.,])(\d[\d.,\u00a0\u202f]*\d|\d)\s?(%|°\s?[CF]?|[A-Za-zµ€$£¥/²³]+)?")
+_NUMBER = re.compile(
+    r"([$€£¥]?)\s?(?<![\w.,])(\d[\d.,\u00a0\u202f]*\d|\d)\s?(%|°\s?[CF]?|[A-Za-zµ€$£¥/²³]+)?"
+)
 _QUOTED = re.compile(r"“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|(?<!\w)\"([^\"]+)\"(?!\w)")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _MARKUP = re.compile(r"[*_`#<>\[\]{}|~\\]|https?:")
@@ -48,7 +50,9 @@ def is_unchanged(original: str, rewritten: str) -> bool:
     return SequenceMatcher(None, original, rewritten, autojunk=False).ratio() > UNCHANGED_SIMILARITY
 
 
-def refusals(original: str, rewritten: str, language: str, *, is_paragraph: bool = False) -> tuple[Refusal, ...]:
+def refusals(
+    original: str, rewritten: str, language: str, *, is_paragraph: bool = False
+) -> tuple[Refusal, ...]:
     """Every rule that a rewrite of a sentence, or of a paragraph, breaks; none: it may stand.
 
     Args:
@@ -124,7 +128,11 @@ def _names(original: str, rewritten: str) -> _Found:
     gone = _capitals(original, mid_sentence=True) - _capitals(rewritten, mid_sentence=False)
     new = _capitals(rewritten, mid_sentence=True) - _capitals(original, mid_sentence=False)
     if gone or new:
-        parts = [f"{word}: {', '.join(sorted(names)[:3])}" for word, names in (("gone", gone), ("new", new)) if names]
+        parts = [
+            f"{word}: {', '.join(sorted(names)[:3])}"
+            for word, names in (("gone", gone), ("new", new))
+            if names
+        ]
         yield "names", "; ".join(parts)
 
 
@@ -170,7 +178,9 @@ def _repetition(original: str, rewritten: str) -> _Found:
 
 
 def _repeated(tokens: list[str]) -> float:
-    runs = [tuple(tokens[index : index + REPEATED_WORDS]) for index in range(len(tokens) - REPEATED_WORDS + 1)]
+    runs = [
+        tuple(tokens[index : index + REPEATED_WORDS]) for index in range(len(tokens) - REPEATED_WORDS + 1)
+    ]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 

@@ -34,11 +34,11 @@ _SMALL = {
 
 
 class ModelRefusesError(PermanentError):
-    """Asking again cannot help: a wrong key or address, a text too long or against the provider's policy."""
+    """Asking again cannot help: a wrong key or address, a text too long or against the policy."""
 
 
 class ModelNotRunError(ContentWorkerError):
-    """The model certainly did not run, so asking again costs nothing twice: busy, down, or too many requests."""
+    """The model certainly did not run, so asking again costs nothing twice."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, retry_after_seconds)
@@ -49,7 +49,7 @@ class ModelNotRunError(ContentWorkerError):
 
 
 class ModelUncertainError(ContentWorkerError):
-    """The model may have run, and be paid for, but gave no answer: it timed out, broke down or was cut off."""
+    """The model may have run, and be paid for, but gave no answer: too slow, broken, or cut off."""
 
 
 class Completion(NamedTuple):
@@ -119,7 +119,7 @@ class Model:
 
 
 def _completion(answer: Any) -> Completion:
-    choices = getattr(answer, "choices", None)
+    choices: Any = getattr(answer, "choices", None) or []
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
         raise ModelUncertainError("the model's server answered something that is no completion")
@@ -150,7 +150,9 @@ def _translated(error: "openai.OpenAIError") -> Exception:
         return _of_status(error.status_code, _code(error), error.response.headers.get("retry-after"))
     if isinstance(error, openai.APIError):
         return ModelUncertainError("the model's server answered something that is no completion")
-    return ModelRefusesError(f"no model can be asked: {KEY} is not set, or the client refuses the configuration")
+    return ModelRefusesError(
+        f"no model can be asked: {KEY} is not set, or the client refuses the configuration"
+    )
 
 
 def _of_status(status: int, code: str, retry_after: str | None) -> Exception:

@@ -51,7 +51,7 @@ class Left(_Model):
 
 
 class Rewrite(_Model):
-    """An article after a model worked on it. What the guard let pass is no proof: it has to be judged again."""
+    """An article after a model worked on it. That the guard let it pass is no proof: it is judged again."""
 
     text: str = Field(description="The whole article, changed only where a change says so.")
     changed: bool = Field(description="Whether the text differs from what was given.")

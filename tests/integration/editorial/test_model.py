@@ -61,7 +61,9 @@ def test_an_answer(server: LlmServer) -> None:
         ("cut-off", ModelUncertainError, "broke the connection off"),
     ],
 )
-def test_each_misbehaviour_is_its_error(server: LlmServer, model: str, error: type[Exception], words: str) -> None:
+def test_each_misbehaviour_is_its_error(
+    server: LlmServer, model: str, error: type[Exception], words: str
+) -> None:
     """Permanent, not run, or uncertain; asked once, and neither key nor article is in what is said."""
     with pytest.raises(error, match=words) as caught:
         ask(server.url, model)

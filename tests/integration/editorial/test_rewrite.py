@@ -15,7 +15,11 @@ from tests.llm_server import KEY, LlmServer, llm_server
 from tests.support import PATIENCE, StartWorker, wait_until
 
 TASK = "tasks.rewrite.generate_rewrite"
-ARTICLE = "# Why do bridges close?\n\nThe old bridge was closed in order to repair it in 2019. It is a very old bridge.\n"
+ARTICLE = """\
+# Why do bridges close?
+
+The old bridge was closed in order to repair it in 2019. It is a very old bridge.
+"""
 WHOLE = {
     "criterion": "readability", "text": "Say it shorter.", "place": "whole article", "gain": 1.0,
     "evidence_grade": "weak",
@@ -46,7 +50,12 @@ def test_a_rewrite(worker: StartWorker, client: Celery, model: LlmServer) -> Non
     found = Rewrite.model_validate(send(client).get(timeout=PATIENCE))
     assert "was closed to repair it in 2019. It is an old" not in found.text
     assert "was closed to repair it in 2019." in found.text
-    assert (found.model, found.provider, found.completion_tokens, found.cost) == ("good", "127.0.0.1", 40, 0.0002)
+    assert (found.model, found.provider, found.completion_tokens, found.cost) == (
+        "good",
+        "127.0.0.1",
+        40,
+        0.0002,
+    )
     assert found.seconds > 0
     assert len(model.requests) == 2
     scored = client.send_task(TASK, kwargs={"content": ARTICLE, "mode": "answer_first"}).get(timeout=PATIENCE)
@@ -74,7 +83,12 @@ def test_busy_is_tried_again(worker: StartWorker, client: Celery, model: LlmServ
     ids=["busy-for-ever", "hangs", "wrong-key"],
 )
 def test_final_failures(
-    worker: StartWorker, client: Celery, model: LlmServer, name: str, error: type[Exception], settings: dict[str, str]
+    worker: StartWorker,
+    client: Celery,
+    model: LlmServer,
+    name: str,
+    error: type[Exception],
+    settings: dict[str, str],
 ) -> None:
     """Each is one clear error; only what did not run was asked for again."""
     serve(worker, model, name, **settings)

@@ -7,7 +7,10 @@ import pytest
 from benchmarks import guard as samples
 from contentworker.editorial.rewriting.guard import is_unchanged, refusals
 
-ORIGINAL = 'In 2019 Marie Curie College paid 48 % more than "our friends in Leeds" for the very long bridge (see https://example.org/a).'
+ORIGINAL = (
+    'In 2019 Marie Curie College paid 48 % more than "our friends in Leeds" for the very long bridge '
+    "(see https://example.org/a)."
+)
 
 
 def rules(original: str, rewritten: str, language: str = "en", **more: bool) -> set[str]:
@@ -40,17 +43,29 @@ def test_one_fact_changed(old: str, new: str, rule: str) -> None:
     [
         pytest.param("A tall tree stood there.", "  ", "empty", id="empty"),
         pytest.param("A tall tree stood by the old stone bridge.", "A tree.", "length", id="too-short"),
-        pytest.param("A tall tree stood there.", "A tall tree stood there. It fell. It rotted.", "sentences", id="more-sentences"),
-        pytest.param("The old mill by the river turns slowly.", "The old mill by the the old mill by the river turns.", "repetition", id="loop"),
-        pytest.param("The old mill turns slowly.", "A young horse eats quickly.", "recall", id="other-content"),
+        pytest.param(
+            "A tall tree stood there.",
+            "A tall tree stood there. It fell. It rotted.",
+            "sentences",
+            id="more-sentences",
+        ),
+        pytest.param(
+            "The old mill by the river turns slowly.",
+            "The old mill by the the old mill by the river turns.",
+            "repetition",
+            id="loop",
+        ),
+        pytest.param(
+            "The old mill turns slowly.", "A young horse eats quickly.", "recall", id="other-content"
+        ),
         pytest.param(
             "The sky is blue because the air scatters light.",
-            "Der Himmel ist blau, weil die Luft das Licht streut.",
+            "Der Himmel ist blau, weil die Luft das Licht streut.",  # codespell:ignore
             "language",
             id="language",
         ),
     ],
-)  # fmt: skip
+)
 def test_broken_answers(original: str, rewritten: str, rule: str) -> None:
     """What a model answers when it loses its way."""
     assert rule in rules(original, rewritten)
@@ -60,12 +75,26 @@ def test_broken_answers(original: str, rewritten: str, rule: str) -> None:
     ("original", "rewritten", "language"),
     [
         pytest.param("It is not very hard to do.", "It isn't hard to do.", "en", id="contraction"),
-        pytest.param("In 1905, Albert Einstein wrote it.", "Albert Einstein wrote it in 1905.", "en", id="order"),
-        pytest.param("It rose by 48 percent in three years.", "In 3 years it rose by 48 %.", "en", id="spelling-of-units"),
-        pytest.param("Die alte Brücke am Fluss ist nicht wirklich schwer.", "Die alte Brücke am Fluss ist nicht schwer.", "de", id="german"),
-        pytest.param("El té no es muy caro en esta tienda.", "El té no es caro en esta tienda.", "es", id="spanish"),
+        pytest.param(
+            "In 1905, Albert Einstein wrote it.", "Albert Einstein wrote it in 1905.", "en", id="order"
+        ),
+        pytest.param(
+            "It rose by 48 percent in three years.",
+            "In 3 years it rose by 48 %.",
+            "en",
+            id="spelling-of-units",
+        ),
+        pytest.param(
+            "Die alte Brücke am Fluss ist nicht wirklich schwer.",  # codespell:ignore
+            "Die alte Brücke am Fluss ist nicht schwer.",  # codespell:ignore
+            "de",
+            id="german",
+        ),
+        pytest.param(
+            "El té no es muy caro en esta tienda.", "El té no es caro en esta tienda.", "es", id="spanish"
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_same_said_better(original: str, rewritten: str, language: str) -> None:
     """A light edit passes."""
     assert rules(original, rewritten, language) == set()
