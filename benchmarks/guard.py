@@ -308,9 +308,7 @@ def main() -> None:
             for sample in samples:
                 broken = refusals(sample.original, sample.rewritten, "en", is_paragraph=sample.is_paragraph)
                 if sample.kind == given.show and bool(broken) != (name == "damaged"):
-                    print(
-                        f"- {sample.original}\n+ {sample.rewritten}\n  {[r.rule for r in broken]}\n"
-                    )
+                    print(f"- {sample.original}\n+ {sample.rewritten}\n  {[r.rule for r in broken]}\n")
         return
     if given.json:
         print(
