@@ -18,8 +18,8 @@ from contentworker.runtime import units
 
 __all__ = ["Options", "Preparation", "installed", "prepare"]
 
-ENVIRONMENT_BYTES = 120e6
-"""About what the environment of locks/service.txt takes, before it is made for the first time."""
+ENVIRONMENT_BYTES = 340e6
+"""About what the environment of all locks takes, before it is made for the first time."""
 
 PATIENCE_SECONDS = 180
 """For a service to stop and to start, beside the time that its running tasks may take."""
@@ -36,7 +36,7 @@ class Options:
     prefix: str | None = None
     user: str | None = None
     lock: Path | None = None
-    """The packages; those of production by default."""
+    """The packages; those of `services.locks` by default."""
 
 
 @dataclass
@@ -131,9 +131,9 @@ def prepare(options: Options) -> Preparation:
     """
     settings, layout, manifest = installed(options)
     python = pythons.find(settings.python.versions, options.environ)
-    lock = options.lock or options.checkout / "locks" / "service.txt"
+    locks = [options.lock] if options.lock else _locks(options.checkout, settings)
     rendered = units.render(settings, options.checkout / "systemd" / "templates")
-    source = release.read(options.checkout, rendered, lock, python)
+    source = release.read(options.checkout, rendered, locks, python)
     own_redis = redis_look.needs_own(layout, manifest, options.environ)
     files = places.placed({path: text.encode() for path, text in rendered.items()}, own_redis=own_redis)
     files[places.COMMAND] = script(layout.prefix)
@@ -148,6 +148,14 @@ def prepare(options: Options) -> Preparation:
     if options.is_live:
         _look_at_machine(found, options)
     return found
+
+
+def _locks(checkout: Path, settings: config.Settings) -> list[Path]:
+    locks = [checkout / "locks" / f"{name}.txt" for name in settings.services.locks]
+    for lock in locks:
+        if not lock.is_file():
+            raise InstallError(f"services.locks: there is no locks/{lock.name}")
+    return locks
 
 
 def _look_at_machine(found: Preparation, options: Options) -> None:

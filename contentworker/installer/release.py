@@ -82,7 +82,7 @@ class Release:
     folder: Path
 
 
-def read(checkout: Path, units: dict[str, str], lock: Path, python: SystemPython) -> Source:
+def read(checkout: Path, units: dict[str, str], locks: list[Path], python: SystemPython) -> Source:
     """Read what a release of this checkout is made of; `units` are the rendered files of `systemd/`."""
     files = {path: _content(checkout / path) for path in _code(checkout)}
     # What was rendered for another prefix, or for a queue that is no more, is not part of it.
@@ -92,7 +92,7 @@ def read(checkout: Path, units: dict[str, str], lock: Path, python: SystemPython
         if not path.startswith("systemd/") or path.startswith("systemd/templates/")
     }
     files |= {f"systemd/{path}": (text.encode(), False) for path, text in units.items()}
-    return Source(files, lock.read_bytes(), python)
+    return Source(files, b"".join(lock.read_bytes() for lock in locks), python)
 
 
 def _content(path: Path) -> tuple[bytes, bool]:
@@ -185,7 +185,8 @@ def _environment(source: Source, cache: Path) -> Path:
     _run([source.python.path, "-I", "-m", "venv", "--without-pip", "--symlinks", str(new)])
     (new / "lock.txt").write_bytes(source.lock)
     options = ["-qq", "--no-input", "--disable-pip-version-check", "--no-compile"]
-    options += ["--require-hashes", "--only-binary", ":all:", "-r", str(new / "lock.txt")]
+    # No dependencies: a lock names all that it wants.
+    options += ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(new / "lock.txt")]
     if package_count(source.lock):
         _run([str(python), "-I", f"{_pip_wheel()}/pip", "install", *options])
     (new / "lock.txt").unlink()

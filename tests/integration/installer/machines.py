@@ -109,7 +109,8 @@ class Machine:
             for path in (ROOT / "systemd" / "templates").iterdir():
                 (templates / path.name).write_bytes(path.read_bytes())
             (self.checkout / "locks").mkdir()
-            (self.checkout / "locks/service.txt").touch()
+            for name in ("service", "embedded"):
+                (self.checkout / f"locks/{name}.txt").touch()
         (self.checkout / "celery_worker.py").write_text(f"VERSION = {version!r}\n")
         tables = [f'[queues.{name}]\ndescription = "Of tests"\n' for name in queues]
         ports = f"[broker]\nport = {self.redis_port}\n[flower]\nport = {self.flower_port}\n"
