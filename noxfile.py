@@ -219,8 +219,15 @@ def worker(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
-    """Score the articles in examples/ through a real queue, or your own: -- FILE [--question "…"]"""
+    """Judge the articles in examples/ through real queues, or yours: -- FILE [--question "…"] [--rewrite]"""
+    if "--rewrite" in session.posargs and not _has_provider():
+        _fetch_embedded_model()
     _hand_over("python", "-m", "contentworker", "with-redis", "python", "examples/demo.py", *session.posargs)
+
+
+def _has_provider() -> bool:
+    settings = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))
+    return bool(os.environ.get("WORKER__LLM__BASE_URL") or settings.get("llm", {}).get("base_url"))
 
 
 def _fetch_embedded_model() -> None:

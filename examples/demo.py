@@ -1,10 +1,11 @@
 """Judge articles through the queue, as another program would, and show the reports.
 
 `nox -s demo` runs this with Redis at hand: it starts a worker, sends each article by task name, and prints
-what comes back. With files, `nox -s demo -- FILE [--question "…"]`, it scores those. With `--kill` it kills a
-worker.
+what comes back; then one article goes the whole way, to a person. With files, `nox -s demo -- FILE [--question "…"]`,
+it judges those. With `--rewrite` a model rewrites first. With `--kill` it kills a worker.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from contentworker.editorial.aeo.result import AeoScore
 from contentworker.editorial.detector import Detection
 from contentworker.errors import ContentError
 from contentworker.runtime import application, local_redis
+from examples import whole_way
+from examples.mail_catcher import MailCatcher, catch_mail
 
 SCORE_TASK = "tasks.evaluation.score_aeo"
 DETECT_TASK = "tasks.evaluation.detect_ai"
@@ -68,9 +71,10 @@ class Article(NamedTuple):
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also save the reports as a picture."
 )
+@click.option("--rewrite", is_flag=True, help="Have a model rewrite the article that goes the whole way.")
 @click.option("--kill", is_flag=True, help="Instead, kill a worker and see its task finished by another.")
-def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, kill: bool) -> None:
-    """Score FILES, or the articles in examples/, through a real queue."""
+def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, rewrite: bool, kill: bool) -> None:
+    """Judge FILES, or the articles in examples/, through a real queue."""
     if kill:
         from examples.kill import show
 
@@ -84,7 +88,7 @@ def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, 
     steps.print(f"Redis: {redis_url}", style="dim")
     app = application.build(settings, redis_url)
     articles = [_article(path, questions) for path in files] or _examples()
-    with _worker(steps) as worker:
+    with _records() as records, catch_mail() as mail, _worker(steps, records, mail, rewrite) as worker:
         sent = [
             (
                 article,
@@ -102,6 +106,17 @@ def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, 
             source = article.arguments["content"]
             report.render(score, name=article.name, source=source, console=reports)
             report.render_detection(detection, name=article.name, source=source, console=reports)
+        if rewrite or not files:
+            last = articles[-1]
+            whole_way.show(
+                app,
+                last.name,
+                last.arguments,
+                answer=lambda result: _await(result, worker),
+                records=records,
+                mail=mail,
+                console=reports,
+            )
     if svg:
         picture = reports.export_svg(title="nox -s demo")
         # Rich's fonts are on somebody's server; a picture should fetch nothing.
@@ -124,19 +139,42 @@ def _article(path: Path, questions: tuple[str, ...]) -> Article:
 
 
 @contextmanager
-def _worker(steps: Console) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker of the evaluation queue, for as long as the block lasts; its log is shown if it dies."""
+def _records() -> Iterator[Path]:
+    """A database of the demo's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "escalations.sqlite3"
+
+
+@contextmanager
+def _worker(
+    steps: Console, records: Path, mail: MailCatcher, rewrite: bool
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of all queues, for as long as the block lasts; its log is shown if it dies."""
+    queues = ",".join(config.load().queues)
     command = [
-        *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker", "--queues=evaluation"),
+        *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker", f"--queues={queues}"),
         # One process, since a pool of processes takes 1.5 s to stop.
         *("--pool=solo", "--loglevel=info", "--hostname=demo@%h", "--without-mingle", "--without-gossip"),
     ]
+    environment = {
+        **os.environ,
+        "NOTIFY_URLS": mail.url,
+        "WORKER__ESCALATIONS__SQLITE_PATH": str(records),
+        **({} if rewrite else {"WORKER__PIPELINE__MAX_REWRITES": "0"}),
+    }
+    environment.pop("DATABASE_URL", None)
     with tempfile.TemporaryFile() as log:
         # Its own session: Ctrl-C is for us, and we stop it.
         process = subprocess.Popen(
-            command, cwd=config.ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=config.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
-        steps.print(f"Worker: process {process.pid}, queue evaluation", style="dim")
+        steps.print(f"Worker: process {process.pid}, all queues", style="dim")
         try:
             yield process
         finally:
