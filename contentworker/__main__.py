@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-from contentworker import config, dead_letters_cli, doctor, health_cli
+from contentworker import config, dead_letters_cli, doctor, escalations_cli, health_cli
 from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
@@ -357,6 +357,7 @@ def doctor_command(as_json: bool) -> None:
 
 
 main.add_command(dead_letters_cli.group)
+main.add_command(escalations_cli.group)
 main.add_command(health_cli.server)
 
 

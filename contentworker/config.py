@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from contentworker.editorial.settings import ContentSettings
+from contentworker.editorial.settings import ContentSettings, EscalationSettings
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import RuntimeSettings
 
@@ -29,6 +29,7 @@ class Settings(RuntimeSettings):
     """Everything in `worker.toml`."""
 
     content: ContentSettings = ContentSettings()
+    escalations: EscalationSettings = EscalationSettings()
 
 
 class SettingValue(NamedTuple):

@@ -1,8 +1,8 @@
-"""The `[content]` section of `worker.toml`: how articles are read and judged."""
+"""The sections of `worker.toml` that say how articles are read, judged and escalated."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["ContentSettings"]
+__all__ = ["ContentSettings", "EscalationSettings"]
 
 
 class ContentSettings(BaseModel):
@@ -51,4 +51,31 @@ class ContentSettings(BaseModel):
         ge=40,
         le=2_000,
         description="Longest excerpt of the article in a score, in characters; longer ones are clipped.",
+    )
+
+
+class EscalationSettings(BaseModel):
+    """Where a person decides, and who is told of it (docs/escalations.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sqlite_path: str = Field(
+        default="",
+        description="File of the records where `DATABASE_URL` is not set; `escalations.sqlite3` in the "
+        "folder for state by default.",
+    )
+    retention_days: int = Field(
+        default=90, ge=1, le=3_650, description="A settled record, with its texts, is kept this long."
+    )
+    settled_task: str = Field(
+        default="", description="Name of a task of yours that is sent when a record is settled."
+    )
+    settled_queue: str = Field(default="", description="Its queue, where none of this file's takes it.")
+    settled_webhook_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="Address that is told of a settled record, signed with `SETTLED_WEBHOOK_SECRET`.",
+    )
+    webhook_timeout_seconds: float = Field(
+        default=10, gt=0, le=120, description="How long the webhook's receiver may take to answer."
     )

@@ -26,7 +26,8 @@ if [ -r {environment} ]; then
         esac
     done <{environment}
 fi
-export CREDENTIALS_DIRECTORY={credentials} PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$PREFIX/current"
+export STATE_DIRECTORY={state} CREDENTIALS_DIRECTORY={credentials}
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$PREFIX/current"
 # -P: nothing is imported from the folder that this is typed in.
 if [ "$1" = celery ]; then
     shift
@@ -39,5 +40,8 @@ exec "$PREFIX/current/environment/bin/python" -P -m contentworker "$@"
 def script(prefix: str) -> bytes:
     """Its text, for an installation in a folder."""
     return SCRIPT.format(
-        prefix=shlex.quote(prefix), environment=places.ENVIRONMENT, credentials=places.CREDENTIALS
+        prefix=shlex.quote(prefix),
+        environment=places.ENVIRONMENT,
+        credentials=places.CREDENTIALS,
+        state=places.STATE,
     ).encode()

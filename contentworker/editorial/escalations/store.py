@@ -1,0 +1,379 @@
+"""The records in their database: made once however often they are sent, settled once, forgotten."""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from contentworker.editorial.escalations import schema
+from contentworker.editorial.escalations.result import (
+    Escalation,
+    EscalationRef,
+    Forgotten,
+    HistoryEntry,
+    Notification,
+    Settled,
+    TextVersion,
+)
+from contentworker.errors import ContentError, ContentWorkerError
+
+__all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
+
+MAX_EVIDENCE_BYTES = 200_000
+
+escalations, texts, history = schema.escalations, schema.texts, schema.history
+notifications, events = schema.notifications, schema.events
+Value = TypeVar("Value")
+
+
+class DatabaseError(ContentWorkerError):
+    """The database is locked, away, full or read-only: trying again later may help."""
+
+
+class PendingEvent(NamedTuple):
+    """A settled record that the platform has not been told of in full."""
+
+    id: str
+    payload: dict[str, Any]
+    webhook_at: datetime | None
+    task_at: datetime | None
+
+
+class Store:
+    """The records behind one engine. The tables are made, or brought up to date, when it is first used."""
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._engine = engine
+        self._now = now
+        self._ready = False
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            if not self._ready:
+                schema.migrate(self._engine)
+                self._ready = True
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            # The driver's own line; SQLAlchemy's adds the statement, and the driver's details may show data.
+            reason = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
+            raise DatabaseError(f"the database of the escalations cannot be used: {reason}") from None
+
+    def escalate(
+        self,
+        article_id: str,
+        reason: str,
+        *,
+        evidence: Mapping[str, Any],
+        content: str | None = None,
+        media_type: str | None = None,
+        rewrite: str | None = None,
+        run_id: str | None = None,
+    ) -> EscalationRef:
+        """Make the record of this article and reason, or add to it: a text that is new opens it again.
+
+        Raises:
+            ContentError: evidence that is no JSON object, or of more than 200,000 bytes.
+            DatabaseError: nothing was recorded.
+        """
+        found = _evidence(evidence)
+        now = self._now()
+        values = {
+            "id": uuid.uuid4().hex,
+            "article_id": article_id,
+            "reason": reason,
+            "evidence": found,
+            "media_type": media_type,
+            "run_id": run_id,
+            "state": "open",
+            "round": 1,
+            "decision": "",
+            "settled_by": "",
+            "note": "",
+            "event_id": "",
+            "created_at": now,
+            "updated_at": now,
+        }
+        with self._transaction() as connection:
+            created = _insert_once(connection, escalations, values)
+            known = connection.execute(
+                select(escalations)
+                .where(escalations.c.article_id == article_id, escalations.c.reason == reason)
+                .with_for_update()
+            ).one()
+            added = [
+                kind
+                for kind, text in (("original", content), ("rewrite", rewrite))
+                if text is not None and _add_text(connection, known.id, kind, text, now)
+            ]
+            if created:
+                _note(connection, known.id, now, "created")
+            elif added:
+                changes = {"evidence": found, "run_id": run_id, "updated_at": now}
+                if media_type is not None:
+                    changes["media_type"] = media_type
+                _note(connection, known.id, now, "text added")
+                if known.state == "settled":
+                    changes |= {
+                        "state": "open",
+                        "round": known.round + 1,
+                        "decision": "",
+                        "settled_by": "",
+                        "note": "",
+                        "event_id": "",
+                        "settled_at": None,
+                    }
+                    _note(connection, known.id, now, "reopened")
+                connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
+        return EscalationRef(id=known.id, created=created)
+
+    def settle(
+        self, escalation_id: str, decision: str, by: str, note: str = "", text: str | None = None
+    ) -> Settled:
+        """Settle a record, with an event for the platform in the same transaction.
+
+        Again with the same decision it changes nothing.
+
+        Raises:
+            ContentError: no such record, or settled with another decision.
+        """
+        check_decision(decision, by)
+        note, now = _storable(note), self._now()
+        with self._transaction() as connection:
+            known = connection.execute(
+                select(escalations).where(escalations.c.id == escalation_id).with_for_update()
+            ).one_or_none()
+            if known is None:
+                raise ContentError("escalation_id", "there is no such record (any more)")
+            if known.state == "settled":
+                if known.decision != decision:
+                    raise ContentError(
+                        "decision", f"it is settled as {known.decision!r} by {known.settled_by}"
+                    )
+                return _settled(known._mapping, changed=False)
+            if text is not None:
+                _add_text(connection, known.id, "final", text, now)
+            changes = {
+                "state": "settled",
+                "decision": decision,
+                "settled_by": by,
+                "note": note,
+                "event_id": uuid.uuid4().hex,
+                "settled_at": now,
+                "updated_at": now,
+            }
+            connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
+            _note(connection, known.id, now, "settled", by=by, decision=decision, note=note)
+            settled = _settled({**known._mapping, **changes}, changed=True)
+            payload = settled.model_dump(mode="json", exclude={"changed"})
+            connection.execute(
+                insert(events).values(
+                    id=settled.event_id,
+                    escalation_id=known.id,
+                    payload=json.dumps({"type": "escalation.settled", **payload, "text": text}),
+                    created_at=now,
+                )
+            )
+        return settled
+
+    def find(self, escalation_id: str) -> Escalation | None:
+        """A record with all that belongs to it."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                select(escalations).where(escalations.c.id == escalation_id)
+            ).one_or_none()
+            if row is None:
+                return None
+            parts = [
+                connection.execute(
+                    select(table).where(table.c.escalation_id == escalation_id).order_by(table.c.id)
+                ).mappings()
+                for table in (texts, history, notifications)
+            ]
+            return _escalation(
+                row._mapping,
+                texts=[TextVersion.model_validate(dict(each)) for each in parts[0]],
+                history=[HistoryEntry.model_validate(dict(each)) for each in parts[1]],
+                notifications=[Notification.model_validate(dict(each)) for each in parts[2]],
+            )
+
+    def read(self, *, state: str | None = None) -> list[Escalation]:
+        """Records, oldest first, without their texts."""
+        query = select(escalations).order_by(escalations.c.created_at, escalations.c.id)
+        if state:
+            query = query.where(escalations.c.state == state)
+        with self._transaction() as connection:
+            return [_escalation(row) for row in connection.execute(query).mappings()]
+
+    def open_count(self) -> int:
+        """How many wait for a person."""
+        with self._transaction() as connection:
+            query = select(func.count()).select_from(escalations).where(escalations.c.state == "open")
+            return connection.scalar(query) or 0
+
+    def purge(self, older_than: datetime) -> Forgotten:
+        """Remove what was settled before this moment, unless its event has not been delivered."""
+        undelivered = select(events.c.escalation_id).where(events.c.done_at.is_(None))
+        return self._remove(
+            (escalations.c.state == "settled")
+            & (escalations.c.settled_at < older_than)
+            & escalations.c.id.not_in(undelivered)
+        )
+
+    def forget(self, article_id: str) -> Forgotten:
+        """Remove everything of an article."""
+        return self._remove(escalations.c.article_id == article_id)
+
+    def _remove(self, condition: Any) -> Forgotten:
+        with self._transaction() as connection:
+            ids = list(connection.scalars(select(escalations.c.id).where(condition).with_for_update()))
+            counts: dict[str, int] = {}
+            for name, table in (
+                ("texts", texts),
+                ("history", history),
+                ("notifications", notifications),
+                ("events", events),
+            ):
+                removed = connection.execute(delete(table).where(table.c.escalation_id.in_(ids)))
+                counts[name] = removed.rowcount
+            connection.execute(delete(escalations).where(escalations.c.id.in_(ids)))
+        return Forgotten(escalations=len(ids), **counts)
+
+    def begin_sending(self, escalation_id: str, channels: Mapping[str, str]) -> tuple[list[str], int]:
+        """Say which channels (key to label) are to be sent to now, each `sending` from here; and the round.
+
+        One that somebody began and did not end may have arrived: it becomes `unknown` and is left alone.
+        """
+        now = self._now()
+        chosen = []
+        with self._transaction() as connection:
+            known = connection.execute(
+                select(escalations).where(escalations.c.id == escalation_id).with_for_update()
+            ).one_or_none()
+            if known is None:
+                raise ContentError("escalation_id", "there is no such record (any more)")
+            if known.state == "settled":
+                return [], known.round
+            mine = (notifications.c.escalation_id == known.id) & (notifications.c.round == known.round)
+            interrupted = {"state": "unknown", "detail": "the worker ended while it sent", "updated_at": now}
+            connection.execute(
+                update(notifications).where(mine, notifications.c.state == "sending").values(interrupted)
+            )
+            for key, label in channels.items():
+                values = {
+                    "escalation_id": known.id,
+                    "round": known.round,
+                    "channel_key": key,
+                    "channel": label,
+                    "state": "sending",
+                    "detail": "",
+                    "updated_at": now,
+                }
+                if _insert_once(connection, notifications, values):
+                    chosen.append(key)
+                    continue
+                again = connection.execute(
+                    update(notifications)
+                    .where(mine, notifications.c.channel_key == key, notifications.c.state == "refused")
+                    .values(state="sending", detail="", updated_at=now)
+                )
+                if again.rowcount:
+                    chosen.append(key)
+        return chosen, known.round
+
+    def end_sending(self, escalation_id: str, round_number: int, key: str, state: str, detail: str) -> None:
+        """Say how the sending to a channel ended: `sent`, `refused` or `unknown`."""
+        with self._transaction() as connection:
+            connection.execute(
+                update(notifications)
+                .where(
+                    notifications.c.escalation_id == escalation_id,
+                    notifications.c.round == round_number,
+                    notifications.c.channel_key == key,
+                )
+                .values(state=state, detail=detail[:200], updated_at=self._now())
+            )
+
+    def pending_events(self, limit: int = 100) -> list[PendingEvent]:
+        """Events that were not delivered in full, oldest first."""
+        query = select(events).where(events.c.done_at.is_(None)).order_by(events.c.created_at).limit(limit)
+        with self._transaction() as connection:
+            return [
+                PendingEvent(row.id, json.loads(row.payload), row.webhook_at, row.task_at)
+                for row in connection.execute(query)
+            ]
+
+    def mark_event(self, event_id: str, column: str) -> None:
+        """Note that an event was delivered: by `webhook_at`, by `task_at`, or `done_at` all ways."""
+        with self._transaction() as connection:
+            connection.execute(update(events).where(events.c.id == event_id).values({column: self._now()}))
+
+
+def check_decision(decision: str, by: str) -> None:
+    """Raise a ContentError for what cannot be a decision, or a person's name."""
+    if not re.fullmatch(r"[a-z0-9_]{1,50}", decision):
+        raise ContentError("decision", "1 to 50 characters of a-z, 0-9 and _")
+    if not 1 <= len(by) <= 200 or not by.isprintable():
+        raise ContentError("by", "1 to 200 printable characters")
+
+
+def _insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    # psycopg gives no rowcount of an insert.
+    query = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
+    return connection.execute(query).first() is not None
+
+
+def _add_text(connection: Connection, escalation_id: str, kind: str, text: str, now: datetime) -> bool:
+    text = _storable(text)
+    values = {
+        "escalation_id": escalation_id,
+        "kind": kind,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "text": text,
+        "created_at": now,
+    }
+    return _insert_once(connection, texts, values)
+
+
+def _note(connection: Connection, escalation_id: str, now: datetime, what: str, **more: str) -> None:
+    values = {"escalation_id": escalation_id, "at": now, "what": what, "by": "", "decision": "", "note": ""}
+    connection.execute(insert(history).values({**values, **more}))
+
+
+def _evidence(evidence: Mapping[str, Any]) -> str:
+    try:
+        # Escaped, so that a database can keep whatever it holds.
+        text = json.dumps(dict(evidence), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise ContentError("evidence", "must be a JSON object") from None
+    if len(text) > MAX_EVIDENCE_BYTES:
+        raise ContentError("evidence", f"at most {MAX_EVIDENCE_BYTES} bytes of JSON, not {len(text)}")
+    return text
+
+
+def _storable(text: str) -> str:
+    """What both databases can keep: PostgreSQL knows no NUL, UTF-8 no half of a pair."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _settled(row: Mapping[Any, Any], *, changed: bool) -> Settled:
+    names = ("id", "article_id", "reason", "decision", "note", "settled_at", "event_id")
+    return Settled(**{name: row[name] for name in names}, by=row["settled_by"], changed=changed)
+
+
+def _escalation(row: Mapping[Any, Any], **parts: Any) -> Escalation:
+    return Escalation.model_validate({**row, "evidence": json.loads(row["evidence"]), **parts})

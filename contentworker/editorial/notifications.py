@@ -1,0 +1,170 @@
+"""Telling people: one channel at a time, and what is known of each afterwards."""
+
+import hashlib
+import logging
+import re
+import smtplib
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from contentworker.errors import ConfigError
+
+__all__ = ["Channel", "Outcome", "channels", "message", "send"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_EVIDENCE_LINES = 12
+MAX_VALUE_CHARACTERS = 120
+
+REFUSALS: tuple[type[BaseException], ...] = (
+    ConnectionRefusedError,
+    socket.gaierror,
+    smtplib.SMTPConnectError,
+    smtplib.SMTPHeloError,
+    smtplib.SMTPAuthenticationError,
+    smtplib.SMTPNotSupportedError,
+    smtplib.SMTPSenderRefused,
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPDataError,
+)
+"""Errors after which nothing was accepted for certain."""
+
+
+class Channel(NamedTuple):
+    """One address of NOTIFY_URLS. Only `label` may be shown."""
+
+    key: str
+    label: str
+    url: str
+
+    def __repr__(self) -> str:
+        return f"Channel({self.label})"
+
+
+class Outcome(NamedTuple):
+    """`sent`; `refused`, so that it may be sent again; or `unknown`, so that it may not."""
+
+    state: str
+    detail: str
+
+
+def channels(notify_urls: str) -> list[Channel]:
+    """The channels of NOTIFY_URLS: addresses of Apprise's, separated by blanks or by commas.
+
+    Raises:
+        ConfigError: one that Apprise does not know; by its number, as the address is a secret.
+    """
+    found = []
+    for number, url in enumerate(_split(notify_urls), 1):
+        if _apprise(url) is None:
+            raise ConfigError(
+                f"NOTIFY_URLS: address {number} is none that Apprise knows (it is not shown, as it is secret)"
+            )
+        found.append(Channel(hashlib.sha256(url.encode()).hexdigest(), _label(url), url))
+    return list(dict.fromkeys(found))
+
+
+def _split(notify_urls: str) -> list[str]:
+    """A comma separates only before a scheme: within an address it may list recipients."""
+    return [part for part in re.split(r"\s*,\s*(?=[a-zA-Z0-9]+://)|\s+", notify_urls.strip(" ,\n\t")) if part]
+
+
+def _label(url: str) -> str:
+    """Scheme and host; a host may be a token where the scheme is a service's own, and is left out then."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{host if '.' in host or host == 'localhost' else '…'}"
+
+
+def _apprise(url: str) -> Any:
+    import apprise
+
+    # Its log shows addresses, and urllib3's the paths of webhooks: both are secrets.
+    logger = logging.getLogger("apprise")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logging.getLogger("urllib3").setLevel(logging.INFO)
+    target = apprise.Apprise()
+    return target if target.add(url) else None
+
+
+class _Witness(logging.Handler):
+    """Sees the error that Apprise handles while it logs that: its answer is a bare False."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.error: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.error = sys.exc_info()[1] or self.error
+
+
+def send(channel: Channel, title: str, body: str) -> Outcome:
+    """Send to one channel, and say what is certain.
+
+    An error by which the other side said no, or could not be reached at all, is `refused`. A time-out or a
+    connection that broke is `unknown`: the message may have been taken.
+    """
+    target = _apprise(channel.url)
+    witness, logger = _Witness(), logging.getLogger("apprise")
+    level = logger.level
+    logger.addHandler(witness)
+    logger.setLevel(logging.DEBUG)
+    try:
+        accepted = target is not None and target.notify(title=title, body=body)
+    except Exception as error:
+        return Outcome("unknown", type(error).__name__)
+    finally:
+        logger.removeHandler(witness)
+        logger.setLevel(level)
+    if accepted:
+        return Outcome("sent", "")
+    if witness.error is None:
+        return Outcome("refused", "the service said no")
+    name = type(witness.error).__name__
+    return Outcome("refused" if _never_arrived(witness.error) else "unknown", name)
+
+
+def _never_arrived(error: BaseException) -> bool:
+    import requests
+    import urllib3
+
+    if isinstance(error, (*REFUSALS, requests.exceptions.ConnectTimeout)):
+        return True
+    if isinstance(error, requests.exceptions.ConnectionError) and error.args:
+        reason = getattr(error.args[0], "reason", None)
+        return isinstance(reason, urllib3.exceptions.NewConnectionError)
+    return False
+
+
+def message(record: Any) -> tuple[str, str]:
+    """Title and body for a record: what, why, and how to answer. The article's own text is not in it."""
+    values = {
+        "id": record.id,
+        "article_id": record.article_id,
+        "reason": record.reason.replace("_", " "),
+        "evidence": "\n".join(_lines(record.evidence)) or "- none was given",
+    }
+    title, body = (
+        Template((TEMPLATES / name).read_text("utf-8")).substitute(values)
+        for name in ("escalation_title.txt", "escalation_body.txt")
+    )
+    return title.strip(), body
+
+
+def _lines(evidence: Mapping[str, Any]) -> list[str]:
+    """Numbers and short strings only: longer ones could be the article."""
+    lines = []
+    for name, value in evidence.items():
+        if isinstance(value, bool | int | float) or (
+            isinstance(value, str) and len(value) <= MAX_VALUE_CHARACTERS
+        ):
+            lines.append(
+                f"- {' '.join(str(name).split())[:MAX_VALUE_CHARACTERS]}: {' '.join(str(value).split())}"
+            )
+    return lines[:MAX_EVIDENCE_LINES]

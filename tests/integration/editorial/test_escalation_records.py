@@ -1,0 +1,216 @@
+"""Records of escalations, in SQLite and in PostgreSQL."""
+
+import signal
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contentworker.editorial.escalations import schema
+from contentworker.editorial.escalations.store import DatabaseError, Store
+from contentworker.errors import ConfigError, ContentError
+from tests.postgres import Postgres, postgres
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres(tmp_path_factory.mktemp("postgres") / "server") as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Of an empty database, or nothing, for SQLite."""
+    if request.param == "sqlite":
+        return ""
+    running: Postgres = request.getfixturevalue("server")
+    engine = schema.open_engine(running.url, Path())
+    with engine.begin() as connection:
+        for table in reversed(schema.metadata.sorted_tables):
+            table.drop(connection, checkfirst=True)
+    engine.dispose()
+    return running.url
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[Store]:
+    made = Store(schema.open_engine(url, tmp_path / "records.sqlite3", busy_seconds=1))
+    yield made
+    made.close()
+
+
+def test_one_record_however_many_send_it_at_once(url: str, tmp_path: Path) -> None:
+    """Ten stores that have made no table yet send the same: one record is made, with one text."""
+    barrier = threading.Barrier(10)
+    stores = [Store(schema.open_engine(url, tmp_path / "records.sqlite3")) for _ in range(10)]
+
+    def send(store: Store) -> tuple[str, bool]:
+        barrier.wait()
+        found = store.escalate("a/1", "failed", evidence={}, content="text")
+        return found.id, found.created
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(send, stores))
+    record = stores[0].find(answers[0][0])
+    for each in stores:
+        each.close()
+    assert len({each for each, _ in answers}) == 1
+    assert [created for _, created in answers].count(True) == 1
+    assert record is not None
+    assert [each.text for each in record.texts] == ["text"]
+
+
+def test_a_new_text_opens_a_settled_record_again(store: Store) -> None:
+    """The text that the person gave does not; its history is kept."""
+    ref = store.escalate("a", "failed", evidence={"score": 1.5}, content="nul \0 and \ud800")
+    store.settle(ref.id, "accept", "ana", "fine", "final words")
+    store.escalate("a", "failed", evidence={}, content="final words")
+    assert store.open_count() == 0
+    store.escalate("a", "failed", evidence={"score": 2}, content="other words", rewrite="better words")
+    record = store.find(ref.id)
+    assert record is not None
+    assert (record.state, record.evidence, record.settled_at) == ("open", {"score": 2}, None)
+    assert [each.kind for each in record.texts] == ["original", "final", "original", "rewrite"]
+    assert [each.what for each in record.history] == ["created", "settled", "text added", "reopened"]
+    assert (record.history[1].by, record.history[1].decision) == ("ana", "accept")
+
+
+def test_settling_twice(store: Store) -> None:
+    """The same decision changes nothing and makes no second event; another is an error."""
+    ref = store.escalate("a", "failed", evidence={})
+    first, second = store.settle(ref.id, "accept", "ana"), store.settle(ref.id, "accept", "bob")
+    assert (first.changed, second.changed, second.by) == (True, False, "ana")
+    assert [each.id for each in store.pending_events()] == [first.event_id]
+    with pytest.raises(ContentError, match="settled as 'accept' by ana"):
+        store.settle(ref.id, "reject", "bob")
+    with pytest.raises(ContentError, match="no such record"):
+        store.settle(uuid.uuid4().hex, "reject", "bob")
+
+
+@pytest.mark.parametrize("evidence", [{"a": "x" * 200_001}, {"a": float("nan")}, {"a": object()}])
+def test_malformed_evidence_is_refused(store: Store, evidence: dict[str, object]) -> None:
+    """Too large, not JSON: by the argument's name, and nothing is kept."""
+    with pytest.raises(ContentError, match=r"^evidence: "):
+        store.escalate("a", "failed", evidence=evidence)
+    assert store.read() == []
+
+
+def test_forget_and_purge(store: Store) -> None:
+    """Forget removes all of an article; purge what was settled before, once its event is delivered."""
+    kept = store.escalate("b", "failed", evidence={}, content="kept")
+    for reason in ("failed", "ai_suspected"):
+        store.escalate("a", reason, evidence={}, content="gone")
+    gone = store.forget("a")
+    assert (gone.escalations, gone.texts, gone.history) == (2, 2, 2)
+    event = store.settle(kept.id, "accept", "ana").event_id
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert store.purge(later).escalations == 0
+    store.mark_event(event, "done_at")
+    assert store.purge(later - timedelta(days=2)).escalations == 0
+    assert store.purge(later).escalations == 1
+    assert store.read() == []
+
+
+def test_a_sending_that_did_not_end_is_unknown(store: Store) -> None:
+    """It is not sent again; a refused one is, alone; a record that is opened again is told of anew."""
+    ref = store.escalate("a", "failed", evidence={}, content="1")
+    channels = {"k1": "mail://one.test", "k2": "mail://two.test"}
+    assert store.begin_sending(ref.id, channels) == (["k1", "k2"], 1)
+    store.end_sending(ref.id, 1, "k2", "refused", "SMTPDataError")
+    assert store.begin_sending(ref.id, channels) == (["k2"], 1)
+    store.end_sending(ref.id, 1, "k2", "sent", "")
+    assert store.begin_sending(ref.id, channels) == ([], 1)
+    record = store.find(ref.id)
+    assert record is not None
+    assert {each.channel: each.state for each in record.notifications} == {
+        "mail://one.test": "unknown",
+        "mail://two.test": "sent",
+    }
+    store.settle(ref.id, "accept", "ana")
+    store.escalate("a", "failed", evidence={}, content="2")
+    assert store.begin_sending(ref.id, channels) == (["k1", "k2"], 2)
+
+
+def test_a_schema_of_another_version(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older one is brought up to date with its records; a newer one is refused in a sentence."""
+    file, old = tmp_path / "records.sqlite3", schema.MIGRATIONS
+
+    def opened() -> Store:
+        return Store(schema.open_engine(url, file))
+
+    first = opened()
+    ref = first.escalate("a", "failed", evidence={})
+    first.close()
+
+    def add_column(connection: schema.Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE escalations ADD COLUMN priority INTEGER")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*old, add_column))
+    second = opened()
+    assert second.find(ref.id) is not None
+    second.close()
+    monkeypatch.setattr(schema, "MIGRATIONS", old)
+    third = opened()
+    with pytest.raises(schema.SchemaError, match=r"version 2, this program knows 1"):
+        third.read()
+    third.close()
+
+
+def test_a_locked_file_is_a_passing_error(tmp_path: Path) -> None:
+    """Another connection holds the lock for longer than we wait; then it works. The error has no text."""
+    file = tmp_path / "records.sqlite3"
+    store = Store(schema.open_engine("", file, busy_seconds=0.05))
+    store.escalate("a", "failed", evidence={})
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseError, match="locked") as caught:
+        store.escalate("b", "failed", evidence={}, content="the article")
+    assert "the article" not in str(caught.value)
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.escalate("b", "failed", evidence={}).created
+    store.close()
+
+
+def test_a_full_disk_is_a_passing_error(tmp_path: Path) -> None:
+    """As SQLite says it, when the file may not grow; nothing is half recorded."""
+    engine = schema.open_engine("", tmp_path / "records.sqlite3")
+    store = Store(engine)
+    store.read()
+
+    @schema.event.listens_for(engine, "begin")
+    def _limit(connection: schema.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+    with pytest.raises(DatabaseError, match="full"):
+        store.escalate("a", "failed", evidence={}, content="x" * 500_000)
+    assert store.read() == []
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_postgresql_away_and_back(server: Postgres, url: str) -> None:
+    """While it is stopped the error is a passing one; started again, the same store works."""
+    store = Store(schema.open_engine(server.url, Path(), busy_seconds=2))
+    ref = store.escalate("away", "failed", evidence={})
+    server.kill(signal.SIGINT)
+    server.wait()
+    with pytest.raises(DatabaseError):
+        store.open_count()
+    server.start()
+    server.ready()
+    assert store.find(ref.id) is not None
+    store.close()
+
+
+@pytest.mark.parametrize("address", ["mysql://user:secret@host/x", "secret", "sqlite:///x"])
+def test_an_address_of_another_database(address: str) -> None:
+    """Refused without saying it: it holds a password."""
+    with pytest.raises(ConfigError, match=r"^DATABASE_URL: ") as caught:
+        schema.open_engine(address, Path())
+    assert "secret" not in str(caught.value)

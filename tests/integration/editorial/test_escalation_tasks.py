@@ -1,0 +1,253 @@
+"""Escalations through real workers: who is told, what is settled, and what goes wrong on the way."""
+
+import http.server
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from aiosmtpd.controller import Controller
+from celery import Celery
+
+from contentworker.editorial import notifications, webhook
+from contentworker.editorial.escalations.schema import open_engine
+from contentworker.editorial.escalations.store import Store
+from contentworker.errors import ConfigError
+from contentworker.runtime import single_host
+from tests.support import ROOT, StartWorker, environment, free_port, run_cli, wait_until
+
+pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
+
+FAST = {"WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.1", "WORKER__RETRIES__JITTER_SECONDS": "0"}
+
+
+class Mailbox:
+    """An SMTP server that refuses as often as it is told to."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals, self.mails, self.asked = refusals, [], 0
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.asked += 1
+        if self.asked <= self.refusals:
+            return "451 later"
+        self.mails.append(envelope.content.decode())
+        return "250 OK"
+
+
+@contextmanager
+def smtp(mailbox: Mailbox) -> Iterator[str]:
+    port = free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield f"mailto://127.0.0.1:{port}?from=worker@site.test&to=ana@site.test&mode=insecure"
+    finally:
+        controller.stop()
+
+
+@contextmanager
+def receiver(*statuses: int) -> Iterator[tuple[str, list[Any]]]:
+    """A web server that answers these in turn, the last for ever; and what it got."""
+    got: list[Any] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            status = statuses[min(len(got), len(statuses) - 1)]
+            got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("location", "/elsewhere")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
+def test_from_escalation_to_the_platform(
+    worker: StartWorker, client: Celery, redis_url: str, tmp_path: Path
+) -> None:
+    """A mail that is refused once is sent once; settled on the command line, a signed event arrives."""
+    mailbox, file = Mailbox(refusals=1), str(tmp_path / "records.sqlite3")
+    with smtp(mailbox) as address, receiver(500, 204) as (url, got):
+        options = {
+            "NOTIFY_URLS": f"{address}&token=hush-hush",
+            "WORKER__ESCALATIONS__SQLITE_PATH": file,
+            "WORKER__ESCALATIONS__SETTLED_WEBHOOK_URL": url,
+            "SETTLED_WEBHOOK_SECRET": "hook-secret",
+            **FAST,
+        }
+        running = worker("--queues=escalation", **options)
+        arguments = {"article_id": "a/1", "reason": "ai_suspected", "evidence": {"score": 0.93}}
+        sent = [
+            client.send_task(
+                "tasks.escalation.escalate_to_human", kwargs={**arguments, "content": "Secret text"}
+            )
+            for _ in range(3)
+        ]
+        answers = [each.get(timeout=30) for each in sent]
+        assert [each["created"] for each in answers].count(True) == 1
+        (escalation_id,) = {each["id"] for each in answers}
+        wait_until(lambda: mailbox.mails, "the mail")
+        cli = {"redis_url": redis_url, **options}
+        wait_until(
+            lambda: " sent " in run_cli("escalations", "show", escalation_id, **cli).stdout, "it to be noted"
+        )
+        assert "a/1" in run_cli("escalations", "list", **cli).stdout
+        command = ("escalations", "settle", escalation_id, "--decision", "accept", "--by", "ana", "--json")
+        settled = json.loads(run_cli(*command, **cli).stdout)
+        wait_until(lambda: len(got) == 2, "the event, after it was refused once")
+        again = run_cli("escalations", "settle", escalation_id, "--decision=reject", "--by=bob", **cli)
+        assert (again.returncode, "settled as 'accept'" in again.stderr) == (1, True)
+    assert len(mailbox.mails) == 1
+    assert "Secret text" not in mailbox.mails[0]
+    headers, body = got[-1]
+    example: dict[str, Any] = {}
+    page = (ROOT / "docs" / "escalations.md").read_text("utf-8")
+    exec(page.split("```python")[1].split("```")[0], example)
+    assert example["is_ours"](headers, body, "hook-secret")
+    assert not example["is_ours"](headers, body + b" ", "hook-secret")
+    assert headers["webhook-id"] == settled["event_id"] == json.loads(body)["event_id"]
+    for secret in ("hush-hush", "hook-secret", "Secret text"):
+        assert secret not in running.log()
+
+
+def test_a_worker_killed_while_it_sends(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+    """The mail may have arrived: it is `unknown`, and the next worker does not send it."""
+    file = tmp_path / "records.sqlite3"
+    with silent() as port:
+        address = f"mailto://127.0.0.1:{port}?from=a@site.test&to=b@site.test&mode=insecure&rto=60"
+        options = {"NOTIFY_URLS": address, "WORKER__ESCALATIONS__SQLITE_PATH": str(file), **FAST}
+        first = worker("--queues=escalation", **options)
+        arguments = {"article_id": "killed", "reason": "failed"}
+        sent = client.send_task("tasks.escalation.escalate_to_human", kwargs=arguments)
+        escalation_id = sent.get(timeout=30)["id"]
+        store = Store(open_engine("", file))
+
+        def states() -> list[str]:
+            record = store.find(escalation_id)
+            return [each.state for each in record.notifications] if record else []
+
+        wait_until(lambda: states() == ["sending"], "the sending to begin")
+        first.kill(signal.SIGKILL, group=True)
+        first.wait()
+        worker("--queues=escalation", **options)
+        wait_until(lambda: states() == ["unknown"], "the next worker to see it")
+        store.close()
+
+
+def test_what_apprise_lets_us_tell_apart() -> None:
+    """A server that says no, or is not there, refused; one that does not answer leaves it unknown."""
+    options = "from=a@site.test&to=b@site.test&mode=insecure&rto=0.3"
+
+    def outcome(port: int) -> str:
+        (channel,) = notifications.channels(f"mailto://127.0.0.1:{port}?{options}")
+        return notifications.send(channel, "title", "body").state
+
+    assert outcome(free_port()) == "refused"
+    with silent() as port:
+        assert outcome(port) == "unknown"
+    for status, state in ((500, "refused"), (200, "sent")):
+        with receiver(status) as (url, _):
+            (channel,) = notifications.channels(url.replace("http", "json"))
+            assert notifications.send(channel, "title", "body").state == state
+
+
+def test_labels_and_bad_addresses_show_no_secret() -> None:
+    """The label is scheme and host at most; a bad address is named by its number."""
+    found = notifications.channels(
+        "mailtos://user:pw@mail.site.test?to=x@site.test, json://token@localhost/path"
+    )
+    assert [each.label for each in found] == ["mailtos://mail.site.test", "json://localhost"]
+    assert "pw" not in repr(found)
+    with pytest.raises(ConfigError, match=r"^NOTIFY_URLS: address 2 ") as caught:
+        notifications.channels("json://localhost nosuch://hush")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_webhook_that_does_not_take_it(status: int) -> None:
+    """Any answer but 2xx is an error, and a redirect is not followed."""
+    with receiver(status) as (url, got):
+        with pytest.raises(webhook.WebhookError, match=str(status)):
+            webhook.post(url, "secret", "id", {}, 5)
+        assert len(got) == 1
+
+
+def test_a_webhook_that_hangs() -> None:
+    """The time-out is an error that may be tried again."""
+    with silent() as port, pytest.raises(webhook.WebhookError, match="cannot be reached"):
+        webhook.post(f"http://127.0.0.1:{port}/hook", "secret", "id", {}, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        ({"NOTIFY_URLS": "nosuch://hush"}, "NOTIFY_URLS: address 1"),
+        ({"DATABASE_URL": "mysql://hush@host/x"}, "DATABASE_URL: must begin with postgresql://"),
+        (
+            {"WORKER__ESCALATIONS__SETTLED_WEBHOOK_URL": "http://127.0.0.1/"},
+            "SETTLED_WEBHOOK_SECRET: is required",
+        ),
+    ],
+    ids=["notify", "database", "webhook"],
+)
+def test_a_worker_does_not_start_with_a_wrong_secret(
+    worker: StartWorker, env: dict[str, str], says: str
+) -> None:
+    """One plain line, which does not show it."""
+    started = worker("--queues=escalation", ready=False, **env)
+    assert started.wait() != 0
+    assert says in started.log()
+    assert "hush" not in started.log()
+
+
+def test_a_second_host_is_refused_with_sqlite(
+    worker: StartWorker, redis_client: redis.Redis, redis_url: str
+) -> None:
+    """While another host is alive a worker does not start; with its lease over, it does."""
+    redis_client.delete("contentworker:only-host:escalation")
+    single_host.register(redis_client, "escalation", "elsewhere 1")
+    started = worker("--queues=escalation", ready=False)
+    assert started.wait() != 0
+    assert "set DATABASE_URL" in started.log()
+    redis_client.hset("contentworker:only-host:escalation", "elsewhere 1", 1)
+    single_host.register(redis_client, "escalation", "here 2")
+    assert redis_client.hkeys("contentworker:only-host:escalation") == [b"here 2"]
+    redis_client.delete("contentworker:only-host:escalation")
+
+
+def test_who_only_sends_tasks_loads_no_database() -> None:
+    """Nor Apprise."""
+    code = "import sys, celery_worker; print({'sqlalchemy', 'apprise', 'requests'} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
