@@ -225,7 +225,7 @@ def _lines(answer: Any) -> Iterator[str]:
 def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> None:
     """Send a task through each queue and time the answer.
 
-    Exit code 0: all ok. 1: a queue is busy. 2: a queue is down. 3: Redis cannot be reached.
+    Exit code 0: all ok. 1: a queue is busy or paused. 2: a queue is down. 3: Redis cannot be reached.
     """
     from contentworker.runtime.health import check_queues
 
@@ -244,9 +244,9 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
             oldest = (
                 "" if item.oldest_message_seconds is None else f", oldest {item.oldest_message_seconds:.0f} s"
             )
-            click.echo(f"{item.queue:<{width}}  {item.status:<4}  {latency:<9}  {item.depth} waiting{oldest}")
+            click.echo(f"{item.queue:<{width}}  {item.status:<6}  {latency:<9}  {item.depth} waiting{oldest}")
     statuses = {item.status for item in found}
-    sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if "busy" in statuses else 0)
+    sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if statuses & {"busy", "paused"} else 0)
 
 
 @main.command("hand-back")
@@ -344,6 +344,45 @@ def _file_text(name: str, path: Path) -> str:
         raise ContentError(name, f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ContentError(name, f"{path} must be UTF-8; byte {error.start} is not") from None
+
+
+@main.command()
+@click.argument("queue")
+def pause(queue: str) -> None:
+    """Have no worker take anything from QUEUE until `resume`. What runs goes on; what is sent waits."""
+    _set_pause(queue, paused=True)
+
+
+@main.command()
+@click.argument("queue")
+def resume(queue: str) -> None:
+    """Let the workers of QUEUE go on after `pause`."""
+    _set_pause(queue, paused=False)
+
+
+def _set_pause(queue: str, *, paused: bool) -> None:
+    from contentworker.runtime.transport.protocol import Protocol
+
+    settings = config.load()
+    if queue not in settings.queues:
+        raise click.BadParameter(f"no queue {queue!r}; allowed: {', '.join(settings.queues)}")
+    if settings.broker.transport == "plain":
+        raise click.ClickException("broker.transport is plain, whose workers know no pause")
+    with _broker_errors(), _redis() as client:
+        (Protocol(client).pause if paused else Protocol(client).resume)(queue)
+    click.echo(f"{queue}: {'paused' if paused else 'resumed'}")
+
+
+@main.command()
+def spending() -> None:
+    """Print what paid calls have cost today (UTC), and the day's cap, in the unit of the prices."""
+    from contentworker.runtime.spending import Spending
+
+    settings = config.load().spending
+    with _broker_errors(), _redis() as client:
+        spent = Spending(client, settings).today()
+    cap = f"of {settings.cap_per_day:.6f}" if settings.cap_per_day else "no cap"
+    click.echo(f"{spent:.6f}  {cap}")
 
 
 @main.command("doctor")

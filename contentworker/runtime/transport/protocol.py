@@ -123,7 +123,7 @@ local cancelled = redis.call('HGET', KEYS[2], 'cancelled')
 if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, 0} end
 local found, taken, paused = {acknowledged}, 0, 0
 for i = 4, #KEYS do
-    local is_paused = redis.call('SISMEMBER', KEYS[3], string.match(KEYS[i], '^[^\6]*')) == 1
+    local is_paused = redis.call('SISMEMBER', KEYS[3], string.match(KEYS[i], '^[^\\6]*')) == 1
     if is_paused then paused = 1 end
     while taken < limit and not is_paused do
         local raw = redis.call('RPOP', KEYS[i])
