@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from contentworker.editorial.settings import ContentSettings, EscalationSettings
+from contentworker.editorial.settings import ContentSettings, EscalationSettings, PipelineSettings
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import RuntimeSettings
 
@@ -30,6 +30,7 @@ class Settings(RuntimeSettings):
 
     content: ContentSettings = ContentSettings()
     escalations: EscalationSettings = EscalationSettings()
+    pipeline: PipelineSettings = PipelineSettings()
 
 
 class SettingValue(NamedTuple):
