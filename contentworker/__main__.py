@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from contentworker import config, dead_letters_cli, doctor, escalations_cli, health_cli
+from contentworker import articles_cli, config, dead_letters_cli, doctor, escalations_cli, health_cli
 from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
@@ -292,6 +293,7 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
         reason = f"no queue takes {task!r}; patterns: {patterns_of(queues)}"
         raise click.BadParameter(reason, param_hint="TASK")
     keywords = dict(_argument(text) for text in arguments)
+    began = time.monotonic()
     with _broker_errors():
         client = _client()
         with client.connection_for_write() as connection:
@@ -315,7 +317,18 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
             raise
         except Exception as error:  # whatever the task raised
             raise click.ClickException(f"{result.id} failed: {type(error).__name__}: {error}") from None
+    if isinstance(value, dict) and isinstance(value.get("run_id"), str) and "step" in value:
+        value = _end_of_run(value["run_id"], began + wait_seconds)
     click.echo(json.dumps(value, indent=2))
+
+
+def _end_of_run(run_id: str, deadline: float) -> Any:
+    """Show a run's steps until its end; return what became of it."""
+    with _broker_errors(), _redis() as client:
+        run = articles_cli.follow(client, run_id, deadline)
+    if run is None or not run.is_final:
+        raise click.ClickException(f"{run_id}: stands at {run.step if run else 'nothing: it was removed'}")
+    return articles_cli.outcome(run)
 
 
 def _argument(text: str) -> tuple[str, Any]:
@@ -398,6 +411,9 @@ def doctor_command(as_json: bool) -> None:
 main.add_command(dead_letters_cli.group)
 main.add_command(escalations_cli.group)
 main.add_command(health_cli.server)
+main.add_command(articles_cli.runs)
+main.add_command(articles_cli.cancel)
+main.add_command(articles_cli.forget)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Runs:
 
     def move(self, run_id: str, come_from: str, to: str, data: dict[str, Any] | None = None) -> bool:
         """Move a run from one step to another; False if it is not there."""
-        arguments = [self._lifetime_seconds, come_from, to, *_fields({"moved": True, **(data or {})})]
+        arguments = [self._lifetime_seconds, come_from, to, *_fields(data or {})]
         return bool(self._client.eval(_MOVE, 1, PREFIX + run_id, *arguments))
 
     def note(self, run_id: str, name: str, value: Any) -> None:
