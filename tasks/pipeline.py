@@ -6,7 +6,7 @@ again. So each header calls `take_evaluation` instead, and whoever sees both par
 """
 
 import hashlib
-import json
+
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -92,8 +92,8 @@ def take_evaluation(result: dict[str, Any], *, run_id: str, number: int, part: s
 
     def pair(of: int) -> tuple[Detection, AeoScore]:
         return (
-            Detection.model_validatejson.dumps(_json(run.data[f"evaluate:{of}/detection"])),
-            AeoScore.model_validatejson.dumps(_json(run.data[f"evaluate:{of}/score"])),
+            Detection.model_validate(run.data[f"evaluate:{of}/detection"]),
+            AeoScore.model_validate(run.data[f"evaluate:{of}/score"]),
         )
 
     settings = config.load().pipeline
@@ -121,8 +121,8 @@ def take_rewrite(rewrite: dict[str, Any], *, run_id: str, number: int) -> None:
     from contentworker.editorial.detector.result import Detection
 
     before = (
-        Detection.model_validatejson.dumps(_json(run.data["evaluate:0/detection"])),
-        AeoScore.model_validatejson.dumps(_json(run.data["evaluate:0/score"])),
+        Detection.model_validate(run.data["evaluate:0/detection"]),
+        AeoScore.model_validate(run.data["evaluate:0/score"]),
     )
     refusals = sum(len(each.get("refusals", ())) for each in rewrite.get("sentences", ()))
     settings = config.load().pipeline

@@ -63,7 +63,7 @@ if ARGV[3] == 'ok' then
 elseif ARGV[3] == 'failed' and tonumber(ARGV[4]) > 0 then
     local failures = redis.call('HINCRBY', breaker_key, 'failures', 1)
     if failures >= tonumber(ARGV[4]) then
-        redis.call('HSET', breaker_key, 'open_until', time[1] + ARGV[5])
+        redis.call('HSET', breaker_key, 'open_until', time[1] + time[2] / 1000000 + ARGV[5])
     end
     redis.call('EXPIRE', breaker_key, ARGV[6] * 86400)
 end
