@@ -235,7 +235,9 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
     evidence: dict[str, Any] = {"reasons": run.data["reasons"], "failure": run.data.get("failure")}
     for key, value in sorted(run.data.items()):
         if key.endswith("/detection"):
-            evidence[key] = {name: value[name] for name in ("verdict", "probability", "abstained", "warnings")}
+            evidence[key] = {
+                name: value[name] for name in ("verdict", "probability", "abstained", "warnings")
+            }
         elif key.endswith("/score"):
             evidence[key] = {name: value[name] for name in ("score", "confidence", "recommendations")}
     evidence["rewrites"] = [
@@ -248,5 +250,3 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
         for each in rewrites
     ]
     return evidence
-
-

@@ -170,7 +170,7 @@ class Worker(Process):
             *options,
         ]
         path = os.pathsep.join([str(ROOT), str(PROBE_FOLDER)])
-        super().__init__(command, folder, environment(REDIS_URL=redis_url, PYTHONPATH=path, **env))
+        super().__init__(command, folder, environment(**{"REDIS_URL": redis_url, "PYTHONPATH": path, **env}))
 
     def ready(self) -> "Worker":
         """Wait until it serves its queues."""

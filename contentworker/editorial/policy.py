@@ -52,7 +52,9 @@ def after_rewrite(
 ) -> Decision:
     """Judge rewrite `number` (from 1). `after` is None where the guard let nothing of it pass."""
     if after is None:
-        reasons: tuple[str, ...] = ("rewrite_refused",) if refusals else ("below_threshold", "nothing_to_rewrite")
+        reasons: tuple[str, ...] = (
+            ("rewrite_refused",) if refusals else ("below_threshold", "nothing_to_rewrite")
+        )
         if not refusals:  # another try would find nothing either
             return Decision(action="escalate", reasons=reasons)
     else:

@@ -122,7 +122,9 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 def _without_arguments(record: logging.LogRecord) -> bool:
     """At level debug Celery says what it hands to the pool: the whole message."""
     if str(record.msg).startswith("TaskPool: Apply"):
-        record.args = (record.args[0], NOT_SHOWN, NOT_SHOWN) if isinstance(record.args, tuple) else record.args
+        record.args = (
+            (record.args[0], NOT_SHOWN, NOT_SHOWN) if isinstance(record.args, tuple) else record.args
+        )
     return True
 
 

@@ -58,7 +58,11 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
         with connection.default_channel.conn_or_acquire() as client:
             paused = Protocol(client).paused()
     sent = time.monotonic()
-    pending = {name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False) for name in names if name not in paused}
+    pending = {
+        name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False)
+        for name in names
+        if name not in paused
+    }
     latencies = _await_answers(pending, sent, timeout_seconds)
     unanswered = [name for name in names if name not in {*latencies, *paused}]
     workers, busy = _workers(app, unanswered) if unanswered else ({}, set())

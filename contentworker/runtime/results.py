@@ -42,7 +42,6 @@ class RedisBackend(CeleryRedisBackend):
         store(keys=[self.get_key_for_task(task_id)], args=[value, int(expires or 0)])
         return result
 
-
     def mark_as_revoked(self, task_id: str, *args: Any, request: Any = None, **options: Any) -> None:
         """Call the errbacks as well, as of any end that is no success: who waits would wait for ever."""
         super().mark_as_revoked(task_id, *args, request=request, **options)

@@ -324,9 +324,7 @@ class Protocol:
         if answer[0] < 0:
             raise HolderGoneError
         messages = range(1, len(answer) - 1, 3)
-        return answer[0], [
-            (_text(answer[i]), _text(answer[i + 1]), _bytes(answer[i + 2])) for i in messages
-        ]
+        return answer[0], [(_text(answer[i]), _text(answer[i + 1]), _bytes(answer[i + 2])) for i in messages]
 
     @staticmethod
     def met_a_pause(answer: Any) -> bool:

@@ -1,6 +1,7 @@
 """An article's whole way, with real workers: what becomes of it, once, whatever dies on the way."""
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -13,11 +14,12 @@ from celery import Celery
 
 from contentworker.runtime import dead_letters
 from contentworker.runtime.runs import FINAL, Run, Runs
-from tests.support import RedisProcess, StartWorker, Worker, client_of, run_cli, wait_until
+from tests.support import ROOT, RedisProcess, StartWorker, Worker, client_of, run_cli, wait_until
 
 APP = "pipeline_worker.celery_app"
 PLAIN = (
-    "Gestern haben wir etwas gesehen. " * 3
+    "Gestern haben wir etwas gesehen. "
+    * 3
     + "The zanzibarquokka was a thing that some people liked and others did not, and it went on like that for a "
     "while. Things happened, and then more things happened, and in the end there was not much to say. " * 3
 )
@@ -36,6 +38,7 @@ def clean(request: pytest.FixtureRequest) -> None:
 def settings(tmp_path: Path) -> dict[str, str]:
     return {
         "NOTES": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
         "WORKER__ESCALATIONS__SQLITE_PATH": str(tmp_path / "records.sqlite3"),
         "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.2",
         "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.3",
@@ -101,7 +104,12 @@ def records(settings: dict[str, str]) -> list[Any]:
         pytest.param("refused", {}, "escalated", "rewrite_refused", 1, id="refused-goes-to-a-person"),
         pytest.param("fails", {}, "escalated", "failed", 1, id="failed-goes-to-a-person"),
         pytest.param(
-            "better", {"WORKER__PIPELINE__MIN_AEO_SCORE": "0"}, "passed", "reached_threshold", 0, id="good-passes"
+            "better",
+            {"WORKER__PIPELINE__MIN_AEO_SCORE": "0"},
+            "passed",
+            "reached_threshold",
+            0,
+            id="good-passes",
         ),
         pytest.param(
             "better",
@@ -272,7 +280,11 @@ def test_an_article_is_in_no_log_and_no_view(
         client.send_task("tasks.pipeline.process_content", kwargs=arguments, kwargsrepr=repr(arguments))
         shown = wait_until(
             lambda: next(
-                (text for text in [json.dumps(client.control.inspect(timeout=1).active())] if "rewrite" in text),
+                (
+                    text
+                    for text in [json.dumps(client.control.inspect(timeout=1).active())]
+                    if "rewrite" in text
+                ),
                 "",
             ),
             "the rewrite to run",
@@ -286,9 +298,7 @@ def test_an_article_is_in_no_log_and_no_view(
     assert WORD not in running.log()
 
 
-def test_redis_restarted_on_the_way(
-    worker: StartWorker, settings: dict[str, str], tmp_path: Path
-) -> None:
+def test_redis_restarted_on_the_way(worker: StartWorker, settings: dict[str, str], tmp_path: Path) -> None:
     """A Redis that keeps what it was given, killed and started again in the middle: the run ends once."""
     server = RedisProcess(tmp_path / "redis", durable=True).ready()
     try:
