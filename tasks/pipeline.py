@@ -1,12 +1,11 @@
 """The default queue: an article's whole way, as steps that send the next ones. None waits for another.
 
-Not a Celery chord: who dies after it has claimed a chord's body and before it has sent it leaves a claim of at
-least six seconds, and a header that comes back sooner, as it does here, neither sends the body nor comes
+Not a Celery chord: who dies after it has claimed a chord's body and before it has sent it leaves a claim of
+at least six seconds, and a header that comes back sooner, as it does here, neither sends the body nor comes
 again. So each header calls `take_evaluation` instead, and whoever sees both parts moves the run on.
 """
 
 import hashlib
-
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any

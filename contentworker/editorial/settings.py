@@ -98,7 +98,8 @@ class PipelineSettings(BaseModel):
         default=0.05,
         ge=0,
         le=1,
-        description="How much higher the detector's probability may be after a rewrite; never a worse verdict.",
+        description="How much higher the detector's probability may be after a rewrite; its verdict "
+        "may never be worse.",
     )
     max_rewrites: int = Field(
         default=1, ge=0, le=10, description="Most rewrites of one article before a person is asked."

@@ -31,7 +31,8 @@ class QueueHealth(BaseModel):
     queue: str
     status: HealthStatus = Field(
         description="`ok`: a worker answered; `busy`: its workers are running tasks, so the probe still "
-        "waited when its time was up; `paused`: nobody takes from it, on purpose; `down`: no worker serves it, or none that does answers."
+        "waited when its time was up; `paused`: nobody takes from it, on purpose; "
+        "`down`: no worker serves it, or none that does answers."
     )
     latency_seconds: float | None = Field(description="From sending the probe to its answer.")
     depth: int = Field(description="Messages waiting, before the probe was sent.")

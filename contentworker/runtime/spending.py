@@ -1,13 +1,13 @@
 """What paid calls may cost: one cap, one rate and one circuit breaker for all workers, kept in Redis.
 
-Money is counted in whole millionths of the unit of the prices, each amount rounded up. A call that is admitted
-counts with its estimate at once and with its cost when it has ended; where its process died in between, or the
-cost is not known, the estimate stays. Time is Redis's own, days are those of UTC.
+Money is counted in whole millionths of the unit of the prices, each amount rounded up. A call that is
+admitted counts with its estimate at once and with its cost when it has ended; where its process died in
+between, or the cost is not known, the estimate stays. Time is Redis's own, days are those of UTC.
 """
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Literal
@@ -129,10 +129,8 @@ class Spending:
             raise
         finally:
             difference = 0 if call.cost is None else _millionths(call.cost) - estimate
-            try:
+            with suppress(RedisError):  # then the estimate stands: rather too much than too little
                 self._client.eval(_SETTLE, 1, PREFIX, difference, day, outcome, *breaker)
-            except RedisError:
-                pass  # the estimate stands: rather too much than too little
 
     def today(self) -> float:
         """What was spent today (UTC), open calls with their estimates."""

@@ -1,7 +1,5 @@
 """Money: one cap, one rate and one breaker for all workers; a paused queue."""
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 from celery import Celery
@@ -13,9 +11,8 @@ from tests.support import StartWorker, run_cli, wait_until
 
 
 @pytest.fixture(autouse=True)
-def clean(redis_client: redis.Redis) -> Iterator[None]:
+def clean(redis_client: redis.Redis) -> None:
     redis_client.flushdb()
-    yield
 
 
 def spending(client: redis.Redis, **settings: float) -> Spending:

@@ -20,8 +20,9 @@ APP = "pipeline_worker.celery_app"
 PLAIN = (
     "Gestern haben wir etwas gesehen. "
     * 3
-    + "The zanzibarquokka was a thing that some people liked and others did not, and it went on like that for a "
-    "while. Things happened, and then more things happened, and in the end there was not much to say. " * 3
+    + "The zanzibarquokka was a thing that some people liked and others did not, and it went on like that "
+    "for a while. Things happened, and then more things happened, and in the end there was not much to say. "
+    * 3
 )
 """Far below the threshold, with a word that is nowhere else."""
 WORD = "zanzibarquokka"
@@ -159,7 +160,7 @@ def test_the_same_article_sent_twice_is_one_run(
 def test_a_worker_killed_at_a_step(
     start: Start, runs: Runs, client: Celery, tmp_path: Path, step: str
 ) -> None:
-    """kill -9 as soon as a step is reached: another worker brings the run to one end, with at most one call."""
+    """kill -9 as soon as a step is reached: another worker ends the run once, with one call at most."""
     killed = start()
     send(client)
     wait_until(lambda: any(step in run.times for run in found(runs)), step)
