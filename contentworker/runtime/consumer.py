@@ -165,10 +165,13 @@ class KeepingConsumer(Consumer):
         )
 
         def let_go() -> None:
+            if task_id:  # first: its errbacks are to be sent before the message is gone
+                kept = failure or InvalidMessageError(error)
+                try:
+                    self.app.backend.mark_as_failure(task_id, kept, request=_context(message))
+                except Exception:  # whatever a foreign message makes Celery raise
+                    logger.exception("The failure of %s[%s] could not be told", letter.task, task_id)
             message.reject_log_error(logger, self.connection_errors)
-            if task_id:
-                error_kept = failure or InvalidMessageError(error)
-                self.app.backend.mark_as_failure(task_id, error_kept, request=_context(message))
 
         if keep(self.app, letter, message, let_go):
             let_go()
@@ -187,7 +190,9 @@ def _context(message: Any) -> Context | None:
     try:
         _check_parts(message)
         args, kwargs, embed = message.payload
-        return Context({**message.headers, **(embed or {}), "args": args, "kwargs": kwargs})
+        return Context(
+            {**message.headers, **(embed or {}), "args": args, "kwargs": kwargs, "delivery_info": {}}
+        )
     except Exception:  # whatever foreign bytes make kombu raise
         return None
 

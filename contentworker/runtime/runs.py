@@ -1,8 +1,8 @@
 """A run: work of several steps that no process holds, so that any step may die and be done again.
 
 It is one hash in Redis. A step ends by moving the run to the next one, which is done whole or not at all,
-and once: whoever does a step twice finds the run moved. What is to be sent for a step can be sent again by whoever
-ended the step before, as every message of a step has an id that follows from the run's.
+and once: whoever does a step twice finds the run moved. What is to be sent for a step can be sent again by
+whoever ended the step before, as every message of a step has an id that follows from the run's.
 """
 
 import json
