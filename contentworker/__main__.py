@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from contentworker import config, dead_letters_cli, doctor, escalations_cli, health_cli
+from contentworker import articles_cli, config, dead_letters_cli, doctor, escalations_cli, health_cli
 from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
@@ -225,7 +226,7 @@ def _lines(answer: Any) -> Iterator[str]:
 def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> None:
     """Send a task through each queue and time the answer.
 
-    Exit code 0: all ok. 1: a queue is busy. 2: a queue is down. 3: Redis cannot be reached.
+    Exit code 0: all ok. 1: a queue is busy or paused. 2: a queue is down. 3: Redis cannot be reached.
     """
     from contentworker.runtime.health import check_queues
 
@@ -244,9 +245,9 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
             oldest = (
                 "" if item.oldest_message_seconds is None else f", oldest {item.oldest_message_seconds:.0f} s"
             )
-            click.echo(f"{item.queue:<{width}}  {item.status:<4}  {latency:<9}  {item.depth} waiting{oldest}")
+            click.echo(f"{item.queue:<{width}}  {item.status:<6}  {latency:<9}  {item.depth} waiting{oldest}")
     statuses = {item.status for item in found}
-    sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if "busy" in statuses else 0)
+    sys.exit(EXIT_DOWN if "down" in statuses else EXIT_BUSY if statuses & {"busy", "paused"} else 0)
 
 
 @main.command("hand-back")
@@ -292,6 +293,7 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
         reason = f"no queue takes {task!r}; patterns: {patterns_of(queues)}"
         raise click.BadParameter(reason, param_hint="TASK")
     keywords = dict(_argument(text) for text in arguments)
+    began = time.monotonic()
     with _broker_errors():
         client = _client()
         with client.connection_for_write() as connection:
@@ -315,7 +317,18 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
             raise
         except Exception as error:  # whatever the task raised
             raise click.ClickException(f"{result.id} failed: {type(error).__name__}: {error}") from None
+    if isinstance(value, dict) and isinstance(value.get("run_id"), str) and "step" in value:
+        value = _end_of_run(value["run_id"], began + wait_seconds)
     click.echo(json.dumps(value, indent=2))
+
+
+def _end_of_run(run_id: str, deadline: float) -> Any:
+    """Show a run's steps until its end; return what became of it."""
+    with _broker_errors(), _redis() as client:
+        run = articles_cli.follow(client, run_id, deadline)
+    if run is None or not run.is_final:
+        raise click.ClickException(f"{run_id}: stands at {run.step if run else 'nothing: it was removed'}")
+    return articles_cli.outcome(run)
 
 
 def _argument(text: str) -> tuple[str, Any]:
@@ -346,6 +359,45 @@ def _file_text(name: str, path: Path) -> str:
         raise ContentError(name, f"{path} must be UTF-8; byte {error.start} is not") from None
 
 
+@main.command()
+@click.argument("queue")
+def pause(queue: str) -> None:
+    """Have no worker take anything from QUEUE until `resume`. What runs goes on; what is sent waits."""
+    _set_pause(queue, paused=True)
+
+
+@main.command()
+@click.argument("queue")
+def resume(queue: str) -> None:
+    """Let the workers of QUEUE go on after `pause`."""
+    _set_pause(queue, paused=False)
+
+
+def _set_pause(queue: str, *, paused: bool) -> None:
+    from contentworker.runtime.transport.protocol import Protocol
+
+    settings = config.load()
+    if queue not in settings.queues:
+        raise click.BadParameter(f"no queue {queue!r}; allowed: {', '.join(settings.queues)}")
+    if settings.broker.transport == "plain":
+        raise click.ClickException("broker.transport is plain, whose workers know no pause")
+    with _broker_errors(), _redis() as client:
+        (Protocol(client).pause if paused else Protocol(client).resume)(queue)
+    click.echo(f"{queue}: {'paused' if paused else 'resumed'}")
+
+
+@main.command()
+def spending() -> None:
+    """Print what paid calls have cost today (UTC), and the day's cap, in the unit of the prices."""
+    from contentworker.runtime.spending import Spending
+
+    settings = config.load().spending
+    with _broker_errors(), _redis() as client:
+        spent = Spending(client, settings).today()
+    cap = f"of {settings.cap_per_day:.6f}" if settings.cap_per_day else "no cap"
+    click.echo(f"{spent:.6f}  {cap}")
+
+
 @main.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of lines.")
 def doctor_command(as_json: bool) -> None:
@@ -359,6 +411,9 @@ def doctor_command(as_json: bool) -> None:
 main.add_command(dead_letters_cli.group)
 main.add_command(escalations_cli.group)
 main.add_command(health_cli.server)
+main.add_command(articles_cli.runs)
+main.add_command(articles_cli.cancel)
+main.add_command(articles_cli.forget)
 
 
 if __name__ == "__main__":

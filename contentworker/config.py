@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from contentworker.editorial.settings import ContentSettings, EscalationSettings, LlmSettings
+from contentworker.editorial.settings import (
+    ContentSettings,
+    EscalationSettings,
+    LlmSettings,
+    PipelineSettings,
+)
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import RuntimeSettings
 
@@ -31,6 +36,7 @@ class Settings(RuntimeSettings):
     content: ContentSettings = ContentSettings()
     llm: LlmSettings = LlmSettings()
     escalations: EscalationSettings = EscalationSettings()
+    pipeline: PipelineSettings = PipelineSettings()
 
 
 class SettingValue(NamedTuple):

@@ -169,8 +169,8 @@ class Worker(Process):
             *("--without-mingle", "--without-gossip"),
             *options,
         ]
-        path = os.pathsep.join([str(ROOT), str(PROBE_FOLDER), *filter(None, [env.pop("PYTHONPATH", "")])])
-        super().__init__(command, folder, environment(REDIS_URL=redis_url, PYTHONPATH=path, **env))
+        path = os.pathsep.join([str(ROOT), str(PROBE_FOLDER)])
+        super().__init__(command, folder, environment(**{"REDIS_URL": redis_url, "PYTHONPATH": path, **env}))
 
     def ready(self) -> "Worker":
         """Wait until it serves its queues."""

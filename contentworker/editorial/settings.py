@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["ContentSettings", "EscalationSettings", "LlmSettings"]
+__all__ = ["ContentSettings", "EscalationSettings", "LlmSettings", "PipelineSettings"]
 
 
 class ContentSettings(BaseModel):
@@ -140,4 +140,36 @@ class EscalationSettings(BaseModel):
     )
     webhook_timeout_seconds: float = Field(
         default=10, gt=0, le=120, description="How long the webhook's receiver may take to answer."
+    )
+
+
+class PipelineSettings(BaseModel):
+    """The way of an article: what passes, what is rewritten, what a person sees (docs/pipeline.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_aeo_score: float = Field(
+        default=60, ge=0, le=100, description="An article with at least this score passes as it is."
+    )
+    min_gain: float = Field(
+        default=1, ge=0, le=100, description="Points that a rewrite must win at least to be accepted."
+    )
+    max_detector_rise: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="How much higher the detector's probability may be after a rewrite; its verdict "
+        "may never be worse.",
+    )
+    max_rewrites: int = Field(
+        default=1, ge=0, le=10, description="Most rewrites of one article before a person is asked."
+    )
+    mode: Literal["edit", "restructure", "answer_first"] = Field(
+        default="edit", description="How it is rewritten (docs/rewriting.md)."
+    )
+    escalated_verdicts: tuple[Literal["human", "uncertain", "ai"], ...] = Field(
+        default=("ai",), description="Verdicts of the detector with which an article goes to a person."
+    )
+    over_cap: Literal["wait", "escalate"] = Field(
+        default="wait", description="What an article does that may not be rewritten now, for `[spending]`."
     )

@@ -9,6 +9,7 @@ from celery import Celery
 from celery.signals import before_task_publish, celeryd_init
 
 from contentworker.runtime import connections, pool_children, transport  # noqa: F401
+from contentworker.runtime.leases import ARGUMENTS_SHOWN, NOT_SHOWN
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings
 
@@ -99,6 +100,7 @@ def _store_results_later(conf: Any = None, **_: Any) -> None:
         result_backend_max_sleep_between_retries_ms=RESULT_SLEEP_MILLISECONDS,
     )
     logging.getLogger("celery.backends.base").addFilter(_without_traceback)
+    logging.getLogger("celery.pool").addFilter(_without_arguments)
 
 
 @celeryd_init.connect
@@ -117,8 +119,21 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
+def _without_arguments(record: logging.LogRecord) -> bool:
+    """At level debug Celery says what it hands to the pool: the whole message."""
+    if str(record.msg).startswith("TaskPool: Apply"):
+        record.args = (
+            (record.args[0], NOT_SHOWN, NOT_SHOWN) if isinstance(record.args, tuple) else record.args
+        )
+    return True
+
+
 @before_task_publish.connect
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Say when a message was sent: Celery does not, and the age of a queue's oldest message needs it."""
+    """Say when a message was sent: Celery does not, and the age of a queue's oldest message needs it.
+
+    Its arguments, of which Celery writes the beginning into headers, are nobody's to read by the way.
+    """
     if headers is not None:
         headers["sent_at"] = datetime.now(UTC).isoformat()
+        headers.update(dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN))

@@ -4,9 +4,9 @@ A claim is one key per run of a task. It names the delivery that runs, so that w
 tell whether that still runs, has ended, or was cut off.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 from celery.states import FAILURE, READY_STATES
 from celery.utils.log import get_logger
 from redis.exceptions import RedisError
@@ -47,6 +47,12 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])  -- a full server refuses a script that begins with a write that may grow
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
+"""
+
+
+_UNDO = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
 """
 
 
@@ -105,6 +111,18 @@ class ClaimingTask(RetryingTask):
             raise InterruptedTaskError("the worker that ran it died; whether it had its effect is not known")
         logger.warning("%s[%s] is delivered once more, and not run: %s", self.name, task_id, found)
         raise Ignore
+
+    def postpone(self, seconds: float) -> NoReturn:
+        """Give up the claim and run later instead, as if this had been no try. Nothing may be done yet.
+
+        The message goes back to Redis in one step, due in so many seconds.
+        """
+        if held := (self.request.properties or {}).get("held"):
+            own = f"1\n{held[2]}\n{held[3]}"
+            self.app.backend.client.eval(_UNDO, 1, _key(self.request), own)
+        again = self.signature_from_request(countdown=seconds, retries=self.request.retries or 0)
+        again.apply_async()
+        raise Retry("postponed", when=seconds, sig=again)
 
     def _has_ended_well(self, task_id: str) -> bool:
         # Not FAILURE: its worker may have died before the dead letter was written.

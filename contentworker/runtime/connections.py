@@ -143,6 +143,7 @@ def check_server(client: redis.Redis, queues: Iterable[str]) -> list[str]:
     types = {
         protocol.LEASES: "hash",
         protocol.DELAYED: "zset",
+        protocol.PAUSED: "set",
         dead_letters.STREAM: "stream",
         # kombu's own, which plain workers write and ours look into.
         Channel.unacked_key: "hash",

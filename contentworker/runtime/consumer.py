@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from celery.app.task import Context
 from celery.exceptions import NotRegistered
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -15,7 +16,7 @@ from kombu.exceptions import KombuError
 from contentworker.errors import PermanentError
 from contentworker.runtime import connections, dead_letters
 from contentworker.runtime.final_failures import keep
-from contentworker.runtime.leases import end_all_work
+from contentworker.runtime.leases import ARGUMENTS_SHOWN, NOT_SHOWN, end_all_work
 from contentworker.runtime.transport import UNREADABLE, holder
 from contentworker.runtime.transport.server import UnsuitableServerError
 
@@ -113,6 +114,9 @@ class KeepingConsumer(Consumer):
 
         def on_task_received(message: Any) -> Any:
             try:
+                if isinstance(message.headers, dict):  # whatever client has sent it
+                    shown = dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN)
+                    message.headers = {**message.headers, **shown}
                 if _header(message, "task") in self.strategies:
                     _check_parts(message)
                     if getattr(message, "deliveries", 0) >= self.app.runtime_settings.limits.max_deliveries:
@@ -161,9 +165,13 @@ class KeepingConsumer(Consumer):
         )
 
         def let_go() -> None:
+            if task_id:  # first: its errbacks are to be sent before the message is gone
+                kept = failure or InvalidMessageError(error)
+                try:
+                    self.app.backend.mark_as_failure(task_id, kept, request=_context(message))
+                except Exception:  # whatever a foreign message makes Celery raise
+                    logger.exception("The failure of %s[%s] could not be told", letter.task, task_id)
             message.reject_log_error(logger, self.connection_errors)
-            if task_id:
-                self.app.backend.mark_as_failure(task_id, failure or InvalidMessageError(error))
 
         if keep(self.app, letter, message, let_go):
             let_go()
@@ -175,6 +183,18 @@ def _header(message: Any, name: str) -> str:
     value = headers.get(name, "") if isinstance(headers, dict) else ""
     text = value if isinstance(value, str) else json.dumps(value)
     return text.encode("utf-8", "backslashreplace").decode()  # JSON can say half a surrogate pair
+
+
+def _context(message: Any) -> Context | None:
+    """What Celery needs to call the task's errbacks; None where the message does not say it readably."""
+    try:
+        _check_parts(message)
+        args, kwargs, embed = message.payload
+        return Context(
+            {**message.headers, **(embed or {}), "args": args, "kwargs": kwargs, "delivery_info": {}}
+        )
+    except Exception:  # whatever foreign bytes make kombu raise
+        return None
 
 
 def _check_parts(message: Any) -> None:

@@ -11,6 +11,8 @@ from celery.result import AsyncResult
 from kombu import Connection
 from pydantic import BaseModel, Field
 
+from contentworker.runtime.transport.protocol import Protocol
+
 __all__ = ["HealthStatus", "QueueHealth", "check_queues"]
 
 TASK = "tasks.health_check"
@@ -20,7 +22,7 @@ MESSAGES_AT_A_TIME = 10
 NEWEST_MESSAGES = 1000
 """A probe is looked for among these; one that is not found expires, at the latest when a worker meets it."""
 
-HealthStatus = Literal["ok", "busy", "down"]
+HealthStatus = Literal["ok", "busy", "paused", "down"]
 
 
 class QueueHealth(BaseModel):
@@ -29,7 +31,8 @@ class QueueHealth(BaseModel):
     queue: str
     status: HealthStatus = Field(
         description="`ok`: a worker answered; `busy`: its workers are running tasks, so the probe still "
-        "waited when its time was up; `down`: no worker serves it, or none that does answers."
+        "waited when its time was up; `paused`: nobody takes from it, on purpose; "
+        "`down`: no worker serves it, or none that does answers."
     )
     latency_seconds: float | None = Field(description="From sending the probe to its answer.")
     depth: int = Field(description="Messages waiting, before the probe was sent.")
@@ -53,10 +56,16 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
     with app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1)
         waiting = {name: _waiting(connection, name) for name in names}
+        with connection.default_channel.conn_or_acquire() as client:
+            paused = Protocol(client).paused()
     sent = time.monotonic()
-    pending = {name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False) for name in names}
+    pending = {
+        name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False)
+        for name in names
+        if name not in paused
+    }
     latencies = _await_answers(pending, sent, timeout_seconds)
-    unanswered = [name for name in names if name not in latencies]
+    unanswered = [name for name in names if name not in {*latencies, *paused}]
     workers, busy = _workers(app, unanswered) if unanswered else ({}, set())
     with app.connection_for_write() as connection:
         for name in unanswered:
@@ -65,7 +74,7 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
     return [
         QueueHealth(
             queue=name,
-            status="ok" if name in latencies else "busy" if busy & set(workers[name]) else "down",
+            status=_status(name in paused, name in latencies, bool(busy & set(workers.get(name, ())))),
             latency_seconds=latencies.get(name),
             depth=waiting[name][0],
             oldest_message_seconds=waiting[name][1],
@@ -73,6 +82,12 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
         )
         for name in names
     ]
+
+
+def _status(is_paused: bool, answered: bool, is_busy: bool) -> HealthStatus:
+    if is_paused:
+        return "paused"
+    return "ok" if answered else "busy" if is_busy else "down"
 
 
 def _await_answers(pending: dict[str, AsyncResult], sent: float, timeout_seconds: float) -> dict[str, float]:

@@ -14,13 +14,23 @@ from celery.worker.state import task_ready
 
 from contentworker.runtime.transport.validity import is_held
 
-__all__ = ["HeldRequest", "HeldTask", "end_all_work"]
+__all__ = ["ARGUMENTS_SHOWN", "NOT_SHOWN", "HeldRequest", "HeldTask", "end_all_work"]
 
 logger = get_logger(__name__)
+
+ARGUMENTS_SHOWN = ("argsrepr", "kwargsrepr")
+"""Headers with the beginning of a task's arguments, which logs, events and Flower show."""
+NOT_SHOWN = "(not shown)"
+"""Not empty: Celery would then look at the arguments themselves."""
 
 
 class HeldRequest(Request):
     """A request that ends without a trace where its message is not this worker's any more."""
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """What `inspect` shows of it: not its arguments, which are other people's texts."""
+        found: dict[str, Any] = super().info(safe=safe)
+        return {**found, "args": NOT_SHOWN, "kwargs": NOT_SHOWN}
 
     @property
     def is_held(self) -> bool:
@@ -71,6 +81,8 @@ class HeldTask(Task):
     """A task whose run begins only where its message is still held."""
 
     abstract = True
+    # Of a result Celery shows the beginning in logs and events.
+    resultrepr_maxsize = 0
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Checked where the task runs: between the worker and its pool process the lease may have ended.

@@ -4,7 +4,7 @@ from typing import Any
 
 from celery.backends.redis import RedisBackend as CeleryRedisBackend
 from celery.backends.redis import SentinelBackend as CelerySentinelBackend
-from celery.exceptions import BackendStoreError
+from celery.exceptions import BackendStoreError, TaskRevokedError
 from celery.states import FAILURE
 
 __all__ = ["RedisBackend", "SentinelBackend"]
@@ -41,6 +41,12 @@ class RedisBackend(CeleryRedisBackend):
         store = self.client.register_script(_STORE)
         store(keys=[self.get_key_for_task(task_id)], args=[value, int(expires or 0)])
         return result
+
+    def mark_as_revoked(self, task_id: str, *args: Any, request: Any = None, **options: Any) -> None:
+        """Call the errbacks as well, as of any end that is no success: who waits would wait for ever."""
+        super().mark_as_revoked(task_id, *args, request=request, **options)
+        if request and request.errbacks:
+            self._call_task_errbacks(request, TaskRevokedError("revoked or expired"), None)
 
 
 class SentinelBackend(RedisBackend, CelerySentinelBackend):

@@ -21,10 +21,12 @@ __all__ = [
     "QueueSettings",
     "ReloadSettings",
     "ResultSettings",
+    "RetentionSettings",
     "RetrySettings",
     "RuntimeSettings",
     "Section",
     "ServiceSettings",
+    "SpendingSettings",
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
@@ -184,6 +186,29 @@ class DeadLetterSettings(Section):
     )
 
 
+class SpendingSettings(Section):
+    """What paid calls may cost, for all workers together; in the unit of the prices (docs/pipeline.md)."""
+
+    cap_per_day: float = Field(
+        0, ge=0, allow_inf_nan=False, description="Most that is spent in a day of UTC; 0: no cap."
+    )
+    requests_per_minute: int = Field(0, ge=0, description="Most calls in any 60 s; 0: no limit.")
+    breaker_failures: int = Field(
+        5, ge=0, description="So many failed calls in a row stop all calls for a while; 0: never."
+    )
+    breaker_open_seconds: Seconds = Field(
+        60, description="For so long; then one call is let through, and the others if it succeeds."
+    )
+
+
+class RetentionSettings(Section):
+    """How long Redis keeps what work is about. Results and dead letters have settings of their own."""
+
+    runs_seconds: Seconds = Field(
+        7 * 86_400, description="A run, with the article in it, is deleted so long after its last step."
+    )
+
+
 class QueueSettings(Section):
     """One queue, and the worker that serves it alone."""
 
@@ -332,6 +357,8 @@ class RuntimeSettings(Section):
     flower: FlowerSettings = FlowerSettings()
     health: HealthSettings = HealthSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
+    retention: RetentionSettings = RetentionSettings()
+    spending: SpendingSettings = SpendingSettings()
     services: ServiceSettings = ServiceSettings()
     devcontainer: DevcontainerSettings = DevcontainerSettings()
 

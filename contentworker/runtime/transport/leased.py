@@ -117,6 +117,7 @@ class Channel(plain.Channel):
     _holder: Holder | None = None
     _fetch: Fetch | None = None
     _may_have_more = True
+    _met_a_pause = False
     _is_reconciled = False
     _memory_is_full = False
 
@@ -189,7 +190,7 @@ class Channel(plain.Channel):
             command = self.holder.protocol.fetch_command(
                 fetch.holder, fetch.number, limit, self._lists(queues), fetch.acknowledged
             )
-        elif len(queues) == 1 and not self._memory_is_full:
+        elif len(queues) == 1 and not (self._memory_is_full or self._met_a_pause):
             # Moves the last message onto itself: returns once there is one, and takes nothing.
             command = ["BLMOVE", queues[0], queues[0], "RIGHT", "RIGHT", WAIT_SECONDS]
         else:
@@ -222,6 +223,8 @@ class Channel(plain.Channel):
         fetch, self._fetch = self._fetch, None
         deliveries = self.holder.take(fetch, answer)
         self._may_have_more = bool(deliveries)
+        # A wait for a list that has messages would be over at once.
+        self._met_a_pause = self.holder.protocol.met_a_pause(answer)
         if not deliveries:
             raise Empty
         self._deliver_all(deliveries)

@@ -13,6 +13,7 @@ __all__ = [
     "DELAYED",
     "IDLE",
     "LEASES",
+    "PAUSED",
     "PREFIX",
     "REPLACES",
     "VERSION",
@@ -32,6 +33,8 @@ LEASES = f"{PREFIX}:leases"
 """Hash: holder → how often it has renewed its lease."""
 DELAYED = f"{PREFIX}:delayed"
 """Sorted set of records by the time they are due, in milliseconds of Redis's clock."""
+PAUSED = f"{PREFIX}:paused"
+"""Set of queues that nothing is taken from; what is taken already runs on."""
 IDLE = f"{PREFIX}:idle"
 """Never written: to block on it is to wait."""
 
@@ -115,12 +118,14 @@ _FETCH = (
     + """
 local holder, number, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local acknowledged = #ARGV > 3 and redis.call('HDEL', KEYS[2], unpack(ARGV, 4)) or 0
-if redis.call('HEXISTS', KEYS[1], holder) == 0 then return {-1} end
+if redis.call('HEXISTS', KEYS[1], holder) == 0 then return {-1, 0} end
 local cancelled = redis.call('HGET', KEYS[2], 'cancelled')
-if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged} end
-local found, taken = {acknowledged}, 0
-for i = 3, #KEYS do
-    while taken < limit do
+if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, 0} end
+local found, taken, paused = {acknowledged}, 0, 0
+for i = 4, #KEYS do
+    local is_paused = redis.call('SISMEMBER', KEYS[3], string.match(KEYS[i], '^[^\\6]*')) == 1
+    if is_paused then paused = 1 end
+    while taken < limit and not is_paused do
         local raw = redis.call('RPOP', KEYS[i])
         if not raw then break end
         local tag = number .. '-' .. taken
@@ -131,6 +136,7 @@ for i = 3, #KEYS do
         taken = taken + 1
     end
 end
+found[#found + 1] = paused
 return found
 """
 )
@@ -305,7 +311,7 @@ class Protocol:
         `number` grows with each fetch of a holder. The messages with the tags in `acknowledged` are let go
         of in the same step. The answer goes to `fetched`.
         """
-        keys = [LEASES, held_key(holder), *lists]
+        keys = [LEASES, held_key(holder), PAUSED, *lists]
         return ["EVALSHA", self.fetch_script.sha, len(keys), *keys, holder, number, limit, *acknowledged]
 
     @staticmethod
@@ -317,9 +323,25 @@ class Protocol:
         """
         if answer[0] < 0:
             raise HolderGoneError
-        return answer[0], [
-            (_text(answer[i]), _text(answer[i + 1]), _bytes(answer[i + 2])) for i in range(1, len(answer), 3)
-        ]
+        messages = range(1, len(answer) - 1, 3)
+        return answer[0], [(_text(answer[i]), _text(answer[i + 1]), _bytes(answer[i + 2])) for i in messages]
+
+    @staticmethod
+    def met_a_pause(answer: Any) -> bool:
+        """Whether a fetch passed over a queue that is paused."""
+        return bool(answer[-1])
+
+    def pause(self, queue: str) -> None:
+        """Have nobody take anything from a queue, until `resume`."""
+        self._client.sadd(PAUSED, queue)
+
+    def resume(self, queue: str) -> None:
+        """End a queue's pause, if it has one."""
+        self._client.srem(PAUSED, queue)
+
+    def paused(self) -> set[str]:
+        """The queues that are paused."""
+        return {_text(name) for name in self._client.smembers(PAUSED)}
 
     def fetch(
         self, holder: str, number: int, limit: int, lists: Sequence[str], acknowledged: Sequence[str] = ()

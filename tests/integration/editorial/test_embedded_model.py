@@ -143,7 +143,7 @@ def test_a_rewrite_offline(worker: StartWorker, client: Celery, folder: Path, pa
     worker(
         "--queues=rewrite",
         STATE_DIRECTORY=str(folder),
-        PYTHONPATH=str(packages),
+        PYTHONPATH=f"{ROOT}{os.pathsep}{packages}",
         WORKER__LLM__MAX_SENTENCES="3",
     )
     content = (ROOT / "examples" / "thoughts-on-tea.txt").read_text("utf-8")
