@@ -123,7 +123,7 @@ def take_rewrite(rewrite: dict[str, Any], *, run_id: str, number: int) -> None:
         Detection.model_validate(run.data["evaluate:0/detection"]),
         AeoScore.model_validate(run.data["evaluate:0/score"]),
     )
-    refusals = sum(len(each.get("refusals", ())) for each in rewrite.get("sentences", ()))
+    refusals = sum(len(each.get("refusals", ())) for each in rewrite["changes"])
     settings = config.load().pipeline
     decision = policy.after_rewrite(before, None, number=number, refusals=refusals, settings=settings)
     _follow(run_id, step, number, decision, kept)
@@ -200,7 +200,6 @@ def _send(run: Run) -> None:
             **{name: article[name] for name in names},
             "mode": config.load().pipeline.mode,
             "recommendations": run.data["evaluate:0/score"]["recommendations"],
-            "article_id": run.subject,
         }
         taken = take_rewrite.s(run_id=run.id, number=int(number))
         _step(run, "tasks.rewrite.generate_rewrite", arguments, taken).apply_async()
@@ -242,7 +241,7 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
     evidence["rewrites"] = [
         {
             **{name: each.get(name) for name in ("changed", "model", "provider", "cost", "mode")},
-            "refusals": [why for part in each.get("sentences", ()) for why in part.get("refusals", ())][
+            "refusals": [why for part in each["changes"] for why in part.get("refusals", ())][
                 :MOST_REFUSALS
             ],
         }

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,9 @@ from tasks.base import CriticalTask
 __all__ = ["generate_rewrite"]
 
 Question = Annotated[StrictStr, Field(min_length=1)]
+
+CHARACTERS_PER_TOKEN = 3
+"""Fewer than most texts have, so that an estimate is rather too high than too low."""
 
 SHARE_OF_TIME = 0.8
 """Of the soft time limit: after that no new sentence is begun, so that what is done is not lost."""
@@ -50,6 +54,7 @@ def generate_rewrite(
         ContentError: an argument that cannot be worked on, by name.
         ModelRefusesError: asking again cannot help: the key, the address, the text.
         ModelNotRunError: the model did not run, after `llm.max_retries` more tries.
+        OverBudgetError: the day's money is spent, and `pipeline.over_cap` is not to wait.
         ModelUncertainError: the model may have run, and gave no answer. Not repeated: that may cost twice.
     """
     # In the process that rewrites: whoever only sends tasks does without.
@@ -57,7 +62,8 @@ def generate_rewrite(
     from contentworker.editorial.document import parse
     from contentworker.editorial.rewriting import embedded
     from contentworker.editorial.rewriting.editing import rewrite
-    from contentworker.editorial.rewriting.model import Model, ModelNotRunError
+    from contentworker.editorial.rewriting.model import Completion, Model, ModelNotRunError
+    from contentworker.runtime.spending import NotAdmittedError, OverBudgetError, Spending
 
     settings = config.load()
     begun = time.monotonic()
@@ -73,22 +79,44 @@ def generate_rewrite(
         recommendations = list(scored.recommendations) if recommendations is None else recommendations
         questions = questions or [item.question for item in scored.questions]
     address = None if settings.llm.base_url else embedded.base_url(settings.llm, _folder())
+    model = Model(settings.llm, address)
+    spending = Spending(self.app.backend.client, settings.spending)
+
+    def pay(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
+        """Ask within the day's money and the minute's calls that all workers share."""
+        sent_tokens = sum(len(message["content"]) for message in messages) // CHARACTERS_PER_TOKEN
+        try:
+            with spending.call(model.cost(sent_tokens, max_tokens)) as call:
+                try:
+                    found = model.complete(messages, max_tokens)
+                except ModelNotRunError:
+                    call.cost = 0
+                    raise
+                call.cost = model.cost(found.prompt_tokens, found.completion_tokens)
+                return found
+        except NotAdmittedError as error:
+            raise ModelNotRunError(str(error), error.retry_after_seconds) from error
+
     try:
         return rewrite(
             document,
             recommendations,
-            model=Model(settings.llm, address),
+            model=model,
             mode=mode,
             settings=settings.llm,
             question=questions[0] if questions else None,
+            complete=None if model.is_embedded else pay,
             is_time_over=lambda: (
                 time.monotonic() - begun > SHARE_OF_TIME * settings.limits.soft_time_limit_seconds
             ),
         )
     except ModelNotRunError as error:
-        raise self.retry(
-            exc=error, countdown=error.retry_after_seconds, max_retries=settings.llm.max_retries
-        ) from None
+        tries = settings.llm.max_retries
+        if isinstance(refused := error.__cause__, NotAdmittedError):
+            if refused.reason == "cap" and settings.pipeline.over_cap == "escalate":
+                raise OverBudgetError(str(refused)) from None
+            tries = self.request.retries + 1  # it waits for as long as it takes
+        raise self.retry(exc=error, countdown=error.retry_after_seconds, max_retries=tries) from None
 
 
 def _folder() -> Path:

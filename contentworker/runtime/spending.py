@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from contentworker.errors import ContentWorkerError, PermanentError
 from contentworker.runtime.settings import SpendingSettings
 
-__all__ = ["Call", "NotAdmittedError", "Refusal", "Spending"]
+__all__ = ["Call", "NotAdmittedError", "OverBudgetError", "Refusal", "Spending"]
 
 Refusal = Literal["cap", "rate", "breaker"]
 
@@ -83,6 +83,10 @@ class NotAdmittedError(ContentWorkerError):
         meaning = {"cap": "the day's money is spent", "rate": "the minute's calls are made"}
         why = meaning.get(self.reason, "too many calls have failed")
         return f"no paid call now ({self.reason}: {why}); again in {self.retry_after_seconds:.0f} s"
+
+
+class OverBudgetError(PermanentError):
+    """The day's money is spent, and what asked for more is not to wait for the next."""
 
 
 @dataclass

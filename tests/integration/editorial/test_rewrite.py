@@ -11,8 +11,10 @@ from celery import Celery
 from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.rewriting.model import ModelNotRunError, ModelRefusesError, ModelUncertainError
 from contentworker.errors import ContentError
+from contentworker.runtime.settings import SpendingSettings
+from contentworker.runtime.spending import OverBudgetError, Spending
 from tests.llm_server import KEY, LlmServer, llm_server
-from tests.support import PATIENCE, StartWorker, wait_until
+from tests.support import PATIENCE, StartWorker, wait_until, waiting_messages
 
 TASK = "tasks.rewrite.generate_rewrite"
 ARTICLE = """\
@@ -129,3 +131,37 @@ def test_a_killed_worker_is_a_failure_not_a_second_bill(
     with pytest.raises(Exception, match="the worker that ran it died"):
         sent.get(timeout=PATIENCE)
     assert len(model.requests) == 1
+
+
+CAP = {"WORKER__SPENDING__CAP_PER_DAY": "0.000001", "WORKER__LLM__OUTPUT_PRICE_PER_MILLION_TOKENS": "1000"}
+
+
+def test_over_the_cap_it_waits(worker: StartWorker, client: Celery, redis_client: Any, model: LlmServer) -> None:
+    """The model is not asked; the article comes again when the next day's money is there."""
+    serve(worker, model, **CAP)
+    sent = send(client)
+    (message,) = wait_until(lambda: waiting_messages(redis_client), "the retry")
+    assert message["headers"]["id"] == sent.id
+    assert message["headers"]["eta"] is not None
+    wait_until(lambda: sent.state == "RETRY", "the state RETRY")
+    assert not model.requests
+
+
+def test_over_the_cap_it_fails_where_it_is_not_to_wait(
+    worker: StartWorker, client: Celery, model: LlmServer
+) -> None:
+    """`pipeline.over_cap`: a final failure, which the pipeline turns into an escalation."""
+    serve(worker, model, WORKER__PIPELINE__OVER_CAP="escalate", **CAP)
+    with pytest.raises(OverBudgetError, match="the day's money is spent"):
+        send(client).get(timeout=PATIENCE)
+    assert not model.requests
+
+
+def test_what_is_spent_is_counted(
+    worker: StartWorker, client: Celery, redis_client: Any, model: LlmServer
+) -> None:
+    """The real cost, not the estimate, is the day's sum."""
+    serve(worker, model, WORKER__LLM__OUTPUT_PRICE_PER_MILLION_TOKENS="1000")
+    cost = send(client).get(timeout=PATIENCE)["cost"]
+    assert cost == pytest.approx(0.04)
+    assert Spending(redis_client, SpendingSettings()).today() == pytest.approx(cost)
