@@ -111,12 +111,13 @@ def generate_rewrite(
             ),
         )
     except ModelNotRunError as error:
-        tries = settings.llm.max_retries
         if isinstance(refused := error.__cause__, NotAdmittedError):
             if refused.reason == "cap" and settings.pipeline.over_cap == "escalate":
                 raise OverBudgetError(str(refused)) from None
-            tries = self.request.retries + 1  # it waits for as long as it takes
-        raise self.retry(exc=error, countdown=error.retry_after_seconds, max_retries=tries) from None
+            self.postpone(refused.retry_after_seconds)
+        raise self.retry(
+            exc=error, countdown=error.retry_after_seconds, max_retries=settings.llm.max_retries
+        ) from None
 
 
 def _folder() -> Path:

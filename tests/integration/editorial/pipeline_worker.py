@@ -12,6 +12,7 @@ from typing import Any
 from celery import shared_task
 
 from celery_worker import celery_app
+from contentworker.editorial.rewriting.result import Change, Outcome, Refusal, Rewrite
 from contentworker.errors import PermanentError
 from tasks.base import CriticalTask
 
@@ -22,24 +23,31 @@ celery_app.tasks.pop("tasks.rewrite.generate_rewrite", None)
 
 
 @shared_task(base=CriticalTask, name="tasks.rewrite.generate_rewrite")
-def generate_rewrite(content: str, article_id: str = "", **_: Any) -> dict[str, Any]:
+def generate_rewrite(content: str, **_: Any) -> Rewrite:
     with (Path(os.environ["NOTES"]) / "rewrites").open("a") as file:
-        file.write(f"{article_id}\n")
+        file.write("called\n")
     kind = os.environ.get("REWRITE", "better")
     while kind == "hangs":
         time.sleep(0.1)
     if kind == "fails":
         raise PermanentError("the key is wrong")
-    refusals = [{"rule": "numbers", "detail": "3 became 4"}] if kind == "refused" else []
-    return {
-        "text": BETTER.read_text("utf-8") if kind == "better" else content,
-        "changed": kind != "refused",
-        "sentences": [{"refusals": refusals}],
-        "cost": 0.25,
-        "model": "none",
-        "provider": "here",
-        "mode": "edit",
-    }
+    broken = (Refusal(rule="numbers", detail="gone: 3; new: 4"),) if kind == "refused" else ()
+    outcome: Outcome = "refused" if broken else "rewritten"
+    change = Change(original="3.", rewritten="4.", outcome=outcome, refusals=broken, start=0, end=2)
+    return Rewrite(
+        text=BETTER.read_text("utf-8") if kind == "better" else content,
+        changed=not broken,
+        changes=(change,),
+        diff=(),
+        left=(),
+        mode="edit",
+        model="none",
+        provider="here",
+        prompt_tokens=1,
+        completion_tokens=1,
+        cost=0.25,
+        seconds=0,
+    )
 
 
 celery_app.finalize()

@@ -153,7 +153,7 @@ def test_the_same_article_sent_twice_is_one_run(
     assert [line.split()[-1] for line in shown.stderr.splitlines()] == [
         *("evaluate:0", "rewrite:1", "evaluate:1", "accepted")
     ]
-    assert rewrites(tmp_path) == ["article-77"]
+    assert rewrites(tmp_path) == ["called"]
 
 
 @pytest.mark.parametrize("step", ["evaluate:0", "rewrite:1", "evaluate:1"])
@@ -187,7 +187,7 @@ def test_an_interrupted_rewrite_goes_to_a_person(
     start()
     run = ended(runs)
     assert (run.step, run.data["reasons"]) == ("escalated", ["interrupted"])
-    assert rewrites(tmp_path) == ["article-77"]
+    assert rewrites(tmp_path) == ["called"]
     assert len(records(settings)) == 1
 
 

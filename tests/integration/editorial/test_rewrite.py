@@ -13,6 +13,7 @@ from contentworker.editorial.rewriting.model import ModelNotRunError, ModelRefus
 from contentworker.errors import ContentError
 from contentworker.runtime.settings import SpendingSettings
 from contentworker.runtime.spending import OverBudgetError, Spending
+from contentworker.runtime.transport.protocol import DELAYED
 from tests.llm_server import KEY, LlmServer, llm_server
 from tests.support import PATIENCE, StartWorker, wait_until, waiting_messages
 
@@ -137,13 +138,16 @@ CAP = {"WORKER__SPENDING__CAP_PER_DAY": "0.000001", "WORKER__LLM__OUTPUT_PRICE_P
 
 
 def test_over_the_cap_it_waits(worker: StartWorker, client: Celery, redis_client: Any, model: LlmServer) -> None:
-    """The model is not asked; the article comes again when the next day's money is there."""
+    """The model is not asked; the article comes again, as if this had been no try, when there is money."""
     serve(worker, model, **CAP)
     sent = send(client)
-    (message,) = wait_until(lambda: waiting_messages(redis_client), "the retry")
-    assert message["headers"]["id"] == sent.id
-    assert message["headers"]["eta"] is not None
-    wait_until(lambda: sent.state == "RETRY", "the state RETRY")
+
+    def postponed() -> bool:
+        return [each["headers"]["id"] for each in waiting_messages(redis_client) if each["headers"]["eta"]] == [
+            sent.id
+        ]
+
+    wait_until(postponed, "the article to wait for the next day")
     assert not model.requests
 
 
@@ -162,6 +166,26 @@ def test_what_is_spent_is_counted(
 ) -> None:
     """The real cost, not the estimate, is the day's sum."""
     serve(worker, model, WORKER__LLM__OUTPUT_PRICE_PER_MILLION_TOKENS="1000")
+    spending = Spending(redis_client, SpendingSettings())
+    before = spending.today()
     cost = send(client).get(timeout=PATIENCE)["cost"]
     assert cost == pytest.approx(0.04)
-    assert Spending(redis_client, SpendingSettings()).today() == pytest.approx(cost)
+    assert spending.today() - before == pytest.approx(cost)
+
+
+def test_a_rate_is_waited_for_and_counts_as_no_try(
+    worker: StartWorker, client: Celery, redis_client: Any, model: LlmServer
+) -> None:
+    """The second article of the minute waits in Redis, and is rewritten once the minute's calls are over."""
+    serve(worker, model, WORKER__SPENDING__REQUESTS_PER_MINUTE="2", WORKER__LLM__MAX_RETRIES="0")
+    redis_client.delete("contentworker:spending:rate")
+    assert send(client).get(timeout=PATIENCE)["changed"]
+    second = send(client)
+    wait_until(lambda: [m for m in waiting_messages(redis_client) if m["headers"]["eta"]], "it to wait")
+    assert len(model.requests) == 2
+    redis_client.delete("contentworker:spending:rate")
+    # The minute would go by; a new worker's mover takes what is due, so only its time is moved.
+    for message in redis_client.zrange(DELAYED, 0, -1):
+        redis_client.zadd(DELAYED, {message: 0})
+    assert second.get(timeout=PATIENCE)["changed"]
+    assert len(model.requests) == 4
