@@ -1,7 +1,9 @@
 """Escalations through real workers: who is told, what is settled, and what goes wrong on the way."""
 
 import json
+import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
 from contentworker.runtime import single_host
 from tests.receivers import Mailbox, receiver, silent, smtp
-from tests.support import ROOT, StartWorker, environment, free_port, run_cli, wait_until
+from tests.support import PATIENCE, ROOT, StartWorker, environment, free_port, run_cli, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
 
@@ -75,7 +77,8 @@ def test_from_escalation_to_the_platform(
 def test_a_worker_killed_while_it_sends(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
     """The mail may have arrived: it is `unknown`, and the next worker does not send it."""
     file = tmp_path / "records.sqlite3"
-    with silent() as port:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
         address = f"mailto://127.0.0.1:{port}?from=a@site.test&to=b@site.test&mode=insecure&rto=60"
         options = {"NOTIFY_URLS": address, "WORKER__ESCALATIONS__SQLITE_PATH": str(file), **FAST}
         first = worker("--queues=escalation", **options)
@@ -89,11 +92,19 @@ def test_a_worker_killed_while_it_sends(worker: StartWorker, client: Celery, tmp
             return [each.state for each in record.notifications] if record else []
 
         wait_until(lambda: states() == ["sending"], "the sending to begin")
-        first.kill(signal.SIGKILL, group=True)
-        first.wait()
-        worker("--queues=escalation", **options)
+        listening.settimeout(PATIENCE)
+        with listening.accept()[0]:
+            first.kill(signal.SIGKILL, group=True)
+            first.wait()
+        second = worker("--queues=escalation", **options)
         wait_until(lambda: states() == ["unknown"], "the next worker to see it")
+        client.send_task("tasks.escalation.notify", kwargs={"escalation_id": escalation_id}).get(timeout=30)
+        wait_until(lambda: len(re.findall(r"notify\[\S+ succeeded", second.log())) == 2, "the end of both")
+        assert states() == ["unknown"]
         store.close()
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
 
 
 def test_what_apprise_lets_us_tell_apart() -> None:
