@@ -1,12 +1,18 @@
 """Queue `escalation`: a person is asked, told, and heard."""
 
 import os
-import time
+import signal
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from celery import current_app, shared_task
-from celery.signals import heartbeat_sent, worker_init, worker_ready
+from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.utils.log import get_logger
+from kombu import Queue
+from kombu.exceptions import OperationalError
 from pydantic import Field, StrictStr
 
 from contentworker import config
@@ -21,18 +27,22 @@ from contentworker.editorial.escalations.result import (
 from contentworker.errors import ConfigError, ContentWorkerError
 from contentworker.runtime import single_host
 from contentworker.runtime.local_redis import state_folder
-from contentworker.runtime.routing import queue_of
+from contentworker.runtime.routing import patterns_of, queue_of
 from tasks.base import IdempotentTask
 
 if TYPE_CHECKING:
-    from contentworker.editorial.escalations.store import Store
+    from contentworker.editorial.escalations.store import PendingEvent, Store
 
 __all__ = ["announce", "escalate_to_human", "notify", "settle"]
 
-RENEWAL_SECONDS = single_host.LEASE_SECONDS / 4
+logger = get_logger(__name__)
 
 EscalationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 RunId = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9._:/@-]*$")]
+
+
+class NotAnnouncedError(ContentWorkerError):
+    """Targets that did not take an event; they alone are sent to again."""
 
 
 class NotifyRefusedError(ContentWorkerError):
@@ -131,31 +141,67 @@ def settle(
 
 @shared_task(base=IdempotentTask)
 def announce() -> Announced:
-    """Deliver the events of settled records that are not delivered yet, at least once each."""
-    from contentworker.editorial import webhook
+    """Deliver the events of settled records that are not delivered yet, at least once to each target.
 
-    settings, store, failures, done = config.load().escalations, _store(), [], []
-    for event in store.pending_events():
-        try:
-            if settings.settled_task and not event.task_at:
-                options = {"queue": settings.settled_queue} if settings.settled_queue else {}
-                current_app.send_task(
-                    settings.settled_task, kwargs={"event_id": event.id, "event": event.payload}, **options
-                )
-                store.mark_event(event.id, "task_at")
-            if settings.settled_webhook_url and not event.webhook_at:
-                secret = os.environ["SETTLED_WEBHOOK_SECRET"]
-                timeout_seconds = settings.webhook_timeout_seconds
-                webhook.post(settings.settled_webhook_url, secret, event.id, event.payload, timeout_seconds)
-                store.mark_event(event.id, "webhook_at")
-        except webhook.WebhookError as error:
-            failures.append(str(error))
-            break  # the others would fail as well, each after its time-out
-        store.mark_event(event.id, "done_at")
-        done.append(event.id)
+    Each target by itself: what one does not take is tried again, and holds up nothing else.
+    """
+    store = _store()
+    events = store.pending_events()
+    missing: set[str] = set()
+    failures: list[str] = []
+    for column, send in _targets().items():
+        waiting = [event for event in events if not getattr(event, column)]
+        for number, event in enumerate(waiting):
+            try:
+                send(event)
+            except SoftTimeLimitExceeded:
+                raise
+            except Exception as error:
+                failures.append(str(error))
+                missing.add(event.id)
+                if _is_away(error):  # the others would fail as well, each after its time-out
+                    missing.update(other.id for other in waiting[number:])
+                    break
+            else:
+                store.mark_event(event.id, column)
+    done = [event.id for event in events if event.id not in missing]
+    for event_id in done:
+        store.mark_event(event_id, "done_at")
     if failures:
-        raise webhook.WebhookError("; ".join(failures))
+        raise NotAnnouncedError("; ".join(dict.fromkeys(failures)))
     return Announced(events=tuple(done))
+
+
+def _targets() -> dict[str, Callable[["PendingEvent"], None]]:
+    """Who is to be told: how, by the column that notes it."""
+    settings = config.load().escalations
+    targets: dict[str, Callable[[PendingEvent], None]] = {}
+    if name := settings.settled_task:
+        # An object, as the queue may be one of another application, which this one does not declare.
+        queue = settings.settled_queue
+        options = {"queue": Queue(queue, routing_key=queue)} if queue else {}
+
+        def send_task(event: "PendingEvent") -> None:
+            try:
+                current_app.send_task(name, kwargs={"event_id": event.id, "event": event.payload}, **options)
+            except OperationalError as error:
+                raise OperationalError(f"the task {name} cannot be sent: {error}") from error
+
+        targets["task_at"] = send_task
+    if url := settings.settled_webhook_url:
+        from contentworker.editorial import webhook
+
+        secret, timeout_seconds = os.environ["SETTLED_WEBHOOK_SECRET"], settings.webhook_timeout_seconds
+        targets["webhook_at"] = lambda event: webhook.post(
+            url, secret, event.id, event.payload, timeout_seconds
+        )
+    return targets
+
+
+def _is_away(error: Exception) -> bool:
+    from contentworker.editorial.webhook import UnreachableError
+
+    return isinstance(error, OperationalError | UnreachableError)
 
 
 def _serves(app: Any) -> bool:
@@ -176,7 +222,13 @@ def _check(sender: Any = None, **_: Any) -> None:
 
 
 def _check_configuration() -> None:
-    settings = config.load().escalations
+    settings, queues = config.load().escalations, config.load().queues
+    name = settings.settled_task
+    if name and not settings.settled_queue and queue_of(name, queues) is None:
+        raise ConfigError(
+            f"escalations.settled_task: no queue takes the task {name!r}: give its queue in "
+            f"escalations.settled_queue (patterns now: {patterns_of(queues)})"
+        )
     if settings.settled_webhook_url and not os.environ.get("SETTLED_WEBHOOK_SECRET"):
         raise ConfigError("SETTLED_WEBHOOK_SECRET: is required with escalations.settled_webhook_url")
     if urls := os.environ.get("NOTIFY_URLS", ""):
@@ -196,29 +248,24 @@ def _send_what_is_left(sender: Any = None, **_: Any) -> None:
         announce.delay()
 
 
-_renewed_at = 0.0
-
-
-@heartbeat_sent.connect
-def _renew(sender: Any = None, **_: Any) -> None:
-    app = current_app._get_current_object()
-    if time.monotonic() - _renewed_at > RENEWAL_SECONDS and _serves(app):
-        try:
-            _keep_host(app)
-        except ConfigError as error:
-            raise SystemExit(str(error)) from None
-
-
 def _keep_host(app: Any) -> None:
-    """Take, or keep, the queue for this host; with PostgreSQL any number may serve it."""
-    global _renewed_at
-    _renewed_at = time.monotonic()
+    """Take the queue for this host, and keep it; with PostgreSQL any number may serve it."""
     if os.environ.get("DATABASE_URL"):
         return
     import redis
 
-    try:
-        queue = queue_of(notify.name, config.load().queues)
-        single_host.register(app.backend.client, str(queue), single_host.host_id())
-    except redis.exceptions.RedisError:
-        pass  # the worker waits for Redis; the next beat tries again
+    queue = str(queue_of(notify.name, config.load().queues))
+    host, lease_seconds = single_host.host_id(), single_host.LEASE_SECONDS
+
+    def keep() -> None:
+        single_host.register(app.backend.client, queue, host, lease_seconds)
+
+    def lost(error: ConfigError) -> None:
+        logger.critical("%s", error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with suppress(redis.exceptions.RedisError):  # the worker waits for Redis; the keeper tries again
+        keep()
+    keeper = single_host.Keeper(keep, lost, lease_seconds)
+    keeper.start()
+    worker_shutdown.connect(lambda **_: keeper.stop(), weak=False)

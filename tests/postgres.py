@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.support import Process, free_port, service_is_missing, wait_until
 
 DEBIAN = "/usr/lib/postgresql"
@@ -21,8 +23,6 @@ class Postgres(Process):
         binaries = _binaries()
         self.port = free_port()
         self._is_ready = str(binaries / "pg_isready")
-        # Not below pytest's folder, which is its user's alone.
-        self.data = data = Path(tempfile.mkdtemp(prefix="contentworker-postgres-"))
         # As root it refuses to work.
         self._as = []
         if os.geteuid() == 0:
@@ -31,10 +31,15 @@ class Postgres(Process):
             except KeyError:
                 service_is_missing("the user postgres")
             self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        # Not below pytest's folder, which is its user's alone.
+        self.data = data = Path(tempfile.mkdtemp(prefix="contentworker-postgres-"))
+        if self._as:
             shutil.chown(data, "postgres", "postgres")
         initdb = [*self._as, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
         done = subprocess.run(initdb, capture_output=True, text=True, check=False, cwd="/")
-        assert done.returncode == 0, done.stderr
+        if done.returncode:
+            shutil.rmtree(data)
+            pytest.fail(done.stderr)
         options = ["-c", "fsync=off", "-c", "unix_socket_directories=", "-h", "127.0.0.1"]
         command = [*self._as, str(binaries / "postgres"), "-D", str(data), "-p", str(self.port), *options]
         super().__init__(command, folder, os.environ, cwd=Path("/"))

@@ -124,13 +124,16 @@ class EscalationSettings(BaseModel):
     sqlite_path: str = Field(
         default="",
         description="File of the records where `DATABASE_URL` is not set; `escalations.sqlite3` in the "
-        "folder for state by default.",
+        "folder for state by default. The sandbox of the installed service writes only there: elsewhere "
+        "needs a `ReadWritePaths=` of yours.",
     )
     retention_days: int = Field(
         default=90, ge=1, le=3_650, description="A settled record, with its texts, is kept this long."
     )
     settled_task: str = Field(
-        default="", description="Name of a task of yours that is sent when a record is settled."
+        default="",
+        description="Name of a task of yours that is sent when a record is settled. A queue of this file "
+        "takes it, or `settled_queue` is given.",
     )
     settled_queue: str = Field(default="", description="Its queue, where none of this file's takes it.")
     settled_webhook_url: str = Field(

@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 
 from contentworker.errors import ConfigError, ContentWorkerError
 
-__all__ = ["WebhookError", "post", "signature"]
+__all__ = ["UnreachableError", "WebhookError", "post", "signature"]
 
 
 class WebhookError(ContentWorkerError):
     """The receiver did not take the event; it may be sent again."""
+
+
+class UnreachableError(WebhookError):
+    """The receiver did not answer at all, so that another event would not reach it either."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -67,6 +71,6 @@ def post(url: str, secret: str, event_id: str, payload: Mapping[str, Any], timeo
         raise WebhookError(f"the webhook at {host} answered {error.code}") from None
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise WebhookError(f"the webhook at {host} cannot be reached: {type(reason).__name__}") from None
+        raise UnreachableError(f"the webhook at {host} cannot be reached: {type(reason).__name__}") from None
     except Exception as error:  # an answer that is no HTTP
         raise WebhookError(f"the webhook at {host} answered nonsense: {type(error).__name__}") from None

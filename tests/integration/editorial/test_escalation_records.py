@@ -1,7 +1,9 @@
 """Records of escalations, in SQLite and in PostgreSQL."""
 
+import os
 import signal
 import sqlite3
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
@@ -214,3 +216,20 @@ def test_an_address_of_another_database(address: str) -> None:
     with pytest.raises(ConfigError, match=r"^DATABASE_URL: ") as caught:
         schema.open_engine(address, Path())
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_cannot_be_made_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What initdb wrote before it failed is gone."""
+    programs, temporary = tmp_path / "programs", tmp_path / "temporary"
+    for folder in (programs, temporary):
+        folder.mkdir()
+    initdb = programs / "initdb"
+    initdb.write_text('#!/bin/sh\ntouch "$2/begun"\nexit 1\n')
+    initdb.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with pytest.raises(pytest.fail.Exception):
+        Postgres(tmp_path / "server")
+    assert list(temporary.iterdir()) == []

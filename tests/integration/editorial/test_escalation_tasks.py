@@ -1,20 +1,16 @@
 """Escalations through real workers: who is told, what is settled, and what goes wrong on the way."""
 
-import http.server
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from aiosmtpd.controller import Controller
 from celery import Celery
 
 from contentworker.editorial import notifications, webhook
@@ -22,73 +18,12 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
 from contentworker.runtime import single_host
-from tests.support import ROOT, StartWorker, environment, free_port, run_cli, wait_until
+from tests.receivers import Mailbox, receiver, silent, smtp
+from tests.support import PATIENCE, ROOT, StartWorker, environment, free_port, run_cli, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
 
 FAST = {"WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.1", "WORKER__RETRIES__JITTER_SECONDS": "0"}
-
-
-class Mailbox:
-    """An SMTP server that refuses as often as it is told to."""
-
-    def __init__(self, refusals: int = 0) -> None:
-        self.refusals, self.mails, self.asked = refusals, [], 0
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        self.asked += 1
-        if self.asked <= self.refusals:
-            return "451 later"
-        self.mails.append(envelope.content.decode())
-        return "250 OK"
-
-
-@contextmanager
-def smtp(mailbox: Mailbox) -> Iterator[str]:
-    port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    try:
-        yield f"mailto://127.0.0.1:{port}?from=worker@site.test&to=ana@site.test&mode=insecure"
-    finally:
-        controller.stop()
-
-
-@contextmanager
-def receiver(*statuses: int) -> Iterator[tuple[str, list[Any]]]:
-    """A web server that answers these in turn, the last for ever; and what it got."""
-    got: list[Any] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status = statuses[min(len(got), len(statuses) - 1)]
-            got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(status)
-            if status == 302:
-                self.send_header("location", "/elsewhere")
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook", got
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@contextmanager
-def silent() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
 
 
 def test_from_escalation_to_the_platform(
@@ -142,7 +77,8 @@ def test_from_escalation_to_the_platform(
 def test_a_worker_killed_while_it_sends(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
     """The mail may have arrived: it is `unknown`, and the next worker does not send it."""
     file = tmp_path / "records.sqlite3"
-    with silent() as port:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
         address = f"mailto://127.0.0.1:{port}?from=a@site.test&to=b@site.test&mode=insecure&rto=60"
         options = {"NOTIFY_URLS": address, "WORKER__ESCALATIONS__SQLITE_PATH": str(file), **FAST}
         first = worker("--queues=escalation", **options)
@@ -156,11 +92,19 @@ def test_a_worker_killed_while_it_sends(worker: StartWorker, client: Celery, tmp
             return [each.state for each in record.notifications] if record else []
 
         wait_until(lambda: states() == ["sending"], "the sending to begin")
-        first.kill(signal.SIGKILL, group=True)
-        first.wait()
-        worker("--queues=escalation", **options)
+        listening.settimeout(PATIENCE)
+        with listening.accept()[0]:
+            first.kill(signal.SIGKILL, group=True)
+            first.wait()
+        second = worker("--queues=escalation", **options)
         wait_until(lambda: states() == ["unknown"], "the next worker to see it")
+        client.send_task("tasks.escalation.notify", kwargs={"escalation_id": escalation_id}).get(timeout=30)
+        wait_until(lambda: len(re.findall(r"notify\[\S+ succeeded", second.log())) == 2, "the end of both")
+        assert states() == ["unknown"]
         store.close()
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
 
 
 def test_what_apprise_lets_us_tell_apart() -> None:
@@ -216,10 +160,14 @@ def test_a_webhook_that_hangs() -> None:
             {"WORKER__ESCALATIONS__SETTLED_WEBHOOK_URL": "http://127.0.0.1/"},
             "SETTLED_WEBHOOK_SECRET: is required",
         ),
+        (
+            {"WORKER__ESCALATIONS__SETTLED_TASK": "platform.settled"},
+            "escalations.settled_task: no queue takes the task 'platform.settled'",
+        ),
     ],
-    ids=["notify", "database", "webhook"],
+    ids=["notify", "database", "webhook", "task"],
 )
-def test_a_worker_does_not_start_with_a_wrong_secret(
+def test_a_worker_does_not_start_with_what_would_fail_later(
     worker: StartWorker, env: dict[str, str], says: str
 ) -> None:
     """One plain line, which does not show it."""
@@ -234,12 +182,12 @@ def test_a_second_host_is_refused_with_sqlite(
 ) -> None:
     """While another host is alive a worker does not start; with its lease over, it does."""
     redis_client.delete("contentworker:only-host:escalation")
-    single_host.register(redis_client, "escalation", "elsewhere 1")
+    single_host.register(redis_client, "escalation", "elsewhere 1", 60)
     started = worker("--queues=escalation", ready=False)
     assert started.wait() != 0
     assert "set DATABASE_URL" in started.log()
     redis_client.hset("contentworker:only-host:escalation", "elsewhere 1", 1)
-    single_host.register(redis_client, "escalation", "here 2")
+    single_host.register(redis_client, "escalation", "here 2", 60)
     assert redis_client.hkeys("contentworker:only-host:escalation") == [b"here 2"]
     redis_client.delete("contentworker:only-host:escalation")
 
