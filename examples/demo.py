@@ -5,6 +5,7 @@ what comes back; then one article goes the whole way, to a person. With files, `
 it judges those. With `--rewrite` a model rewrites first. With `--kill` it kills a worker.
 """
 
+import gc
 import os
 import re
 import subprocess
@@ -115,8 +116,10 @@ def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, 
                 answer=lambda result: _await(result, worker),
                 records=records,
                 mail=mail,
-                console=reports,
+                console=Console(width=width, highlight=False),
             )
+            # Celery's results refer to themselves: those left at the exit would ask a Redis that is gone.
+            gc.collect()
     if svg:
         picture = reports.export_svg(title="nox -s demo")
         # Rich's fonts are on somebody's server; a picture should fetch nothing.

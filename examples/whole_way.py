@@ -103,8 +103,9 @@ def _show_record(run: Run, records: Path, console: Console) -> None:
     record = Store(open_engine("", records)).find(run.data["escalation_id"])
     assert record is not None
     console.print(
-        f"A person decides: record {record.id}, reason {record.reason}, {len(record.texts)} text(s) kept.\n"
-        f"  [dim]answer with: python -m contentworker escalations settle {record.id} --decision accept --by you[/]"
+        f"A person decides: record {record.id}, {len(record.texts)} text(s) kept. To answer it:\n"
+        f"  [dim]python -m contentworker escalations settle {record.id} --decision accept --by you[/]",
+        soft_wrap=True,
     )
 
 

@@ -6,7 +6,7 @@ import re
 import smtplib
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -116,7 +116,7 @@ def send(channel: Channel, title: str, body: str) -> Outcome:
     logger.addHandler(witness)
     logger.setLevel(logging.DEBUG)
     try:
-        accepted = target is not None and target.notify(title=title, body=body)
+        accepted = target is not None and target.notify(title=title, body=body, body_format="text")
     except Exception as error:
         return Outcome("unknown", type(error).__name__)
     finally:
@@ -159,12 +159,21 @@ def message(record: Any) -> tuple[str, str]:
 
 def _lines(evidence: Mapping[str, Any]) -> list[str]:
     """Numbers and short strings only: longer ones could be the article."""
-    lines = []
+    return [
+        f"- {_on_one_line(name)[:MAX_VALUE_CHARACTERS]}: {_on_one_line(value)}"
+        for name, value in _values(evidence)
+        if isinstance(value, bool | int | float) or len(value) <= MAX_VALUE_CHARACTERS
+    ][:MAX_EVIDENCE_LINES]
+
+
+def _values(evidence: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
+    """Numbers and strings by their dotted names; lists are left out."""
     for name, value in evidence.items():
-        if isinstance(value, bool | int | float) or (
-            isinstance(value, str) and len(value) <= MAX_VALUE_CHARACTERS
-        ):
-            lines.append(
-                f"- {' '.join(str(name).split())[:MAX_VALUE_CHARACTERS]}: {' '.join(str(value).split())}"
-            )
-    return lines[:MAX_EVIDENCE_LINES]
+        if isinstance(value, dict):
+            yield from _values(value, f"{above}{name}.")
+        elif isinstance(value, bool | int | float | str):
+            yield f"{above}{name}", value
+
+
+def _on_one_line(value: object) -> str:
+    return " ".join(str(value).split())

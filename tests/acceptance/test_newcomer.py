@@ -11,6 +11,7 @@ import pytest
 
 from contentworker.runtime import local_redis
 from tests.acceptance.conftest import CopyProject, Terminal
+from tests.llm_server import KEY, llm_server
 from tests.support import PATIENCE, ROOT, wait_until
 
 INSTALL_SECONDS = 300
@@ -62,6 +63,8 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     assert points == sorted(points, reverse=True)
     assert "Installing" in first.stdout
     assert "app.send_task(" in first.stderr
+    assert "Ended: escalated (below_threshold)" in first.stdout
+    assert "mail to editor@" in first.stdout
     assert not is_running(checkout)
 
     article = checkout / "mine.md"
@@ -106,6 +109,22 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     worker.type("\x03")
     worker.wait()
     wait_until(lambda: not is_running(checkout), "the end of Redis")
+
+
+@pytest.mark.once
+def test_the_demo_with_a_rewrite(checkout: Path, type_in: Run) -> None:
+    """With no key the embedded model is fetched and rewrites; a configured endpoint is asked instead."""
+    with llm_server() as server:
+        model = {"WORKER__LLM__BASE_URL": server.url, "WORKER__LLM__MODEL": "good", "OPENAI_API_KEY": KEY}
+        asked = type_in("-s", "demo", "--", "--rewrite", **model)
+    assert asked.returncode == 0, asked.stderr
+    assert "good (127.0.0.1)" in asked.stdout
+    assert "Fetching" not in asked.stdout
+    offline = type_in("-s", "demo", "--", "--rewrite")
+    assert offline.returncode == 0, offline.stderr
+    assert "Fetching the model that rewrites offline: 127 MB" in offline.stdout
+    assert "SmolLM2-135M-Instruct (embedded)" in offline.stdout
+    assert re.search(r"AEO score [\d.]+ before, [\d.]+ after|refused by the guard", offline.stdout)
 
 
 def as_python(version: tuple[int, int, int]) -> str:
