@@ -74,7 +74,9 @@ class Article(NamedTuple):
 )
 @click.option("--rewrite", is_flag=True, help="Have a model rewrite the article that goes the whole way.")
 @click.option("--kill", is_flag=True, help="Instead, kill a worker and see its task finished by another.")
-def main(files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, rewrite: bool, kill: bool) -> None:
+def main(
+    files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, rewrite: bool, kill: bool
+) -> None:
     """Judge FILES, or the articles in examples/, through a real queue."""
     if kill:
         from examples.kill import show

@@ -93,7 +93,9 @@ def _show_rewrite(run: Run, key: str, console: Console) -> None:
     if after:
         before = run.data["evaluate:0/score"]["score"]
         verdict = run.data[f"evaluate:{number}/detection"]["verdict"]
-        console.print(f"  AEO score {before:.1f} before, [bold]{after['score']:.1f}[/] after; detector: {verdict}")
+        console.print(
+            f"  AEO score {before:.1f} before, [bold]{after['score']:.1f}[/] after; detector: {verdict}"
+        )
 
 
 def _show_record(run: Run, records: Path, console: Console) -> None:

