@@ -3,7 +3,7 @@
     python -m research.aeo.fit --data DIR
 
 The model is a conditional logit: the chance of a page among those to choose from is the softmax of a weighted
-sum of four coverages of the question. Only the ratios of the weights matter to which page is first. The other
+sum of five coverages of the question. Only the ratios of the weights matter to which page is first. The other
 half and XQuAD are never looked at here; `nox -s validate-aeo` reports them. Nothing is random.
 """
 
@@ -14,11 +14,23 @@ from operator import mul
 from pathlib import Path
 
 from contentworker.editorial.aeo.questions import match
-from contentworker.editorial.aeo.rubric import JOINT_SHARE, PASSAGE_SHARE, RUBRIC, SENTENCE_SHARE
+from contentworker.editorial.aeo.rubric import (
+    JOINT_SHARE,
+    OPENING_SHARE,
+    PASSAGE_SHARE,
+    RUBRIC,
+    SENTENCE_SHARE,
+)
 from research.aeo.data import NQ, Choice, is_fitted, natural_questions, read
 from research.aeo.ranking import hit
 
-NAMES = ("passage with headings", "sentence with headings", "sentence", "title or heading")
+NAMES = (
+    "passage with headings",
+    "sentence with headings",
+    "sentence",
+    "opening sentence",
+    "title or heading",
+)
 FOLDS = 10
 # A normal prior with standard deviation 1 on each weight.
 PENALTY = 1.0
@@ -28,16 +40,19 @@ Vector = list[float]
 Row = tuple[list[Vector], int]
 
 _RELEVANCE, _HEADING = (row.weight for row in RUBRIC[:2])
-# With the shares of rubric version 1, and with those in use.
-BEFORE = [_RELEVANCE * 0.75, 0.0, _RELEVANCE * 0.25, _HEADING]
-SHIPPED = [*(_RELEVANCE * share for share in (PASSAGE_SHARE, JOINT_SHARE, SENTENCE_SHARE)), _HEADING]
+_SHARES = (PASSAGE_SHARE, JOINT_SHARE, SENTENCE_SHARE, OPENING_SHARE)
+# With the shares of rubric versions 1 and 2, and with those in use.
+FIRST = [*(_RELEVANCE * share for share in (0.75, 0.0, 0.25, 0.0)), _HEADING]
+SECOND = [*(_RELEVANCE * share for share in (0.45, 0.4, 0.15, 0.0)), _HEADING]
+SHIPPED = [*(_RELEVANCE * share for share in _SHARES), _HEADING]
 
 
 def row(choice: Choice) -> Row:
     coverages = []
     for page in choice.pages:
         found = match(page.analysis, choice.question)
-        by_part = (found.passage_coverage, found.joint_coverage, found.sentence_coverage, found.heading_share)
+        relevance = (found.passage_coverage, found.joint_coverage, found.sentence_coverage)
+        by_part = (*relevance, found.opening_coverage, found.heading_share)
         coverages.append([max(0.0, value) for value in by_part])
     return coverages, choice.right
 
@@ -109,10 +124,11 @@ def main() -> None:
     )
     for name, weight, error, shipped in zip(NAMES, weights, errors, SHIPPED, strict=True):
         print(f"  {name:24}{scale * weight:6.1f} ± {scale * error:.1f}   shipped {shipped:.1f}")
-    relevance = sum(weights[:3])
-    print("Shares within criterion 1: " + ", ".join(f"{weight / relevance:.2f}" for weight in weights[:3]))
+    relevance = sum(weights[:-1])
+    print("Shares within criterion 1: " + ", ".join(f"{weight / relevance:.2f}" for weight in weights[:-1]))
     folds = [fit([line for i, line in enumerate(rows) if i % FOLDS != fold])[0] for fold in range(FOLDS)]
-    print(f"hit@1 on this half: {mean_hit(rows, lambda _: BEFORE):.4f} with the shares of rubric 1, ", end="")
+    print(f"hit@1 on this half: {mean_hit(rows, lambda _: FIRST):.4f} with the shares of rubric 1, ", end="")
+    print(f"{mean_hit(rows, lambda _: SECOND):.4f} with those of rubric 2, ", end="")
     print(f"{mean_hit(rows, lambda _: SHIPPED):.4f} as shipped, ", end="")
     print(f"{mean_hit(rows, lambda i: folds[i % FOLDS]):.4f} fitted ({FOLDS} folds)")
 

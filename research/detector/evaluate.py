@@ -246,7 +246,8 @@ def _cell(figure: list[float] | None, *, share: bool) -> str:
         return ""
     if share:
         return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * value for value in figure))
-    return "{:.3f} ({:.3f}-{:.3f})".format(*figure)
+    # Four places: with three, .9848 would read as if it reached a bar of .985.
+    return "{:.4f} ({:.4f}-{:.4f})".format(*figure)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
-from contentworker.editorial.aeo.rubric import JOINT_SHARE, PASSAGE_SHARE, SENTENCE_SHARE, ramp
+from contentworker.editorial.aeo.rubric import JOINT_SHARE, OPENING_SHARE, PASSAGE_SHARE, SENTENCE_SHARE, ramp
 from contentworker.editorial.aeo.terms import QuestionTerms
 from contentworker.editorial.aeo.wordlists import FILLERS, QUESTION_WORDS, phrase_at
 from contentworker.editorial.document import Document, Heading, Passage, Sentence
@@ -95,6 +95,7 @@ class Match:
     sentence_terms: frozenset[str] = frozenset()
     sentence_coverage: float = -1.0
     joint_coverage: float = -1.0  # by one sentence and the headings above it
+    opening_coverage: float = -1.0  # by the first sentence of the article that does not ask
     heading: Heading | None = None
     heading_share: float = 0.0
     answer: Sentence | None = None
@@ -116,12 +117,15 @@ def match(analysis: Analysis, question: str) -> Match:
         for sentence in passage.sentences:
             inside = terms.found_in(sentence.tokens)
             window.add(sentence, inside)
+            # What asks is no answer, and neither is the question without its mark.
+            answers = not sentence.text.endswith("?") and sentence.tokens != terms.tokens
+            if answers and best.opening_coverage < 0:
+                best.opening_coverage = terms.coverage(inside)
             # Without terms of its own a sentence can only bring in its headings, as the first one does.
             if not inside and len(window.sentences) > 1:
                 continue
             _match_window(best, window, above)
-            # What asks is no answer, and neither is the question without its mark.
-            if not sentence.text.endswith("?") and sentence.tokens != terms.tokens:
+            if answers:
                 _match_sentence(best, passage, sentence, inside, above)
     best.heading, best.heading_share = _closest_heading(analysis.document, terms)
     return best
@@ -198,13 +202,14 @@ def _closest_heading(document: Document, terms: QuestionTerms) -> tuple[Heading 
 
 
 def question_relevance(analysis: Analysis, found: Match) -> Finding:
-    """.45 x coverage of the question by a passage + .4 by a sentence, both with headings + .15 by a sentence.
+    """.5 x coverage of the question by a passage + .4 by a sentence, both with headings + .05 by a sentence
+    + .05 by the opening sentence.
 
-    Of each the best in the article; terms weigh by their IDF.
+    Of the first three the best in the article; terms weigh by their IDF.
     """
     terms = found.terms
     by_passage, by_sentence = max(0.0, found.passage_coverage), max(0.0, found.sentence_coverage)
-    by_joint = max(0.0, found.joint_coverage)
+    by_joint, by_opening = max(0.0, found.joint_coverage), max(0.0, found.opening_coverage)
     missing = ", ".join(terms.missing(found.passage_terms))
     evidence, advice = [], None
     if found.passage:
@@ -215,7 +220,12 @@ def question_relevance(analysis: Analysis, found: Match) -> Finding:
         evidence.append(
             analysis.evidence(found.sentence.text, found.sentence, f"sentence holds {by_sentence:.0%}")
         )
-    score = PASSAGE_SHARE * by_passage + JOINT_SHARE * by_joint + SENTENCE_SHARE * by_sentence
+    score = (
+        PASSAGE_SHARE * by_passage
+        + JOINT_SHARE * by_joint
+        + SENTENCE_SHARE * by_sentence
+        + OPENING_SHARE * by_opening
+    )
     if missing:
         advice = Advice(f"State what the question asks about ({missing}) in this passage.", found.passage)
     elif score < 1 and found.sentence:

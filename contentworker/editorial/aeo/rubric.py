@@ -11,6 +11,7 @@ from contentworker.editorial.aeo.result import EvidenceGrade
 __all__ = [
     "JOINT_SHARE",
     "NOINDEX_CAP",
+    "OPENING_SHARE",
     "PASSAGE_SHARE",
     "PROMOTIONAL_LIMIT",
     "RUBRIC",
@@ -22,12 +23,13 @@ __all__ = [
     "ramp",
 ]
 
-RUBRIC_VERSION = "2"
+RUBRIC_VERSION = "3"
 
 # What criterion 1 is made of: the fitted values, rounded.
-PASSAGE_SHARE = 0.45
+PASSAGE_SHARE = 0.5
 JOINT_SHARE = 0.4
-SENTENCE_SHARE = 0.15
+SENTENCE_SHARE = 0.05
+OPENING_SHARE = 0.05
 
 STUFFING_LIMIT = 12.0
 PROMOTIONAL_LIMIT = 4.0

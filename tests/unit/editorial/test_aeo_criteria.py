@@ -47,22 +47,38 @@ def test_ramp_is_clipped_at_both_ends(value: float, expected: float) -> None:
 
 
 def test_question_relevance_weighs_passage_and_sentence() -> None:
-    """.45 x coverage by passage + .4 by sentence, both with headings, + .15 by a sentence, in IDF weights."""
+    """.5 x coverage by passage + .4 by sentence, both with headings, + .05 by a sentence + .05 by opening.
+
+    All in IDF weights.
+    """
     # Terms: gnome and kazoo (both rare). The heading holds one, one sentence the other, no sentence both.
     source = "# The gnome\n\nKazoo is an instrument. " + FILLING * 3
     assert not {"gnom", "kazoo"} & ENGLISH_IDF.keys()
     assert criterion(source, "question_relevance", "Why is the gnome kazoo?").score == pytest.approx(
-        0.45 * 1 + 0.4 * 1 + 0.15 * 0.5
+        0.5 * 1 + 0.4 * 1 + 0.05 * 0.5 + 0.05 * 0.5
     )
 
 
 def test_a_sentence_that_says_all_is_worth_more_than_two_that_share_it() -> None:
-    """What one passage holds in two sentences counts .45 of what one sentence holds under no heading."""
+    """What one passage holds in two sentences counts half of what one sentence holds under no heading."""
     question = "Why is the gnome kazoo?"
     apart = "# T\n\nA gnome came. A kazoo fell. " + FILLING
     together = "# T\n\nA gnome came and a kazoo fell. " + FILLING
-    assert criterion(apart, "question_relevance", question).score == pytest.approx(0.45 + 0.4 / 2 + 0.15 / 2)
+    assert criterion(apart, "question_relevance", question).score == pytest.approx(
+        0.5 + 0.4 / 2 + 0.05 / 2 + 0.05 / 2
+    )
     assert criterion(together, "question_relevance", question).score == 1
+
+
+def test_the_opening_sentence_counts_by_itself() -> None:
+    """A sentence is worth .05 more where the article opens with it; a question before it is no opening."""
+    question = "Why is the gnome kazoo?"
+    told = "A gnome came and a kazoo fell."
+    first, later, asked = (
+        criterion(f"# T\n\n{text} {FILLING}", "question_relevance", question).score
+        for text in (told, f"It rained. {told}", f"{question} {told}")
+    )
+    assert (first, later, asked) == (1, pytest.approx(0.95), 1)
 
 
 def test_long_words_weigh_more_where_no_table_says_how_rare_words_are() -> None:

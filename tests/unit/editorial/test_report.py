@@ -38,7 +38,7 @@ def test_report_shows_verdict_criteria_and_places() -> None:
     """The verdict is a word, each criterion has a row, and advice says on which line to act."""
     source = EXAMPLE.read_text("utf-8")
     text = report(source, "How are leap years calculated?")
-    assert "NEARLY READY" in text
+    assert "NEEDS WORK" in text
     for title in ("Question relevance", "Answer directness", "Structured data"):
         assert title in text
     line = 1 + source[: source.index("<h3>The rule")].count("\n")
