@@ -1,8 +1,8 @@
 """Judge articles through the queue, as another program would, and show the reports.
 
 `nox -s demo` runs this with Redis at hand: it starts a worker, sends each article by task name, and prints
-what comes back; then one article goes the whole way, to a person. With files, `nox -s demo -- FILE [--question "…"]`,
-it judges those. With `--rewrite` a model rewrites first. With `--kill` it kills a worker.
+what comes back; then one article goes the whole way, to a person. With files, it judges those:
+`nox -s demo -- FILE [--question "…"]`. With `--rewrite` a model rewrites first. With `--kill` it kills a worker.
 """
 
 import gc

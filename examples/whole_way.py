@@ -85,7 +85,8 @@ def _show_rewrite(run: Run, key: str, console: Console) -> None:
     outcomes = [change.outcome for change in rewrite.changes]
     counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in ("rewritten", "unchanged", "refused"))
     rules = sorted({found.rule for change in rewrite.changes for found in change.refusals})
-    about = f"{rewrite.model} ({rewrite.provider}), {rewrite.completion_tokens} tokens, {rewrite.seconds:.1f} s: {counts}"
+    by = f"{rewrite.model} ({rewrite.provider})"
+    about = f"{by}, {rewrite.completion_tokens} tokens, {rewrite.seconds:.1f} s: {counts}"
     console.print(Panel(table, title=f" Rewrite {number} ", subtitle=f" {about} ", border_style="dim"))
     if rules:
         console.print(f"  refused by the guard for: {', '.join(rules)}", style="dim")

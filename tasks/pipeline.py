@@ -241,9 +241,7 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
     evidence["rewrites"] = [
         {
             **{name: each.get(name) for name in ("changed", "model", "provider", "cost", "mode")},
-            "refusals": [why for part in each["changes"] for why in part.get("refusals", ())][
-                :MOST_REFUSALS
-            ],
+            "refusals": [why for part in each["changes"] for why in part.get("refusals", ())][:MOST_REFUSALS],
         }
         for each in rewrites
     ]
