@@ -63,7 +63,7 @@ def test_busy(redis_url: str, client: Celery, redis_client: redis.Redis, tmp_pat
 def test_down(redis_url: str, client: Celery, redis_client: redis.Redis) -> None:
     """Nobody serves the queue: exit code 2, with depth and age of what waits there."""
     client.send_task("tasks.rewrite.rewrite_article")
-    done = run_cli("health", "--timeout=0.3", "--json", redis_url=redis_url)
+    done = run_cli("health", "--timeout=5", "--json", redis_url=redis_url)
     found = {item["queue"]: item for item in json.loads(done.stdout)}
     assert done.returncode == 2
     assert {name: item["status"] for name, item in found.items()} == {
