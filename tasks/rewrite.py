@@ -24,8 +24,8 @@ Question = Annotated[StrictStr, Field(min_length=1)]
 CHARACTERS_PER_TOKEN = 3
 """Fewer than most texts have, so that an estimate is rather too high than too low."""
 
-SHARE_OF_TIME = 0.8
-"""Of the soft time limit: after that no new sentence is begun, so that what is done is not lost."""
+SHARE_OF_TIME = 0.95
+"""Of the soft time limit: no sentence is begun whose answer may come later, or all would be lost."""
 
 
 @shared_task(base=CriticalTask, bind=True)
@@ -67,6 +67,8 @@ def generate_rewrite(
 
     settings = config.load()
     begun = time.monotonic()
+    soft_seconds = SHARE_OF_TIME * settings.limits.soft_time_limit_seconds
+    longest_seconds = max(soft_seconds - settings.llm.timeout_seconds, soft_seconds / 10)
     document = parse(content, media_type=media_type, settings=settings.content)
     if recommendations is None or (mode == "answer_first" and not questions):
         scored = score(
@@ -106,9 +108,7 @@ def generate_rewrite(
             settings=settings.llm,
             question=questions[0] if questions else None,
             complete=None if model.is_embedded else pay,
-            is_time_over=lambda: (
-                time.monotonic() - begun > SHARE_OF_TIME * settings.limits.soft_time_limit_seconds
-            ),
+            is_time_over=lambda: time.monotonic() - begun > longest_seconds,
         )
     except ModelNotRunError as error:
         if isinstance(refused := error.__cause__, NotAdmittedError):

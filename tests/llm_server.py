@@ -46,7 +46,7 @@ class LlmServer:
         """What a request asks to be rewritten."""
         asked: str = request["messages"][-1]["content"]
         fence = next(line for line in asked.splitlines() if line.startswith("=== text"))
-        return asked.split(fence)[1].strip("\n")
+        return asked.split(fence)[-2].strip("\n")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from contentworker.runtime import units
 
 __all__ = ["Options", "Preparation", "installed", "prepare"]
 
-ENVIRONMENT_BYTES = 340e6
+ENVIRONMENT_BYTES = 430e6
 """About what the environment of all locks takes, before it is made for the first time."""
 
 PATIENCE_SECONDS = 180

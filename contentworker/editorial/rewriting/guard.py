@@ -41,7 +41,7 @@ _NUMBER = re.compile(
 )
 _QUOTED = re.compile(r"“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|(?<!\w)\"([^\"]+)\"(?!\w)")
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_MARKUP = re.compile(r"[*_`#<>\[\]{}|~\\]|https?:")
+_MARKUP = re.compile(r"[*_`#<>\[\]{}|~\\]|https?:|^\s*[-+](?=\s)|^\s*\d+[.)](?=\s)")
 _NOT_FROM = re.compile(r"n['’]t\b", re.IGNORECASE)
 
 

@@ -1,5 +1,6 @@
 """The model behind an OpenAI-compatible endpoint, whoever runs it, and what its errors mean."""
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -92,6 +93,8 @@ class Model:
         import httpx2
         import openai
 
+        for name in ("openai", "httpx2", "httpcore2"):  # at debug level they write the article to the log
+            logging.getLogger(name).setLevel(logging.WARNING)
         limit: dict[str, Any] = {self._settings.token_limit_parameter: max_tokens}
         if self.is_embedded:
             limit |= _SMALL
