@@ -44,5 +44,5 @@ class _Keeper:
         self._messages = messages
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        self._messages.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        self._messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
