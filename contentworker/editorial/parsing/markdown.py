@@ -21,6 +21,7 @@ _FRONT_MATTER = re.compile(
     r"\A\ufeff?\s*?---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*\r?(?:\n|\Z)", re.DOTALL | re.MULTILINE
 )
 _FRONT_MATTER_LINE = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*:[ \t]+(.*?)[ \t]*\r?$", re.MULTILINE)
+_WORDS_AND_SPACES = re.compile(r"\s+|\S+")
 # What stands between a link's text and the text after it: `](target "title")`, `][label]`, `]` or `>`.
 _LINK_TAIL = re.compile(
     r"""\]\(\s*(?:<[^<>\n]*+>|(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*+\))*+)"""
@@ -143,8 +144,13 @@ class _Reader:
         link: tuple[str, int] | None = None
         for child in token.children or ():
             kind = child.type
-            if kind in ("text", "code_inline"):
+            if kind == "text":
                 self.add(block, child.content, self.take(child.content, end))
+            elif kind == "code_inline":
+                # Word by word: a line may end in it, and a sentence.
+                for part in _WORDS_AND_SPACES.findall(child.content):
+                    is_space = part.isspace() and not self.source.startswith(part, self.cursor)
+                    self.add(block, part, (self.cursor,) * 2 if is_space else self.take(part, end))
             elif kind == "text_special":
                 self.add(block, child.content, self.take(child.markup, end))
             elif kind in ("softbreak", "hardbreak"):
@@ -186,7 +192,7 @@ class _Reader:
         if found >= 0:
             self.cursor = found + len(written)
             return found, self.cursor
-        # Escaped pipes in a table and line ends in a code span: find it word by word.
+        # Escaped pipes in a table: find it word by word.
         start = self.cursor
         for index, word in enumerate(written.split()):
             found = self.source.find(word, self.cursor, window)

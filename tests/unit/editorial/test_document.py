@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contentworker.editorial import MediaType
@@ -423,6 +423,7 @@ def test_markdown_of_more_lines_than_any_article_is_read_as_text() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(source=st.one_of(TEXT, MARKUP), media_type=st.sampled_from([None, "html", "markdown", "text"]))
+@example("0`a\n。b`", "markdown")  # in a code span a line ends, and a sentence
 def test_offsets_of_any_text_are_in_order_and_in_bounds(source: str, media_type: MediaType | None) -> None:
     """Whatever the text, parsing succeeds and every part lies within the source, in reading order."""
     document = read(source, media_type)
