@@ -100,19 +100,17 @@ def notify(escalation_id: EscalationId) -> Notified:
     from contentworker.editorial import notifications
 
     store = _store()
-    by_key = {each.key: each for each in notifications.channels(os.environ.get("NOTIFY_URLS", ""))}
-    chosen, round_number = store.begin_sending(
-        escalation_id, {key: each.label for key, each in by_key.items()}
-    )
     refused = []
-    record = store.find(escalation_id) if chosen else None
-    if record is not None:
-        title, body = notifications.message(record)
-        for key in chosen:
-            outcome = notifications.send(by_key[key], title, body)
-            store.end_sending(escalation_id, round_number, key, outcome.state, outcome.detail)
-            if outcome.state == "refused":
-                refused.append(f"{by_key[key].label} ({outcome.detail})")
+    # One after another: what was not begun when a worker dies is sent by the next.
+    for channel in notifications.channels(os.environ.get("NOTIFY_URLS", "")):
+        round_number = store.begin_sending(escalation_id, channel.key, channel.label)
+        record = store.find(escalation_id) if round_number is not None else None
+        if round_number is None or record is None:
+            continue
+        outcome = notifications.send(channel, *notifications.message(record))
+        store.end_sending(escalation_id, round_number, channel.key, outcome.state, outcome.detail)
+        if outcome.state == "refused":
+            refused.append(f"{channel.label} ({outcome.detail})")
     if refused:
         raise NotifyRefusedError(f"not taken by {', '.join(refused)}")
     found = store.find(escalation_id)
@@ -229,8 +227,12 @@ def _check_configuration() -> None:
             f"escalations.settled_task: no queue takes the task {name!r}: give its queue in "
             f"escalations.settled_queue (patterns now: {patterns_of(queues)})"
         )
-    if settings.settled_webhook_url and not os.environ.get("SETTLED_WEBHOOK_SECRET"):
-        raise ConfigError("SETTLED_WEBHOOK_SECRET: is required with escalations.settled_webhook_url")
+    if settings.settled_webhook_url:
+        from contentworker.editorial.webhook import signature
+
+        if not (secret := os.environ.get("SETTLED_WEBHOOK_SECRET")):
+            raise ConfigError("SETTLED_WEBHOOK_SECRET: is required with escalations.settled_webhook_url")
+        signature(secret, "", "", b"")
     if urls := os.environ.get("NOTIFY_URLS", ""):
         from contentworker.editorial.notifications import channels
 

@@ -68,16 +68,19 @@ def channels(notify_urls: str) -> list[Channel]:
     return list(dict.fromkeys(found))
 
 
+WITH_HOST = ("mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys")
+"""Schemes of which the host is that of a server."""
+
+
 def _split(notify_urls: str) -> list[str]:
     """A comma separates only before a scheme: within an address it may list recipients."""
     return [part for part in re.split(r"\s*,\s*(?=[a-zA-Z0-9]+://)|\s+", notify_urls.strip(" ,\n\t")) if part]
 
 
 def _label(url: str) -> str:
-    """Scheme and host; a host may be a token where the scheme is a service's own, and is left out then."""
+    """Scheme and host; where the scheme is a service's own, a token may stand there, and is left out."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{host if '.' in host or host == 'localhost' else '…'}"
+    return f"{parts.scheme}://{parts.hostname if parts.scheme in WITH_HOST else '…'}"
 
 
 def _apprise(url: str) -> Any:

@@ -252,13 +252,12 @@ class Store:
             connection.execute(delete(escalations).where(escalations.c.id.in_(ids)))
         return Forgotten(escalations=len(ids), **counts)
 
-    def begin_sending(self, escalation_id: str, channels: Mapping[str, str]) -> tuple[list[str], int]:
-        """Say which channels (key to label) are to be sent to now, each `sending` from here; and the round.
+    def begin_sending(self, escalation_id: str, key: str, label: str) -> int | None:
+        """Say whether a channel is to be sent to now: the round, and it is `sending` from here; or None.
 
-        One that somebody began and did not end may have arrived: it becomes `unknown` and is left alone.
+        What somebody began and did not end may have arrived: it becomes `unknown` and is left alone.
         """
-        now = self._now()
-        chosen = []
+        values = {"state": "sending", "detail": "", "updated_at": self._now()}
         with self._transaction() as connection:
             known = connection.execute(
                 select(escalations).where(escalations.c.id == escalation_id).with_for_update()
@@ -266,33 +265,19 @@ class Store:
             if known is None:
                 raise ContentError("escalation_id", "there is no such record (any more)")
             if known.state == "settled":
-                return [], known.round
-            mine = (notifications.c.escalation_id == known.id) & (notifications.c.round == known.round)
-            interrupted = {"state": "unknown", "detail": "the worker ended while it sent", "updated_at": now}
+                return None
+            row = {"escalation_id": known.id, "round": known.round, "channel_key": key, "channel": label}
+            if _insert_once(connection, notifications, {**row, **values}):
+                return int(known.round)
+            its = [notifications.c[name] == row[name] for name in ("escalation_id", "round", "channel_key")]
+            again = update(notifications).where(*its, notifications.c.state == "refused").values(values)
+            if connection.execute(again).rowcount:
+                return int(known.round)
+            values |= {"state": "unknown", "detail": "the worker ended while it sent"}
             connection.execute(
-                update(notifications).where(mine, notifications.c.state == "sending").values(interrupted)
+                update(notifications).where(*its, notifications.c.state == "sending").values(values)
             )
-            for key, label in channels.items():
-                values = {
-                    "escalation_id": known.id,
-                    "round": known.round,
-                    "channel_key": key,
-                    "channel": label,
-                    "state": "sending",
-                    "detail": "",
-                    "updated_at": now,
-                }
-                if _insert_once(connection, notifications, values):
-                    chosen.append(key)
-                    continue
-                again = connection.execute(
-                    update(notifications)
-                    .where(mine, notifications.c.channel_key == key, notifications.c.state == "refused")
-                    .values(state="sending", detail="", updated_at=now)
-                )
-                if again.rowcount:
-                    chosen.append(key)
-        return chosen, known.round
+            return None
 
     def end_sending(self, escalation_id: str, round_number: int, key: str, state: str, detail: str) -> None:
         """Say how the sending to a channel ended: `sent`, `refused` or `unknown`."""
