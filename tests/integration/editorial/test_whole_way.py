@@ -37,8 +37,8 @@ def article(site: str) -> str:
 <link rel="canonical" href="{site}/canonical"><meta property="og:image" content="{site}/og.png">
 <script src="{site}/script.js"></script><title>The {WORD}</title></head><body>
 <h1>The {WORD}</h1><img src="{site}/a.png" srcset="{site}/b.png 2x"><iframe src="{site}/frame"></iframe>
-<p>The {WORD} was <a href="{site}/seen">seen</a> by a very old man, who had gone there in order to look for
-it, and who was really glad.</p>
+<p>The {WORD} was <a href="{site}/seen">seen</a> by a very old man, who had gone there in order to look
+for it, and who was really glad.</p>
 <p>Some people went to the old bridge in order to see more of it, and in the end there was little to say.</p>
 <video src="{site}/film.mp4" poster="{site}/poster.png"></video><object data="{site}/object"></object>
 <p>It is <a href="/relative">said</a> that it went on like that for a while in order to end at some time.</p>
