@@ -233,6 +233,20 @@ def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
     return plain + [json.loads(value.split(b"\n", 3)[3]) for value in records]
 
 
+def everything(client: redis.Redis) -> str:
+    """Every key and value, as text."""
+    readers = {
+        b"string": client.get,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"hash": client.hgetall,
+        b"set": client.smembers,
+        b"zset": lambda key: client.zrange(key, 0, -1),
+        b"stream": lambda key: client.xrange(key),
+        b"none": lambda key: None,  # gone since it was listed
+    }
+    return "\n".join(f"{key!r} {readers[client.type(key)](key)!r}" for key in client.keys("*"))
+
+
 def executions(folder: Path) -> list[dict[str, Any]]:
     """What the probe tasks noted, in order."""
     path = folder / "executions"

@@ -13,8 +13,8 @@ import redis
 from celery import Celery
 
 from contentworker.runtime import dead_letters
-from contentworker.runtime.runs import FINAL, Run, Runs
-from tests.support import ROOT, RedisProcess, StartWorker, Worker, client_of, run_cli, wait_until
+from contentworker.runtime.runs import FINAL, Run, Runs, step_id
+from tests.support import ROOT, RedisProcess, StartWorker, Worker, client_of, everything, run_cli, wait_until
 
 APP = "pipeline_worker.celery_app"
 PLAIN = (
@@ -191,19 +191,19 @@ def test_an_interrupted_rewrite_goes_to_a_person(
     assert len(records(settings)) == 1
 
 
-def test_a_revoked_step_goes_to_a_person(start: Start, runs: Runs, client: Celery) -> None:
-    """Whoever revokes a task of a run by hand leaves no silence behind."""
-    from contentworker.runtime.runs import step_id
-
-    running = start("--queues=celery,evaluation,escalation")
+def test_a_revoked_step_goes_to_a_person(start: Start, runs: Runs, client: Celery, tmp_path: Path) -> None:
+    """Whoever revokes a task of a run by hand leaves no silence behind, and nothing is paid."""
+    start("--queues=celery,evaluation,escalation")
     send(client)
     wait_until(lambda: [run for run in found(runs) if run.step == "rewrite:1"], "the rewrite to wait")
     (run,) = found(runs)
-    second = start("--queues=rewrite", "--hostname=second@%h")
-    client.control.revoke(step_id(run.id, "rewrite:1/"), reply=True)
-    del second
-    assert ended(runs).step in ("escalated", "accepted")
-    assert running.is_alive
+    assert client.control.revoke(step_id(run.id, "rewrite:1/"), reply=True, timeout=30, limit=1)
+    # Only now can the worker take what it knows to be revoked.
+    assert client.control.add_consumer("rewrite", reply=True, timeout=30, limit=1)
+    run = ended(runs)
+    assert (run.step, run.data["reasons"]) == ("escalated", ["failed"])
+    assert (run.data["failure"]["step"], run.data["failure"]["error"]) == ("rewrite:1", "TaskRevokedError")
+    assert rewrites(tmp_path) == []
 
 
 def test_a_task_that_no_worker_has_goes_to_a_person(
@@ -252,19 +252,6 @@ def test_forget_leaves_nothing(
     assert WORD not in left
     assert "article-77" not in left
     assert records(settings) == []
-
-
-def everything(client: redis.Redis) -> str:
-    """Every key and value, as text."""
-    readers = {
-        b"string": client.get,
-        b"list": lambda key: client.lrange(key, 0, -1),
-        b"hash": client.hgetall,
-        b"set": client.smembers,
-        b"zset": lambda key: client.zrange(key, 0, -1),
-        b"stream": lambda key: client.xrange(key),
-    }
-    return "\n".join(f"{key!r} {readers[client.type(key)](key)!r}" for key in client.keys("*"))
 
 
 def test_an_article_is_in_no_log_and_no_view(
