@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -141,9 +142,11 @@ def settle(
 def announce() -> Announced:
     """Deliver the events of settled records that are not delivered yet, at least once to each target.
 
-    Each target by itself: what one does not take is tried again, and holds up nothing else.
+    Each target by itself: what one does not take is tried again, and holds up nothing else. Settled records
+    past their lifetime are removed as well: this runs after each settling, and when a worker starts.
     """
     store = _store()
+    store.purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
     events = store.pending_events()
     missing: set[str] = set()
     failures: list[str] = []

@@ -1,5 +1,6 @@
 """Who is told of a settled record, each target by itself; and one host that keeps the queue."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import pytest
 import redis
 from celery import Celery
 
+from contentworker.editorial.escalations.schema import open_engine
+from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
 from contentworker.runtime import single_host
 from tests.receivers import receiver
-from tests.support import StartWorker, executions, wait_until
+from tests.support import PATIENCE, StartWorker, executions, wait_until
 
 SOON = {
     "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
@@ -152,3 +155,22 @@ def test_a_worker_keeps_its_lease_without_heartbeat(
         both.execute()
     running.wait_for_log("The host elsewhere serves the queue escalation")
     assert running.wait() == 0
+
+
+def test_what_is_past_its_lifetime_is_removed(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+    """A settled record and its texts go when the worker next announces; an open one stays."""
+    file = tmp_path / "records.sqlite3"
+    store = Store(open_engine("", file))
+    old = store.escalate("old", "failed", evidence={}, content="gone")
+    store.escalate("open", "failed", evidence={}, content="kept")
+    event = store.settle(old.id, "accept", "ana").event_id
+    store.mark_event(event, "done_at")
+    with sqlite3.connect(file) as connection:
+        connection.execute(
+            "UPDATE escalations SET settled_at = '2020-01-01 00:00:00' WHERE state = 'settled'"
+        )
+    connection.close()
+    worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=str(file))
+    client.send_task("tasks.escalation.announce").get(timeout=PATIENCE)
+    assert [each.article_id for each in store.read()] == ["open"]
+    store.close()
