@@ -151,7 +151,7 @@ def test_import_inside_a_task(serve: Serve, client: Celery, copy_project: Callab
         "    from late_module import ANSWER\n"
         "    return ANSWER\n"
     )
-    patterns = json.dumps(["tasks.health_check", "tasks.late.*"])
+    patterns = json.dumps([*config.load(environ={}).queues["celery"].tasks, "tasks.late.*"])
     serve(WORKER, cwd=checkout, WORKER__QUEUES__CELERY__TASKS=patterns).wait_for_log(" ready.")
     assert client.send_task("tasks.late.late", queue="celery").get(timeout=PATIENCE) == "found"
 
