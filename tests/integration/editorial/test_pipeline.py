@@ -156,18 +156,28 @@ def test_the_same_article_sent_twice_is_one_run(
     assert rewrites(tmp_path) == ["called"]
 
 
-@pytest.mark.parametrize("step", ["evaluate:0", "rewrite:1", "evaluate:1"])
+@pytest.mark.parametrize(
+    ("step", "kind"),
+    [("evaluate:0", "better"), ("rewrite:1", "better"), ("evaluate:1", "better"), ("escalate", "worse")],
+)
 def test_a_worker_killed_at_a_step(
-    start: Start, runs: Runs, client: Celery, tmp_path: Path, step: str
+    start: Start,
+    runs: Runs,
+    client: Celery,
+    settings: dict[str, str],
+    tmp_path: Path,
+    step: str,
+    kind: str,
 ) -> None:
     """kill -9 as soon as a step is reached: another worker ends the run once, with one call at most."""
-    killed = start()
+    killed = start(REWRITE=kind)
     send(client)
     wait_until(lambda: any(step in run.times for run in found(runs)), step)
     killed.kill(signal.SIGKILL, group=True)
-    start()
+    start(REWRITE=kind)
     run = ended(runs)
     assert run.step in ("accepted", "escalated")
+    assert len(records(settings)) == (run.step == "escalated")
     assert len(rewrites(tmp_path)) <= 1
     assert sum(each in FINAL for each in run.times) == 1
 
