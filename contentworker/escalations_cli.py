@@ -125,7 +125,7 @@ def _announce() -> None:
             connection.ensure_connection(max_retries=1)
         app.send_task(ANNOUNCE, retry=False, ignore_result=True)
     except (kombu.exceptions.OperationalError, redis.exceptions.RedisError):
-        click.echo("Redis cannot be reached: the platform is told when a worker starts next.", err=True)
+        click.echo("Redis cannot be reached: the platform is told with the next escalation.", err=True)
 
 
 def _page(record: "Escalation") -> Iterator[str]:

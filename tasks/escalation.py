@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from celery import current_app, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
-from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_shutdown
 from celery.utils.log import get_logger
 from kombu import Queue
 from kombu.exceptions import OperationalError
@@ -92,6 +92,8 @@ def escalate_to_human(
     )
     # Each time: a crash before it would else leave a record that nobody is told of.
     notify.delay(escalation_id=found.id)
+    if _store().pending_events(limit=1):  # left by a Redis that was away when somebody settled
+        announce.delay()
     return found
 
 
@@ -143,7 +145,7 @@ def announce() -> Announced:
     """Deliver the events of settled records that are not delivered yet, at least once to each target.
 
     Each target by itself: what one does not take is tried again, and holds up nothing else. Settled records
-    past their lifetime are removed as well: this runs after each settling, and when a worker starts.
+    past their lifetime are removed as well.
     """
     store = _store()
     store.purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
@@ -244,13 +246,6 @@ def _check_configuration() -> None:
         from contentworker.editorial.escalations.schema import open_engine
 
         open_engine(url, config.ROOT).dispose()
-
-
-@worker_ready.connect
-def _send_what_is_left(sender: Any = None, **_: Any) -> None:
-    """Events whose sending was lost, by a Redis that was away when a person settled."""
-    if _serves(sender.app):
-        announce.delay()
 
 
 def _keep_host(app: Any) -> None:
