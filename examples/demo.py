@@ -5,6 +5,7 @@ what comes back; then one article goes the whole way, to a person. With files, i
 `nox -s demo -- FILE [--question "…"]`. With `--rewrite` a model rewrites first. With `--kill` a worker dies.
 """
 
+import atexit
 import gc
 import os
 import re
@@ -120,8 +121,6 @@ def main(
                 mail=mail,
                 console=Console(width=width, highlight=False),
             )
-            # Celery's results refer to themselves: those left at the exit would ask a Redis that is gone.
-            gc.collect()
     if svg:
         picture = reports.export_svg(title="nox -s demo")
         # Rich's fonts are on somebody's server; a picture should fetch nothing.
@@ -201,4 +200,6 @@ def _await(result: Any, worker: subprocess.Popen[bytes]) -> Any:
 
 
 if __name__ == "__main__":
+    # Celery's results refer to themselves: those found only while Python shuts down would print a traceback.
+    atexit.register(gc.collect)
     main(prog_name="nox -s demo --")
