@@ -5,8 +5,6 @@ what comes back; then one article goes the whole way, to a person. With files, i
 `nox -s demo -- FILE [--question "…"]`. With `--rewrite` a model rewrites first. With `--kill` a worker dies.
 """
 
-import atexit
-import gc
 import os
 import re
 import subprocess
@@ -121,6 +119,8 @@ def main(
                 mail=mail,
                 console=Console(width=width, highlight=False),
             )
+    app.backend.result_consumer.stop()
+    app.backend.result_consumer._pubsub = None  # a result let go of while Python shuts down would ask it
     if svg:
         picture = reports.export_svg(title="nox -s demo")
         # Rich's fonts are on somebody's server; a picture should fetch nothing.
@@ -200,6 +200,4 @@ def _await(result: Any, worker: subprocess.Popen[bytes]) -> Any:
 
 
 if __name__ == "__main__":
-    # Celery's results refer to themselves: those found only while Python shuts down would print a traceback.
-    atexit.register(gc.collect)
     main(prog_name="nox -s demo --")
