@@ -48,9 +48,8 @@ def show(connect: Connect, /, name: str) -> None:
 
 def outcome(run: "Run") -> dict[str, Any]:
     """What became of a run: its end, the reasons, the scores, the accepted text."""
-    numbers = [key.split(":")[1].split("/")[0] for key in run.data if key.endswith("/score")]
-    rewrites = {key: run.data[key] for key in run.data if key.startswith("rewrite:")}
-    last = max(rewrites) if rewrites else ""
+    scores, detections = run.parts("evaluate", "score"), run.parts("evaluate", "detection")
+    rewrites = [*run.parts("rewrite", "result").values()]
     return {
         "run_id": run.id,
         "article_id": run.subject,
@@ -58,16 +57,12 @@ def outcome(run: "Run") -> dict[str, Any]:
         "step": run.step,
         "progress": run.progress(),
         "reasons": run.data.get("reasons", []),
-        "scores": {number: run.data[f"evaluate:{number}/score"]["score"] for number in sorted(numbers)},
-        "verdicts": {
-            number: run.data[f"evaluate:{number}/detection"]["verdict"]
-            for number in sorted(numbers)
-            if f"evaluate:{number}/detection" in run.data
-        },
-        "cost": sum(each.get("cost") or 0 for each in rewrites.values()),
+        "scores": {str(number): found["score"] for number, found in scores.items()},
+        "verdicts": {str(number): found["verdict"] for number, found in detections.items()},
+        "cost": sum(each["cost"] for each in rewrites),
         "failure": run.data.get("failure"),
         "escalation_id": run.data.get("escalation_id"),
-        "text": rewrites[last]["text"] if run.step == "accepted" else None,
+        "text": rewrites[-1]["text"] if run.step == "accepted" else None,
     }
 
 
@@ -123,8 +118,9 @@ def forget(connect: Connect, /, article_id: str) -> None:
 
     What runs is waited for, at most 30 s. Exit code 1: something still ran; do it again.
     """
-    from contentworker.editorial.escalations.opening import open_store
-    from contentworker.runtime import local_redis
+    from contentworker.editorial.escalations.opening import missing_file, open_store
+    from contentworker.editorial.escalations.result import Forgotten
+    from contentworker.runtime import state
 
     with connect() as client:
         known = _runs(client)
@@ -143,8 +139,8 @@ def forget(connect: Connect, /, article_id: str) -> None:
             removed += _remove_waiting(client, is_its)
         letters = _discard_letters(client, is_its)
         results = _delete_results(client, names)
-    store = open_store(config.load().escalations, local_redis.state_folder(config.ROOT))
-    records = store.forget(article_id)
+    place = config.load().escalations, state.folder(config.ROOT)
+    records = Forgotten() if missing_file(*place) else open_store(*place).forget(article_id)
     click.echo(
         f"{article_id}: runs {len(run_ids)}, messages {removed}, dead letters {letters}, results {results}; "
         f"escalations: {records}"

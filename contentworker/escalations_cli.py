@@ -1,7 +1,6 @@
 """`python -m contentworker escalations …`: what waits for a person, and the person's answer."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import click
 
 from contentworker import config
 from contentworker.errors import ContentError
+from contentworker.runtime import state
 from contentworker.runtime.local_redis import state_folder
 
 if TYPE_CHECKING:
@@ -28,12 +28,10 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 
 @contextmanager
 def _store() -> Iterator["Store"]:
-    from contentworker.editorial.escalations.opening import open_store, sqlite_file
+    from contentworker.editorial.escalations.opening import missing_file, open_store
 
-    settings, folder = config.load().escalations, state_folder(config.ROOT)
-    file = sqlite_file(settings, folder)
-    if not os.environ.get("DATABASE_URL") and not file.exists():
-        # Made here it would belong to whoever typed this, and not to the service.
+    settings, folder = config.load().escalations, state.folder(config.ROOT)
+    if file := missing_file(settings, folder):
         raise click.ClickException(f"no record was made so far: there is no {file}")
     store = open_store(settings, folder)
     try:

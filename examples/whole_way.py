@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from contentworker import config
+from contentworker import articles_cli
 from contentworker.editorial.rewriting import Rewrite
-from contentworker.runtime.runs import Run, Runs
+from contentworker.runtime.runs import Run
 from examples.mail_catcher import MailCatcher
 
 __all__ = ["show"]
@@ -51,34 +51,18 @@ def show(
     article_id = f"demo/{name}/{uuid.uuid4().hex[:8]}"
     console.print(f"\n[bold]The whole way[/] of {escape(name)}: tasks.pipeline.process_content")
     run_id = answer(app.send_task(TASK, kwargs={"article_id": article_id, **arguments}))["run_id"]
-    run = _followed(Runs(app.backend.client, config.load().retention.runs_seconds), run_id, console)
-    for key in sorted(run.data):
-        if key.startswith("rewrite:"):
-            _show_rewrite(run, key, console)
+    run = articles_cli.follow(app.backend.client, run_id, time.monotonic() + END_SECONDS)
+    if run is None or not run.is_final:
+        raise TimeoutError(f"the run {run_id} has not ended within {END_SECONDS} s")
+    for number, result in run.parts("rewrite", "result").items():
+        _show_rewrite(run, number, Rewrite.model_validate(result), console)
     console.print(f"Ended: [bold]{run.step}[/] ({', '.join(run.data.get('reasons', []))})")
     if run.step == "escalated":
         _show_record(run, records, console)
         _show_mail(run, mail, console)
 
 
-def _followed(runs: Runs, run_id: str, console: Console) -> Run:
-    """Print each step as it is reached."""
-    shown, deadline = 0, time.monotonic() + END_SECONDS
-    while time.monotonic() < deadline:
-        run = runs.find(run_id)
-        steps = run.progress() if run else []
-        for step in steps[shown:]:
-            console.print(f"  {run_id}  {step}", style="dim")
-        shown = len(steps)
-        if run and run.is_final:
-            return run
-        time.sleep(LOOK_SECONDS)
-    raise TimeoutError(f"the run {run_id} has not ended within {END_SECONDS} s")
-
-
-def _show_rewrite(run: Run, key: str, console: Console) -> None:
-    rewrite = Rewrite.model_validate(run.data[key])
-    number = key.removeprefix("rewrite:").partition("/")[0]
+def _show_rewrite(run: Run, number: int, rewrite: Rewrite, console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
     for line in rewrite.diff[:MOST_DIFF_LINES]:
         table.add_row(line[:1], escape(line[2:]), style="red" if line.startswith("-") else "green")

@@ -26,8 +26,7 @@ from contentworker.editorial.escalations.result import (
     Settled,
 )
 from contentworker.errors import ConfigError, ContentWorkerError
-from contentworker.runtime import single_host
-from contentworker.runtime.local_redis import state_folder
+from contentworker.runtime import single_host, state
 from contentworker.runtime.routing import patterns_of, queue_of
 from tasks.base import IdempotentTask
 
@@ -54,7 +53,7 @@ class NotifyRefusedError(ContentWorkerError):
 def _store() -> "Store":
     from contentworker.editorial.escalations.opening import open_store
 
-    return open_store(config.load().escalations, state_folder(config.ROOT))
+    return open_store(config.load().escalations, state.folder(config.ROOT))
 
 
 @shared_task(base=IdempotentTask)

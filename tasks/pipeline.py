@@ -15,6 +15,8 @@ from pydantic import BaseModel, Field, StrictStr
 
 from contentworker import config
 from contentworker.editorial import MediaType
+from contentworker.editorial.aeo import AeoScore
+from contentworker.editorial.detector import Detection
 from contentworker.editorial.escalations.result import ArticleId
 from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.runtime.runs import Run, Runs, step_id
@@ -80,26 +82,19 @@ def process_content(
 def take_evaluation(result: dict[str, Any], *, run_id: str, number: int, part: str) -> None:
     """Keep one half of an evaluation; with both, decide."""
     from contentworker.editorial import policy
-    from contentworker.editorial.aeo import AeoScore
-    from contentworker.editorial.detector.result import Detection
 
     step = f"evaluate:{number}"
     _runs().note(run_id, f"{step}/{part}", result)
     run = _runs().find(run_id)
     if run is None or not {f"{step}/detection", f"{step}/score"} <= run.data.keys():
         return
-
-    def pair(of: int) -> tuple[Detection, AeoScore]:
-        return (
-            Detection.model_validate(run.data[f"evaluate:{of}/detection"]),
-            AeoScore.model_validate(run.data[f"evaluate:{of}/score"]),
-        )
-
     settings = config.load().pipeline
+    before = _evaluation(run, 0)
     if number == 0:
-        decision = policy.first(*pair(0), settings)
+        decision = policy.first(*before, settings)
     else:
-        decision = policy.after_rewrite(pair(0), pair(number), number=number, refusals=0, settings=settings)
+        after = _evaluation(run, number)
+        decision = policy.after_rewrite(before, after, number=number, refusals=0, settings=settings)
     _follow(run_id, step, number, decision)
 
 
@@ -116,14 +111,8 @@ def take_rewrite(rewrite: dict[str, Any], *, run_id: str, number: int) -> None:
     run = _runs().find(run_id)
     if run is None:
         return
-    from contentworker.editorial.aeo import AeoScore
-    from contentworker.editorial.detector.result import Detection
-
-    before = (
-        Detection.model_validate(run.data["evaluate:0/detection"]),
-        AeoScore.model_validate(run.data["evaluate:0/score"]),
-    )
-    refusals = sum(len(each.get("refusals", ())) for each in rewrite["changes"])
+    before = _evaluation(run, 0)
+    refusals = sum(len(each["refusals"]) for each in rewrite["changes"])
     settings = config.load().pipeline
     decision = policy.after_rewrite(before, None, number=number, refusals=refusals, settings=settings)
     _follow(run_id, step, number, decision, kept)
@@ -149,6 +138,14 @@ def close(record: dict[str, Any], *, run_id: str) -> None:
     """A person has been asked. Also after a failure whose dead letter was replayed."""
     for step in ("escalate", "failed"):
         _runs().move(run_id, step, "escalated", {"escalation_id": record["id"]})
+
+
+def _evaluation(run: Run, number: int) -> tuple[Detection, AeoScore]:
+    """Both halves of an evaluation; both are there."""
+    return (
+        Detection.model_validate(run.data[f"evaluate:{number}/detection"]),
+        AeoScore.model_validate(run.data[f"evaluate:{number}/score"]),
+    )
 
 
 def _runs() -> Runs:
@@ -204,7 +201,7 @@ def _send(run: Run) -> None:
         taken = take_rewrite.s(run_id=run.id, number=int(number))
         _step(run, "tasks.rewrite.generate_rewrite", arguments, taken).apply_async()
     elif kind == "escalate":
-        rewrites = [run.data[key] for key in sorted(run.data) if key.startswith("rewrite:")]
+        rewrites = [*run.parts("rewrite", "result").values()]
         arguments = {
             "article_id": run.subject,
             "reason": run.data["reasons"][0],
@@ -241,7 +238,7 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
     evidence["rewrites"] = [
         {
             **{name: each.get(name) for name in ("changed", "model", "provider", "cost", "mode")},
-            "refusals": [why for part in each["changes"] for why in part.get("refusals", ())][:MOST_REFUSALS],
+            "refusals": [why for part in each["changes"] for why in part["refusals"]][:MOST_REFUSALS],
         }
         for each in rewrites
     ]

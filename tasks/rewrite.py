@@ -1,6 +1,5 @@
 """Queue `rewrite`: a language model works on an article. That costs money: never twice by itself."""
 
-import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -14,7 +13,7 @@ from contentworker import config
 from contentworker.editorial import MediaType
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.rewriting import Mode, Rewrite
-from contentworker.runtime import local_redis
+from contentworker.runtime import state
 from tasks.base import CriticalTask
 
 __all__ = ["generate_rewrite"]
@@ -122,5 +121,4 @@ def generate_rewrite(
 
 def _folder() -> Path:
     """Where the processes of this machine that use the embedded model find each other."""
-    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(service or local_redis.state_folder(config.ROOT)) / "embedded-model"
+    return state.folder(config.ROOT) / "embedded-model"

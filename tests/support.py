@@ -30,6 +30,14 @@ PATIENCE = 60
 """Seconds until a condition counts as never coming true; nothing waits that long when it does."""
 
 
+SOON = {
+    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
+    "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.02",
+    "WORKER__RETRIES__JITTER_SECONDS": "0.01",
+}
+"""Retries that come within hundredths of a second."""
+
+
 def wait_until(condition: Callable[[], Value], what: str) -> Value:
     """Wait for a condition to be true of something, and return that."""
     deadline = time.monotonic() + PATIENCE

@@ -8,10 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = ["ContentSettings", "EscalationSettings", "LlmSettings", "PipelineSettings"]
 
 
-class ContentSettings(BaseModel):
-    """Limits on what is read, and how much of the judgement is written out."""
+class _Section(BaseModel):
+    """A section: immutable, and a key it does not know is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ContentSettings(_Section):
+    """Limits on what is read, and how much of the judgement is written out."""
 
     max_bytes: int = Field(
         default=2_000_000,
@@ -57,10 +61,8 @@ class ContentSettings(BaseModel):
     )
 
 
-class LlmSettings(BaseModel):
+class LlmSettings(_Section):
     """The language model that rewrites (docs/rewriting.md). Its key comes from `OPENAI_API_KEY`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str = Field(
         default="",
@@ -116,10 +118,8 @@ class LlmSettings(BaseModel):
         return self
 
 
-class EscalationSettings(BaseModel):
+class EscalationSettings(_Section):
     """Where a person decides, and who is told of it (docs/escalations.md)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sqlite_path: str = Field(
         default="",
@@ -146,10 +146,8 @@ class EscalationSettings(BaseModel):
     )
 
 
-class PipelineSettings(BaseModel):
+class PipelineSettings(_Section):
     """The way of an article: what passes, what is rewritten, what a person sees (docs/pipeline.md)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_aeo_score: float = Field(
         default=60, ge=0, le=100, description="An article with at least this score passes as it is."

@@ -23,8 +23,6 @@ class TypedTask(Task):
     """
 
     abstract = True
-    # Results hold what the content says, and Celery would write the first kilobyte of each to the log.
-    resultrepr_maxsize = 0
     run: Callable[..., Any]
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ whoever ended the step before, as every message of a step has an id that follows
 """
 
 import json
+import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,13 @@ class Run:
     def progress(self) -> list[str]:
         """Its steps in the order in which they were reached."""
         return sorted(self.times, key=lambda step: self.times[step])
+
+    def parts(self, kind: str, part: str) -> dict[int, Any]:
+        """What steps `kind:1`, `kind:2`, … have kept as `part`, by number in order."""
+        numbers = sorted(
+            int(match[1]) for key in self.data if (match := re.fullmatch(rf"{kind}:(\d+)/{part}", key))
+        )
+        return {number: self.data[f"{kind}:{number}/{part}"] for number in numbers}
 
 
 class Runs:

@@ -22,6 +22,7 @@ from contentworker.runtime.settings import DeadLetterSettings
 from tests.support import (
     PATIENCE,
     ROOT,
+    SOON,
     RedisProcess,
     StartWorker,
     Worker,
@@ -36,11 +37,6 @@ from tests.support import (
 
 APP = "dead_letters_worker.celery_app"
 LIMITS = DeadLetterSettings()
-SOON = {
-    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
-    "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.02",
-    "WORKER__RETRIES__JITTER_SECONDS": "0.01",
-}
 SHORT = {
     "WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "0.5",
     "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "1",

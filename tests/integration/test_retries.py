@@ -13,16 +13,20 @@ from celery.exceptions import WorkerLostError
 
 from contentworker import config
 from contentworker.errors import ContentError
-from tests.support import PATIENCE, PROBE_APP, StartWorker, Worker, executions, wait_until, waiting_messages
+from tests.support import (
+    PATIENCE,
+    PROBE_APP,
+    SOON,
+    StartWorker,
+    Worker,
+    executions,
+    wait_until,
+    waiting_messages,
+)
 
 POLICY = config.load(environ={}).retries
 MAX_RETRIES = {"base": 3, "idempotent": 5, "critical": 0}
 DOCUMENTED_DELAYS = {0: 60, 1: 120, 2: 240, 3: 480, 4: 600}
-SOON = {
-    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
-    "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.02",
-    "WORKER__RETRIES__JITTER_SECONDS": "0.01",
-}
 
 
 @pytest.fixture(scope="module", autouse=True)

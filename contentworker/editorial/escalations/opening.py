@@ -8,19 +8,24 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.settings import EscalationSettings
 
-__all__ = ["open_store", "sqlite_file"]
+__all__ = ["missing_file", "open_store"]
 
 
-def sqlite_file(
-    settings: EscalationSettings, state_folder: Path, environ: Mapping[str, str] = os.environ
-) -> Path:
-    """The setting's file; else one in the service's folder (systemd's StateDirectory=) or the checkout's."""
-    folder = environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(settings.sqlite_path or Path(folder or state_folder) / "escalations.sqlite3")
+def _sqlite_file(settings: EscalationSettings, folder: Path) -> Path:
+    return Path(settings.sqlite_path or folder / "escalations.sqlite3")
 
 
-def open_store(
-    settings: EscalationSettings, state_folder: Path, environ: Mapping[str, str] = os.environ
-) -> Store:
-    """The records in PostgreSQL at DATABASE_URL, or in the SQLite file where that is not set."""
-    return Store(open_engine(environ.get("DATABASE_URL", ""), sqlite_file(settings, state_folder, environ)))
+def missing_file(
+    settings: EscalationSettings, folder: Path, environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The file of the records where none was made so far; None where they can be opened.
+
+    A command must not make it: it would belong to whoever typed that, and not to the service.
+    """
+    file = _sqlite_file(settings, folder)
+    return None if environ.get("DATABASE_URL") or file.exists() else file
+
+
+def open_store(settings: EscalationSettings, folder: Path, environ: Mapping[str, str] = os.environ) -> Store:
+    """The records in PostgreSQL at DATABASE_URL, or in the setting's SQLite file, else in one in `folder`."""
+    return Store(open_engine(environ.get("DATABASE_URL", ""), _sqlite_file(settings, folder)))

@@ -153,11 +153,7 @@ class Store:
         check_decision(decision, by)
         note, now = _storable(note), self._now()
         with self._transaction() as connection:
-            known = connection.execute(
-                select(escalations).where(escalations.c.id == escalation_id).with_for_update()
-            ).one_or_none()
-            if known is None:
-                raise ContentError("escalation_id", "there is no such record (any more)")
+            known = _for_change(connection, escalation_id)
             if known.state == "settled":
                 if known.decision != decision:
                     raise ContentError(
@@ -259,11 +255,7 @@ class Store:
         """
         values = {"state": "sending", "detail": "", "updated_at": self._now()}
         with self._transaction() as connection:
-            known = connection.execute(
-                select(escalations).where(escalations.c.id == escalation_id).with_for_update()
-            ).one_or_none()
-            if known is None:
-                raise ContentError("escalation_id", "there is no such record (any more)")
+            known = _for_change(connection, escalation_id)
             if known.state == "settled":
                 return None
             row = {"escalation_id": known.id, "round": known.round, "channel_key": key, "channel": label}
@@ -313,6 +305,16 @@ def check_decision(decision: str, by: str) -> None:
         raise ContentError("decision", "1 to 50 characters of a-z, 0-9 and _")
     if not 1 <= len(by) <= 200 or not by.isprintable():
         raise ContentError("by", "1 to 200 printable characters")
+
+
+def _for_change(connection: Connection, escalation_id: str) -> Any:
+    """The record, which nobody else changes until the transaction ends."""
+    found = connection.execute(
+        select(escalations).where(escalations.c.id == escalation_id).with_for_update()
+    ).one_or_none()
+    if found is None:
+        raise ContentError("escalation_id", "there is no such record (any more)")
+    return found
 
 
 def _insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:

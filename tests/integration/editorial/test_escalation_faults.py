@@ -17,15 +17,10 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ContentError
 from tests.receivers import Mailbox, receiver, smtp
-from tests.support import ROOT, StartWorker, environment, free_port, run_cli, wait_until
+from tests.support import ROOT, SOON, StartWorker, environment, free_port, run_cli, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
 
-SOON = {
-    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
-    "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.02",
-    "WORKER__RETRIES__JITTER_SECONDS": "0.01",
-}
 TRIES = 6
 ESCALATE = "tasks.escalation.escalate_to_human"
 SETTLE = "tasks.escalation.settle"

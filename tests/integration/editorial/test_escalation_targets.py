@@ -13,13 +13,8 @@ from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
 from contentworker.runtime import single_host
 from tests.receivers import receiver
-from tests.support import PATIENCE, StartWorker, executions, wait_until
+from tests.support import PATIENCE, SOON, StartWorker, executions, wait_until
 
-SOON = {
-    "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
-    "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.02",
-    "WORKER__RETRIES__JITTER_SECONDS": "0.01",
-}
 PATIENT = {
     "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "1",
     "WORKER__RETRIES__MULTIPLIER": "1",
