@@ -164,7 +164,6 @@ DEPENDENCY_GROUPS = (
     "bench",
     "research",
     "embedded",
-    "traces",
     "lock",
 )
 """The first has most of the packages: the others take the same versions of them."""
