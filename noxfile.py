@@ -164,6 +164,7 @@ DEPENDENCY_GROUPS = (
     "bench",
     "research",
     "embedded",
+    "traces",
     "lock",
 )
 """The first has most of the packages: the others take the same versions of them."""
