@@ -91,7 +91,7 @@ def escalate_to_human(
     )
     # Each time: a crash before it would else leave a record that nobody is told of.
     notify.delay(escalation_id=found.id)
-    if _store().pending_events(limit=1):  # left by a Redis that was away when somebody settled
+    if next(_store().pending_events(), None):  # left by a Redis that was away when somebody settled
         announce.delay()
     return found
 
@@ -148,27 +148,32 @@ def announce() -> Announced:
     """
     store = _store()
     store.purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
-    events = store.pending_events()
-    missing: set[str] = set()
+    targets = _targets()
+    away: set[str] = set()
+    done: list[str] = []
     failures: list[str] = []
-    for column, send in _targets().items():
-        waiting = [event for event in events if not getattr(event, column)]
-        for number, event in enumerate(waiting):
+    for event in store.pending_events():
+        is_missing = False
+        for column, send in targets.items():
+            if getattr(event, column):
+                continue
+            if column in away:
+                is_missing = True
+                continue
             try:
                 send(event)
             except SoftTimeLimitExceeded:
                 raise
             except Exception as error:
                 failures.append(str(error))
-                missing.add(event.id)
+                is_missing = True
                 if _is_away(error):  # the others would fail as well, each after its time-out
-                    missing.update(other.id for other in waiting[number:])
-                    break
+                    away.add(column)
             else:
                 store.mark_event(event.id, column)
-    done = [event.id for event in events if event.id not in missing]
-    for event_id in done:
-        store.mark_event(event_id, "done_at")
+        if not is_missing:
+            store.mark_event(event.id, "done_at")
+            done.append(event.id)
     if failures:
         raise NotAnnouncedError("; ".join(dict.fromkeys(failures)))
     return Announced(events=tuple(done))

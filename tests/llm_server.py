@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -39,6 +39,8 @@ class LlmServer:
     """From the text between the fences to the answer of a model that behaves."""
     release: threading.Event = field(default_factory=threading.Event)
     """Lets go of what hangs."""
+    hung_up: threading.Event = field(default_factory=threading.Event)
+    """Whether the client left what trickled."""
     busy: int = 0
     """So many more requests are refused by the model `busy`; then it answers."""
 
@@ -173,6 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _hangs(self, request: dict[str, Any]) -> None:
         self.found.release.wait(120)
+
+    def _trickles(self, request: dict[str, Any]) -> None:
+        """A byte now and then, as long as the client stays: each ends the wait for the next one."""
+        self.send_response(200)
+        self.send_header("content-length", "10000")
+        self.end_headers()
+        with suppress(OSError):
+            while not self.found.release.wait(0.05):
+                self.wfile.write(b" ")
+        self.found.hung_up.set()
+        self.close_connection = True
 
     def _cut_off(self, request: dict[str, Any]) -> None:
         self.send_response(200)

@@ -6,6 +6,7 @@ import re
 import smtplib
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
@@ -89,22 +90,26 @@ def _apprise(url: str) -> Any:
     # Its log shows addresses, and urllib3's the paths of webhooks: both are secrets.
     logger = logging.getLogger("apprise")
     logger.propagate = False
+    logger.setLevel(logging.DEBUG)  # for the witnesses, of which each thread may have one
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
     logging.getLogger("urllib3").setLevel(logging.INFO)
-    target = apprise.Apprise()
+    # In this thread: of one that Apprise gives up waiting for, nobody knows whether it still sends.
+    target = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0))
     return target if target.add(url) else None
 
 
 class _Witness(logging.Handler):
-    """Sees the error that Apprise handles while it logs that: its answer is a bare False."""
+    """Sees the error that Apprise handles while it logs that, in this thread: its answer is a bare False."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.error: BaseException | None = None
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.error = sys.exc_info()[1] or self.error
+        if threading.get_ident() == self._thread:
+            self.error = sys.exc_info()[1] or self.error
 
 
 def send(channel: Channel, title: str, body: str) -> Outcome:
@@ -115,16 +120,13 @@ def send(channel: Channel, title: str, body: str) -> Outcome:
     """
     target = _apprise(channel.url)
     witness, logger = _Witness(), logging.getLogger("apprise")
-    level = logger.level
     logger.addHandler(witness)
-    logger.setLevel(logging.DEBUG)
     try:
         accepted = target is not None and target.notify(title=title, body=body, body_format="text")
     except Exception as error:
         return Outcome("unknown", type(error).__name__)
     finally:
         logger.removeHandler(witness)
-        logger.setLevel(level)
     if accepted:
         return Outcome("sent", "")
     if witness.error is None:

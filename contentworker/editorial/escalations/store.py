@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -28,6 +28,7 @@ from contentworker.errors import ContentError, ContentWorkerError
 __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
+EVENTS_AT_ONCE = 20
 
 escalations, texts, history = schema.escalations, schema.texts, schema.history
 notifications, events = schema.notifications, schema.events
@@ -284,14 +285,19 @@ class Store:
                 .values(state=state, detail=detail[:200], updated_at=self._now())
             )
 
-    def pending_events(self, limit: int = 100) -> list[PendingEvent]:
-        """Events that were not delivered in full, oldest first."""
-        query = select(events).where(events.c.done_at.is_(None)).order_by(events.c.created_at).limit(limit)
-        with self._transaction() as connection:
-            return [
-                PendingEvent(row.id, json.loads(row.payload), row.webhook_at, row.task_at)
-                for row in connection.execute(query)
-            ]
+    def pending_events(self) -> Iterator[PendingEvent]:
+        """Events not delivered in full, oldest first; read some at a time, as each may hold a text."""
+        order = events.c.created_at, events.c.id
+        query = select(events).where(events.c.done_at.is_(None)).order_by(*order).limit(EVENTS_AT_ONCE)
+        page = query
+        while True:
+            with self._transaction() as connection:
+                rows = connection.execute(page).all()
+            for row in rows:
+                yield PendingEvent(row.id, json.loads(row.payload), row.webhook_at, row.task_at)
+            if len(rows) < EVENTS_AT_ONCE:
+                return
+            page = query.where(tuple_(*order) > (rows[-1].created_at, rows[-1].id))
 
     def mark_event(self, event_id: str, column: str) -> None:
         """Note that an event was delivered: by `webhook_at`, by `task_at`, or `done_at` all ways."""

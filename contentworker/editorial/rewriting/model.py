@@ -3,7 +3,9 @@
 import logging
 import os
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -101,14 +103,18 @@ class Model:
         longest = self._settings.timeout_seconds
         timeout = httpx2.Timeout(longest, connect=min(CONNECT_SECONDS, longest))
         try:
-            with openai.OpenAI(
-                base_url=self._base_url,
-                api_key="none" if self.is_embedded else os.environ.get(KEY, ""),
-                max_retries=0,
-                timeout=timeout,
+            with (
                 # Elsewhere than configured nothing is sent, the key least of all.
-                http_client=openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout),
-            ) as client:
+                openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout) as http,
+                openai.OpenAI(
+                    base_url=self._base_url,
+                    api_key="none" if self.is_embedded else os.environ.get(KEY, ""),
+                    max_retries=0,
+                    timeout=timeout,
+                    http_client=http,
+                ) as client,
+                _deadline(http, longest),
+            ):
                 answer = client.chat.completions.create(
                     model=self.name,
                     messages=list(messages),  # type: ignore[arg-type]
@@ -119,6 +125,32 @@ class Model:
         except ValueError:
             raise ModelUncertainError("the model's server answered something that is no JSON") from None
         return _completion(answer)
+
+
+@contextmanager
+def _deadline(http: Any, seconds: float) -> Iterator[None]:
+    """Break the client's connections off after so long: its own time-outs begin anew with each byte.
+
+    Raises:
+        ModelUncertainError: in the place of whatever the client makes of that.
+    """
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        http.close()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception:
+        if is_over.is_set():
+            raise ModelUncertainError("the model did not answer in time") from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def _completion(answer: Any) -> Completion:

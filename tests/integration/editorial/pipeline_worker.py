@@ -1,11 +1,13 @@
 """The project's own application with a rewrite that notes its calls and costs nothing.
 
 `NOTES` is the folder of the notes, `REWRITE` what becomes of a call: `better`, `worse`, `refused`, `hangs` or
-`fails`.
+`fails`. `CRASH` names a change of a run, such as `after move escalate`, at which the worker dies: once.
 """
 
 import os
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from celery import shared_task
 from celery_worker import celery_app
 from contentworker.editorial.rewriting.result import Change, Outcome, Refusal, Rewrite
 from contentworker.errors import PermanentError
+from contentworker.runtime.runs import Runs
 from tasks.base import CriticalTask
 
 __all__ = ["celery_app"]
@@ -50,4 +53,31 @@ def generate_rewrite(content: str, **_: Any) -> Rewrite:
     )
 
 
+def _crash(moment: str) -> None:
+    """Kill the worker with all its processes at the moment asked for, unless one has died of it already."""
+    if moment != os.environ.get("CRASH"):
+        return
+    try:
+        (Path(os.environ["NOTES"]) / "crashed").touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.killpg(0, signal.SIGKILL)
+
+
+def _watched(name: str, place: int) -> None:
+    """Have a method of `Runs` crash before or after it; the argument at `place` says what is changed."""
+    method: Callable[..., Any] = getattr(Runs, name)
+
+    def watched(self: Runs, *arguments: Any) -> Any:
+        _crash(f"before {name} {arguments[place]}")
+        result = method(self, *arguments)
+        _crash(f"after {name} {arguments[place]}")
+        return result
+
+    setattr(Runs, name, watched)
+
+
+_watched("create", 2)
+_watched("note", 1)
+_watched("move", 2)
 celery_app.finalize()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from contentworker.editorial.escalations import schema
+from contentworker.editorial.escalations import store as escalation_store
 from contentworker.editorial.escalations.store import DatabaseError, Store
 from contentworker.errors import ConfigError, ContentError
 from tests.postgres import Postgres, postgres
@@ -92,6 +93,22 @@ def test_settling_twice(store: Store) -> None:
         store.settle(ref.id, "reject", "bob")
     with pytest.raises(ContentError, match="no such record"):
         store.settle(uuid.uuid4().hex, "reject", "bob")
+
+
+def test_more_events_than_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is read once, however many of the same moment there are, and whether or not it gets delivered."""
+    monkeypatch.setattr(escalation_store, "EVENTS_AT_ONCE", 3)
+    moment = datetime.now(UTC)
+    monkeypatch.setattr(store, "_now", lambda: moment)
+    refs = [store.escalate(f"a{number}", "failed", evidence={}) for number in range(8)]
+    events = {store.settle(ref.id, "accept", "ana").event_id for ref in refs}
+    read = []
+    for event in store.pending_events():
+        read.append(event.id)
+        if len(read) % 2:
+            store.mark_event(event.id, "done_at")
+    assert len(read) == 8
+    assert set(read) == events
 
 
 @pytest.mark.parametrize("evidence", [{"a": "x" * 200_001}, {"a": float("nan")}, {"a": object()}])

@@ -15,7 +15,7 @@ from contentworker.editorial.rewriting.model import (
 from contentworker.editorial.rewriting.prompts import messages
 from contentworker.editorial.settings import LlmSettings
 from tests.llm_server import COMPLETION_TOKENS, KEY, PROMPT_TOKENS, LlmServer, llm_server
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
 
 TEXT = "A secret sentence of the article that is in no error."
 
@@ -110,6 +110,13 @@ def test_one_that_hangs(server: LlmServer) -> None:
     with pytest.raises(ModelUncertainError, match="in time"):
         ask(server.url, "hangs", timeout_seconds=0.3)
     assert len(server.requests) == 1
+
+
+def test_one_that_trickles(server: LlmServer) -> None:
+    """The time is that of the whole answer, however often a byte comes."""
+    with pytest.raises(ModelUncertainError, match="in time"):
+        ask(server.url, "trickles", timeout_seconds=0.5)
+    assert server.hung_up.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("model", ["empty", "cut-short"])

@@ -159,28 +159,38 @@ def test_the_same_article_sent_twice_is_one_run(
 
 
 @pytest.mark.parametrize(
-    ("step", "kind"),
-    [("evaluate:0", "better"), ("rewrite:1", "better"), ("evaluate:1", "better"), ("escalate", "worse")],
+    ("moment", "kind"),
+    [
+        ("after create evaluate:0", "better"),
+        ("before note evaluate:0/score", "better"),
+        ("after note evaluate:0/detection", "better"),
+        ("after move rewrite:1", "better"),
+        ("before move evaluate:1", "better"),
+        ("after move evaluate:1", "better"),
+        ("after move accepted", "better"),
+        ("after move escalate", "worse"),
+        ("before move escalated", "worse"),
+        ("after move escalated", "worse"),
+    ],
 )
-def test_a_worker_killed_at_a_step(
+def test_a_worker_killed_between_two_steps(
     start: Start,
     runs: Runs,
     client: Celery,
     settings: dict[str, str],
     tmp_path: Path,
-    step: str,
+    moment: str,
     kind: str,
 ) -> None:
-    """kill -9 as soon as a step is reached: another worker ends the run once, with one call at most."""
-    killed = start(REWRITE=kind)
+    """kill -9 right before or after a change of the run: another worker ends it once, with one paid call."""
+    killed = start(REWRITE=kind, CRASH=moment)
     send(client)
-    wait_until(lambda: any(step in run.times for run in found(runs)), step)
-    killed.kill(signal.SIGKILL, group=True)
+    assert killed.wait() == -signal.SIGKILL
     start(REWRITE=kind)
     run = ended(runs)
-    assert run.step in ("accepted", "escalated")
-    assert len(records(settings)) == (run.step == "escalated")
-    assert len(rewrites(tmp_path)) <= 1
+    assert run.step == ("accepted" if kind == "better" else "escalated")
+    assert len(records(settings)) == (kind == "worse")
+    assert rewrites(tmp_path) == ["called"]
     assert sum(each in FINAL for each in run.times) == 1
 
 
