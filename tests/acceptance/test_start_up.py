@@ -16,7 +16,7 @@ HEAVY = {
 
 
 def test_importing_the_application_stays_light() -> None:
-    """`import celery_worker` loads no library of machine learning, LLMs, HTTP, databases, metrics or development."""
+    """`import celery_worker` loads nothing of machine learning, LLMs, HTTP, databases, metrics and more."""
     script = "import celery_worker, sys; print(*sys.modules)"
     finished = subprocess.run(
         [sys.executable, "-c", script],
