@@ -5,15 +5,18 @@ from typing import Any
 
 import click
 
-from contentworker import config
+from contentworker import config, content_metrics
 from contentworker.errors import ConfigError
 from contentworker.runtime import local_redis
 from contentworker.runtime.metrics.definitions import COUNTED
 
-__all__ = ["metrics"]
+__all__ = ["METRICS", "metrics"]
 
 TIMEOUT_SECONDS = 2.0
 PASSWORD = "METRICS_BASIC_AUTH"
+
+METRICS = (*COUNTED, *content_metrics.METRICS)
+"""All that workers count."""
 
 
 @click.command("metrics")
@@ -32,8 +35,8 @@ def metrics(address: str | None, port: int | None, once: bool) -> None:
     queues = [*settings.queues]
     shown = exporter.registry(
         exporter.SnapshotCollector(
-            lambda: reading.read(client, queues, COUNTED),
-            COUNTED,
+            lambda: reading.read(client, queues, METRICS),
+            METRICS,
             queues,
             has_leases=settings.broker.transport == "leased",
             is_measured=settings.metrics.enabled,
