@@ -1,9 +1,7 @@
 """Is every queue served? A real task is sent through each, and its answer timed."""
 
-import json
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from celery import Celery
@@ -11,6 +9,7 @@ from celery.result import AsyncResult
 from kombu import Connection
 from pydantic import BaseModel, Field
 
+from contentworker.runtime import queue_state
 from contentworker.runtime.transport.protocol import Protocol
 
 __all__ = ["HealthStatus", "QueueHealth", "check_queues"]
@@ -55,8 +54,8 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
     names = list(queues)
     with app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1)
-        waiting = {name: _waiting(connection, name) for name in names}
         with connection.default_channel.conn_or_acquire() as client:
+            waiting = queue_state.waiting(client, names)
             paused = Protocol(client).paused()
     sent = time.monotonic()
     pending = {
@@ -76,8 +75,8 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
             queue=name,
             status=_status(name in paused, name in latencies, bool(busy & set(workers.get(name, ())))),
             latency_seconds=latencies.get(name),
-            depth=waiting[name][0],
-            oldest_message_seconds=waiting[name][1],
+            depth=waiting[name].number,
+            oldest_message_seconds=waiting[name].oldest_seconds,
             workers=workers.get(name, []),
         )
         for name in names
@@ -102,18 +101,6 @@ def _await_answers(pending: dict[str, AsyncResult], sent: float, timeout_seconds
     return latencies
 
 
-def _waiting(connection: Connection, queue: str) -> tuple[int, float | None]:
-    """Depth of a queue, and the age of the message that will be fetched next."""
-    channel: Any = connection.default_channel
-    depth: int = channel._size(queue)
-    with channel.conn_or_acquire() as client:
-        for priority in channel.priority_steps:
-            raw = client.lindex(channel._q_for_pri(queue, priority), -1)
-            if raw:
-                return depth, _age_seconds(raw)
-    return depth, None
-
-
 def _take_back(connection: Connection, queue: str, task_id: str) -> None:
     """Delete a probe that still waits: Redis keeps an expired message until some worker looks at it."""
     channel: Any = connection.default_channel
@@ -124,14 +111,6 @@ def _take_back(connection: Connection, queue: str, task_id: str) -> None:
                 if task_id.encode() in raw:
                     client.lrem(queue, 1, raw)
                     return
-
-
-def _age_seconds(raw: bytes) -> float | None:
-    try:
-        sent_at = datetime.fromisoformat(json.loads(raw)["headers"]["sent_at"])
-        return max(0.0, (datetime.now(UTC) - sent_at).total_seconds())
-    except (ValueError, LookupError, TypeError):
-        return None
 
 
 def _workers(app: Celery, queues: list[str]) -> tuple[dict[str, list[str]], set[str]]:
