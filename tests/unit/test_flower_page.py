@@ -67,6 +67,8 @@ def test_what_it_is_told(start: Any, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(start: Any, tmp_path: Path) -> None:
     """Is named, with the ways out."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(SystemExit, match=r"Not a directory\. Choose another file with --db, or --persistent="):
+    with pytest.raises(
+        SystemExit, match=r"Not a directory\. Choose another file with --db, or --persistent="
+    ):
         start(tmp_path / "file" / "folder")
     start(tmp_path / "file" / "folder", persistent=False)
