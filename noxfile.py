@@ -289,6 +289,13 @@ def flower(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def metrics(session: nox.Session) -> None:
+    """Show Prometheus the metrics until Ctrl-C; -- --once prints them."""
+    command = ["python", "-m", "contentworker", "metrics"]
+    _hand_over("python", "-m", "contentworker", "with-redis", *command, *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def shell(session: nox.Session) -> None:
     """Open a shell with REDIS_URL set and celery on the PATH; -- COMMAND runs just that."""
     command = session.posargs or [os.environ.get("SHELL", "/bin/sh")]

@@ -14,6 +14,7 @@ import click
 
 from contentworker import articles_cli, config, dead_letters_cli, doctor, escalations_cli, health_cli
 from contentworker.errors import ContentError, ContentWorkerError
+from contentworker.metrics_cli import metrics
 from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
 
@@ -411,6 +412,7 @@ def doctor_command(as_json: bool) -> None:
 main.add_command(dead_letters_cli.group)
 main.add_command(escalations_cli.group)
 main.add_command(health_cli.server)
+main.add_command(metrics)
 main.add_command(articles_cli.runs)
 main.add_command(articles_cli.cancel)
 main.add_command(articles_cli.forget)

@@ -33,6 +33,7 @@ can read ([operations.md](operations.md)):
   127.0.0.1 and `broker.port`.
 - `REDIS_SENTINEL_PASSWORD`: the Sentinels' own password, if they have one.
 - `FLOWER_BASIC_AUTH`: `user:password` of the Flower page; needed unless it listens on this machine only.
+- `METRICS_BASIC_AUTH`: the same of the metrics ([metrics.md](metrics.md)).
 """
 
 

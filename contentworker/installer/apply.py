@@ -142,9 +142,10 @@ class _Run:
         self.changes.link(self.layout.current, self.layout.release(self.plan.release))
         self._bring([places.UMBRELLA], "")
         self._bring([places.FLOWER], self.plan.release)
-        if self.systemd.state(places.HEALTH) == "active":  # whoever wants it has started it
-            self.restarted.append(places.HEALTH)
-            self.systemd.restart(places.HEALTH)
+        for unit in (places.HEALTH, places.METRICS):
+            if self.systemd.state(unit) == "active":  # whoever wants it has started it
+                self.restarted.append(unit)
+                self.systemd.restart(unit)
 
     def _switch(self, queues: list[str]) -> None:
         """Have the workers of some queues run the new release."""

@@ -12,6 +12,7 @@ __all__ = [
     "ENVIRONMENT",
     "FLOWER",
     "HEALTH",
+    "METRICS",
     "REDIS",
     "REDIS_CONFIGURATION",
     "REDIS_DATA",
@@ -44,6 +45,7 @@ RUNTIME = "/run/content-worker"
 UMBRELLA = "celery-worker.service"
 FLOWER = "celery-flower.service"
 HEALTH = "celery-health.service"
+METRICS = "celery-metrics.service"
 REDIS = "celery-redis.service"
 
 PLACES = {"redis.conf": REDIS_CONFIGURATION, "environment.example": ENVIRONMENT}

@@ -3,6 +3,7 @@
 import logging
 import os
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -32,6 +33,7 @@ def build(settings: RuntimeSettings, redis_url: str) -> Celery:
     app = Celery("contentworker")
     app.loader.override_backends = RESULT_BACKENDS
     app.runtime_settings = settings
+    app.connect_redis = partial(connections.connect, redis_url, settings.broker)
     app.conf.update(celery_configuration(settings, redis_url))
     return app
 
@@ -110,6 +112,15 @@ def _give_signs_of_life(instance: Any = None, **_: Any) -> None:
         from contentworker.runtime import pulse
 
         pulse.begin(instance)
+
+
+@celeryd_init.connect
+def _measure(instance: Any = None, **_: Any) -> None:
+    """Only in a worker, and where it is wanted."""
+    if instance.app.runtime_settings.metrics.enabled:
+        from contentworker.runtime.metrics import worker
+
+        worker.begin(instance)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

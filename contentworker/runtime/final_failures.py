@@ -27,7 +27,8 @@ from celery.utils.serialization import UnpickleableExceptionWrapper
 from celery.worker.request import ExceptionWithTraceback, Request
 from redis.exceptions import RedisError
 
-from contentworker.runtime import dead_letters
+from contentworker.runtime import dead_letters, metrics
+from contentworker.runtime.metrics.definitions import DEAD_LETTERS
 from contentworker.runtime.transport.validity import is_held
 
 __all__ = ["FinalFailures", "keep"]
@@ -178,6 +179,7 @@ def _write(app: Celery, letter: dead_letters.DeadLetter, message: Any) -> None:
     is_leased = getattr(message, "delivery", None) is not None
     client = message.channel.holder.client if is_leased else app.backend.client
     letter_id = dead_letters.add(client, letter, app.runtime_settings.dead_letters)
+    metrics.count(DEAD_LETTERS, queue=letter.queue, reason=letter.reason)
     logger.warning(
         "Kept %s[%s] from queue %s as dead letter %s (%s): %s",
         *(letter.task or "no task", letter.task_id, letter.queue, letter_id, letter.reason),

@@ -10,10 +10,7 @@
 import json
 import logging
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import Any
 
 from contentworker.runtime.health import QueueHealth
 from contentworker.runtime.liveness import Sign, read
+from contentworker.runtime.shared_answer import SharedAnswer
 
 __all__ = ["serve"]
 
@@ -35,24 +33,16 @@ Answer = tuple[bool, Any]
 
 
 class DeepCheck:
-    """Runs a check when asked, one at a time, and not again while its answer is young."""
+    """Runs a check for all who ask meanwhile, and has an answer whatever becomes of it."""
 
     def __init__(self, check: Callable[[], list[QueueHealth]]) -> None:
         self._check = check
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="health")
-        self._lock = threading.Lock()
-        self._running: Future[Answer] | None = None
-        self._ended = 0.0
+        self._shared = SharedAnswer(self._run, KEEP_SECONDS)
 
     def answer(self) -> Answer:
         """The answer of the check that runs, or ran lately."""
-        with self._lock:
-            is_old = time.monotonic() - self._ended > KEEP_SECONDS
-            if self._running is None or (self._running.done() and is_old):
-                self._running = self._executor.submit(self._run)
-            running = self._running
         try:
-            return running.result(PATIENCE_SECONDS)
+            return self._shared.get(PATIENCE_SECONDS)
         except TimeoutError:
             return False, {"reason": f"the check has not ended within {PATIENCE_SECONDS:g} s"}
 
@@ -63,8 +53,6 @@ class DeepCheck:
         except Exception as error:  # whatever it is, whoever asks is to get an answer
             logger.warning("The health check failed: %s: %s", type(error).__name__, error)
             return False, {"reason": str(error)}
-        finally:
-            self._ended = time.monotonic()
 
 
 def serve(

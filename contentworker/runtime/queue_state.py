@@ -13,7 +13,7 @@ from typing import Any
 from contentworker.runtime.dead_letters import PRIORITY_MARK, STREAM
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, PAUSED, held_key
 
-__all__ = ["QueueState", "State", "Waiting", "read", "waiting"]
+__all__ = ["QueueState", "State", "Waiting", "read", "since", "waiting"]
 
 PRIORITIES = ("", *(f"{PRIORITY_MARK}{priority}" for priority in (3, 6, 9)))
 """What a queue's lists have after its name: kombu's standard priorities."""
@@ -171,22 +171,26 @@ def waiting(client: Any, queues: Iterable[str]) -> dict[str, Waiting]:
     now = datetime.now(UTC)
     found = {}
     for name, (number, *times) in zip(names, pipeline.execute(), strict=True):
-        starts = map(_since, times[::2], times[1::2])
+        starts = map(since, times[::2], times[1::2])
         ages = [max(0.0, (now - start).total_seconds()) for start in starts if start]
         found[name] = Waiting(number, max(ages, default=None))
     return found
 
 
-def _since(sent_at: bytes | str, eta: bytes | str) -> datetime | None:
-    """Since when a message could have been taken: a delayed one since it was due."""
-    times = [_time(text) for text in (sent_at, eta)]
-    return max(filter(None, times)) if times[0] else None
+def since(sent_at: Any, eta: Any) -> datetime | None:
+    """Since when a message could have been taken, by two of its headers: a delayed one since it was due.
+
+    None where it does not say readably when it was sent.
+    """
+    sent = _time(sent_at)
+    due = _time(eta) if eta else None
+    return max(sent, due) if sent and due else sent
 
 
-def _time(text: bytes | str) -> datetime | None:
+def _time(text: Any) -> datetime | None:
     try:
         moment = datetime.fromisoformat(_text(text))
-    except ValueError:
+    except (ValueError, TypeError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from contentworker.errors import PermanentError
 from contentworker.runtime.final_failures import FinalFailures
 from contentworker.runtime.leases import HeldRequest, HeldTask
+from contentworker.runtime.metrics.requests import CountedRequest
 from contentworker.runtime.settings import RetrySettings
 from contentworker.runtime.transport.protocol import REPLACES
 
@@ -28,7 +29,7 @@ def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
     return min(policy.max_delay_seconds, delay) + random.uniform(0, policy.jitter_seconds)
 
 
-class RetryingRequest(HeldRequest, FinalFailures):
+class RetryingRequest(HeldRequest, FinalFailures, CountedRequest):
     """Lets the task see which request failed while Celery handles the failure.
 
     A child that dies cannot retry its task; the main process does, outside any task's context, and asks

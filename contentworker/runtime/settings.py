@@ -17,6 +17,7 @@ __all__ = [
     "FlowerSettings",
     "HealthSettings",
     "LimitSettings",
+    "MetricsSettings",
     "PythonSettings",
     "QueueSettings",
     "ReloadSettings",
@@ -302,6 +303,23 @@ class HealthSettings(Section):
         return self.address in LOOPBACK_ADDRESSES
 
 
+class MetricsSettings(Section):
+    """Metrics, and `python -m contentworker metrics`, which shows them to Prometheus (docs/metrics.md)."""
+
+    enabled: bool = Field(True, description="Whether workers measure. Else only what Redis knows is shown.")
+    address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address it listens on. Any but the loopback address needs `METRICS_BASIC_AUTH`.",
+    )
+    port: Port = Field(9808, description="Port it listens on.")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can ask."""
+        return self.address in LOOPBACK_ADDRESSES
+
+
 class ServiceSettings(Section):
     """The services of production: `nox -s units` writes `systemd/`, `nox -s install` installs them."""
 
@@ -359,6 +377,7 @@ class RuntimeSettings(Section):
     reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
     health: HealthSettings = HealthSettings()
+    metrics: MetricsSettings = MetricsSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     retention: RetentionSettings = RetentionSettings()
     spending: SpendingSettings = SpendingSettings()

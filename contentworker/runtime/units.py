@@ -17,6 +17,7 @@ FILES = {
     "celery-worker.service": "celery-worker.service.in",
     "celery-flower.service": "celery-flower.service.in",
     "celery-health.service": "celery-health.service.in",
+    "celery-metrics.service": "celery-metrics.service.in",
     "celery-redis.service": "celery-redis.service.in",
     "sysusers.d/content-worker.conf": "sysusers.conf.in",
     "tmpfiles.d/content-worker.conf": "tmpfiles.conf.in",
@@ -76,6 +77,7 @@ def _values(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
         # Readers come from elsewhere, if they are let in at all.
         "flower_addresses": everywhere if settings.flower.is_loopback else "any",
         "health_addresses": everywhere if settings.health.is_loopback else "any",
+        "metrics_addresses": everywhere if settings.metrics.is_loopback else "any",
         "addresses": everywhere,
     }
 

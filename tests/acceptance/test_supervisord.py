@@ -73,6 +73,7 @@ class Supervisord(Process):
             "WORKER__SERVICES__USER": user,
             "WORKER__BROKER__PORT": str(redis_port),
             "WORKER__HEALTH__PORT": str(self.health_port),
+            "WORKER__METRICS__PORT": str(free_port()),
             "WORKER__FLOWER__PORT": str(free_port()),
             "WORKER__SERVICES__WATCHDOG_SECONDS": "10",
         }
@@ -163,10 +164,10 @@ def all_are_well(running: Supervisord) -> bool:
 
 
 def test_all_queues_are_served(supervisord: Supervisord, client: Celery) -> None:
-    """Each by a worker of its own, which says under which name; beside them Flower, health and Redis."""
+    """Each by a worker of its own, which says its name; beside them Flower, health, metrics and Redis."""
     wait_until(lambda: set(supervisord.states().values()) == {"RUNNING"}, "every program to run")
     programs = [f"celery-worker:{name}" for name in QUEUES]
-    others = ["celery-flower", "celery-health", "celery-redis"]
+    others = ["celery-flower", "celery-health", "celery-metrics", "celery-redis"]
     assert sorted(supervisord.states()) == sorted([*programs, *others])
     assert all_are_well(supervisord)
     with urlopen(f"http://127.0.0.1:{supervisord.health_port}/ready") as answer:

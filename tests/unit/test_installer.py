@@ -114,7 +114,13 @@ def test_every_credential_of_the_real_units_is_found() -> None:
     rendered = units.render(settings, ROOT / "systemd" / "templates")
     names = credential_names({path: text.encode() for path, text in rendered.items()})
     of_escalation = {"DATABASE_URL", "NOTIFY_URLS", "SETTLED_WEBHOOK_SECRET"}
-    others = {"FLOWER_BASIC_AUTH", "OPENAI_API_KEY", "REDIS_URL", "redis-password.conf"}
+    others = {
+        "FLOWER_BASIC_AUTH",
+        "METRICS_BASIC_AUTH",
+        "OPENAI_API_KEY",
+        "REDIS_URL",
+        "redis-password.conf",
+    }
     assert names == sorted(of_escalation | others)
 
 

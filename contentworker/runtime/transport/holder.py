@@ -40,6 +40,7 @@ __all__ = [
     "holder_of",
     "stop_all",
     "when_fenced",
+    "when_moved",
     "when_redis_answers",
 ]
 
@@ -381,6 +382,7 @@ class Holder:
                     self._validity.extend(started + FENCE_SECONDS)
         elif name and epoch == self.epoch:
             self.fence("another worker had taken it for dead", overlaps=True)
+        _say_what_moved("promoted", beat.promoted)
         self._take_from_the_dead(beat.leases, started, answered)
         return beat.promoted >= PROMOTED_AT_A_TIME
 
@@ -396,6 +398,7 @@ class Holder:
                 observed[name] = before
             else:
                 moved, unknown = self.protocol.reclaim(name, renewals)
+                _say_what_moved("reclaimed", moved)
                 logger.warning(
                     "Worker %s is gone; %d messages that it held are back in their queues", name, moved
                 )
@@ -430,6 +433,22 @@ def _say_whether_redis_answers(answers: bool) -> None:
             logger.exception("Whether Redis answers could not be said")
 
 
+def when_moved(callback: Callable[[str, int], None]) -> None:
+    """Have `callback` told, from another thread, how many messages went into their lists.
+
+    `promoted`: they were due; `reclaimed`: their worker was dead.
+    """
+    _when_moved.append(callback)
+
+
+def _say_what_moved(how: str, number: int) -> None:
+    for callback in _when_moved if number else ():
+        try:
+            callback(how, number)
+        except Exception:  # whatever it is, the lease comes first
+            logger.exception("How many messages were %s could not be said", how)
+
+
 def holder_of(channel: Any, *, leased: bool = True) -> Holder:
     """The process's holder for the channel's Redis, or one of the channel's own."""
     address = channel.connection.client.as_uri(include_password=True)
@@ -459,4 +478,5 @@ _shared: dict[str, Holder] = {}
 _holders: dict[str, Holder] = {}
 _when_fenced: list[Callable[[], None]] = []
 _when_redis_answers: list[Callable[[bool], None]] = []
+_when_moved: list[Callable[[str, int], None]] = []
 os.register_at_fork(after_in_child=_shared.clear)

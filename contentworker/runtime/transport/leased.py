@@ -45,6 +45,8 @@ class LeasedMessage(virtual.Message):
         count = payload.get("deliveries")
         self.deliveries: int = count if isinstance(count, int) else 0
         """Deliveries that ended in the death of a worker."""
+        self.eta: str | None = None
+        """When it was due, where it was sent for later."""
 
     def held_as(self, delivery: Delivery, holder: Holder) -> None:
         """Be delivered as this; `_raw` stays as it lay in Redis."""
@@ -282,6 +284,7 @@ class Channel(plain.Channel):
         if due is not None:
             if due > time.time() * 1000 and self.holder.delay(delivery, due):
                 return None
+            message.eta = message.headers["eta"]
             message.headers = {**message.headers, "eta": None}  # else Celery would wait for it again
         message.held_as(delivery, self.holder)
         return message

@@ -15,7 +15,7 @@ PREFIX = SETTINGS.services.prefix
 QUEUES = list(SETTINGS.queues)
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
 UMBRELLA, FLOWER, REDIS = "celery-worker.service", "celery-flower.service", "celery-redis.service"
-HEALTH = "celery-health.service"
+HEALTH, METRICS = "celery-health.service", "celery-metrics.service"
 UNITS = [REDIS, FLOWER, UMBRELLA, *WORKERS]
 
 CREDENTIALS = "/etc/content-worker/credentials"

@@ -15,6 +15,7 @@ from tests.acceptance.systemd.installation import (
     CREDENTIALS,
     FLOWER,
     HEALTH,
+    METRICS,
     OPERATOR,
     PREFIX,
     QUEUES,
@@ -169,7 +170,7 @@ def test_flower(services: Machine) -> None:
         assert ask(Authorization=f"Basic {login}") == 200
 
 
-@pytest.mark.parametrize("unit", [*UNITS, HEALTH])
+@pytest.mark.parametrize("unit", [*UNITS, HEALTH, METRICS])
 def test_verify_is_silent(installed: Machine, unit: str) -> None:
     """`systemd-analyze verify` finds nothing to say about a unit."""
     done = installed.run("systemd-analyze", "verify", unit)

@@ -18,9 +18,13 @@ from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from celery_worker import celery_app
 from contentworker.errors import ContentError, PermanentError
+from contentworker.runtime import metrics
 from tasks.base import BaseTask, CriticalTask, IdempotentTask
 
 __all__ = ["celery_app"]
+
+PROBED = metrics.Metric("probe_total", "counter", "", "What failed?", {"kind": ("known",)})
+PROBED_LEVEL = metrics.Metric("probe_level", "gauge", "", "What failed?")
 
 CLASSES = {"base": BaseTask, "idempotent": IdempotentTask, "critical": CriticalTask}
 
@@ -108,6 +112,13 @@ def report(day: date) -> Report:
 @shared_task(base=BaseTask, name="probe.pid")
 def pid() -> int:
     return os.getpid()
+
+
+@shared_task(base=BaseTask, name="probe.measure")
+def measure(kind: StrictStr, amount: float) -> None:
+    metrics.count(PROBED, amount, kind=kind)
+    metrics.set_gauge(PROBED_LEVEL, amount)
+    metrics.count(PROBED, amount, colour=kind)  # a mistake is dropped, and fails no task
 
 
 @shared_task(base=BaseTask, name="probe.queue", bind=True)

@@ -1,0 +1,51 @@
+"""A worker that measures: what is counted beside its tasks, and its signs of life."""
+
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import worker_process_shutdown, worker_shutdown
+
+from contentworker.runtime.metrics import count
+from contentworker.runtime.metrics.definitions import PROMOTED, RECLAIMED
+from contentworker.runtime.metrics.recording import recorder
+from contentworker.runtime.transport import holder
+
+__all__ = ["SIGN_SECONDS", "begin"]
+
+SIGN_SECONDS = 5.0
+TIMEOUT_SECONDS = 1.0
+"""Longest wait for Redis, which at its end holds up a process."""
+MOVED = {"promoted": PROMOTED, "reclaimed": RECLAIMED}
+
+
+def begin(worker: Any) -> None:
+    """Have this worker measure."""
+    app = worker.app
+    limits: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    recorder.begin(lambda: app.connect_redis(**limits), app.tasks, app.runtime_settings.queues)
+    app.steps["consumer"].add(SignStep)
+    holder.when_moved(lambda how, number: count(MOVED[how], number))
+    worker_process_shutdown.connect(lambda **_: recorder.end(), weak=False)
+    worker_shutdown.connect(lambda **_: recorder.end(*_name_and_queues(worker)), weak=False)
+
+
+class SignStep(bootsteps.StartStopStep):
+    """A sign of life from the event loop, as a thread would give one whatever hangs.
+
+    With the `solo` pool the loop stands still, and gives none, while a task runs.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """The loop is about to run, for the first time or again: Celery has forgotten the timers then."""
+
+        def sign() -> None:
+            recorder.sign(*_name_and_queues(consumer))
+
+        sign()
+        hub.call_repeatedly(SIGN_SECONDS, sign)
+
+
+def _name_and_queues(worker: Any) -> tuple[str, list[str]]:
+    return worker.hostname, list(worker.app.amqp.queues.consume_from)
