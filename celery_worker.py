@@ -12,7 +12,15 @@ from celery import Celery
 import tasks
 from contentworker import config
 from contentworker.errors import ConfigError
-from contentworker.runtime import application, command_line, credentials, local_redis, routing
+from contentworker.runtime import (
+    application,
+    command_line,
+    credentials,
+    flower_page,
+    local_redis,
+    routing,
+    state,
+)
 
 __all__ = ["celery_app"]
 
@@ -26,6 +34,7 @@ def _build() -> Celery:
     app.finalize()
     routing.check_every_task_has_one_queue(app.tasks, settings.queues)
     command_line.accept_queue_option()
+    flower_page.guard(settings.flower, state.folder(config.ROOT))
     return app
 
 

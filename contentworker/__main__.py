@@ -17,6 +17,7 @@ from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.metrics_cli import metrics
 from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
+from contentworker.top_cli import top
 
 STATE_FOLDER = local_redis.state_folder(config.ROOT)
 
@@ -413,6 +414,7 @@ main.add_command(dead_letters_cli.group)
 main.add_command(escalations_cli.group)
 main.add_command(health_cli.server)
 main.add_command(metrics)
+main.add_command(top)
 main.add_command(articles_cli.runs)
 main.add_command(articles_cli.cancel)
 main.add_command(articles_cli.forget)

@@ -271,7 +271,10 @@ class ReloadSettings(Section):
 
 
 class FlowerSettings(Section):
-    """The Flower web page. Its user and password come from `FLOWER_BASIC_AUTH` (`user:password`)."""
+    """The Flower web page. Its user and password come from `FLOWER_BASIC_AUTH` (`user:password`).
+
+    Flower's own `FLOWER_…` variables and options come after these; the rule about the address holds for all.
+    """
 
     address: str = Field(
         "127.0.0.1",

@@ -1,0 +1,143 @@
+"""`python -m contentworker top`."""
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from contentworker import config
+from contentworker.runtime import local_redis
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from contentworker.runtime.observer import Observer
+
+__all__ = ["top"]
+
+TIMEOUT_SECONDS = 2.0
+"""Longest wait for an answer of Redis, which counts as away then."""
+FIRST_SECONDS = 5.0
+"""Longest wait for the first page where only one is wanted."""
+PIPED_WIDTH = 120
+EXIT_NO_BROKER = 3
+
+
+@click.command("top")
+@click.option("--once", is_flag=True, help="Print one page, and end; exit code 3: Redis cannot be read.")
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="With --once: a picture of it.")
+@click.option(
+    "--interval",
+    "interval_seconds",
+    type=click.FloatRange(0.2, 3600),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two pages.",
+)
+def top(once: bool, svg: Path | None, interval_seconds: float) -> None:
+    """Show queues, workers, running tasks and dead letters, until q or Ctrl-C; as plain text where piped."""
+    from rich.console import Console
+
+    from contentworker.runtime import application, connections
+    from contentworker.runtime.observer import Observer
+
+    logging.getLogger().addHandler(logging.NullHandler())  # a warning of kombu's would be drawn into the page
+    settings = config.load()
+    redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
+    limits: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
+    console = Console(highlight=False, width=width, record=svg is not None)
+    if svg and not once:
+        raise click.UsageError("--svg needs --once")
+    with Observer(
+        application.build(settings, redis_url),
+        lambda: connections.connect(redis_url, settings.broker, **limits),
+        settings,
+        interval_seconds=interval_seconds,
+    ) as observer:
+        if once:
+            code = _print_once(console, observer)
+            if svg:
+                console.save_svg(str(svg), title="python -m contentworker top")
+            sys.exit(code)
+        _on_terminate()
+        with suppress(KeyboardInterrupt, BrokenPipeError):
+            if console.is_terminal and sys.stdin.isatty():
+                _show(console, observer, interval_seconds)
+            else:
+                _print_on(console, observer, interval_seconds)
+
+
+def _print_once(console: "Console", observer: "Observer") -> int:
+    from contentworker.top_page import render
+
+    observer.wait(FIRST_SECONDS)
+    overview = observer.look()
+    console.print(render(overview, console.width))
+    return EXIT_NO_BROKER if overview.away else 0
+
+
+def _print_on(console: "Console", observer: "Observer", interval_seconds: float) -> NoReturn:
+    from contentworker.top_page import render
+
+    observer.wait(FIRST_SECONDS)
+    while True:
+        console.print(render(observer.look(), console.width))
+        console.print()
+        console.file.flush()
+        time.sleep(interval_seconds)
+
+
+def _show(console: "Console", observer: "Observer", interval_seconds: float) -> None:
+    from rich.live import Live
+
+    from contentworker.top_page import render
+
+    def page() -> Any:
+        return render(observer.look(), console.width, console.height)
+
+    with _keys(), Live(page(), console=console, screen=True, auto_refresh=False) as live:
+        while not _was_quit(interval_seconds):
+            live.update(page(), refresh=True)
+
+
+@contextmanager
+def _keys() -> Iterator[None]:
+    """Keys come as they are pressed, unseen. Where there is no such terminal, Ctrl-C is left."""
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        tty.setcbreak(sys.stdin)
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _was_quit(seconds: float) -> bool:
+    """Wait so long for a key; whether it was q, or the terminal is gone."""
+    if sys.platform == "win32":
+        time.sleep(seconds)
+        return False
+    ready, _, _ = select.select([sys.stdin], [], [], seconds)
+    keys = os.read(sys.stdin.fileno(), 1024) if ready else None
+    return keys is not None and (not keys or b"q" in keys.lower())
+
+
+def _on_terminate() -> None:
+    """Leave the terminal as it was also where another process ends this one."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
