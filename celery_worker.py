@@ -12,7 +12,7 @@ from celery import Celery
 import tasks
 from contentworker import config
 from contentworker.errors import ConfigError
-from contentworker.runtime import application, command_line, credentials, local_redis, routing
+from contentworker.runtime import application, command_line, credentials, local_redis, routing, schedules
 
 __all__ = ["celery_app"]
 
@@ -25,6 +25,7 @@ def _build() -> Celery:
     tasks.load_all()
     app.finalize()
     routing.check_every_task_has_one_queue(app.tasks, settings.queues)
+    schedules.check_every_schedule_has_a_task(settings.schedules, app.tasks, settings.queues)
     command_line.accept_queue_option()
     return app
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "BEAT",
     "COMMAND",
     "CONFIGURATION",
     "CREDENTIALS",
@@ -42,6 +43,7 @@ REDIS_DATA = "/var/lib/content-worker-redis"
 RUNTIME = "/run/content-worker"
 
 UMBRELLA = "celery-worker.service"
+BEAT = "celery-beat.service"
 FLOWER = "celery-flower.service"
 HEALTH = "celery-health.service"
 REDIS = "celery-redis.service"

@@ -51,7 +51,7 @@ def stop_all(layout: Layout, manifest: Manifest, systemd: Systemd, say: Say) -> 
     workers = [unit for unit in units if "@" in unit]
     if workers:
         say(f"stopping {', '.join(workers)}: running tasks end first")
-    for group in ([places.UMBRELLA, places.FLOWER, places.HEALTH], workers, [places.REDIS]):
+    for group in ([places.UMBRELLA, places.BEAT, places.FLOWER, places.HEALTH], workers, [places.REDIS]):
         if known := [unit for unit in group if unit in units]:
             systemd.stop(*known)
     for unit in units:

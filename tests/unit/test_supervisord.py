@@ -50,9 +50,10 @@ def test_redis() -> None:
     assert program["stopwaitsecs"] == same["TimeoutStopSec"]
 
 
-def test_flower() -> None:
-    """And Flower."""
-    program, same = PROGRAMS["program:celery-flower"], unit("celery-flower.service")
+@pytest.mark.parametrize("name", ["celery-beat", "celery-flower"])
+def test_others(name: str) -> None:
+    """And those that are there once."""
+    program, same = PROGRAMS[f"program:{name}"], unit(f"{name}.service")
     assert program["command"] == same["ExecStart"]
     assert program["user"] == same["User"]
 
@@ -60,7 +61,7 @@ def test_flower() -> None:
 def test_no_program_is_given_up() -> None:
     """Every program is started again for ever, and no queue has one that is not in the group."""
     programs = [PROGRAMS[name] for name in PROGRAMS.sections() if name.startswith("program:")]
-    assert len(programs) == len(SETTINGS.queues) + 3
+    assert len(programs) == len(SETTINGS.queues) + 4
     for program in programs:
         assert program["autorestart"] == "true"
         assert program.getint("startretries") >= 1_000_000_000
