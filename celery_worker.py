@@ -19,6 +19,7 @@ from contentworker.runtime import (
     flower_page,
     local_redis,
     routing,
+    schedules,
     state,
 )
 
@@ -33,6 +34,7 @@ def _build() -> Celery:
     tasks.load_all()
     app.finalize()
     routing.check_every_task_has_one_queue(app.tasks, settings.queues)
+    schedules.check_every_schedule_has_a_task(settings.schedules, app.tasks, settings.queues)
     command_line.accept_queue_option()
     flower_page.guard(settings.flower, state.folder(config.ROOT))
     return app

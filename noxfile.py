@@ -296,6 +296,13 @@ def metrics(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def beat(session: nox.Session) -> None:
+    """Send what `[schedules]` of worker.toml says, by the clock; the worker runs it."""
+    command = ["celery", "-A", "celery_worker.celery_app", "beat", "--loglevel=info"]
+    _hand_over("python", "-m", "contentworker", "with-redis", *command, *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def shell(session: nox.Session) -> None:
     """Open a shell with REDIS_URL set and celery on the PATH; -- COMMAND runs just that."""
     command = session.posargs or [os.environ.get("SHELL", "/bin/sh")]

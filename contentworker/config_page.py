@@ -81,7 +81,13 @@ def _allowed(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "boolean":
         return "`true`, `false`"
-    kinds = {"integer": "whole number", "number": "number", "string": "text", "array": "list of text"}
+    kinds = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "array": "list of text",
+        "object": "table",
+    }
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤"}
     limits = [f"{sign} {schema[key]:,}" for key, sign in bounds.items() if key in schema]
     return " ".join([kinds[schema["type"]], ", ".join(limits)]).strip()

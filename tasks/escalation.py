@@ -21,6 +21,7 @@ from contentworker.editorial.escalations.result import (
     Announced,
     ArticleId,
     EscalationRef,
+    Forgotten,
     Notified,
     Reason,
     Settled,
@@ -28,12 +29,13 @@ from contentworker.editorial.escalations.result import (
 from contentworker.errors import ConfigError, ContentWorkerError
 from contentworker.runtime import single_host, state
 from contentworker.runtime.routing import patterns_of, queue_of
+from tasks import maintenance
 from tasks.base import IdempotentTask
 
 if TYPE_CHECKING:
     from contentworker.editorial.escalations.store import PendingEvent, Store
 
-__all__ = ["announce", "escalate_to_human", "notify", "settle"]
+__all__ = ["announce", "escalate_to_human", "notify", "purge", "settle"]
 
 logger = get_logger(__name__)
 
@@ -146,12 +148,10 @@ def settle(
 def announce() -> Announced:
     """Deliver the events of settled records that are not delivered yet, at least once to each target.
 
-    Each target by itself: what one does not take is tried again, and holds up nothing else. Settled records
-    past their lifetime are removed as well.
+    Each target by itself: what one does not take is tried again, and holds up nothing else.
     """
     store = _store()
     content_metrics.open_escalations(store.open_count)
-    store.purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
     targets = _targets()
     away: set[str] = set()
     done: list[str] = []
@@ -181,6 +181,15 @@ def announce() -> Announced:
     if failures:
         raise NotAnnouncedError("; ".join(dict.fromkeys(failures)))
     return Announced(events=tuple(done))
+
+
+@shared_task(base=IdempotentTask)
+def purge() -> Forgotten:
+    """Remove settled records past `escalations.retention_days`."""
+    return _store().purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
+
+
+maintenance.purge_with(purge)
 
 
 def _targets() -> dict[str, Callable[["PendingEvent"], None]]:

@@ -22,7 +22,7 @@ from contentworker.errors import ContentError, ContentWorkerError
 from contentworker.runtime.runs import Run, Runs, step_id
 from tasks.base import IdempotentTask
 
-__all__ = ["PipelineStart", "close", "fail", "process_content", "take_evaluation", "take_rewrite"]
+__all__ = ["PipelineStart", "close", "describe", "fail", "process_content", "take_evaluation", "take_rewrite"]
 
 Question = Annotated[StrictStr, Field(min_length=1)]
 NAMESPACE = uuid.UUID("6c1c5a3e-6a3f-5a0e-9a53-7f0f8f1b6d11")
@@ -76,6 +76,15 @@ def process_content(
     # Every step bears a repeat, and a rewrite is claimed under its id.
     _send(run)
     return PipelineStart(run_id=run_id, article_id=article_id, step=run.step)
+
+
+@shared_task(base=IdempotentTask)
+def describe(run_id: Annotated[StrictStr, Field(max_length=200)]) -> dict[str, Any]:
+    """Say where a run stands or how it has ended, as `runs show` does; `unknown` where there is none."""
+    from contentworker.articles_cli import outcome
+
+    run = _runs().find(run_id)
+    return outcome(run) if run else {"run_id": run_id, "outcome": "unknown"}
 
 
 @shared_task(base=IdempotentTask)

@@ -141,7 +141,9 @@ class _Run:
         self._leave(queues)
         self.changes.link(self.layout.current, self.layout.release(self.plan.release))
         self._bring([places.UMBRELLA], "")
-        self._bring([places.FLOWER], self.plan.release)
+        for unit in (places.BEAT, places.FLOWER):
+            if self._has(unit):  # a release to go back to may be older than a service
+                self._bring([unit], self.plan.release)
         for unit in (places.HEALTH, places.METRICS):
             if self.systemd.state(unit) == "active":  # whoever wants it has started it
                 self.restarted.append(unit)
@@ -183,19 +185,24 @@ class _Run:
         self.manifest.started[unit] = version
         placing.write_manifest(self.layout, self.manifest, self.changes)
 
+    def _has(self, unit: str) -> bool:
+        """Whether this release has a unit; of a queue's worker `queues_of` says so."""
+        return f"{places.UNITS}/{unit}" in self.files
+
     def _leave(self, queues: list[str]) -> None:
-        """Stop serving the queues that are no more."""
+        """Stop the workers of queues, and the services, that are no more."""
         served = {places.worker(queue) for queue in queues}
-        for unit in [unit for unit in self.manifest.started if "@" in unit and unit not in served]:
-            queue = unit.removeprefix("celery-worker@").removesuffix(".service")
+        for unit in [unit for unit in self.manifest.started if unit not in served and not self._has(unit)]:
             self.stopped.append(unit)
             self._note(unit, UNKNOWN)
             self.systemd.stop(unit)
             self.systemd.disable(unit)
             del self.manifest.started[unit]
-            self.changes.remove(self.layout.queue(queue))
-            self.gone.append(self.layout.queue(queue))
-            self._tell(f"stopped {unit}, whose queue is no more")
+            if "@" in unit:
+                link = self.layout.queue(unit.removeprefix("celery-worker@").removesuffix(".service"))
+                self.changes.remove(link)
+                self.gone.append(link)
+            self._tell(f"stopped {unit}, which this release does not have")
         if files := placing.remove_gone(self.manifest, self.changes, self.files, self.say):
             self.gone += files
             self.systemd.reload()

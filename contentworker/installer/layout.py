@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "BEAT",
     "COMMAND",
     "CONFIGURATION",
     "CREDENTIALS",
@@ -43,6 +44,7 @@ REDIS_DATA = "/var/lib/content-worker-redis"
 RUNTIME = "/run/content-worker"
 
 UMBRELLA = "celery-worker.service"
+BEAT = "celery-beat.service"
 FLOWER = "celery-flower.service"
 HEALTH = "celery-health.service"
 METRICS = "celery-metrics.service"

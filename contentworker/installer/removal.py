@@ -51,8 +51,8 @@ def stop_all(layout: Layout, manifest: Manifest, systemd: Systemd, say: Say) -> 
     workers = [unit for unit in units if "@" in unit]
     if workers:
         say(f"stopping {', '.join(workers)}: running tasks end first")
-    shown = [places.FLOWER, places.HEALTH, places.METRICS]
-    for group in ([places.UMBRELLA, *shown], workers, [places.REDIS]):
+    others = [places.BEAT, places.FLOWER, places.HEALTH, places.METRICS]
+    for group in ([places.UMBRELLA, *others], workers, [places.REDIS]):
         if known := [unit for unit in group if unit in units]:
             systemd.stop(*known)
     for unit in units:

@@ -79,7 +79,7 @@ def after(found: Preparation) -> Iterator[str]:
     """What runs now, and how to look at it."""
     flower, secrets = found.settings.flower, places.CREDENTIALS
     yield f"Release {found.identity} runs: {', '.join(found.settings.queues)}."
-    yield _line("services", "systemctl status celery-worker 'celery-worker@*' celery-flower")
+    yield _line("services", "systemctl status celery-worker 'celery-worker@*' celery-beat celery-flower")
     yield _line("logs", "journalctl --follow --unit 'celery-worker@*'")
     yield _line("queues", "sudo content-worker health")
     yield _line("Flower", f"http://{flower.address}:{flower.port}, sudo cat {secrets}/FLOWER_BASIC_AUTH")

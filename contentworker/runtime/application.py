@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import before_task_publish, celeryd_init
 
-from contentworker.runtime import connections, pool_children, transport  # noqa: F401
+from contentworker.runtime import connections, pool_children, schedules, transport  # noqa: F401
 from contentworker.runtime.leases import ARGUMENTS_SHOWN, NOT_SHOWN
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings
@@ -55,6 +55,8 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         "task_default_queue": settings.default_queue,
         "task_create_missing_queues": False,
         "task_routes": (Router(settings.queues),),
+        "beat_schedule": schedules.beat_schedule(settings.schedules),
+        "beat_scheduler": schedules.SCHEDULER,
         # At least once; what differs is said in the task's base class.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,

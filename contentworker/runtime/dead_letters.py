@@ -27,6 +27,7 @@ __all__ = [
     "arguments",
     "arrival",
     "discard",
+    "drop_old",
     "find",
     "parts_of",
     "read",
@@ -143,7 +144,7 @@ def add(client: Any, letter: DeadLetter, limits: DeadLetterSettings) -> str:
     """
     letter_id = _text(client.xadd(STREAM, {"letter": letter.model_dump_json()}))
     try:
-        dropped = _drop_oldest(client, letter_id, limits)
+        dropped = _drop_oldest(client, int(letter_id.split("-")[0]), limits)
     except redis.exceptions.RedisError as error:
         # The letter is there; the next one will drop what this one could not.
         logger.warning("Dead letters could not be kept within their limits: %s", error)
@@ -155,9 +156,15 @@ def add(client: Any, letter: DeadLetter, limits: DeadLetterSettings) -> str:
     return letter_id
 
 
-def _drop_oldest(client: Any, newest_id: str, limits: DeadLetterSettings) -> int:
-    # The newest letter's own time: Redis's clock, by which the others arrived as well.
-    oldest = max(0, int(newest_id.split("-")[0]) - int(limits.max_age_seconds * 1000))
+def drop_old(client: Any, limits: DeadLetterSettings) -> int:
+    """Drop what exceeds the limits, as `add` does after each letter; return how many."""
+    seconds, _ = client.time()
+    return _drop_oldest(client, seconds * 1000, limits)
+
+
+def _drop_oldest(client: Any, now_milliseconds: int, limits: DeadLetterSettings) -> int:
+    # Redis's clock, by which the letters arrived as well.
+    oldest = max(0, now_milliseconds - int(limits.max_age_seconds * 1000))
     dropped: int = client.xtrim(STREAM, maxlen=limits.max_number, approximate=False)
     dropped += client.xtrim(STREAM, minid=oldest, approximate=False)
     for _ in range(TRIMS):

@@ -8,7 +8,15 @@ import ipaddress
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 __all__ = [
     "BrokerSettings",
@@ -25,6 +33,7 @@ __all__ = [
     "RetentionSettings",
     "RetrySettings",
     "RuntimeSettings",
+    "ScheduleSettings",
     "Section",
     "ServiceSettings",
     "SpendingSettings",
@@ -252,6 +261,30 @@ class QueueSettings(Section):
         return any(fnmatchcase(task_name, pattern) for pattern in self.tasks)
 
 
+class ScheduleSettings(Section):
+    """A task that `celery beat` sends again and again (docs/schedules.md)."""
+
+    task: str = Field(min_length=1, description="Name of the task; a pattern of a queue must match it.")
+    every_seconds: float = Field(
+        0, ge=0, allow_inf_nan=False, description="Sent so often, at least 1. 0: at the times of `crontab`."
+    )
+    crontab: str = Field(
+        "",
+        pattern=r"^(\S+( \S+){4})?$",
+        description="Minute, hour, day of the month, month, day of the week, in UTC: `30 3 * * mon-fri`.",
+    )
+    arguments: dict[str, JsonValue] = Field({}, description="Its keyword arguments.")
+    enabled: bool = Field(True, description="`false`: it is not sent.")
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> Self:
+        if bool(self.every_seconds) == bool(self.crontab):
+            raise ValueError("either every_seconds or crontab must be given")
+        if 0 < self.every_seconds < 1:
+            raise ValueError("every_seconds must be at least 1")
+        return self
+
+
 class ReloadSettings(Section):
     """When `nox -s worker` reloads (docs/development.md). Read when it is started."""
 
@@ -381,6 +414,9 @@ class RuntimeSettings(Section):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     retention: RetentionSettings = RetentionSettings()
     spending: SpendingSettings = SpendingSettings()
+    schedules: dict[QueueName, ScheduleSettings] = Field(
+        {}, description="What is sent by the clock, by name, one table `[schedules.NAME]` each."
+    )
     services: ServiceSettings = ServiceSettings()
     devcontainer: DevcontainerSettings = DevcontainerSettings()
 

@@ -15,6 +15,7 @@ STOP_GRACE_SECONDS = 30
 FILES = {
     "celery-worker@.service": "celery-worker@.service.in",
     "celery-worker.service": "celery-worker.service.in",
+    "celery-beat.service": "celery-beat.service.in",
     "celery-flower.service": "celery-flower.service.in",
     "celery-health.service": "celery-health.service.in",
     "celery-metrics.service": "celery-metrics.service.in",

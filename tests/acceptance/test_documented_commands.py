@@ -92,6 +92,7 @@ INSPECTIONS = {
 }
 PURGE = f"{CELERY} purge"
 CALL = f"{CELERY} call tasks.health_check"
+BEAT = f"{CELERY} beat --loglevel=info"
 HEALTH = "python -m contentworker health"
 
 
@@ -194,6 +195,14 @@ def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str
     assert [line.split()[:2] for line in finished.stdout.splitlines()] == [
         [queue, "ok"] for queue in config.load(environ={}).queues
     ]
+
+
+def test_beat(serve: Serve, redis_client: redis.Redis) -> None:
+    """The command of docs/schedules.md sends what is due; test_newcomer.py runs the other one."""
+    assert commands_of("schedules.md") == ["python3 noxfile.py -s beat", BEAT]
+    redis_client.hset("contentworker:schedules", "purge", 0)
+    serve(BEAT).wait_for_log("Schedule purge: sent tasks.maintenance.purge")
+    serve(WORKER).wait_for_log("Task tasks.maintenance.purge")
 
 
 def test_flower_shows_the_queues_to_those_who_know_the_password(serve: Serve, tmp_path: Path) -> None:

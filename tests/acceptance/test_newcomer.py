@@ -81,7 +81,7 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     assert "Traceback" not in wrong.stderr
 
     menu = type_in("-l").stdout
-    for name in ("worker", "tests", "lint", "redis", "flower", "demo", "lock", "shell", "bench"):
+    for name in ("worker", "tests", "lint", "redis", "flower", "beat", "demo", "lock", "shell", "bench"):
         assert re.search(rf"^[-*] {name}(-3\.\d+)? -> \w.+", menu, re.M), name
 
     worker = terminal([bare_python, "noxfile.py", "-s", "worker"], checkout, bare_environment)
@@ -106,6 +106,10 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
         )
     )
     assert '"host": "edited"' in asked.stdout, asked.stderr
+    beat = terminal([bare_python, "noxfile.py", "-s", "beat"], checkout, bare_environment)
+    beat.wait_for("beat: Starting...")
+    beat.type("\x03")
+    assert beat.wait() == 0
     worker.type("\x03")
     worker.wait()
     wait_until(lambda: not is_running(checkout), "the end of Redis")

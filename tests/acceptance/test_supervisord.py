@@ -167,7 +167,7 @@ def test_all_queues_are_served(supervisord: Supervisord, client: Celery) -> None
     """Each by a worker of its own, which says its name; beside them Flower, health, metrics and Redis."""
     wait_until(lambda: set(supervisord.states().values()) == {"RUNNING"}, "every program to run")
     programs = [f"celery-worker:{name}" for name in QUEUES]
-    others = ["celery-flower", "celery-health", "celery-metrics", "celery-redis"]
+    others = ["celery-beat", "celery-flower", "celery-health", "celery-metrics", "celery-redis"]
     assert sorted(supervisord.states()) == sorted([*programs, *others])
     assert all_are_well(supervisord)
     with urlopen(f"http://127.0.0.1:{supervisord.health_port}/ready") as answer:

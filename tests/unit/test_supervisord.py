@@ -50,9 +50,10 @@ def test_redis() -> None:
     assert program["stopwaitsecs"] == same["TimeoutStopSec"]
 
 
-def test_flower() -> None:
-    """And Flower."""
-    program, same = PROGRAMS["program:celery-flower"], unit("celery-flower.service")
+@pytest.mark.parametrize("name", ["celery-beat", "celery-flower"])
+def test_others(name: str) -> None:
+    """And those that are there once."""
+    program, same = PROGRAMS[f"program:{name}"], unit(f"{name}.service")
     assert program["command"] == same["ExecStart"]
     assert program["user"] == same["User"]
 

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.systemd.installation import FLOWER, HEALTH, METRICS, REDIS, WORKERS
+from tests.acceptance.systemd.installation import BEAT, FLOWER, HEALTH, METRICS, REDIS, WORKERS
 from tests.support import ROOT
 
 __all__ = ["exposures", "table", "version"]
@@ -16,7 +16,7 @@ def exposures() -> dict[str, float]:
     """The score of each service, from 0 to 10. Of the files: no systemd need run."""
     with tempfile.TemporaryDirectory() as root:
         shutil.copytree(ROOT / "systemd", Path(root, "etc/systemd/system"))
-        return {unit: _rate(unit, root) for unit in [*WORKERS, FLOWER, HEALTH, METRICS, REDIS]}
+        return {unit: _rate(unit, root) for unit in [*WORKERS, BEAT, FLOWER, HEALTH, METRICS, REDIS]}
 
 
 def _rate(unit: str, root: str) -> float:

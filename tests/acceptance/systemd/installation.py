@@ -15,8 +15,8 @@ PREFIX = SETTINGS.services.prefix
 QUEUES = list(SETTINGS.queues)
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
 UMBRELLA, FLOWER, REDIS = "celery-worker.service", "celery-flower.service", "celery-redis.service"
-HEALTH, METRICS = "celery-health.service", "celery-metrics.service"
-UNITS = [REDIS, FLOWER, UMBRELLA, *WORKERS]
+BEAT, HEALTH, METRICS = "celery-beat.service", "celery-health.service", "celery-metrics.service"
+UNITS = [REDIS, BEAT, FLOWER, UMBRELLA, *WORKERS]
 
 CREDENTIALS = "/etc/content-worker/credentials"
 STATE = "/var/lib/content-worker"

@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.systemd import installation
 from tests.acceptance.systemd.exposure import exposures, table, version
 from tests.acceptance.systemd.installation import (
+    BEAT,
     CHECKOUT,
     CREDENTIALS,
     FLOWER,
@@ -48,7 +49,7 @@ def test_install_ends_with_every_queue_served(installed: Machine) -> None:
     check_all_answer(installed)
     assert {installed.show(unit, "ActiveState") for unit in UNITS} == {"active"}
     assert {installed.show(unit, "NRestarts") for unit in UNITS} == {"0"}
-    assert {installed.show(unit, "UnitFileState") for unit in (UMBRELLA, FLOWER, REDIS)} == {"enabled"}
+    assert {installed.show(unit, "UnitFileState") for unit in (UMBRELLA, BEAT, FLOWER, REDIS)} == {"enabled"}
 
 
 def test_a_rewrite_by_the_installed_model(installed: Machine) -> None:

@@ -153,7 +153,7 @@ def test_a_worker_keeps_its_lease_without_heartbeat(
 
 
 def test_what_is_past_its_lifetime_is_removed(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
-    """A settled record and its texts go when the worker next announces; an open one stays."""
+    """A settled record and its texts go with the next purge; an open one stays."""
     file = tmp_path / "records.sqlite3"
     store = Store(open_engine("", file))
     old = store.escalate("old", "failed", evidence={}, content="gone")
@@ -165,7 +165,9 @@ def test_what_is_past_its_lifetime_is_removed(worker: StartWorker, client: Celer
             "UPDATE escalations SET settled_at = '2020-01-01 00:00:00' WHERE state = 'settled'"
         )
     connection.close()
-    worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=str(file))
-    client.send_task("tasks.escalation.announce").get(timeout=PATIENCE)
+    worker("--queues=celery,escalation", WORKER__ESCALATIONS__SQLITE_PATH=str(file))
+    purged = client.send_task("tasks.maintenance.purge").get(timeout=PATIENCE)
+    assert purged == {"dead_letters": 0, "sent": ["tasks.escalation.purge"]}
+    wait_until(lambda: len(store.read()) == 1, "the settled record to go")
     assert [each.article_id for each in store.read()] == ["open"]
     store.close()

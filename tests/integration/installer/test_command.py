@@ -45,7 +45,7 @@ def test_from_install_to_uninstall(machine: Machine, capfd: pytest.CaptureFixtur
     assert f"Content Worker, release {release} of this checkout:" in first.text
     assert f"one of our own on 127.0.0.1:{machine.redis_port}" in first.text
     assert "new, without login: content-worker, content-worker-redis" in first.text
-    assert "systemctl status celery-worker 'celery-worker@*' celery-flower" in first.text
+    assert "systemctl status celery-worker 'celery-worker@*' celery-beat celery-flower" in first.text
     before = machine.files()
     machine.calls()
     again = Typed(machine, "install", "--yes")
@@ -312,6 +312,7 @@ def test_killed_while_services_start(machine: Machine, unit: str) -> None:
     assert set(machine.enabled()) == {
         "celery-redis.service",
         "celery-worker.service",
+        "celery-beat.service",
         "celery-flower.service",
     }
 

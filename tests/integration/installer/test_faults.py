@@ -21,7 +21,7 @@ from tests.support import ROOT
 
 SERVICES = {
     *(f"celery-worker@{queue}.service" for queue in QUEUES),
-    *("celery-worker.service", "celery-flower.service", "celery-redis.service"),
+    *("celery-worker.service", "celery-beat.service", "celery-flower.service", "celery-redis.service"),
 }
 pytestmark = pytest.mark.once
 

@@ -15,14 +15,15 @@ from tests.integration.installer.machines import PREFIX, QUEUES, Machine
 CREDENTIALS = "/etc/content-worker/credentials"
 UNITS = "/etc/systemd/system"
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
-SERVICES = [*WORKERS, "celery-worker.service", "celery-flower.service", "celery-redis.service"]
+ONCE = ["celery-worker.service", "celery-beat.service", "celery-flower.service", "celery-redis.service"]
+SERVICES = [*WORKERS, *ONCE]
 
 
 def test_all_queues_run_and_are_enabled(machine: Machine) -> None:
     """Installed on a clean machine, every service runs the release and starts again with the machine."""
     release = machine.install()
     assert machine.active() == dict.fromkeys(sorted(SERVICES), release)
-    assert machine.enabled() == {"celery-worker.service", "celery-flower.service", "celery-redis.service"}
+    assert machine.enabled() == set(ONCE)
     assert {os.readlink(machine.at(f"{PREFIX}/queues/{queue}")) for queue in QUEUES} == {
         f"../releases/{release}"
     }
@@ -98,7 +99,9 @@ def test_a_second_run_changes_nothing(machine: Machine) -> None:
     assert not [call for call in machine.calls() if "start" in call or "enable" in call]
 
 
-@pytest.mark.parametrize("unit", ["celery-redis.service", WORKERS[1], "celery-flower.service"])
+@pytest.mark.parametrize(
+    "unit", ["celery-redis.service", WORKERS[1], "celery-beat.service", "celery-flower.service"]
+)
 def test_a_service_that_does_not_start_takes_all_back(machine: Machine, unit: str) -> None:
     """Nothing is left of an installation whose service does not become ready, and what it logged is shown."""
     before = machine.files()

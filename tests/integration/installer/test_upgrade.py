@@ -1,5 +1,6 @@
 """Upgrading and going back, on a folder with stand-ins for systemd."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,8 @@ from tests.integration.installer.machines import PREFIX, QUEUES, Machine
 
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
 FLOWER, REDIS, UMBRELLA = "celery-flower.service", "celery-redis.service", "celery-worker.service"
+BEAT = "celery-beat.service"
+LAST = (BEAT, FLOWER)
 
 
 @pytest.fixture
@@ -30,12 +33,12 @@ def releases(machine: Machine) -> set[str]:
 
 
 def test_queue_by_queue(machine: Machine, first: str) -> None:
-    """One worker after another is restarted on the new release, Flower last, Redis not at all."""
+    """One worker after another is restarted on the new release, beat and Flower last, Redis not at all."""
     machine.write_checkout("2")
     second = machine.install()
-    assert restarts(machine) == [*WORKERS, FLOWER]
-    assert {unit: machine.active()[unit] for unit in (*WORKERS, FLOWER)} == dict.fromkeys(
-        (*WORKERS, FLOWER), second
+    assert restarts(machine) == [*WORKERS, *LAST]
+    assert {unit: machine.active()[unit] for unit in (*WORKERS, *LAST)} == dict.fromkeys(
+        (*WORKERS, *LAST), second
     )
     assert releases(machine) == {first, second}
 
@@ -49,7 +52,7 @@ def test_the_release_before_the_last_is_removed(machine: Machine, first: str) ->
     assert releases(machine) == {second, third}
 
 
-@pytest.mark.parametrize("unit", [*WORKERS, FLOWER])
+@pytest.mark.parametrize("unit", [*WORKERS, *LAST])
 def test_a_release_that_does_not_become_ready_is_taken_back(machine: Machine, first: str, unit: str) -> None:
     """Whichever service fails on the new release, all run the old one again, and the new one is gone."""
     machine.write_checkout("2")
@@ -57,7 +60,7 @@ def test_a_release_that_does_not_become_ready_is_taken_back(machine: Machine, fi
     machine.fail(unit, plan.release)
     with pytest.raises(ServiceError, match=rf"^{unit}: did not become ready \(it is failed\)$"):
         machine.apply(plan)
-    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, FLOWER, REDIS]), first)
+    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, *LAST, REDIS]), first)
     assert machine.files() == before
     assert f"what {unit} logged" in "\n".join(machine.said)
 
@@ -81,7 +84,7 @@ def test_queues_come_back_when_the_upgrade_is_taken_back(machine: Machine, first
     with pytest.raises(ServiceError):
         machine.apply(plan)
     assert machine.files() == before
-    assert set(machine.active()) == {*WORKERS, UMBRELLA, FLOWER, REDIS}
+    assert set(machine.active()) == {*WORKERS, UMBRELLA, *LAST, REDIS}
 
 
 def test_a_worker_that_was_stopped_stays_so(machine: Machine, first: str) -> None:
@@ -98,7 +101,7 @@ def test_redis_is_restarted_only_for_its_own_sake(machine: Machine, first: str) 
     template = machine.checkout / "systemd/templates/redis.conf.in"
     template.write_text(template.read_text().replace("tcp-keepalive 60", "tcp-keepalive 61"))
     machine.install()
-    assert restarts(machine) == [REDIS, *WORKERS, FLOWER]
+    assert restarts(machine) == [REDIS, *WORKERS, *LAST]
 
 
 def test_back_and_forth(machine: Machine, first: str) -> None:
@@ -117,6 +120,21 @@ def test_back_and_forth(machine: Machine, first: str) -> None:
         assert releases(machine) == {first, plan.release}
 
 
+def test_back_to_a_release_without_a_service(machine: Machine, first: str) -> None:
+    """A service that is newer than a release stops when going back to that, and starts again after it."""
+    newer = machine.at(f"{PREFIX}/releases/{first}/systemd/{BEAT}")
+    old = machine.folder / "old"
+    shutil.copytree(newer.parent.parent, old)
+    (old / "systemd" / BEAT).unlink()
+    plan = replace(machine.plan(), release="old", source=str(old))
+    machine.apply(plan)
+    assert BEAT not in machine.active()
+    assert BEAT not in machine.enabled()
+    assert not machine.at(f"/etc/systemd/system/{BEAT}").exists()
+    machine.apply(replace(plan, release=first, source=""))
+    assert machine.active()[BEAT] == first
+
+
 def test_an_upgrade_that_was_interrupted_is_taken_back_as_a_whole(
     machine: Machine, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +149,7 @@ def test_an_upgrade_that_was_interrupted_is_taken_back_as_a_whole(
     assert machine.active()[WORKERS[0]] == plan.release
     with pytest.raises(ServiceError):
         machine.apply(plan)
-    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, FLOWER, REDIS]), first)
+    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, *LAST, REDIS]), first)
     assert releases(machine) == {first}
     machine.mend()
     machine.apply(plan)
