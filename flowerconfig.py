@@ -4,7 +4,9 @@ import os
 
 from contentworker import config
 from contentworker.errors import ConfigError
+from contentworker.runtime import logs
 
+logs.set_up(config.load().logs)
 _flower = config.load().flower
 
 # Flower's own default is every interface of the machine, without a password.

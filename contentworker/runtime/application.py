@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import before_task_publish, celeryd_init
 
-from contentworker.runtime import connections, pool_children, transport  # noqa: F401
+from contentworker.runtime import connections, logs, pool_children, transport  # noqa: F401
 from contentworker.runtime.leases import ARGUMENTS_SHOWN, NOT_SHOWN
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings

@@ -17,6 +17,8 @@ __all__ = [
     "FlowerSettings",
     "HealthSettings",
     "LimitSettings",
+    "LogFormat",
+    "LogSettings",
     "PythonSettings",
     "QueueSettings",
     "ReloadSettings",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+LogFormat = Literal["auto", "journal", "json", "text"]
 Pool = Literal["prefork", "solo", "threads"]
 # No two underscores: they part the names of an environment variable.
 QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](_?[A-Za-z0-9.-]+)*$", max_length=100)]
@@ -299,6 +302,16 @@ class HealthSettings(Section):
         return self.address in LOOPBACK_ADDRESSES
 
 
+class LogSettings(Section):
+    """What a log line looks like (docs/logs.md). How much is logged is each queue's `log_level`."""
+
+    format: LogFormat = Field(
+        "auto",
+        description="`text` for a person, `json` for programs, `journal` for systemd's. `auto`: the one that "
+        "fits what stderr is.",
+    )
+
+
 class ServiceSettings(Section):
     """The services of production: `nox -s units` writes `systemd/`, `nox -s install` installs them."""
 
@@ -356,6 +369,7 @@ class RuntimeSettings(Section):
     reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
     health: HealthSettings = HealthSettings()
+    logs: LogSettings = LogSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     retention: RetentionSettings = RetentionSettings()
     spending: SpendingSettings = SpendingSettings()
