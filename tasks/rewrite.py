@@ -13,7 +13,7 @@ from contentworker import config
 from contentworker.editorial import MediaType
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.rewriting import Mode, Rewrite
-from contentworker.runtime import state
+from contentworker.runtime import state, traces
 from tasks.base import CriticalTask
 
 __all__ = ["generate_rewrite"]
@@ -98,6 +98,18 @@ def generate_rewrite(
         except NotAdmittedError as error:
             raise ModelNotRunError(str(error), error.retry_after_seconds) from error
 
+    def ask(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
+        about = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": model.provider,
+            "gen_ai.request.model": model.name,
+        }
+        with traces.span(f"chat {model.name}", about) as say:
+            found = model.complete(messages, max_tokens) if model.is_embedded else pay(messages, max_tokens)
+            tokens = {"input": found.prompt_tokens, "output": found.completion_tokens}
+            say({f"gen_ai.usage.{kind}_tokens": number for kind, number in tokens.items()})
+            return found
+
     try:
         return rewrite(
             document,
@@ -106,7 +118,7 @@ def generate_rewrite(
             mode=mode,
             settings=settings.llm,
             question=questions[0] if questions else None,
-            complete=None if model.is_embedded else pay,
+            complete=ask,
             is_time_over=lambda: time.monotonic() - begun > longest_seconds,
         )
     except ModelNotRunError as error:
