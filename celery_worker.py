@@ -36,7 +36,7 @@ def _build() -> Celery:
     routing.check_every_task_has_one_queue(app.tasks, settings.queues)
     schedules.check_every_schedule_has_a_task(settings.schedules, app.tasks, settings.queues)
     command_line.accept_queue_option()
-    flower_page.guard(settings.flower, state.folder(config.ROOT))
+    flower_page.guard(settings.flower, settings.logs, state.folder(config.ROOT))
     return app
 
 

@@ -245,6 +245,13 @@ def embedded_model(session: nox.Session) -> None:
     _fetch_embedded_model()
 
 
+@nox.session(venv_backend="none")
+def traces(session: nox.Session) -> None:
+    """Fetch what traces by OpenTelemetry, and errors to Sentry, need: see docs/logs.md."""
+    _own_environment()
+    _pip_install(str(ROOT / ".venv"), str(LOCKS / "traces.txt"))
+
+
 @nox.session(python=PYTHON_VERSIONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed. Options go to pytest: -- -k retry"""

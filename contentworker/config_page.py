@@ -34,6 +34,8 @@ can read ([operations.md](operations.md)):
 - `REDIS_SENTINEL_PASSWORD`: the Sentinels' own password, if they have one.
 - `FLOWER_BASIC_AUTH`: `user:password` of the Flower page; needed unless it listens on this machine only.
 - `METRICS_BASIC_AUTH`: the same of the metrics ([metrics.md](metrics.md)).
+- `SENTRY_DSN`, `OTEL_EXPORTER_OTLP_HEADERS`: where errors go, and what the collector of traces asks for
+  ([logs.md](logs.md)).
 """
 
 

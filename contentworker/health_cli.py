@@ -30,9 +30,10 @@ def server(address: str | None, port: int | None, alive_folder: Path) -> None:
     import kombu.exceptions
     import redis
 
-    from contentworker.runtime import application, connections, health, health_server
+    from contentworker.runtime import application, connections, health, health_server, logs
 
     settings = config.load()
+    logs.set_up(settings.logs)
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     app = application.build(settings, redis_url)
     limits: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}

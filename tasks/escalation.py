@@ -27,7 +27,7 @@ from contentworker.editorial.escalations.result import (
     Settled,
 )
 from contentworker.errors import ConfigError, ContentWorkerError
-from contentworker.runtime import single_host, state
+from contentworker.runtime import log_context, single_host, state
 from contentworker.runtime.routing import patterns_of, queue_of
 from tasks import maintenance
 from tasks.base import IdempotentTask
@@ -82,6 +82,7 @@ def escalate_to_human(
     Raises:
         ContentError: an argument that cannot be worked on, by name. Never retried.
     """
+    log_context.bind(article_id=article_id, run_id=run_id)
     found = _store().escalate(
         article_id,
         reason,
@@ -114,6 +115,7 @@ def notify(escalation_id: EscalationId) -> Notified:
         record = store.find(escalation_id) if round_number is not None else None
         if round_number is None or record is None:
             continue
+        log_context.bind(article_id=record.article_id)
         outcome = notifications.send(channel, *notifications.message(record))
         store.end_sending(escalation_id, round_number, channel.key, outcome.state, outcome.detail)
         if outcome.state == "refused":

@@ -19,6 +19,7 @@ from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
 from contentworker.editorial.escalations.result import ArticleId
 from contentworker.errors import ContentError, ContentWorkerError
+from contentworker.runtime import log_context
 from contentworker.runtime.runs import Run, Runs, step_id
 from tasks.base import IdempotentTask
 
@@ -55,12 +56,14 @@ def process_content(
     """
     from contentworker.editorial import policy
 
+    log_context.bind(article_id=article_id)
     settings = config.load()
     size = len(content.encode("utf-8", "surrogatepass"))
     if size > settings.content.max_bytes:
         raise ContentError("content", f"at most {settings.content.max_bytes} bytes of UTF-8, not {size}")
     digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
     run_id = str(uuid.uuid5(NAMESPACE, f"{article_id}\n{digest}\n{policy.version(settings.pipeline)}"))
+    log_context.bind(run_id=run_id)
     article = {
         "content": content,
         "media_type": media_type,

@@ -13,7 +13,7 @@ from contentworker import config, content_metrics
 from contentworker.editorial import MediaType
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.rewriting import Mode, Rewrite
-from contentworker.runtime import state
+from contentworker.runtime import state, traces
 from tasks.base import CriticalTask
 
 __all__ = ["generate_rewrite"]
@@ -82,7 +82,19 @@ def generate_rewrite(
     address = None if settings.llm.base_url else embedded.base_url(settings.llm, _folder())
     model = Model(settings.llm, address)
     spending = Spending(self.app.backend.client, settings.spending)
-    ask = content_metrics.measured(model)
+    complete = content_metrics.measured(model)
+
+    def ask(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
+        about = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": model.provider,
+            "gen_ai.request.model": model.name,
+        }
+        with traces.span(f"chat {model.name}", about) as say:
+            found: Completion = complete(messages, max_tokens)
+            tokens = {"input": found.prompt_tokens, "output": found.completion_tokens}
+            say({f"gen_ai.usage.{kind}_tokens": number for kind, number in tokens.items()})
+            return found
 
     def pay(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
         """Ask within the day's money and the minute's calls that all workers share."""
@@ -90,7 +102,7 @@ def generate_rewrite(
         try:
             with spending.call(model.cost(sent_tokens, max_tokens)) as call:
                 try:
-                    found: Completion = ask(messages, max_tokens)
+                    found = ask(messages, max_tokens)
                 except ModelNotRunError:
                     call.cost = 0
                     raise

@@ -9,7 +9,15 @@ from typing import Any
 from celery import Celery
 from celery.signals import before_task_publish, celeryd_init
 
-from contentworker.runtime import connections, pool_children, schedules, transport  # noqa: F401
+from contentworker.runtime import (  # noqa: F401
+    connections,
+    error_reports,
+    logs,
+    pool_children,
+    schedules,
+    traces,
+    transport,
+)
 from contentworker.runtime.leases import ARGUMENTS_SHOWN, NOT_SHOWN
 from contentworker.runtime.routing import Router, kombu_queues
 from contentworker.runtime.settings import RuntimeSettings
@@ -28,7 +36,12 @@ RESULT_SLEEP_MILLISECONDS = 1000
 
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:
-    """Make an application that knows every queue and, so far, no task. It connects to nothing yet."""
+    """Make an application that knows every queue and, so far, no task. It connects to nothing yet.
+
+    Raises:
+        ConfigError: the environment asks for traces in a way that cannot be done.
+    """
+    traces.begin()
     transport.register(settings.broker.transport)
     app = Celery("contentworker")
     app.loader.override_backends = RESULT_BACKENDS

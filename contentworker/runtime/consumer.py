@@ -14,7 +14,7 @@ from celery.worker.consumer import Consumer
 from kombu.exceptions import KombuError
 
 from contentworker.errors import PermanentError
-from contentworker.runtime import connections, dead_letters
+from contentworker.runtime import connections, dead_letters, log_context
 from contentworker.runtime.final_failures import keep
 from contentworker.runtime.leases import ARGUMENTS_SHOWN, NOT_SHOWN, end_all_work
 from contentworker.runtime.transport import UNREADABLE, holder
@@ -112,7 +112,7 @@ class KeepingConsumer(Consumer):
         """Also catch what a malformed message raises in Celery itself: there it would stop the worker."""
         handle = super().create_task_handler(*args, **kwargs)
 
-        def on_task_received(message: Any) -> Any:
+        def receive(message: Any) -> Any:
             try:
                 if isinstance(message.headers, dict):  # whatever client has sent it
                     shown = dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN)
@@ -124,6 +124,10 @@ class KeepingConsumer(Consumer):
                 return handle(message)
             except (KombuError, LookupError, TypeError, ValueError, AttributeError) as error:
                 return self.on_invalid_task(None, message, error)
+
+        def on_task_received(message: Any) -> Any:
+            with log_context.handling(message.headers, message.delivery_info):
+                return receive(message)
 
         return on_task_received
 

@@ -6,12 +6,14 @@ first, and what came of them all is checked where Flower makes its server of the
 """
 
 import ipaddress
+import logging
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from contentworker.runtime.settings import LOOPBACK_ADDRESSES, FlowerSettings
+from contentworker.runtime import logs
+from contentworker.runtime.settings import LOOPBACK_ADDRESSES, FlowerSettings, LogSettings
 
 __all__ = ["guard"]
 
@@ -22,7 +24,7 @@ RESULTS = ("TaskApply", "TaskResult")
 """Handlers of Flower's API that answer with a task's result, which may be an article."""
 
 
-def guard(settings: FlowerSettings, folder: Path) -> None:
+def guard(settings: FlowerSettings, log_settings: LogSettings, folder: Path) -> None:
     """Give Flower our settings, and have it refuse to be open, wherever this process is a `celery` command.
 
     What Flower remembers is kept in this folder.
@@ -36,6 +38,7 @@ def guard(settings: FlowerSettings, folder: Path) -> None:
     options.max_tasks, options.state_save_interval = MAX_TASKS, SAVE_MILLISECONDS
 
     def guarded(*arguments: Any, **more: Any) -> Any:
+        logs.set_up(log_settings, logging.getLogger().level)
         options.basic_auth = [login for login in options.basic_auth or () if login]
         if refusal := _refusal(options):
             raise SystemExit(f"Flower does not start: {refusal}")

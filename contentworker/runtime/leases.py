@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import suppress
 from functools import wraps
 from typing import Any
@@ -12,6 +13,7 @@ from celery.utils.log import get_logger
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
+from contentworker.runtime import log_context
 from contentworker.runtime.transport.validity import is_held
 
 __all__ = ["ARGUMENTS_SHOWN", "NOT_SHOWN", "HeldRequest", "HeldTask", "end_all_work"]
@@ -65,14 +67,16 @@ class HeldRequest(Request):
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Leave a failure to the worker that has the message now: no retry, no result."""
         if self.is_held:
-            return super().on_failure(exc_info, send_failed_event, return_ok)
+            with log_context.handling(self._request_dict, self.delivery_info):
+                return super().on_failure(exc_info, send_failed_event, return_ok)
         task_ready(self)
         return None
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
         """The same for a time limit."""
         if self.is_held:
-            return super().on_timeout(soft, timeout)
+            with log_context.handling(self._request_dict, self.delivery_info):
+                return super().on_timeout(soft, timeout)
         task_ready(self)
         return None
 
@@ -92,6 +96,7 @@ class HeldTask(Task):
         """
         if not is_held(getattr(self.request, "properties", None) or {}):
             raise Reject("its lease is over", requeue=True)
+        self.request.begun = time.monotonic()
         super().before_start(task_id, args, kwargs)
 
 

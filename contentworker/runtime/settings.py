@@ -25,6 +25,8 @@ __all__ = [
     "FlowerSettings",
     "HealthSettings",
     "LimitSettings",
+    "LogFormat",
+    "LogSettings",
     "MetricsSettings",
     "PythonSettings",
     "QueueSettings",
@@ -40,6 +42,7 @@ __all__ = [
 ]
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
+LogFormat = Literal["auto", "journal", "json", "text"]
 Pool = Literal["prefork", "solo", "threads"]
 # No two underscores: they part the names of an environment variable.
 QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](_?[A-Za-z0-9.-]+)*$", max_length=100)]
@@ -336,6 +339,16 @@ class HealthSettings(Section):
         return self.address in LOOPBACK_ADDRESSES
 
 
+class LogSettings(Section):
+    """What a log line looks like (docs/logs.md). How much is logged is each queue's `log_level`."""
+
+    format: LogFormat = Field(
+        "auto",
+        description="`text` for a person, `json` for programs, `journal` for systemd's. `auto`: the one that "
+        "fits what stderr is.",
+    )
+
+
 class MetricsSettings(Section):
     """Metrics, and `python -m contentworker metrics`, which shows them to Prometheus (docs/metrics.md)."""
 
@@ -410,6 +423,7 @@ class RuntimeSettings(Section):
     reload: ReloadSettings = ReloadSettings()
     flower: FlowerSettings = FlowerSettings()
     health: HealthSettings = HealthSettings()
+    logs: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -27,7 +27,7 @@ from tests.acceptance.systemd.installation import (
     WORKERS,
 )
 from tests.acceptance.systemd.machine import Machine
-from tests.support import ROOT, wait_until
+from tests.support import PATIENCE, ROOT, client_of, wait_until
 
 pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
@@ -148,6 +148,28 @@ def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
     assert 0 < json.loads(scored)["score"] <= 100
     judged = services.output("content-worker", "submit", "tasks.evaluation.detect_ai", content, "--wait=30")
     assert json.loads(judged)["abstained"] == ("language" if article.startswith("wann") else None)
+
+
+def test_the_journal_has_fields(services: Machine, redis_url: str) -> None:
+    """What was said of an article, or of a task, is found by its id; and no line of Celery's banner."""
+    unit = "--unit=celery-worker@evaluation"
+    with client_of(redis_url) as client:
+        headers = {"article_id": "tea-7"}
+        sent = client.send_task("tasks.evaluation.score_aeo", kwargs={"content": 1}, headers=headers)
+        sent.get(timeout=PATIENCE, propagate=False)
+    asked = ("journalctl", "--output=json", unit, f"TASK_ID={sent.id}", "ARTICLE_ID=tea-7")
+    (line,) = wait_until(lambda: services.output(*asked).splitlines(), "its dead letter in the journal")
+    event = json.loads(line)
+    assert event["MESSAGE"].startswith("Kept tasks.evaluation.score_aeo")
+    assert (event["QUEUE"], event["TASK"], event["ATTEMPT"], event["PRIORITY"]) == (
+        "evaluation",
+        "tasks.evaluation.score_aeo",
+        "1",
+        "4",
+    )
+    assert "[queues]" not in services.output("journalctl", "--boot", "--output=cat", unit)
+    letter = event["MESSAGE"].partition(" as dead letter ")[2].split()[0]
+    services.run("content-worker", "dead-letters", "discard", letter)
 
 
 def test_flower(services: Machine) -> None:

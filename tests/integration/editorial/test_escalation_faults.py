@@ -83,7 +83,7 @@ def test_no_secret_in_the_log_of_a_worker_that_debugs(worker: StartWorker, clien
         assert got
         running.kill()
         running.wait()
-    assert "DEBUG" in running.log()
+    assert '"level": "debug"' in running.log()
     assert "hush" not in running.log()
 
 

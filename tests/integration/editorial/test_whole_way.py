@@ -158,7 +158,7 @@ def test_a_wrong_key_goes_to_a_person(
 
     wait_until(notified, "a person to be told")
     database = rows(place.records)
-    assert ": DEBUG/" in place.worker.log()
+    assert '"level": "debug"' in place.worker.log()
     for secret in (llm.KEY, PASSWORD):
         assert secret not in place.worker.log()
         assert secret not in everything(redis_client)

@@ -14,11 +14,12 @@ from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
+from celery.utils.log import get_task_logger
 from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from celery_worker import celery_app
 from contentworker.errors import ContentError, PermanentError
-from contentworker.runtime import metrics
+from contentworker.runtime import log_context, metrics
 from tasks.base import BaseTask, CriticalTask, IdempotentTask
 
 __all__ = ["celery_app"]
@@ -107,6 +108,13 @@ def bound(self: Any, count: int) -> list[Any]:
 @shared_task(base=BaseTask, name="probe.report")
 def report(day: date) -> Report:
     return Report(day=day)
+
+
+@shared_task(base=BaseTask, name="probe.say")
+def say(text: StrictStr) -> None:
+    log_context.bind(article_id="bound", pages=3)
+    print("printed")
+    get_task_logger(__name__).warning("two\nlines")
 
 
 @shared_task(base=BaseTask, name="probe.pid")

@@ -1,0 +1,181 @@
+"""What OpenTelemetry is told of tasks. Loaded only where traces are wanted (`traces.py`).
+
+Not opentelemetry-instrumentation-celery: of a message that is sent by its task's name, as producers send
+them, it never ends the span; and it writes the texts of exceptions, which may quote an article, into spans.
+"""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from celery.signals import (
+    before_task_publish,
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+)
+from opentelemetry import context, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from contentworker.runtime import log_context
+from contentworker.runtime.traces import Attributes, Say
+
+__all__ = ["connect", "span"]
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "content-worker"
+FLUSH_SECONDS = 2.0
+"""Longest that the end of a process waits for the collector: until then a pool has a process less."""
+
+NAMES = {
+    "task": "celery.task_name",
+    "task_id": "messaging.message.id",
+    "queue": "messaging.destination.name",
+    "attempt": "celery.attempt",
+    "article_id": "contentworker.article_id",
+    "run_id": "contentworker.run_id",
+}
+"""Attributes by OpenTelemetry's conventions, where it has any, of the fields that log lines have."""
+
+_propagator = TraceContextTextMapPropagator()
+_own: tuple[int, TracerProvider] | None = None
+
+
+class CountingExporter(SpanExporter):
+    """Says once that the collector is away, and once how many spans were lost when it is back."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._lost = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            if not self._lost:
+                logger.warning("Traces cannot be sent to the collector; they are dropped until it answers")
+            self._lost += len(spans)
+        elif self._lost:
+            logger.warning("Traces are sent again; spans that were dropped: %d", self._lost)
+            self._lost = 0
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+def connect() -> None:
+    """Follow every task that this process sends or runs."""
+    # Each failed attempt would be an error with a traceback of its own.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    before_task_publish.connect(_sent)
+    task_prerun.connect(_begins)
+    task_postrun.connect(_ended)
+    worker_process_init.connect(_in_pool_process)
+    worker_process_shutdown.connect(_flush)
+    atexit.register(_flush)
+
+
+@contextmanager
+def span(name: str, attributes: Attributes) -> Iterator[Say]:
+    """Of an exception it has the type, never the text."""
+    with _tracer().start_as_current_span(
+        name,
+        kind=trace.SpanKind.CLIENT,
+        attributes=dict(attributes),
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as current:
+        try:
+            yield lambda more: current.set_attributes(dict(more))
+        except BaseException as error:
+            _note_failure(current, error)
+            raise
+
+
+def _tracer() -> trace.Tracer:
+    """Of the application's own provider, where it has set one, else of one of ours.
+
+    Ours is made in the process that uses it: the thread that sends does not survive a fork.
+    """
+    global _own
+    set_by_application = trace.get_tracer_provider()
+    if isinstance(set_by_application, TracerProvider):
+        return set_by_application.get_tracer(SERVICE)
+    if _own is None or _own[0] != os.getpid():
+        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: SERVICE}
+        provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(CountingExporter(OTLPSpanExporter())))
+        _own = os.getpid(), provider
+    return _own[1].get_tracer(SERVICE)
+
+
+def _sent(
+    sender: Any = None, headers: dict[str, Any] | None = None, routing_key: Any = None, **_: Any
+) -> None:
+    """The span of a message's sending is a moment; the message carries it on, also when it is sent again."""
+    if headers is None:
+        return
+    said = {"task": str(sender), "task_id": headers.get("id"), "queue": routing_key}
+    moment = _tracer().start_span(
+        f"publish {sender}", kind=trace.SpanKind.PRODUCER, attributes=_attributes(said, "publish")
+    )
+    _propagator.inject(headers, trace.set_span_in_context(moment))
+    moment.end()
+
+
+def _begins(task: Any = None, **_: Any) -> None:
+    request = vars(task.request)
+    carried = {name: value for name, value in request.items() if isinstance(value, str)}
+    current = _tracer().start_span(
+        f"process {task.name}",
+        context=_propagator.extract(carried, context.Context()),
+        kind=trace.SpanKind.CONSUMER,
+        attributes=_attributes({"task": task.name}, "process"),
+    )
+    task.request.trace = current, context.attach(trace.set_span_in_context(current))
+
+
+def _ended(task: Any = None, state: str | None = None, retval: Any = None, **_: Any) -> None:
+    current, token = getattr(task.request, "trace", (None, None))
+    if current is None or token is None:
+        return
+    context.detach(token)
+    # By now the fields are known that the task has bound.
+    current.set_attributes(_attributes(log_context.fields(), "process"))
+    if state:
+        current.set_attribute("celery.state", state)
+    if state == "FAILURE" and isinstance(retval, BaseException):
+        _note_failure(current, retval)
+    current.end()
+
+
+def _attributes(fields: Attributes | dict[str, Any], operation: str) -> dict[str, Any]:
+    known = {NAMES[name]: value for name, value in fields.items() if name in NAMES and value is not None}
+    return {"messaging.system": "celery", "messaging.operation.type": operation, **known}
+
+
+def _note_failure(current: trace.Span, error: BaseException) -> None:
+    current.set_attribute("error.type", type(error).__qualname__)
+    current.set_status(trace.StatusCode.ERROR)
+
+
+def _in_pool_process(**_: Any) -> None:
+    _tracer()
+
+
+def _flush(**_: Any) -> None:
+    """Send what is left, unless the collector takes too long."""
+    if _own is not None and _own[0] == os.getpid():
+        sending = threading.Thread(target=_own[1].shutdown, daemon=True)
+        sending.start()
+        sending.join(FLUSH_SECONDS)
