@@ -39,7 +39,7 @@ RATIO_SMOOTHING = 4e-7
 RATIO_FLOOR = 0.25
 MOST_ROUNDS = 60
 TEXTS_AT_ONCE = 250
-CROP_WORDS = (30, 200)
+SHORT_CROP_WORDS, LONG_CROP_WORDS = (30, 200), (75, 250)
 CROP_WEIGHT = 0.8
 HUMAN_ONLY_WEIGHT = 0.8
 MACHINE_ONLY_WEIGHT = 0.2
@@ -79,12 +79,15 @@ def train(folder: Path) -> bytes:
     print(f"{len(texts):,} texts, {sum(not text.machine for text in texts):,} of them human", flush=True)
     words = common_words([text.text for text in texts])
     human = [text for text in texts if not text.machine]
-    samples = texts + cropped(texts) + cropped(human, SEED + 1)
-    weights = domain_weights(texts)
-    again = weights[[not text.machine for text in texts]] * CROP_WEIGHT / 2
-    # Of human texts, which are few, there are two pieces, and both together weigh as much as one.
-    pieces = weights * np.where([text.machine for text in texts], CROP_WEIGHT, CROP_WEIGHT / 2)
-    weights = np.concatenate([weights, pieces, again])
+    samples, weights = list(texts), domain_weights(texts)
+    parts = [weights]
+    is_human = np.array([not text.machine for text in texts])
+    # Of human texts, which are few, there are two pieces of each length, and both weigh as much as one.
+    halved = weights * CROP_WEIGHT * np.where(is_human, 0.5, 1)
+    for number, sizes in enumerate((SHORT_CROP_WORDS, LONG_CROP_WORDS)):
+        samples += cropped(texts, SEED + 2 * number, sizes) + cropped(human, SEED + 2 * number + 1, sizes)
+        parts += [halved, halved[is_human]]
+    weights = np.concatenate(parts)
     machine = np.array([text.machine for text in samples], dtype=np.int64)
     views, style = matrices([text.text for text in samples], words)
     arrays: dict[str, NDArray[Any]] = {}
@@ -116,16 +119,18 @@ def common_words(texts: list[str]) -> Words:
     return Words(hashes[order], order)
 
 
-def cropped(texts: list[data.Text], seed: int = SEED) -> list[data.Text]:
-    """A piece of each text, of 30 to 200 words: most articles are short, and so is what is quoted of them."""
+def cropped(
+    texts: list[data.Text], seed: int = SEED, words: tuple[int, int] = SHORT_CROP_WORDS
+) -> list[data.Text]:
+    """A piece of each text, of so many words: most articles are short, and so is what is quoted of them."""
     chance = random.Random(seed)
-    low, high = np.log(CROP_WORDS)
+    low, high = np.log(words)
     pieces = []
     for text in texts:
-        words = text.text.split()
-        size = min(len(words), round(np.exp(chance.uniform(low, high))))
-        start = chance.randrange(len(words) - size + 1)
-        pieces.append(replace(text, text=" ".join(words[start : start + size])))
+        split = text.text.split()
+        size = min(len(split), round(np.exp(chance.uniform(low, high))))
+        start = chance.randrange(len(split) - size + 1)
+        pieces.append(replace(text, text=" ".join(split[start : start + size])))
     return pieces
 
 
@@ -187,8 +192,8 @@ def boosted(
 ) -> tuple[dict[str, NDArray[Any]], float, int]:
     """Boosted trees as arrays: all nodes in one row, each leaf its own child, so that climbing may go on."""
     forest = HistGradientBoostingClassifier(
-        max_iter=500,
-        learning_rate=0.08,
+        max_iter=800,
+        learning_rate=0.06,
         max_leaf_nodes=20,
         max_depth=6,
         min_samples_leaf=40,
