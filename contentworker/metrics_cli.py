@@ -1,6 +1,7 @@
 """`python -m contentworker metrics`."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,15 +9,25 @@ import click
 from contentworker import config, content_metrics
 from contentworker.errors import ConfigError
 from contentworker.runtime import local_redis
-from contentworker.runtime.metrics.definitions import COUNTED
+from contentworker.runtime.metrics import pages
+from contentworker.runtime.metrics.definitions import COUNTED, READ
 
-__all__ = ["METRICS", "metrics"]
+__all__ = ["METRICS", "generated", "metrics"]
 
 TIMEOUT_SECONDS = 2.0
 PASSWORD = "METRICS_BASIC_AUTH"
 
 METRICS = (*COUNTED, *content_metrics.METRICS)
 """All that workers count."""
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """The files that are made from the list of metrics."""
+    page = root / "docs" / "metrics.md"
+    return {
+        page: pages.between_marks(page.read_text("utf-8"), (*READ, *METRICS)),
+        root / "monitoring" / "dashboard.json": pages.dashboard((*READ, *METRICS)),
+    }
 
 
 @click.command("metrics")

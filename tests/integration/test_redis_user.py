@@ -68,6 +68,15 @@ def client(redis_url: str) -> Iterator[Celery]:
         yield app
 
 
+def test_scripts() -> None:
+    """Every command of our scripts is among the user's, also of those that nothing below runs."""
+    (line,) = re.findall(rf"^user {USER} .*$", (ROOT / "docs" / "redis.md").read_text("utf-8"), re.M)
+    sources = [path.read_text("utf-8") for path in (ROOT / "contentworker").rglob("*.py")]
+    called = {name.lower() for text in sources for name in re.findall(r"redis\.call\('(\w+)'", text)}
+    assert {"zadd", "hset"} <= called
+    assert called <= set(re.findall(r"\+(\S+)", line))
+
+
 @pytest.mark.parametrize("transport", ["leased", "plain"])
 def test_tasks(worker: StartWorker, client: Celery, tmp_path: Path, transport: str) -> None:
     """One that succeeds, retries that end as a dead letter, one of few runs, one that is due later."""
@@ -115,6 +124,7 @@ def test_commands(worker: StartWorker, redis_url: str) -> None:
     assert json.loads(says("submit", "tasks.health_check", "--wait", "20"))["status"] == "ok"
     assert says("health", "--queue", "celery").split()[1] == "ok"
     assert run_cli("health", "--queue", "rewrite", "--timeout", "1", redis_url=redis_url).returncode == 2
+    assert "\ncontentworker_up 1.0\n" in says("metrics", "--once")
     assert says("redis", "llen", "celery") == "0\n"
     assert says("redis", "zcard", DELAYED) == "0\n"
     letters = [line.split()[0] for line in says("dead-letters", "list").splitlines() if "probe." in line]
