@@ -34,7 +34,7 @@ def guard(settings: FlowerSettings, log_settings: LogSettings, folder: Path) -> 
         return
     options, unguarded = command.options, command.Flower
     options.address, options.port = settings.address, settings.port
-    options.db, options.persistent = str(folder / "flower"), True
+    options.db, options.persistent = str(folder / "flower-state"), True
     options.max_tasks, options.state_save_interval = MAX_TASKS, SAVE_MILLISECONDS
 
     def guarded(*arguments: Any, **more: Any) -> Any:

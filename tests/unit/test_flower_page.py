@@ -60,7 +60,7 @@ def test_what_it_is_told(start: Any, tmp_path: Path) -> None:
     """It listens where our settings say, and keeps what it sees in our folder, which is made."""
     options = start(tmp_path / "state")
     assert (options.address, options.port) == ("127.0.0.1", 5555)
-    assert (options.persistent, options.db) == (True, str(tmp_path / "state" / "flower"))
+    assert (options.persistent, options.db) == (True, str(tmp_path / "state" / "flower-state"))
     assert ((tmp_path / "state").stat().st_mode & 0o777) == 0o700
 
 
