@@ -101,15 +101,18 @@ def config_show(as_json: bool) -> None:
 @config_group.command("document")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def config_document(check: bool) -> None:
-    """Write what is generated: docs/configuration.md, .devcontainer/, systemd/ and what shows the metrics."""
-    from contentworker import config_page, devcontainer
+    """Write what is generated: docs/configuration.md, a diagram, .devcontainer/, systemd/, the dashboard."""
+    from contentworker import architecture, config_page, devcontainer
 
     # Without this machine's environment: what is committed must not depend on who wrote it.
     settings = config.load(config.ROOT / "worker.toml", {})
     folder = config.ROOT / "systemd"
     rendered = units.render(settings, folder / "templates")
+    docs = config.ROOT / "docs"
+    page = docs / "architecture.md"
     files = {
-        config.ROOT / "docs" / "configuration.md": config_page.render(),
+        docs / "configuration.md": config_page.render(),
+        page: architecture.render(page.read_text("utf-8"), config.ROOT),
         **devcontainer.render(settings, config.ROOT),
         **{folder / path: text for path, text in rendered.items()},
         **generated(config.ROOT),

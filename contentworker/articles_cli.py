@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contentworker import config
+from contentworker.articles import outcome
 
 if TYPE_CHECKING:
     from contentworker.runtime.runs import Run, Runs
 
-__all__ = ["cancel", "follow", "forget", "runs"]
+__all__ = ["cancel", "follow", "forget", "outcome", "runs"]
 
 Connect = Callable[[], AbstractContextManager[Any]]
 POLL_SECONDS = 0.1
@@ -44,26 +45,6 @@ def show(connect: Connect, /, name: str) -> None:
         raise click.ClickException(f"{name}: no run of this id, or of this article, or not any more")
     for run in found:
         click.echo(json.dumps(outcome(run)))
-
-
-def outcome(run: "Run") -> dict[str, Any]:
-    """What became of a run: its end, the reasons, the scores, the accepted text."""
-    scores, detections = run.parts("evaluate", "score"), run.parts("evaluate", "detection")
-    rewrites = [*run.parts("rewrite", "result").values()]
-    return {
-        "run_id": run.id,
-        "article_id": run.subject,
-        "outcome": run.step if run.is_final else "running",
-        "step": run.step,
-        "progress": run.progress(),
-        "reasons": run.data.get("reasons", []),
-        "scores": {str(number): found["score"] for number, found in scores.items()},
-        "verdicts": {str(number): found["verdict"] for number, found in detections.items()},
-        "cost": sum(each["cost"] for each in rewrites),
-        "failure": run.data.get("failure"),
-        "escalation_id": run.data.get("escalation_id"),
-        "text": rewrites[-1]["text"] if run.step == "accepted" else None,
-    }
 
 
 def follow(client: Any, run_id: str, deadline: float) -> "Run | None":

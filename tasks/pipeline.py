@@ -84,7 +84,7 @@ def process_content(
 @shared_task(base=IdempotentTask)
 def describe(run_id: Annotated[StrictStr, Field(max_length=200)]) -> dict[str, Any]:
     """Say where a run stands or how it has ended, as `runs show` does; `unknown` where there is none."""
-    from contentworker.articles_cli import outcome
+    from contentworker.articles import outcome
 
     run = _runs().find(run_id)
     return outcome(run) if run else {"run_id": run_id, "outcome": "unknown"}

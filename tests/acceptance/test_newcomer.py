@@ -12,7 +12,7 @@ import pytest
 from contentworker.runtime import local_redis
 from tests.acceptance.conftest import CopyProject, Terminal
 from tests.llm_server import KEY, llm_server
-from tests.support import PATIENCE, ROOT, wait_until
+from tests.support import PATIENCE, ROOT, free_port, wait_until
 
 INSTALL_SECONDS = 300
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -106,10 +106,18 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
         )
     )
     assert '"host": "edited"' in asked.stdout, asked.stderr
-    beat = terminal([bare_python, "noxfile.py", "-s", "beat"], checkout, bare_environment)
-    beat.wait_for("beat: Starting...")
-    beat.type("\x03")
-    assert beat.wait() == 0
+    every = type_in("-s", "shell", "--", "python", "-m", "contentworker", "health")
+    assert every.stdout.count(" ok ") == 4, every.stdout + every.stderr
+    elsewhere = {**bare_environment, "WORKER__FLOWER__PORT": str(free_port())}
+    for typed, says in (
+        (("worker", "--", "--queue", "rewrite"), " ready."),
+        (("flower",), "Visit me at"),
+        (("beat",), "beat: Starting..."),
+    ):
+        other = terminal([bare_python, "noxfile.py", "-s", *typed], checkout, elsewhere)
+        other.wait_for(says)
+        other.type("\x03")
+        other.wait()
     worker.type("\x03")
     worker.wait()
     wait_until(lambda: not is_running(checkout), "the end of Redis")
@@ -128,6 +136,7 @@ def test_the_demo_with_a_rewrite(checkout: Path, type_in: Run) -> None:
     assert offline.returncode == 0, offline.stderr
     assert "Fetching the model that rewrites offline: 127 MB" in offline.stdout
     assert "SmolLM2-135M-Instruct (embedded)" in offline.stdout
+    assert type_in("-s", "embedded-model").returncode == 0
     assert re.search(r"AEO score [\d.]+ before, [\d.]+ after|refused by the guard", offline.stdout)
 
 

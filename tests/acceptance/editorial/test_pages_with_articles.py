@@ -1,0 +1,40 @@
+"""docs/pipeline.md and docs/escalations.md: what a person types there, with a real worker."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.pages import commands_of
+from tests.support import StartWorker, run_cli
+
+TEXT = "# What is tea?\n\nTea is a drink. " + "It was made, and then it was drunk by people. " * 20
+
+
+@pytest.mark.once
+def test_an_article_s_way_and_a_person_s_answer(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
+    """An article is sent and looked at; it went to a person, who lists, looks and settles."""
+    records = {"WORKER__ESCALATIONS__SQLITE_PATH": str(tmp_path / "records.sqlite3")}
+    never = {"WORKER__PIPELINE__MIN_AEO_SCORE": "100", "WORKER__PIPELINE__MAX_REWRITES": "0"}
+    worker(**records, **never)
+    article = tmp_path / "article.md"
+    article.write_text(TEXT, "utf-8")
+
+    def run(command: str) -> str:
+        words = shlex.split(command.replace("@article.md", f"@{article}"))
+        assert words[:3] == ["python", "-m", "contentworker"]
+        done = run_cli(*words[3:], redis_url=redis_url, **records)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    submit, show = commands_of("pipeline.md")
+    ended = json.loads(run(submit))
+    assert ended["outcome"] == "escalated"
+    assert json.loads(run(show)) == ended
+    listed, shown, settle = commands_of("escalations.md")
+    (escalation,) = re.findall(r"\b[0-9a-f]{32}\b", run(listed))
+    assert "a1" in run(shown.replace("ID", escalation))
+    run(settle.replace("ID", escalation))
+    assert "accept" in run(shown.replace("ID", escalation))
