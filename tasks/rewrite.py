@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from celery import shared_task
 from pydantic import Field, StrictStr
@@ -15,6 +15,10 @@ from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.rewriting import Mode, Rewrite
 from contentworker.runtime import state, traces
 from tasks.base import CriticalTask
+
+if TYPE_CHECKING:
+    from contentworker.editorial.rewriting.editing import Complete
+    from contentworker.editorial.rewriting.model import Completion, Model
 
 __all__ = ["generate_rewrite"]
 
@@ -82,19 +86,7 @@ def generate_rewrite(
     address = None if settings.llm.base_url else embedded.base_url(settings.llm, _folder())
     model = Model(settings.llm, address)
     spending = Spending(self.app.backend.client, settings.spending)
-    complete = content_metrics.measured(model)
-
-    def ask(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
-        about = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": model.provider,
-            "gen_ai.request.model": model.name,
-        }
-        with traces.span(f"chat {model.name}", about) as say:
-            found: Completion = complete(messages, max_tokens)
-            tokens = {"input": found.prompt_tokens, "output": found.completion_tokens}
-            say({f"gen_ai.usage.{kind}_tokens": number for kind, number in tokens.items()})
-            return found
+    ask = _traced(model, content_metrics.measured(model))
 
     def pay(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
         """Ask within the day's money and the minute's calls that all workers share."""
@@ -133,6 +125,24 @@ def generate_rewrite(
         raise self.retry(
             exc=error, countdown=error.retry_after_seconds, max_retries=settings.llm.max_retries
         ) from None
+
+
+def _traced(model: "Model", complete: "Complete") -> "Complete":
+    """The same call as a span, by OpenTelemetry's conventions for models; not a word of what is said."""
+    about = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": model.provider,
+        "gen_ai.request.model": model.name,
+    }
+
+    def ask(messages: Sequence[dict[str, str]], max_tokens: int) -> "Completion":
+        with traces.span(f"chat {model.name}", about) as say:
+            found = complete(messages, max_tokens)
+            tokens = {"input": found.prompt_tokens, "output": found.completion_tokens}
+            say({f"gen_ai.usage.{kind}_tokens": number for kind, number in tokens.items()})
+            return found
+
+    return ask
 
 
 def _folder() -> Path:

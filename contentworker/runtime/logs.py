@@ -85,7 +85,9 @@ class TextFormatter(FieldsFormatter):
         more = " ".join(
             f"{name}={value}"
             for name, value in self.context(record).items()
-            if name != "duration_seconds" and str(value) not in message and (name, value) != ("attempt", 1)
+            if name != "duration_seconds"
+            and (name, value) != ("attempt", 1)
+            and not (name in ("task", "task_id") and str(value) in message)
         )
         local = datetime.fromtimestamp(record.created).isoformat(" ", "milliseconds")
         level = self._paint(f"{record.levelname:<7}", COLOURS.get(record.levelname, ""))

@@ -48,7 +48,8 @@ NAMES = {
 """Attributes by OpenTelemetry's conventions, where it has any, of the fields that log lines have."""
 
 _propagator = TraceContextTextMapPropagator()
-_own: tuple[int, TracerProvider] | None = None
+_own: TracerProvider | None = None
+_making = threading.Lock()
 
 
 class CountingExporter(SpanExporter):
@@ -83,6 +84,7 @@ def connect() -> None:
     worker_process_init.connect(_in_pool_process)
     worker_process_shutdown.connect(_flush)
     atexit.register(_flush)
+    os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
@@ -111,12 +113,18 @@ def _tracer() -> trace.Tracer:
     set_by_application = trace.get_tracer_provider()
     if isinstance(set_by_application, TracerProvider):
         return set_by_application.get_tracer(SERVICE)
-    if _own is None or _own[0] != os.getpid():
-        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: SERVICE}
-        provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
-        provider.add_span_processor(BatchSpanProcessor(CountingExporter(OTLPSpanExporter())))
-        _own = os.getpid(), provider
-    return _own[1].get_tracer(SERVICE)
+    with _making:
+        if _own is None:
+            named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: SERVICE}
+            _own = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
+            _own.add_span_processor(BatchSpanProcessor(CountingExporter(OTLPSpanExporter())))
+        return _own.get_tracer(SERVICE)
+
+
+def _forget() -> None:
+    """In a process just forked; another thread may have held the lock at that moment."""
+    global _own, _making
+    _own, _making = None, threading.Lock()
 
 
 def _sent(
@@ -175,7 +183,7 @@ def _in_pool_process(**_: Any) -> None:
 
 def _flush(**_: Any) -> None:
     """Send what is left, unless the collector takes too long."""
-    if _own is not None and _own[0] == os.getpid():
-        sending = threading.Thread(target=_own[1].shutdown, daemon=True)
+    if _own is not None:
+        sending = threading.Thread(target=_own.shutdown, daemon=True)
         sending.start()
         sending.join(FLUSH_SECONDS)

@@ -13,7 +13,8 @@ AT_ONCE = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
 
 
 def test_failures_and_retries(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
-    """All attempts are one trace; of an error it has the type. What is left is sent when the worker ends."""
+    """Attempts are one trace, a stranger's is gone on with, of an error it has the type; the end sends it."""
+    stranger = "0af7651916cd43dd8448eb211c80319c"
     with receiver(200) as (collector, got):
         serving = worker(
             "--queues=celery",
@@ -23,7 +24,8 @@ def test_failures_and_retries(worker: StartWorker, client: Celery, tmp_path: Pat
             **SOON,
         )
         client.send_task("probe.base.fail_until", args=[str(tmp_path), 1]).get(timeout=PATIENCE)
-        failed = client.send_task("probe.critical.fail", args=[str(tmp_path)])
+        headers = {"traceparent": f"00-{stranger}-b7ad6b7169203331-01"}
+        failed = client.send_task("probe.critical.fail", args=[str(tmp_path)], headers=headers)
         failed.get(timeout=PATIENCE, propagate=False)
         assert spans(got) == []
         serving.kill()
@@ -39,7 +41,7 @@ def test_failures_and_retries(worker: StartWorker, client: Celery, tmp_path: Pat
     (sending,) = [each for each in found if each.id == attempts[1].parent]
     assert (sending.name, sending.parent) == ("publish probe.base.fail_until", attempts[0].id)
     (failure,) = [each for each in found if each.attributes["messaging.message.id"] == failed.id]
-    assert failure.is_error
+    assert (failure.trace, failure.is_error) == (stranger, True)
     assert failure.attributes["error.type"] == "RuntimeError"
     assert b"on request" not in raw
     assert str(tmp_path).encode() not in raw
