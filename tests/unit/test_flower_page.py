@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contentworker.runtime import flower_page
-from contentworker.runtime.settings import FlowerSettings
+from contentworker.runtime.settings import FlowerSettings, LogSettings
 
 
 @pytest.fixture
@@ -20,7 +20,8 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         command = SimpleNamespace(options=SimpleNamespace(**nothing), Flower=lambda: command.options)
         monkeypatch.setitem(sys.modules, "flower.command", command)
         monkeypatch.setattr(flower_page, "_close_pages", lambda: None)
-        flower_page.guard(FlowerSettings(), folder)
+        monkeypatch.setattr(flower_page.logs, "set_up", lambda settings, level: None)
+        flower_page.guard(FlowerSettings(), LogSettings(), folder)
         vars(command.options).update(given)
         return command.Flower()
 

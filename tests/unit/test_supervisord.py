@@ -61,7 +61,7 @@ def test_others(name: str) -> None:
 def test_no_program_is_given_up() -> None:
     """Every program is started again for ever, and no queue has one that is not in the group."""
     programs = [PROGRAMS[name] for name in PROGRAMS.sections() if name.startswith("program:")]
-    assert len(programs) == len(SETTINGS.queues) + 4
+    assert len(programs) == len(SETTINGS.queues) + 5
     for program in programs:
         assert program["autorestart"] == "true"
         assert program.getint("startretries") >= 1_000_000_000
