@@ -153,6 +153,14 @@ def test_redis_away_and_back(server: RedisProcess, exporter: MetricsServer) -> N
     assert exporter.log().count("Redis cannot be read") >= 2
 
 
+def test_what_prometheus_prefers(exporter: MetricsServer) -> None:
+    """Asked for OpenMetrics, as Prometheus does, it answers in that."""
+    status, text = exporter.ask(Accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert status == 200
+    assert text.endswith("# EOF\n")
+    assert f"{UP} 1.0\n" in text
+
+
 def test_many_scrapes_are_one_reading(server: RedisProcess, exporter: MetricsServer) -> None:
     """Many who ask at once share what is read."""
     with redis.Redis.from_url(server.url) as client, ThreadPoolExecutor(20) as many:

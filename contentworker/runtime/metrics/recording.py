@@ -25,7 +25,7 @@ PREFIX = "contentworker:metrics"
 WORKERS = f"{PREFIX}:workers"
 """Sorted set: a worker's name and queues, by when it last gave a sign, in seconds of Redis's clock."""
 SEPARATOR = "\x1f"
-"""Between the values of the labels, and, in a histogram, before `sum` or the number of a bucket."""
+"""Between the values of the labels, and, in a histogram, before `sum` or the bound of a bucket."""
 MILLION = 1_000_000
 
 FLUSH_SECONDS = 1.0
@@ -112,7 +112,7 @@ class Recorder:
         try:
             key = self._key(metric, labels)
             millionths = max(0, round(value * MILLION))
-            self._add((*key, str(bisect_left(metric.buckets, millionths / MILLION))), MILLION)
+            self._add((*key, metric.bounds[bisect_left(metric.buckets, millionths / MILLION)]), MILLION)
             self._add((*key, "sum"), millionths)
         except MISTAKES:
             self._drop()
