@@ -94,7 +94,7 @@ def escalate_to_human(
     )
     if found.created:
         content_metrics.escalated(reason)
-    content_metrics.open_escalations(_store().open_count)
+    _measure_open(_store())
     # Each time: a crash before it would else leave a record that nobody is told of.
     notify.delay(escalation_id=found.id)
     if next(_store().pending_events(), None):  # left by a Redis that was away when somebody settled
@@ -153,7 +153,7 @@ def announce() -> Announced:
     Each target by itself: what one does not take is tried again, and holds up nothing else.
     """
     store = _store()
-    content_metrics.open_escalations(store.open_count)
+    _measure_open(store)
     targets = _targets()
     away: set[str] = set()
     done: list[str] = []
@@ -192,6 +192,15 @@ def purge() -> Forgotten:
 
 
 maintenance.purge_with(purge)
+
+
+def _measure_open(store: "Store") -> None:
+    try:
+        content_metrics.open_escalations(store.open_count())
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # whatever the database has: the task is not to fail of it
+        logger.warning("The open escalations could not be counted: %s", type(error).__name__)
 
 
 def _targets() -> dict[str, Callable[["PendingEvent"], None]]:

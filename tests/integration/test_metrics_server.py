@@ -153,6 +153,14 @@ def test_redis_away_and_back(server: RedisProcess, exporter: MetricsServer) -> N
     assert exporter.log().count("Redis cannot be read") >= 2
 
 
+def test_what_prometheus_prefers(exporter: MetricsServer) -> None:
+    """Asked for OpenMetrics, as Prometheus does, it answers in that."""
+    status, text = exporter.ask(Accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
+    assert status == 200
+    assert text.endswith("# EOF\n")
+    assert f"{UP} 1.0\n" in text
+
+
 def test_many_scrapes_are_one_reading(server: RedisProcess, exporter: MetricsServer) -> None:
     """Many who ask at once share what is read."""
     with redis.Redis.from_url(server.url) as client, ThreadPoolExecutor(20) as many:
@@ -171,6 +179,7 @@ def test_thousands_of_queues_and_names(server: RedisProcess, tmp_path: Path) -> 
             client.hset("contentworker:metrics:contentworker_tasks_total", mapping=fields)
         client.hset("contentworker:metrics:contentworker_tasks_total", "of another release", 1)
         client.hset("contentworker:metrics:contentworker_task_duration_seconds", "task\x1f99", 1)
+        client.zadd("contentworker:metrics:workers", {"same@host\x1fq1": 1, "same@host\x1fq2": 2})
     exporter = MetricsServer(server.url, tmp_path / "metrics", **queues)
     try:
         found = exporter.samples()
@@ -181,6 +190,8 @@ def test_thousands_of_queues_and_names(server: RedisProcess, tmp_path: Path) -> 
         QUEUES
     )
     assert len([name for name, _ in found if name == "contentworker_tasks_total"]) == 5_000
+    signs = {labels: value for (name, labels), value in found.items() if "last_sign" in name}
+    assert signs == {(("worker", "same@host"),): 2}
 
 
 def test_plain_and_unmeasured(server: RedisProcess) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from contentworker.runtime.dead_letters import REASONS
@@ -17,6 +18,7 @@ __all__ = [
     "STATES",
     "TASKS",
     "TASK_SECONDS",
+    "UP",
     "WAITING_SECONDS",
     "Metric",
     "Question",
@@ -41,6 +43,11 @@ class Metric:
     labels: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     """Name → values. None for `task`, `queue` and `worker`, which the application knows."""
     buckets: tuple[float, ...] = ()
+
+    @cached_property
+    def bounds(self) -> tuple[str, ...]:
+        """The buckets as Prometheus names them, and the last, which has no bound."""
+        return (*(f"{bound:g}" for bound in self.buckets), "+Inf")
 
 
 TASKS = Metric(
@@ -95,8 +102,9 @@ DROPPED = Metric(
 COUNTED = (TASKS, TASK_SECONDS, WAITING_SECONDS, DEAD_LETTERS, RECLAIMED, PROMOTED, DROPPED)
 """Counted by the workers, kept in Redis."""
 
+UP = Metric("contentworker_up", "gauge", "1: Redis answered this scrape; 0: it did not.", "Is it up?")
 READ = (
-    Metric("contentworker_up", "gauge", "1: Redis answered this scrape; 0: it did not.", "Is it up?"),
+    UP,
     Metric(
         "contentworker_read_seconds",
         "gauge",

@@ -25,7 +25,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from contentworker.runtime.metrics.definitions import READ, Metric
+from contentworker.runtime.metrics.definitions import READ, UP, Metric
 from contentworker.runtime.metrics.reading import Snapshot
 from contentworker.runtime.metrics.recording import MILLION
 from contentworker.runtime.shared_answer import SharedAnswer
@@ -82,7 +82,7 @@ class SnapshotCollector(Collector):
             if trouble != self._trouble:
                 logger.warning("Redis cannot be read: %s", trouble)
             self._trouble = trouble
-            yield _family(READ[0], iter([([], 0.0)]))
+            yield _family(UP, iter([([], 0.0)]))
             return
         self._trouble = ""
         found = self._read(snapshot)
@@ -154,12 +154,11 @@ def _family(metric: Metric, rows: Rows) -> Family:
 
 def _histogram(metric: Metric, numbers: dict[tuple[str, ...], int]) -> Family:
     family = HistogramMetricFamily(metric.name, metric.help, labels=[*metric.labels])
-    bounds = [*(f"{bound:g}" for bound in metric.buckets), "+Inf"]
     fitting = _fitting(numbers, len(metric.labels) + 1)
-    for values in {labels: None for *labels_, _ in fitting for labels in [tuple(labels_)]}:
-        counts = [fitting.get((*values, str(number)), 0) / MILLION for number in range(len(bounds))]
+    for values in dict.fromkeys(key[:-1] for key in fitting):
+        counts = [fitting.get((*values, bound), 0) / MILLION for bound in metric.bounds]
         total = fitting.get((*values, "sum"), 0) / MILLION
-        family.add_metric(values, [*zip(bounds, itertools.accumulate(counts), strict=True)], total)
+        family.add_metric(values, [*zip(metric.bounds, itertools.accumulate(counts), strict=True)], total)
     return family
 
 
