@@ -1,7 +1,9 @@
 """`python -m contentworker top`."""
 
+import io
 import logging
 import os
+import re
 import select
 import signal
 import sys
@@ -33,7 +35,9 @@ EXIT_NO_BROKER = 3
 
 @click.command("top")
 @click.option("--once", is_flag=True, help="Print one page, and end; exit code 3: Redis cannot be read.")
-@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="With --once: a picture of it.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write the last page as a picture."
+)
 @click.option(
     "--interval",
     "interval_seconds",
@@ -54,9 +58,7 @@ def top(once: bool, svg: Path | None, interval_seconds: float) -> None:
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     limits: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
-    console = Console(highlight=False, width=width, record=svg is not None)
-    if svg and not once:
-        raise click.UsageError("--svg needs --once")
+    console = Console(highlight=False, width=width)
     with Observer(
         application.build(settings, redis_url),
         lambda: connections.connect(redis_url, settings.broker, **limits),
@@ -65,15 +67,17 @@ def top(once: bool, svg: Path | None, interval_seconds: float) -> None:
     ) as observer:
         if once:
             code = _print_once(console, observer)
-            if svg:
-                console.save_svg(str(svg), title="python -m contentworker top")
-            sys.exit(code)
-        _on_terminate()
-        with suppress(KeyboardInterrupt, BrokenPipeError):
-            if console.is_terminal and sys.stdin.isatty():
-                _show(console, observer, interval_seconds)
-            else:
-                _print_on(console, observer, interval_seconds)
+        else:
+            _on_terminate()
+            with suppress(KeyboardInterrupt, BrokenPipeError):
+                if console.is_terminal and sys.stdin.isatty():
+                    _show(console, observer, interval_seconds)
+                else:
+                    _print_on(console, observer, interval_seconds)
+            code = 0
+        if svg:
+            _draw(svg, console, observer)
+    sys.exit(code)
 
 
 def _print_once(console: "Console", observer: "Observer") -> int:
@@ -94,6 +98,22 @@ def _print_on(console: "Console", observer: "Observer", interval_seconds: float)
         console.print()
         console.file.flush()
         time.sleep(interval_seconds)
+
+
+def _draw(svg: Path, console: "Console", observer: "Observer") -> None:
+    from rich._export_format import CONSOLE_SVG_FORMAT
+    from rich.console import Console
+
+    from contentworker.top_page import render
+
+    # Whoever opens it is not to ask a server for fonts.
+    without_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    paper = Console(file=io.StringIO(), record=True, width=console.width, highlight=False)
+    paper.print(render(observer.look(), paper.width))
+    try:
+        paper.save_svg(str(svg), title="python -m contentworker top", code_format=without_fonts)
+    except OSError as error:
+        raise click.ClickException(f"{svg}: {error.strerror}") from None
 
 
 def _show(console: "Console", observer: "Observer", interval_seconds: float) -> None:

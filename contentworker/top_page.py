@@ -216,7 +216,7 @@ def _running(overview: Overview, width: int) -> _Section:
         _Column(f"RUNNING {_age(age).upper()} AGO" if is_old else "RUNNING TASK", ratio=2),
         _Column("ID"),
         _Column("QUEUE", ratio=1),
-        _Column("SINCE", is_number=True),
+        _Column("FOR", is_number=True),
     ]
     shown = ID_SHOWN if width < NARROW else LONGEST_TEXT
     rows = [
