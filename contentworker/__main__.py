@@ -14,7 +14,7 @@ import click
 
 from contentworker import articles_cli, config, dead_letters_cli, doctor, escalations_cli, health_cli
 from contentworker.errors import ContentError, ContentWorkerError
-from contentworker.metrics_cli import metrics
+from contentworker.metrics_cli import generated, metrics
 from contentworker.plain_errors import PlainErrorsGroup
 from contentworker.runtime import command_line, credentials, local_redis, units
 from contentworker.top_cli import top
@@ -101,7 +101,7 @@ def config_show(as_json: bool) -> None:
 @config_group.command("document")
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 def config_document(check: bool) -> None:
-    """Write what is made from the settings: docs/configuration.md, .devcontainer/ and systemd/."""
+    """Write what is generated: docs/configuration.md, .devcontainer/, systemd/ and what shows the metrics."""
     from contentworker import config_page, devcontainer
 
     # Without this machine's environment: what is committed must not depend on who wrote it.
@@ -112,6 +112,7 @@ def config_document(check: bool) -> None:
         config.ROOT / "docs" / "configuration.md": config_page.render(),
         **devcontainer.render(settings, config.ROOT),
         **{folder / path: text for path, text in rendered.items()},
+        **generated(config.ROOT),
     }
     outdated = units.stale(folder, rendered)
     for file, wanted in files.items():

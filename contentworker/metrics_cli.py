@@ -1,19 +1,33 @@
 """`python -m contentworker metrics`."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 
-from contentworker import config
+from contentworker import config, content_metrics
 from contentworker.errors import ConfigError
 from contentworker.runtime import local_redis
-from contentworker.runtime.metrics.definitions import COUNTED
+from contentworker.runtime.metrics import pages
+from contentworker.runtime.metrics.definitions import COUNTED, READ
 
-__all__ = ["metrics"]
+__all__ = ["METRICS", "generated", "metrics"]
 
 TIMEOUT_SECONDS = 2.0
 PASSWORD = "METRICS_BASIC_AUTH"
+
+METRICS = (*COUNTED, *content_metrics.METRICS)
+"""All that workers count."""
+
+
+def generated(root: Path) -> dict[Path, str]:
+    """The files that are made from the list of metrics."""
+    page = root / "docs" / "metrics.md"
+    return {
+        page: pages.between_marks(page.read_text("utf-8"), (*READ, *METRICS)),
+        root / "monitoring" / "dashboard.json": pages.dashboard((*READ, *METRICS)),
+    }
 
 
 @click.command("metrics")
@@ -32,8 +46,8 @@ def metrics(address: str | None, port: int | None, once: bool) -> None:
     queues = [*settings.queues]
     shown = exporter.registry(
         exporter.SnapshotCollector(
-            lambda: reading.read(client, queues, COUNTED),
-            COUNTED,
+            lambda: reading.read(client, queues, METRICS),
+            METRICS,
             queues,
             has_leases=settings.broker.transport == "leased",
             is_measured=settings.metrics.enabled,

@@ -16,7 +16,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 from pydantic import Field, StrictStr
 
-from contentworker import config
+from contentworker import config, content_metrics
 from contentworker.editorial.escalations.result import (
     Announced,
     ArticleId,
@@ -89,6 +89,9 @@ def escalate_to_human(
         rewrite=rewrite,
         run_id=run_id,
     )
+    if found.created:
+        content_metrics.escalated(reason)
+    content_metrics.open_escalations(_store().open_count)
     # Each time: a crash before it would else leave a record that nobody is told of.
     notify.delay(escalation_id=found.id)
     if _store().pending_events(limit=1):  # left by a Redis that was away when somebody settled
@@ -147,6 +150,7 @@ def announce() -> Announced:
     past their lifetime are removed as well.
     """
     store = _store()
+    content_metrics.open_escalations(store.open_count)
     store.purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
     events = store.pending_events()
     missing: set[str] = set()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from celery import shared_task
 from pydantic import Field, StrictStr
 
-from contentworker import config
+from contentworker import config, content_metrics
 from contentworker.editorial import MediaType
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.rewriting import Mode, Rewrite
@@ -82,6 +82,7 @@ def generate_rewrite(
     address = None if settings.llm.base_url else embedded.base_url(settings.llm, _folder())
     model = Model(settings.llm, address)
     spending = Spending(self.app.backend.client, settings.spending)
+    ask = content_metrics.measured(model)
 
     def pay(messages: Sequence[dict[str, str]], max_tokens: int) -> Completion:
         """Ask within the day's money and the minute's calls that all workers share."""
@@ -89,26 +90,29 @@ def generate_rewrite(
         try:
             with spending.call(model.cost(sent_tokens, max_tokens)) as call:
                 try:
-                    found = model.complete(messages, max_tokens)
+                    found: Completion = ask(messages, max_tokens)
                 except ModelNotRunError:
                     call.cost = 0
                     raise
                 call.cost = model.cost(found.prompt_tokens, found.completion_tokens)
                 return found
         except NotAdmittedError as error:
+            content_metrics.spending_refused(error.reason)
             raise ModelNotRunError(str(error), error.retry_after_seconds) from error
 
     try:
-        return rewrite(
+        result = rewrite(
             document,
             recommendations,
             model=model,
             mode=mode,
             settings=settings.llm,
             question=questions[0] if questions else None,
-            complete=None if model.is_embedded else pay,
+            complete=ask if model.is_embedded else pay,
             is_time_over=lambda: time.monotonic() - begun > longest_seconds,
         )
+        content_metrics.rewritten(result)
+        return result
     except ModelNotRunError as error:
         if isinstance(refused := error.__cause__, NotAdmittedError):
             if refused.reason == "cap" and settings.pipeline.over_cap == "escalate":

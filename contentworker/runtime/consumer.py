@@ -2,7 +2,9 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -24,6 +26,10 @@ __all__ = ["InvalidMessageError", "KeepingConsumer", "PoisonMessageError"]
 
 logger = get_logger(__name__)
 
+EVENTS_SECONDS = 0.2
+"""How late events of tasks may be, where they are sent at all."""
+EVENTS_AT_A_TIME = 500
+
 
 class InvalidMessageError(PermanentError):
     """The message is no call of a task; the worker kept it as a dead letter."""
@@ -41,6 +47,7 @@ class KeepingConsumer(Consumer):
 
     loop: Any
     _server_is_checked = False
+    _events_due = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -96,6 +103,14 @@ class KeepingConsumer(Consumer):
                     del process._sentinel_poll
         return self._celery_loop(*arguments)
 
+    def on_send_event_buffered(self) -> None:
+        """Send events a few times a second: Celery would in each turn of its loop, and wait for Redis."""
+        now = time.monotonic()
+        if self.hub and now >= self._events_due:  # else they go with the others, or their timer is gone
+            self._events_due = now + EVENTS_SECONDS
+            self.event_dispatcher.buffer_limit = EVENTS_AT_A_TIME
+            self.hub.call_later(EVENTS_SECONDS, self._flush_events)
+
     def on_close(self) -> None:
         """After a lost connection: keep every task that was taken, as they are this worker's by lease."""
         if self.app.runtime_settings.broker.transport == "plain":
@@ -103,6 +118,8 @@ class KeepingConsumer(Consumer):
 
     def shutdown(self) -> None:
         """End the leases last, when nothing runs any more."""
+        with suppress(OSError, *self.connection_errors):
+            self._flush_events()
         super().shutdown()
         if state.active_requests:
             end_all_work(self.pool)

@@ -68,6 +68,15 @@ def client(redis_url: str) -> Iterator[Celery]:
         yield app
 
 
+def test_scripts() -> None:
+    """Every command of our scripts is among the user's, also of those that nothing below runs."""
+    (line,) = re.findall(rf"^user {USER} .*$", (ROOT / "docs" / "redis.md").read_text("utf-8"), re.M)
+    sources = [path.read_text("utf-8") for path in (ROOT / "contentworker").rglob("*.py")]
+    called = {name.lower() for text in sources for name in re.findall(r"redis\.call\('(\w+)'", text)}
+    assert {"zadd", "hset"} <= called
+    assert called <= set(re.findall(r"\+(\S+)", line))
+
+
 @pytest.mark.parametrize("transport", ["leased", "plain"])
 def test_tasks(worker: StartWorker, client: Celery, tmp_path: Path, transport: str) -> None:
     """One that succeeds, retries that end as a dead letter, one of few runs, one that is due later."""
@@ -115,10 +124,12 @@ def test_commands(worker: StartWorker, redis_url: str) -> None:
     assert json.loads(says("submit", "tasks.health_check", "--wait", "20"))["status"] == "ok"
     assert says("health", "--queue", "celery").split()[1] == "ok"
     assert run_cli("health", "--queue", "rewrite", "--timeout", "1", redis_url=redis_url).returncode == 2
+    assert "\ncontentworker_up 1.0\n" in says("metrics", "--once")
     assert says("redis", "llen", "celery") == "0\n"
     assert says("redis", "zcard", DELAYED) == "0\n"
     letters = [line.split()[0] for line in says("dead-letters", "list").splitlines() if "probe." in line]
     assert letters
+    assert "probe." in says("top", "--once")
     says("dead-letters", "show", letters[0])
     says("dead-letters", "replay", letters[0])
     says("dead-letters", "discard", *letters[1:], "--yes")
@@ -149,7 +160,12 @@ def test_flower(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
     flower = Process(
         [sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "flower"],
         tmp_path / "flower",
-        environment(REDIS_URL=redis_url, WORKER__FLOWER__PORT=str(port), FLOWER_UNAUTHENTICATED_API="1"),
+        environment(
+            REDIS_URL=redis_url,
+            WORKER__FLOWER__PORT=str(port),
+            FLOWER_UNAUTHENTICATED_API="1",
+            STATE_DIRECTORY=str(tmp_path / "state"),
+        ),
     )
     try:
         flower.wait_for_log("Connected to redis://")

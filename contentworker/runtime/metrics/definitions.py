@@ -19,6 +19,7 @@ __all__ = [
     "TASK_SECONDS",
     "WAITING_SECONDS",
     "Metric",
+    "Question",
 ]
 
 OTHER = "other"
