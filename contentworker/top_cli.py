@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -68,7 +68,6 @@ def top(once: bool, svg: Path | None, interval_seconds: float) -> None:
         if once:
             code = _print_once(console, observer)
         else:
-            _on_terminate()
             with suppress(KeyboardInterrupt, BrokenPipeError):
                 if console.is_terminal and sys.stdin.isatty():
                     _show(console, observer, interval_seconds)
@@ -124,8 +123,12 @@ def _show(console: "Console", observer: "Observer", interval_seconds: float) -> 
     def page() -> Any:
         return render(observer.look(), console.width, console.height)
 
-    with _keys(), Live(page(), console=console, screen=True, auto_refresh=False) as live:
-        while not _was_quit(interval_seconds):
+    with (
+        _ending() as has_ended,
+        _keys(),
+        Live(page(), console=console, screen=True, auto_refresh=False) as live,
+    ):
+        while not has_ended(interval_seconds):
             live.update(page(), refresh=True)
 
 
@@ -146,18 +149,28 @@ def _keys() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def _was_quit(seconds: float) -> bool:
-    """Wait so long for a key; whether it was q, or the terminal is gone."""
+@contextmanager
+def _ending() -> Iterator[Callable[[float], bool]]:
+    """Wait so long for a key or a signal; whether it is over.
+
+    No signal interrupts the drawing, which would leave the terminal half way.
+    """
     if sys.platform == "win32":
-        time.sleep(seconds)
-        return False
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    keys = os.read(sys.stdin.fileno(), 1024) if ready else None
-    return keys is not None and (not keys or b"q" in keys.lower())
 
+        def has_ended(seconds: float) -> bool:
+            time.sleep(seconds)
+            return False
 
-def _on_terminate() -> None:
-    """Leave the terminal as it was also where another process ends this one."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    else:
+        told, tell = os.pipe()
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, lambda *_: os.write(tell, b"."))
+
+        def has_ended(seconds: float) -> bool:
+            ready, _, _ = select.select([sys.stdin, told], [], [], seconds)
+            if sys.stdin not in ready:
+                return bool(ready)
+            keys = os.read(sys.stdin.fileno(), 1024)
+            return not keys or b"q" in keys.lower()  # no keys: the terminal is gone
+
+    yield has_ended
