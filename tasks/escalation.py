@@ -91,7 +91,7 @@ def escalate_to_human(
     )
     if found.created:
         content_metrics.escalated(reason)
-    content_metrics.open_escalations(_store().open_count)
+    _measure_open(_store())
     # Each time: a crash before it would else leave a record that nobody is told of.
     notify.delay(escalation_id=found.id)
     if _store().pending_events(limit=1):  # left by a Redis that was away when somebody settled
@@ -150,7 +150,7 @@ def announce() -> Announced:
     past their lifetime are removed as well.
     """
     store = _store()
-    content_metrics.open_escalations(store.open_count)
+    _measure_open(store)
     store.purge(datetime.now(UTC) - timedelta(days=config.load().escalations.retention_days))
     events = store.pending_events()
     missing: set[str] = set()
@@ -176,6 +176,15 @@ def announce() -> Announced:
     if failures:
         raise NotAnnouncedError("; ".join(dict.fromkeys(failures)))
     return Announced(events=tuple(done))
+
+
+def _measure_open(store: "Store") -> None:
+    try:
+        content_metrics.open_escalations(store.open_count())
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # whatever the database has: the task is not to fail of it
+        logger.warning("The open escalations could not be counted: %s", type(error).__name__)
 
 
 def _targets() -> dict[str, Callable[["PendingEvent"], None]]:

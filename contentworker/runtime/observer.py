@@ -190,12 +190,11 @@ def _workers(
     signs: Sequence[reading.Sign], answers: dict[str, list[dict[str, Any]]] | None
 ) -> tuple[WorkerState, ...]:
     answered = {name: len(tasks) for name, tasks in (answers or {}).items()}
-    # One that was started with other queues has signs under both, the later of which holds.
-    latest = {sign.worker: sign for sign in sorted(signs, key=lambda sign: -sign.age_seconds)}
     found = [
-        WorkerState(name, sign.queues, sign.age_seconds, answered.get(name)) for name, sign in latest.items()
+        WorkerState(sign.worker, sign.queues, sign.age_seconds, answered.get(sign.worker)) for sign in signs
     ]
-    found += [WorkerState(name, None, None, answered[name]) for name in answered.keys() - latest.keys()]
+    signing = {sign.worker for sign in signs}
+    found += [WorkerState(name, None, None, answered[name]) for name in answered.keys() - signing]
     return tuple(sorted(found, key=lambda worker: (not worker.is_silent, worker.name)))
 
 

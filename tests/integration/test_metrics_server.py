@@ -171,6 +171,7 @@ def test_thousands_of_queues_and_names(server: RedisProcess, tmp_path: Path) -> 
             client.hset("contentworker:metrics:contentworker_tasks_total", mapping=fields)
         client.hset("contentworker:metrics:contentworker_tasks_total", "of another release", 1)
         client.hset("contentworker:metrics:contentworker_task_duration_seconds", "task\x1f99", 1)
+        client.zadd("contentworker:metrics:workers", {"same@host\x1fq1": 1, "same@host\x1fq2": 2})
     exporter = MetricsServer(server.url, tmp_path / "metrics", **queues)
     try:
         found = exporter.samples()
@@ -181,6 +182,8 @@ def test_thousands_of_queues_and_names(server: RedisProcess, tmp_path: Path) -> 
         QUEUES
     )
     assert len([name for name, _ in found if name == "contentworker_tasks_total"]) == 5_000
+    signs = {labels: value for (name, labels), value in found.items() if "last_sign" in name}
+    assert signs == {(("worker", "same@host"),): 2}
 
 
 def test_plain_and_unmeasured(server: RedisProcess) -> None:

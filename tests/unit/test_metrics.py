@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 
 from contentworker.runtime.metrics import recording as module
 from contentworker.runtime.metrics.definitions import COUNTED, DROPPED, OTHER, READ, Metric
@@ -20,6 +21,7 @@ class Away:
     def __init__(self) -> None:
         self.is_away = True
         self.sent: list[tuple[Any, ...]] = []
+        self.refused: list[int] = []
 
     def pipeline(self, **_: Any) -> "Away":
         return self
@@ -27,11 +29,12 @@ class Away:
     def eval(self, *arguments: Any) -> None:
         self.sent.append(arguments)
 
-    def execute(self) -> list[int]:
+    def execute(self, **_: Any) -> list[Any]:
         if self.is_away:
             self.sent.clear()
             raise redis.exceptions.ConnectionError("away")
-        return [0] * len(self.sent)
+        refusal = redis.exceptions.ResponseError("refused")
+        return [refusal if number in self.refused else 0 for number in range(len(self.sent))]
 
     def numbers(self) -> dict[str, int]:
         """What it was told last, as `metric values` → number."""
@@ -138,3 +141,24 @@ def test_definitions_are_sound() -> None:
         assert bool(metric.buckets) == (metric.kind == "histogram")
         assert list(metric.buckets) == sorted(metric.buckets)
         assert metric.help.endswith(".")
+
+
+def test_a_soft_time_limit_comes_through(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come while a task measures, and is the task's."""
+
+    def interrupted(*_: Any) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(recorder, "_add", interrupted)
+    with pytest.raises(SoftTimeLimitExceeded):
+        recorder.count(COUNTER, 1, {"task": "tasks.a", "kind": "a"})
+
+
+def test_a_refused_sign_counts_nothing_twice(recorder: Recorder, server: Away) -> None:
+    """Redis refused the sign of life only: what was added is not sent again."""
+    server.is_away = False
+    server.refused = [1]
+    recorder.count(COUNTER, 1, {"task": "tasks.a", "kind": "a"})
+    recorder.sign("worker", ["celery"])
+    recorder.flush()
+    assert recorder._amounts == {}

@@ -53,15 +53,19 @@ def read(client: Any, queues: Sequence[str], metrics: Sequence[Metric]) -> Snaps
     (now, _), workers, *hashes = pipeline.execute()
     return Snapshot(
         state=state,
-        signs=tuple(_sign(member, timestamp, now) for member, timestamp in workers),
+        signs=_signs(workers, now),
         counted={metric.name: _numbers(found) for metric, found in zip(metrics, hashes, strict=True)},
         seconds=time.monotonic() - begun,
     )
 
 
-def _sign(member: bytes | str, timestamp_seconds: float, now: int) -> Sign:
-    worker, *queues = _text(member).split(SEPARATOR)
-    return Sign(worker, tuple(queues), timestamp_seconds, max(0.0, now - timestamp_seconds))
+def _signs(found: Sequence[tuple[Any, float]], now: int) -> tuple[Sign, ...]:
+    """Each worker's last: one that serves other queues than it did has two."""
+    signs = {}
+    for member, timestamp_seconds in found:  # the oldest first
+        worker, *queues = _text(member).split(SEPARATOR)
+        signs[worker] = Sign(worker, tuple(queues), timestamp_seconds, max(0.0, now - timestamp_seconds))
+    return tuple(signs.values())
 
 
 def _numbers(found: dict[Any, Any]) -> dict[tuple[str, ...], int]:

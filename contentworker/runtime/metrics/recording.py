@@ -38,6 +38,9 @@ MOST_NAMES = 500
 FORGET_SECONDS = 3600
 """After this long without a sign a worker is not listed any more."""
 
+MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a wrong call leads to; not every error, as a soft time limit may come in between."""
+
 # Refused as a whole on a full server, whose memory is for messages.
 _ADD = """
 local dropped = 0
@@ -99,7 +102,7 @@ class Recorder:
             return
         try:
             self._add(self._key(metric, labels), round(amount * MILLION))
-        except Exception:  # whatever it was called with: no task is to fail of it
+        except MISTAKES:
             self._drop()
 
     def observe(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
@@ -111,7 +114,7 @@ class Recorder:
             millionths = max(0, round(value * MILLION))
             self._add((*key, str(bisect_left(metric.buckets, millionths / MILLION))), MILLION)
             self._add((*key, "sum"), millionths)
-        except Exception:
+        except MISTAKES:
             self._drop()
 
     def set_gauge(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
@@ -123,7 +126,7 @@ class Recorder:
             with self._lock:
                 self._gauges[key] = round(value * MILLION)
             self.start()
-        except Exception:
+        except MISTAKES:
             self._drop()
 
     def sign(self, worker: str, queues: Collection[str]) -> None:
@@ -191,9 +194,11 @@ class Recorder:
             pipeline.eval(_ADD, len(keys), *keys, MOST_FIELDS, *arguments)
         if sign:
             pipeline.eval(_SIGN, 1, WORKERS, sign, FORGET_SECONDS)
-        answers = pipeline.execute()
-        if arguments and answers[0]:
-            self._drop(answers[0])
+        answer, *_ = pipeline.execute(raise_on_error=False)
+        if arguments and isinstance(answer, Exception):
+            raise answer  # a refused sign is none of that: what was added is not to be sent again
+        if arguments and answer:
+            self._drop(answer)
 
     def _run(self) -> None:
         while not self._stopping.wait(FLUSH_SECONDS):
