@@ -1,12 +1,14 @@
 """`python -m contentworker top`."""
 
+import io
 import logging
 import os
+import re
 import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -33,7 +35,9 @@ EXIT_NO_BROKER = 3
 
 @click.command("top")
 @click.option("--once", is_flag=True, help="Print one page, and end; exit code 3: Redis cannot be read.")
-@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), help="With --once: a picture of it.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write the last page as a picture."
+)
 @click.option(
     "--interval",
     "interval_seconds",
@@ -54,9 +58,7 @@ def top(once: bool, svg: Path | None, interval_seconds: float) -> None:
     redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
     limits: dict[str, Any] = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
-    console = Console(highlight=False, width=width, record=svg is not None)
-    if svg and not once:
-        raise click.UsageError("--svg needs --once")
+    console = Console(highlight=False, width=width)
     with Observer(
         application.build(settings, redis_url),
         lambda: connections.connect(redis_url, settings.broker, **limits),
@@ -65,15 +67,16 @@ def top(once: bool, svg: Path | None, interval_seconds: float) -> None:
     ) as observer:
         if once:
             code = _print_once(console, observer)
-            if svg:
-                console.save_svg(str(svg), title="python -m contentworker top")
-            sys.exit(code)
-        _on_terminate()
-        with suppress(KeyboardInterrupt, BrokenPipeError):
-            if console.is_terminal and sys.stdin.isatty():
-                _show(console, observer, interval_seconds)
-            else:
-                _print_on(console, observer, interval_seconds)
+        else:
+            with suppress(KeyboardInterrupt, BrokenPipeError):
+                if console.is_terminal and sys.stdin.isatty():
+                    _show(console, observer, interval_seconds)
+                else:
+                    _print_on(console, observer, interval_seconds)
+            code = 0
+        if svg:
+            _draw(svg, console, observer)
+    sys.exit(code)
 
 
 def _print_once(console: "Console", observer: "Observer") -> int:
@@ -96,6 +99,22 @@ def _print_on(console: "Console", observer: "Observer", interval_seconds: float)
         time.sleep(interval_seconds)
 
 
+def _draw(svg: Path, console: "Console", observer: "Observer") -> None:
+    from rich._export_format import CONSOLE_SVG_FORMAT
+    from rich.console import Console
+
+    from contentworker.top_page import render
+
+    # Whoever opens it is not to ask a server for fonts.
+    without_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    paper = Console(file=io.StringIO(), record=True, width=console.width, highlight=False)
+    paper.print(render(observer.look(), paper.width))
+    try:
+        paper.save_svg(str(svg), title="python -m contentworker top", code_format=without_fonts)
+    except OSError as error:
+        raise click.ClickException(f"{svg}: {error.strerror}") from None
+
+
 def _show(console: "Console", observer: "Observer", interval_seconds: float) -> None:
     from rich.live import Live
 
@@ -104,8 +123,12 @@ def _show(console: "Console", observer: "Observer", interval_seconds: float) -> 
     def page() -> Any:
         return render(observer.look(), console.width, console.height)
 
-    with _keys(), Live(page(), console=console, screen=True, auto_refresh=False) as live:
-        while not _was_quit(interval_seconds):
+    with (
+        _ending() as has_ended,
+        _keys(),
+        Live(page(), console=console, screen=True, auto_refresh=False) as live,
+    ):
+        while not has_ended(interval_seconds):
             live.update(page(), refresh=True)
 
 
@@ -126,18 +149,28 @@ def _keys() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def _was_quit(seconds: float) -> bool:
-    """Wait so long for a key; whether it was q, or the terminal is gone."""
+@contextmanager
+def _ending() -> Iterator[Callable[[float], bool]]:
+    """Wait so long for a key or a signal; whether it is over.
+
+    No signal interrupts the drawing, which would leave the terminal half way.
+    """
     if sys.platform == "win32":
-        time.sleep(seconds)
-        return False
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    keys = os.read(sys.stdin.fileno(), 1024) if ready else None
-    return keys is not None and (not keys or b"q" in keys.lower())
 
+        def has_ended(seconds: float) -> bool:
+            time.sleep(seconds)
+            return False
 
-def _on_terminate() -> None:
-    """Leave the terminal as it was also where another process ends this one."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
+    else:
+        told, tell = os.pipe()
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, lambda *_: os.write(tell, b"."))
+
+        def has_ended(seconds: float) -> bool:
+            ready, _, _ = select.select([sys.stdin, told], [], [], seconds)
+            if sys.stdin not in ready:
+                return bool(ready)
+            keys = os.read(sys.stdin.fileno(), 1024)
+            return not keys or b"q" in keys.lower()  # no keys: the terminal is gone
+
+    yield has_ended

@@ -100,6 +100,8 @@ def _head(overview: Overview) -> Iterator[Text]:
         yield _line("nothing is known yet", QUIET)
         return
     line = _line(f"{sum(queue.ready for queue in state.queues)} ready  {_running_number(overview)} running  ")
+    if overview.transport == "leased":
+        line.append(f"{state.leases} leases  ")
     line.append(f"{state.dead_letters} dead letters", BAD if state.dead_letters else "")
     if overview.cap_per_day or overview.spent_today:
         cap = f" of {overview.cap_per_day:g}" if overview.cap_per_day else ""
@@ -216,7 +218,7 @@ def _running(overview: Overview, width: int) -> _Section:
         _Column(f"RUNNING {_age(age).upper()} AGO" if is_old else "RUNNING TASK", ratio=2),
         _Column("ID"),
         _Column("QUEUE", ratio=1),
-        _Column("SINCE", is_number=True),
+        _Column("FOR", is_number=True),
     ]
     shown = ID_SHOWN if width < NARROW else LONGEST_TEXT
     rows = [

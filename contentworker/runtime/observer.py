@@ -31,6 +31,8 @@ SHARE = 5
 """Redis is read for at most one part in so many of the time, however long it takes."""
 RATE_SECONDS = 30.0
 """Rates are those of so long before; until then, of as long as is known."""
+FIRST_RATE_SECONDS = 5.0
+"""Over less no rate is told: workers tell Redis once a second."""
 NEWEST_LETTERS = 10
 
 # No more than these texts leave Redis: a letter keeps its message, which may be an article. The patterns
@@ -82,7 +84,7 @@ class Observer:
         self._read: _Read | None = None
         self._history: deque[tuple[float, dict[str, float]]] = deque()
         self._answers: dict[str, list[dict[str, Any]]] | None = None
-        self._asked = 0.0
+        self._asked, self._asked_at = 0.0, 0.0
         self._threads = [
             threading.Thread(target=target, name=f"overview-{target.__name__}", daemon=True)
             for target in (self._keep_reading, self._keep_asking)
@@ -111,6 +113,7 @@ class Observer:
         with self._lock:
             found, answers, away = self._read, self._answers, self._away
             asked_seconds = time.monotonic() - self._asked if answers is not None else None
+            running = None if answers is None else _running(answers, self._asked_at)
             rates = _rates(self._history)
         return Overview(
             at=datetime.now(UTC),
@@ -119,7 +122,7 @@ class Observer:
             away=away,
             state=found.snapshot.state if found else None,
             workers=_workers(found.snapshot.signs if found else (), answers),
-            running=None if answers is None else _running(answers),
+            running=running,
             asked_seconds=asked_seconds,
             rates=rates,
             failures=found.failures if found else (),
@@ -178,7 +181,7 @@ class Observer:
                 except Exception:  # of Redis, which is said already, or of a foreign answer
                     answers = None
                 with self._lock:
-                    self._answers, self._asked = answers, time.monotonic()
+                    self._answers, self._asked, self._asked_at = answers, time.monotonic(), time.time()
             self._was_asked.set()
             self._stopping.wait(max(0.0, ASK_SECONDS - (time.monotonic() - begun)))
 
@@ -187,24 +190,22 @@ def _workers(
     signs: Sequence[reading.Sign], answers: dict[str, list[dict[str, Any]]] | None
 ) -> tuple[WorkerState, ...]:
     answered = {name: len(tasks) for name, tasks in (answers or {}).items()}
-    # One that was started with other queues has signs under both, the later of which holds.
-    latest = {sign.worker: sign for sign in sorted(signs, key=lambda sign: -sign.age_seconds)}
     found = [
-        WorkerState(name, sign.queues, sign.age_seconds, answered.get(name)) for name, sign in latest.items()
+        WorkerState(sign.worker, sign.queues, sign.age_seconds, answered.get(sign.worker)) for sign in signs
     ]
-    found += [WorkerState(name, None, None, answered[name]) for name in answered.keys() - latest.keys()]
+    signing = {sign.worker for sign in signs}
+    found += [WorkerState(name, None, None, answered[name]) for name in answered.keys() - signing]
     return tuple(sorted(found, key=lambda worker: (not worker.is_silent, worker.name)))
 
 
-def _running(answers: dict[str, list[dict[str, Any]]]) -> tuple[Running, ...]:
-    now = time.time()
+def _running(answers: dict[str, list[dict[str, Any]]], at: float) -> tuple[Running, ...]:
     found = [
         Running(
             task=str(each.get("name")),
             task_id=str(each.get("id")),
             queue=str((each.get("delivery_info") or {}).get("routing_key") or ""),
             worker=worker,
-            seconds=max(0.0, now - (each.get("time_start") or now)),
+            seconds=max(0.0, at - (each.get("time_start") or at)),
         )
         for worker, tasks in answers.items()
         for each in tasks
@@ -221,9 +222,11 @@ def _ended(snapshot: reading.Snapshot) -> dict[str, float]:
 
 
 def _rates(history: Sequence[tuple[float, dict[str, float]]]) -> Rates | None:
-    if len(history) < 2 or not history[-1][1]:  # nobody has counted anything
+    if not history or not history[-1][1]:  # nobody has counted anything
         return None
     (begun, before), (ended, after) = history[0], history[-1]
+    if ended - begun < FIRST_RATE_SECONDS:
+        return None
 
     def rate(*states: str) -> float:
         return sum(after.get(state, 0) - before.get(state, 0) for state in states) / (ended - begun)

@@ -46,6 +46,7 @@ class Running:
     queue: str
     worker: str
     seconds: float
+    """When its worker was asked; by its clock and by this one."""
 
 
 @dataclass(frozen=True)

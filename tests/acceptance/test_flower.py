@@ -63,7 +63,6 @@ def page_of(flower: Process) -> str:
         pytest.param(command_of_nox(), [EVERYWHERE], {}, id="nox"),
         pytest.param(command_of_the_unit(), [EVERYWHERE], {}, id="unit"),
         pytest.param(FLOWER, [], {"FLOWER_ADDRESS": "0.0.0.0"}, id="environment-of-flower"),
-        pytest.param(FLOWER, [], {"WORKER__FLOWER__ADDRESS": "0.0.0.0"}, id="settings"),
     ],
 )
 def test_refused_without_a_password(

@@ -129,6 +129,7 @@ def test_commands(worker: StartWorker, redis_url: str) -> None:
     assert says("redis", "zcard", DELAYED) == "0\n"
     letters = [line.split()[0] for line in says("dead-letters", "list").splitlines() if "probe." in line]
     assert letters
+    assert "probe." in says("top", "--once")
     says("dead-letters", "show", letters[0])
     says("dead-letters", "replay", letters[0])
     says("dead-letters", "discard", *letters[1:], "--yes")
@@ -159,7 +160,12 @@ def test_flower(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
     flower = Process(
         [sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "flower"],
         tmp_path / "flower",
-        environment(REDIS_URL=redis_url, WORKER__FLOWER__PORT=str(port), FLOWER_UNAUTHENTICATED_API="1"),
+        environment(
+            REDIS_URL=redis_url,
+            WORKER__FLOWER__PORT=str(port),
+            FLOWER_UNAUTHENTICATED_API="1",
+            STATE_DIRECTORY=str(tmp_path / "state"),
+        ),
     )
     try:
         flower.wait_for_log("Connected to redis://")

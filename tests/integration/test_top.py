@@ -14,6 +14,7 @@ from contentworker.runtime.observer import Observer
 from contentworker.runtime.overview import Overview
 from contentworker.runtime.transport.protocol import LEASES
 from tests.acceptance.conftest import Terminal
+from tests.acceptance.pages import commands_of
 from tests.support import (
     PROBE_APP,
     ROOT,
@@ -112,6 +113,12 @@ def test_nobody_tells_anything(client: Celery, redis_url: str) -> None:
         assert [queue.queue for queue in found.state.queues] == [*SETTINGS.queues]
 
 
+def test_the_documented_commands() -> None:
+    """docs/watching.md holds these; test_documented_commands.py starts the last of them."""
+    commands = ["python -m contentworker top", "python -m contentworker top --once"]
+    assert commands_of("watching.md") == [*commands, "celery -A celery_worker.celery_app flower"]
+
+
 def test_one_page_for_a_pipe(redis_url: str, worker: StartWorker) -> None:
     """Plain text, of as many columns as it takes; 3 where there is no Redis."""
     worker("--queues=celery", "--hostname=one@test", "--pool=solo")
@@ -130,10 +137,14 @@ def test_one_page_for_a_pipe(redis_url: str, worker: StartWorker) -> None:
 
 
 def test_a_picture(redis_url: str, tmp_path: Path) -> None:
-    """`--svg` writes the page to a file; without --once it is refused."""
+    """`--svg` writes the page to a file, or says why it cannot."""
     assert run_cli("top", "--once", "--svg", str(tmp_path / "top.svg"), redis_url=redis_url).returncode == 0
-    assert "evaluation" in (tmp_path / "top.svg").read_text("utf-8")
-    assert "--svg needs --once" in run_cli("top", "--svg", str(tmp_path / "top.svg")).stderr
+    text = (tmp_path / "top.svg").read_text("utf-8")
+    assert "evaluation" in text
+    assert "url(http" not in text.replace('"', "").replace("'", "")
+    finished = run_cli("top", "--once", "--svg", str(tmp_path / "none" / "top.svg"), redis_url=redis_url)
+    assert finished.returncode == 1
+    assert finished.stderr == f"Error: {tmp_path / 'none' / 'top.svg'}: No such file or directory\n"
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Start a Flower that was given these options."""
     nothing = {"basic_auth": None, "auth": "", "unix_socket": ""}
 
-    def start(folder: Path = tmp_path, **given: Any) -> Any:
+    def start(folder: Path = tmp_path, settings: FlowerSettings | None = None, **given: Any) -> Any:
         command = SimpleNamespace(options=SimpleNamespace(**nothing), Flower=lambda: command.options)
         monkeypatch.setitem(sys.modules, "flower.command", command)
         monkeypatch.setattr(flower_page, "_close_pages", lambda: None)
         monkeypatch.setattr(flower_page.logs, "set_up", lambda settings, level: None)
-        flower_page.guard(FlowerSettings(), LogSettings(), folder)
+        flower_page.guard(settings or FlowerSettings(), LogSettings(), folder)
         vars(command.options).update(given)
         return command.Flower()
 
@@ -41,6 +41,12 @@ def test_others(start: Any, address: str) -> None:
         start(address=address, basic_auth=[""])
     assert start(address=address, basic_auth=["anna:secret", ""]).basic_auth == ["anna:secret"]
     start(address=address, auth=r".*@example\.org")
+
+
+def test_others_by_our_settings(start: Any) -> None:
+    """The same."""
+    with pytest.raises(SystemExit, match=r"reach the address it is to listen on \(0\.0\.0\.0\)"):
+        start(settings=FlowerSettings(address="0.0.0.0"))
 
 
 def test_a_socket(start: Any) -> None:

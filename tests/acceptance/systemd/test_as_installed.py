@@ -94,6 +94,7 @@ def test_install_again_changes_nothing(installed: Machine) -> None:
         (f"{CREDENTIALS}/redis-password.conf", "root:root 600"),
         (f"{CREDENTIALS}/FLOWER_BASIC_AUTH", "root:root 600"),
         ("/var/lib/content-worker", "content-worker:content-worker 750"),
+        ("/var/lib/content-worker/flower", "content-worker:content-worker 700"),
         ("/var/lib/content-worker-redis", "content-worker-redis:content-worker-redis 700"),
         ("/run/content-worker/celery", "content-worker:content-worker 755"),
         ("/usr/local/bin/content-worker", "root:root 755"),
