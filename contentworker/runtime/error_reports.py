@@ -5,9 +5,17 @@ that was lost or of a time limit, which only the worker's main process knows.
 """
 
 import os
+import time
+from collections import deque
 from typing import Any
 
-from celery.signals import task_failure, worker_init, worker_process_shutdown, worker_shutdown
+from celery.signals import (
+    task_failure,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutdown,
+)
 
 from contentworker.errors import ContentWorkerError
 from contentworker.runtime import log_context
@@ -19,11 +27,16 @@ VARIABLE = "SENTRY_DSN"
 FLUSH_SECONDS = 2.0
 """Longest that the end of a process waits for Sentry."""
 
+ONCE_SECONDS = 60.0
+"""Celery may tell of a lost process, or of a time limit, more than once, in seconds."""
+
 KEPT = (
     *("environment", "event_id", "exception", "fingerprint", "level", "platform", "release"),
     *("sdk", "server_name", "tags", "timestamp", "transaction"),
 )
 """What an event may say; whatever else an SDK may think of is left out."""
+
+_reported: deque[tuple[float, tuple[str, Any]]] = deque(maxlen=100)
 
 
 def redacted(event: Any, hint: dict[str, Any]) -> Any:
@@ -57,7 +70,6 @@ def _begin(**_: Any) -> None:
     if not dsn:
         return
     try:
-        import sentry_sdk
         from sentry_sdk.utils import BadDsn
     except ImportError:
         raise SystemExit(
@@ -65,33 +77,46 @@ def _begin(**_: Any) -> None:
             "services.locks, or on your own machine type `nox -s traces`"
         ) from None
     try:
-        sentry_sdk.init(
-            dsn,
-            before_send=redacted,
-            default_integrations=False,
-            include_local_variables=False,
-            max_breadcrumbs=0,
-            max_request_body_size="never",
-            send_client_reports=False,  # nor, by default, what Sentry calls personal data
-            shutdown_timeout=FLUSH_SECONDS,
-        )
+        _connect(dsn)
     except BadDsn:
         raise SystemExit(
             f"Configuration error\n{VARIABLE}: must be https://KEY@HOST/PROJECT, as Sentry shows it"
         ) from None
+    # Anew, as a process that is forked has a copy of what waits to be sent, and would send it as well.
+    worker_process_init.connect(lambda **_: _connect(dsn), weak=False)
     task_failure.connect(_report)
     worker_process_shutdown.connect(_flush)
     worker_shutdown.connect(_flush)
 
 
+def _connect(dsn: str) -> None:
+    import sentry_sdk
+
+    sentry_sdk.init(
+        dsn,
+        before_send=redacted,
+        default_integrations=False,
+        include_local_variables=False,
+        max_breadcrumbs=0,
+        max_request_body_size="never",
+        send_client_reports=False,  # nor, by default, what Sentry calls personal data
+        shutdown_timeout=FLUSH_SECONDS,
+    )
+
+
 def _report(sender: Any = None, task_id: str = "", exception: Any = None, **_: Any) -> None:
     if isinstance(exception, sender.throws):  # expected: a dead letter says enough
         return
+    fields = {**log_context.fields(), "task_id": task_id}
+    now, attempt = time.monotonic(), fields.get("attempt")
+    if any(told == (task_id, attempt) and now - at < ONCE_SECONDS for at, told in _reported):
+        return
+    _reported.append((now, (task_id, attempt)))
     import sentry_sdk
 
     with sentry_sdk.new_scope() as scope:
         scope.set_transaction_name(sender.name)
-        for name, value in {**log_context.fields(), "task_id": task_id}.items():
+        for name, value in fields.items():
             scope.set_tag(name, value)
         scope.capture_exception(exception)
 

@@ -10,6 +10,8 @@ from tests.collector import events
 from tests.receivers import receiver, silent
 from tests.support import PATIENCE, PROBE_APP, SOON, StartWorker, wait_until
 
+LIMITS = {"WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "1", "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "2"}
+
 
 def dsn(url: str) -> str:
     return url.replace("http://", "http://key@").replace("/hook", "/1")
@@ -18,17 +20,18 @@ def dsn(url: str) -> str:
 def test_each_final_failure_is_one_event(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
     """Not a retry, not an error that is expected; also of a process that was lost. No argument, no text."""
     with receiver(200) as (url, got):
-        serving = worker("--queues=celery", app=PROBE_APP, SENTRY_DSN=dsn(url), **SOON)
+        serving = worker("--queues=celery", app=PROBE_APP, SENTRY_DSN=dsn(url), **SOON, **LIMITS)
         folder = str(tmp_path)
         failing = client.send_task("probe.base.fail", args=[folder], headers={"article_id": "a-7"})
         expected = client.send_task("probe.base.raise_permanent", args=[folder, "ContentError"])
         dying = client.send_task("probe.critical.die", args=[folder])
-        for each in (failing, expected, dying):
+        slow = client.send_task("probe.ignore_soft_limit", args=[folder])
+        for each in (failing, expected, dying, slow):
             each.get(timeout=PATIENCE, propagate=False)
         serving.kill()
         assert serving.wait() == 0
         found = {each["tags"]["task_id"]: each for each in events(got)}
-        assert len(events(got)) == len(found) == 2
+        assert len(events(got)) == len(found) == 3
         raw = json.dumps(events(got))
     event = found[failing.id]
     tags = {"task": "probe.base.fail", "queue": "celery", "attempt": "4", "article_id": "a-7"}
@@ -37,6 +40,7 @@ def test_each_final_failure_is_one_event(worker: StartWorker, client: Celery, tm
     assert (error["type"], error["value"]) == ("RuntimeError", "(not shown)")
     assert error["stacktrace"]["frames"][-1]["function"] == "fail"
     assert found[dying.id]["exception"]["values"][-1]["type"] == "WorkerLostError"
+    assert found[slow.id]["exception"]["values"][-1]["type"] == "TimeLimitExceeded"
     assert folder not in raw
     assert "on request" not in raw.replace('raise RuntimeError(\\"on request\\")', "")
     assert '"vars"' not in raw

@@ -18,6 +18,17 @@ Some people went to the old bridge in order to see more of it, and in the end th
 """
 
 
+def way_to(name: str, found: list[Span]) -> list[Span]:
+    """From the root of its trace to the span of this name; empty while some of it is on its way to us."""
+    by_id = {span.id: span for span in found}
+    way = [span for span in found if span.name == name][:1]
+    while way and way[0].parent:
+        if way[0].parent not in by_id:
+            return []
+        way.insert(0, by_id[way[0].parent])
+    return way
+
+
 def test_one_trace(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
     """With the queues, the article's id, the model and its tokens; without a word of the article."""
     with llm_server() as model, receiver(200) as (collector, got):
@@ -43,16 +54,11 @@ def test_one_trace(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
         )
         assert sent.returncode == 0, sent.stderr
 
-        def found() -> dict[str, Span]:
-            by_name = {each.name: each for each in spans(got)}
-            is_there = {"chat good", "process tasks.rewrite.generate_rewrite"} <= by_name.keys()
-            return by_name if is_there else {}
-
-        by_name = wait_until(found, "the model's call")
+        whole = wait_until(
+            lambda: way_to("chat good", spans(got)), "all spans on the way to the model's call"
+        )
         raw = b"".join(body for _, body in got)
-    chain = ["chat good"]
-    while parent := [name for name, span in by_name.items() if span.id == by_name[chain[0]].parent]:
-        chain.insert(0, parent[0])
+    chain = [span.name for span in whole]
     half = "score_aeo" if "process tasks.evaluation.score_aeo" in chain else "detect_ai"
     assert chain == [
         "publish tasks.pipeline.process_content",
@@ -65,13 +71,17 @@ def test_one_trace(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
         "process tasks.rewrite.generate_rewrite",
         "chat good",
     ]
-    assert len({by_name[name].trace for name in chain}) == 1
-    assert [by_name[name].service for name in chain] == ["newsroom", *["content-worker"] * 8]
-    queues = [by_name[name].attributes.get("messaging.destination.name") for name in chain[1:8:2]]
-    assert queues == ["celery", "evaluation", "celery", "rewrite"]
-    articles = {by_name[name].attributes["contentworker.article_id"] for name in chain[1:8:2]}
-    assert articles == {"a-7"}
-    call = by_name["chat good"].attributes
+    assert len({span.trace for span in whole}) == 1
+    assert [span.service for span in whole] == ["newsroom", *["content-worker"] * 8]
+    steps = [span.attributes for span in whole[1:8:2]]
+    assert [each["messaging.destination.name"] for each in steps] == [
+        "celery",
+        "evaluation",
+        "celery",
+        "rewrite",
+    ]
+    assert {each["contentworker.article_id"] for each in steps} == {"a-7"}
+    call = whole[-1].attributes
     assert (call["gen_ai.request.model"], call["gen_ai.usage.output_tokens"]) == ("good", 20)
     assert WORD.encode() not in raw
     assert KEY.encode() not in raw
