@@ -145,6 +145,10 @@ import tomllib
 from pathlib import Path
 
 import nox
+from nox.logger import logger
+
+# It says so at each start, as if something were missing.
+logger.addFilter(lambda record: record.getMessage() != "uv binary not found.")
 
 nox.options.default_venv_backend = "uv|virtualenv" if shutil.which("uv") else "virtualenv"
 nox.options.reuse_venv = "yes"

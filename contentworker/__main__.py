@@ -274,6 +274,15 @@ def hand_back() -> None:
     click.echo(f"Delayed messages moved into their queues: {moved}")
 
 
+def _answer(result: Any, seconds: float) -> Any:
+    """What a task answers. Let go of the result at once: while Python shuts down that prints a traceback."""
+    try:
+        return result.get(timeout=seconds)
+    finally:
+        result.backend.remove_pending_result(result)
+        result.backend = None
+
+
 @main.command()
 @click.argument("task")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE | NAME:=JSON | NAME@FILE]...")
@@ -310,13 +319,9 @@ def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) ->
             click.echo(result.id)
             return
         try:
-            value = result.get(timeout=wait_seconds)
+            value = _answer(result, wait_seconds)
         except ResultTimeoutError:
-            # Else the result would be let go of while Python shuts down, which prints a traceback.
-            result.backend.remove_pending_result(result)
-            message = f"{result.id}: no result within {wait_seconds:g} s"
-            result.backend = None
-            raise click.ClickException(message) from None
+            raise click.ClickException(f"{result.id}: no result within {wait_seconds:g} s") from None
         except ContentWorkerError as error:
             raise click.ClickException(str(error)) from None
         except (kombu.exceptions.OperationalError, redis.exceptions.RedisError):

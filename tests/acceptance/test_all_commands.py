@@ -34,6 +34,7 @@ TYPED_BY = {
     "python3 noxfile.py -s demo": NEWCOMER,
     "python3 noxfile.py -s worker": NEWCOMER,
     "nox -s worker -- --queue rewrite": NEWCOMER,
+    "nox -s beat": NEWCOMER,
     "nox -s flower": NEWCOMER,
     "nox -s shell -- python -m contentworker health": NEWCOMER,
     "nox -s shell": NEWCOMER,  # with a command, as a shell itself would wait for one

@@ -179,6 +179,23 @@ def test_flower(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
         flower.stop()
 
 
+def test_beat(worker: StartWorker, redis_url: str, tmp_path: Path) -> None:
+    """A schedule is sent, and the purge that it asks for is done."""
+    running = worker("--queues=celery")
+    soon = {"WORKER__SCHEDULES__PURGE__CRONTAB": "", "WORKER__SCHEDULES__PURGE__EVERY_SECONDS": "1"}
+    beat = Process(
+        [sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "beat"],
+        tmp_path / "beat",
+        environment(REDIS_URL=redis_url, **soon),
+    )
+    try:
+        wait_until(
+            lambda: re.search(r"tasks\.maintenance\.purge\[\S+\] succeeded", running.log()), "the purge"
+        )
+    finally:
+        beat.stop()
+
+
 def test_nothing_else(redis_url: str) -> None:
     """What would empty the server is refused, and said."""
     done = run_cli("redis", "flushall", redis_url=redis_url)

@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker.runtime.beat import LAST_SENT
+from contentworker.runtime.beat import LAST_SENT, Scheduler
 from tests.support import Process, RedisProcess, StartWorker, environment, wait_until
 
 EACH_SECOND = {
@@ -71,8 +71,8 @@ def test_a_schedule_is_run_by_a_worker(
 
 
 def test_two_beats_send_each_moment_once(beat: StartBeat, redis_client: redis.Redis) -> None:
-    """With two of them nothing is sent twice, and when one is killed the other goes on."""
-    both = [beat(**EACH_SECOND), beat(**EACH_SECOND)]
+    """Nothing is sent twice, and when one is killed the other goes on, by either transport."""
+    both = [beat(**EACH_SECOND), beat(**EACH_SECOND, WORKER__BROKER__TRANSPORT="plain")]
 
     def sent() -> int:
         return sum(each.log().count(SENT) for each in both)
@@ -87,6 +87,27 @@ def test_two_beats_send_each_moment_once(beat: StartBeat, redis_client: redis.Re
     took = redis_client.time()[0] - seconds
     # What was sent in the moment of the kill may not be in the log.
     assert sent() <= redis_client.llen("celery") <= min(sent() + 2, took + 1)
+
+
+def test_of_two_that_have_seen_the_same_one_sends(
+    client: Celery, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One looks, finds the moment due, and before it can send the other has."""
+    slow, quick = Scheduler(client), Scheduler(client)
+    redis_client.hset(LAST_SENT, "purge", 0)
+    really_read = slow._read
+
+    def read(connection: redis.Redis) -> dict[str, str]:
+        found = really_read(connection)
+        quick.tick()
+        assert redis_client.llen("celery") == 1
+        return found
+
+    monkeypatch.setattr(slow, "_read", read)
+    slow.tick()
+    assert redis_client.llen("celery") == 1
+    slow.close()
+    quick.close()
 
 
 def test_missed_moments_are_sent_once(beat: StartBeat, redis_client: redis.Redis) -> None:
