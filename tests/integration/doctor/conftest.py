@@ -14,6 +14,7 @@ COPIED = (
     "contentworker",
     "docs",
     "locks",
+    "monitoring",
     "noxfile.py",
     "pyproject.toml",
     "systemd",
