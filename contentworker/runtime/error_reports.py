@@ -64,12 +64,17 @@ def _chain(error: BaseException | None) -> list[BaseException]:
 
 
 @worker_init.connect
+@worker_process_init.connect
 def _begin(**_: Any) -> None:
-    """In workers alone: whoever only sends tasks reports errors in a way of their own."""
+    """In workers alone: whoever only sends tasks reports errors in a way of their own.
+
+    Anew in each pool process: it has a copy of what its parent is about to send, and would send it as well.
+    """
     dsn = os.environ.get(VARIABLE)
     if not dsn:
         return
     try:
+        import sentry_sdk
         from sentry_sdk.utils import BadDsn
     except ImportError:
         raise SystemExit(
@@ -77,31 +82,23 @@ def _begin(**_: Any) -> None:
             "services.locks, or on your own machine type `nox -s traces`"
         ) from None
     try:
-        _connect(dsn)
+        sentry_sdk.init(
+            dsn,
+            before_send=redacted,
+            default_integrations=False,
+            include_local_variables=False,
+            max_breadcrumbs=0,
+            max_request_body_size="never",
+            send_client_reports=False,  # nor, by default, what Sentry calls personal data
+            shutdown_timeout=FLUSH_SECONDS,
+        )
     except BadDsn:
         raise SystemExit(
             f"Configuration error\n{VARIABLE}: must be https://KEY@HOST/PROJECT, as Sentry shows it"
         ) from None
-    # Anew, as a process that is forked has a copy of what waits to be sent, and would send it as well.
-    worker_process_init.connect(lambda **_: _connect(dsn), weak=False)
     task_failure.connect(_report)
     worker_process_shutdown.connect(_flush)
     worker_shutdown.connect(_flush)
-
-
-def _connect(dsn: str) -> None:
-    import sentry_sdk
-
-    sentry_sdk.init(
-        dsn,
-        before_send=redacted,
-        default_integrations=False,
-        include_local_variables=False,
-        max_breadcrumbs=0,
-        max_request_body_size="never",
-        send_client_reports=False,  # nor, by default, what Sentry calls personal data
-        shutdown_timeout=FLUSH_SECONDS,
-    )
 
 
 def _report(sender: Any = None, task_id: str = "", exception: Any = None, **_: Any) -> None:

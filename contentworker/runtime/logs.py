@@ -40,7 +40,7 @@ class FieldsFormatter(logging.Formatter):
     def fields(self, record: logging.LogRecord) -> dict[str, str | int | float]:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         found: dict[str, str | int | float] = {
-            "time": moment.replace("+00:00", "Z"),
+            "time": f"{moment[:23]}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": _message(record),

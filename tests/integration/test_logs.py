@@ -2,18 +2,29 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
 
-from tests.support import PATIENCE, PROBE_APP, ROOT, SOON, StartWorker, Worker, wait_until
+from tests.support import (
+    PATIENCE,
+    PROBE_APP,
+    ROOT,
+    SOON,
+    Process,
+    StartWorker,
+    Worker,
+    environment,
+    wait_until,
+)
 
 WORD = "zanzibarquokka"
 
 
-def events(worker: Worker) -> list[dict[str, Any]]:
+def events(worker: Process) -> list[dict[str, Any]]:
     """Every line of its output; one that is not JSON is an error."""
     return [json.loads(line) for line in worker.log().splitlines() if line]
 
@@ -116,3 +127,17 @@ def test_other_ways(
         return next((each for each in text.splitlines() if each.endswith((" ready.", ' ready."}'))), "")
 
     assert line in wait_until(ready, "a line that says so")
+
+
+def test_beat(redis_url: str, tmp_path: Path) -> None:
+    """Every line of Celery's scheduler is an event as well."""
+    celery = (sys.executable, "-m", "celery", "--quiet", "-A", "celery_worker.celery_app")
+    command = [*celery, "beat", "--loglevel=info", f"--schedule={tmp_path / 'schedule'}"]
+    beat = Process(command, tmp_path / "beat", environment(REDIS_URL=redis_url))
+    try:
+        beat.wait_for_log("beat: Starting...")
+        beat.kill()
+        beat.wait()
+        assert {"celery.beat"} <= {each["logger"] for each in events(beat)}
+    finally:
+        beat.stop()
