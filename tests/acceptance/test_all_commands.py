@@ -20,12 +20,14 @@ READ_BY = {
     "dead-letters.md": "test_all_commands.py",
     "environments.md": "test_pages.py",
     "escalations.md": "editorial/test_pages_with_articles.py",
+    "metrics.md": "test_monitoring.py",
     "operations.md": "systemd/test_operations.py",
     "pipeline.md": "editorial/test_pages_with_articles.py",
     "producers.md": "../integration/editorial/test_producers.py",
     "running.md": "test_documented_commands.py",
     "schedules.md": "test_documented_commands.py",
     "tasks.md": "editorial/test_tasks_page.py",
+    "watching.md": "../integration/test_top.py",
 }
 """Of each page with commands in it: the test that reads them off the page and runs them."""
 
