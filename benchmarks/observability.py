@@ -5,8 +5,9 @@
 
 Equal on both sides: all that `benchmarks/transport.py` says of its side "ours", whose tasks and measure these
 are: no-op tasks with a result, CPU of worker and Redis from the first task's start to the last one's end.
-Different: what a variant switches on. The baseline has metrics off, logs at level warning, no events. Sides
-take turns, each round starts with another one, and a ratio is the median of the rounds' ratios.
+Different: what a variant switches on. The baseline has metrics off, logs at level critical, no events. The
+bar is for the level that services have, `warning`; at `info` each task is two lines more. Sides take turns,
+each round starts with another one, and a ratio is the median of the rounds' ratios.
 """
 
 import argparse
@@ -39,18 +40,22 @@ MOST_OTHERS_PERCENT = 10
 COMMON = {"LIMITS__MAX_TASKS_PER_CHILD": "1000000"}
 OFF = {**COMMON, "METRICS__ENABLED": "false"}
 METRICS = {**COMMON, "METRICS__ENABLED": "true"}
-LOGS = ("--loglevel=info",)
+SILENT = ("--loglevel=critical",)
+LOGS = ("--loglevel=warning",)
+LOGS_OF_TASKS = ("--loglevel=info",)
 EVENTS = ("--task-events",)
 
 BASELINE = "all off"
 WHOLE = "metrics, logs, events"
 VARIANTS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     # name: settings, options of the worker
-    BASELINE: (OFF, ()),
-    "metrics": (METRICS, ()),
-    "logs (level info)": (OFF, LOGS),
-    "events (-E)": (OFF, EVENTS),
+    BASELINE: (OFF, SILENT),
+    "metrics": (METRICS, SILENT),
+    "logs (level warning)": (OFF, LOGS),
+    "logs (level info)": (OFF, LOGS_OF_TASKS),
+    "events (-E)": (OFF, (*SILENT, *EVENTS)),
     WHOLE: (METRICS, (*LOGS, *EVENTS)),
+    f"{WHOLE} (level info)": (METRICS, (*LOGS_OF_TASKS, *EVENTS)),
 }
 
 

@@ -8,7 +8,7 @@ import click
 
 from contentworker import config, content_metrics
 from contentworker.errors import ConfigError
-from contentworker.runtime import local_redis
+from contentworker.runtime import local_redis, logs
 from contentworker.runtime.metrics import pages
 from contentworker.runtime.metrics.definitions import COUNTED, READ
 
@@ -69,6 +69,7 @@ def metrics(address: str | None, port: int | None, once: bool) -> None:
             f"{PASSWORD}: must be user:password, since the metrics are shown on {listening.address}, "
             "which others can reach"
         )
+    logs.set_up(settings.logs)
     place = (listening.address, listening.port)
     try:
         exporter.serve(place, shown, password)
