@@ -185,5 +185,9 @@ def _flush(**_: Any) -> None:
     """Send what is left, unless the collector takes too long."""
     if _own is not None:
         sending = threading.Thread(target=_own.shutdown, daemon=True)
-        sending.start()
-        sending.join(FLUSH_SECONDS)
+        try:
+            sending.start()
+        except RuntimeError:  # at the end of a process Python 3.12.0 and 3.12.1 start no thread
+            _own.shutdown()
+        else:
+            sending.join(FLUSH_SECONDS)

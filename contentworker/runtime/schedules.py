@@ -1,7 +1,10 @@
 """What is sent by the clock: `[schedules.NAME]` of worker.toml, for `celery beat`."""
 
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import Any, NoReturn
+
+from celery import platforms
+from celery.signals import beat_init
 
 from contentworker.errors import ConfigError
 from contentworker.runtime.routing import patterns_of, queue_of
@@ -52,3 +55,17 @@ def _rhythm(name: str, schedule: ScheduleSettings) -> Any:
             f"worker.toml: schedules.{name}.crontab: must be minute, hour, day of the month, month, day of "
             f"the week, as `30 3 * * mon-fri`, not {schedule.crontab!r}: {error}"
         ) from None
+
+
+@beat_init.connect
+def _stop_at_once(sender: Any = None, **_: Any) -> None:
+    """End beat by the signal alone: Celery's handler makes the scheduler first, which may be half made then.
+
+    There is nothing to save.
+    """
+
+    def stop(*_: Any) -> NoReturn:
+        sender._is_stopped.set()
+        raise SystemExit
+
+    platforms.signals.update(SIGTERM=stop, SIGINT=stop)

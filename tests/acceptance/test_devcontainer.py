@@ -173,7 +173,8 @@ class Container:
         self.run("podman", "rm", "--all", "--force", "--time", "0")
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in reversed([mount for mount in mounts if Path(mount).is_relative_to(self.folder)]):
-            subprocess.run(["umount", mount], check=True)
+            if os.path.ismount(mount):  # podman may take one away with the other
+                subprocess.run(["umount", mount], check=True)
         shutil.rmtree(self.folder)
 
 

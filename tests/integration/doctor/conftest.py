@@ -11,6 +11,7 @@ from tests.support import ROOT
 COPIED = (
     ".devcontainer",
     ".vscode",
+    "celery_worker.py",
     "contentworker",
     "docs",
     "locks",
@@ -18,6 +19,7 @@ COPIED = (
     "noxfile.py",
     "pyproject.toml",
     "systemd",
+    "tasks",
     "worker.toml",
 )
 
