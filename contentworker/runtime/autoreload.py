@@ -178,6 +178,8 @@ class Reloader:
     def _saved(self, paths: list[str]) -> None:
         if not paths or self._is_stopping:
             return
+        if self._starting is not None:
+            self._read(self._starting)  # it may have said since the last look that it is ready
         self._changed.update(dict.fromkeys(paths))
         self._since = time.monotonic()
         self._start_at = self._since + QUIET_SECONDS

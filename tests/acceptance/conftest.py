@@ -81,9 +81,10 @@ class Terminal:
 
     def wait_for(self, text: str) -> str:
         """Wait until the text appears below what was waited for before; return what is between the two."""
-        wait_until(
-            lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal:\n{self.screen}"
-        )
+        try:
+            wait_until(lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal")
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.screen}") from None
         before, found, after = self.screen.partition(text)
         assert found, f"ended with {self.exit_code} without {text!r}:\n{before}"
         self.screen = after
@@ -99,7 +100,10 @@ class Terminal:
         return self.exit_code is not None
 
     def wait(self) -> int:
-        wait_until(lambda: self.has_ended, f"the end of the command:\n{self.screen}")
+        try:
+            wait_until(lambda: self.has_ended, "the end of the command")
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.screen}") from None
         assert self.exit_code is not None
         return self.exit_code
 
