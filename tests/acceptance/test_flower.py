@@ -13,6 +13,8 @@ from celery import Celery
 from tests.acceptance.pages import ask
 from tests.support import PATIENCE, ROOT, Process, StartWorker, environment, free_port, wait_until
 
+pytestmark = pytest.mark.once
+
 FLOWER = [sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "flower"]
 EVERYWHERE = "--address=0.0.0.0"
 LOGIN = "anna:secret"

@@ -26,6 +26,8 @@ from tests.support import (
     wait_until,
 )
 
+pytestmark = pytest.mark.once
+
 SETTINGS = config.load(environ={})
 Arrived = Callable[[Callable[[Overview], object], str], Overview]
 

@@ -27,6 +27,8 @@ from tests.support import (
     wait_until,
 )
 
+pytestmark = pytest.mark.once
+
 ARTICLE = {"article_id": "tea-1", "content": "# What is tea?\n\nTea is a drink made of leaves and water.\n"}
 COMMANDS = {
     "fastapi": ["tests.asgi_server", "examples.producers.fastapi_app:app", "{port}"],
