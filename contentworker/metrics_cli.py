@@ -8,7 +8,7 @@ import click
 
 from contentworker import config, content_metrics
 from contentworker.errors import ConfigError
-from contentworker.runtime import local_redis, logs
+from contentworker.runtime import local_redis
 from contentworker.runtime.metrics import pages
 from contentworker.runtime.metrics.definitions import COUNTED, READ
 
@@ -36,7 +36,7 @@ def generated(root: Path) -> dict[Path, str]:
 @click.option("--once", is_flag=True, help="Print them, and end.")
 def metrics(address: str | None, port: int | None, once: bool) -> None:
     """Show Prometheus what the workers count, and how the queues are, at /metrics."""
-    from contentworker.runtime import connections
+    from contentworker.runtime import connections, logs
     from contentworker.runtime.metrics import exporter, reading
 
     settings = config.load()
