@@ -186,6 +186,21 @@ class Worker(Process):
         return self
 
 
+class Server(Process):
+    """A server of ours: a command of `python -m contentworker`, on a free port."""
+
+    def __init__(self, name: str, redis_url: str, folder: Path, *options: str, **env: str) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "contentworker", name, "--port", str(self.port), *options]
+        super().__init__(command, folder, environment(REDIS_URL=redis_url, **env))
+        wait_until(self._listens, f"{name} to listen")
+
+    def _listens(self) -> bool:
+        assert self.is_alive, self.log()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
 class RedisProcess(Process):
     """A Redis that can be killed and started again on its port."""
 

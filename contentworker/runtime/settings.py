@@ -80,6 +80,18 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ListeningSection(Section):
+    """Of a server: each says by itself what an address that others can reach needs."""
+
+    address: str
+    port: Port
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.address in LOOPBACK_ADDRESSES
+
+
 class PythonSettings(Section):
     """The Python versions that the project runs on."""
 
@@ -306,7 +318,7 @@ class ReloadSettings(Section):
     )
 
 
-class FlowerSettings(Section):
+class FlowerSettings(ListeningSection):
     """The Flower web page. Its user and password come from `FLOWER_BASIC_AUTH` (`user:password`).
 
     Flower's own `FLOWER_…` variables and options come after these; the rule about the address holds for all.
@@ -319,24 +331,14 @@ class FlowerSettings(Section):
     )
     port: Port = Field(5555, description="Port it listens on.")
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the page."""
-        return self.address in LOOPBACK_ADDRESSES
 
-
-class HealthSettings(Section):
+class HealthSettings(ListeningSection):
     """`python -m contentworker health-server`, which answers load balancers (docs/operations.md)."""
 
     address: str = Field(
         "127.0.0.1", min_length=1, description="Address it listens on. It asks nobody for a password."
     )
     port: Port = Field(5556, description="Port it listens on.")
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can ask."""
-        return self.address in LOOPBACK_ADDRESSES
 
 
 class LogSettings(Section):
@@ -349,7 +351,7 @@ class LogSettings(Section):
     )
 
 
-class MetricsSettings(Section):
+class MetricsSettings(ListeningSection):
     """Metrics, and `python -m contentworker metrics`, which shows them to Prometheus (docs/metrics.md)."""
 
     enabled: bool = Field(True, description="Whether workers measure. Else only what Redis knows is shown.")
@@ -359,11 +361,6 @@ class MetricsSettings(Section):
         description="Address it listens on. Any but the loopback address needs `METRICS_BASIC_AUTH`.",
     )
     port: Port = Field(9808, description="Port it listens on.")
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can ask."""
-        return self.address in LOOPBACK_ADDRESSES
 
 
 class ServiceSettings(Section):

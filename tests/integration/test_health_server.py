@@ -3,8 +3,6 @@
 import http.client
 import json
 import signal
-import socket
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +13,9 @@ import redis
 
 from contentworker import config
 from tests.support import (
-    Process,
     RedisProcess,
+    Server,
     StartWorker,
-    environment,
-    free_port,
     run_cli,
     wait_until,
 )
@@ -27,19 +23,11 @@ from tests.support import (
 QUEUES = tuple(config.load(environ={}).queues)
 
 
-class HealthServer(Process):
+class HealthServer(Server):
     """The command, on a free port."""
 
-    def __init__(self, redis_url: str, folder: Path, *options: str) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "contentworker", "health-server", "--port", str(self.port), *options]
-        super().__init__(command, folder, environment(REDIS_URL=redis_url))
-        wait_until(self._listens, "the health server to listen")
-
-    def _listens(self) -> bool:
-        assert self.is_alive, self.log()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+    def __init__(self, redis_url: str, folder: Path, *options: str, **env: str) -> None:
+        super().__init__("health-server", redis_url, folder, *options, **env)
 
     def ask(self, path: str, method: str = "GET") -> tuple[int, Any]:
         """Status, and what the JSON says."""

@@ -2,8 +2,6 @@
 
 import base64
 import signal
-import socket
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,11 +18,9 @@ from contentworker.runtime.metrics.definitions import COUNTED, READ
 from contentworker.runtime.transport.protocol import Protocol
 from tests.support import (
     PROBE_APP,
-    Process,
     RedisProcess,
+    Server,
     StartWorker,
-    environment,
-    free_port,
     run_cli,
     wait_until,
 )
@@ -34,19 +30,11 @@ UP = "contentworker_up"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-class MetricsServer(Process):
+class MetricsServer(Server):
     """The command, on a free port."""
 
     def __init__(self, redis_url: str, folder: Path, *options: str, **env: str) -> None:
-        self.port = free_port()
-        command = [sys.executable, "-m", "contentworker", "metrics", "--port", str(self.port), *options]
-        super().__init__(command, folder, environment(REDIS_URL=redis_url, **env))
-        wait_until(self._listens, "the metrics to be shown")
-
-    def _listens(self) -> bool:
-        assert self.is_alive, self.log()
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        super().__init__("metrics", redis_url, folder, *options, **env)
 
     def ask(self, path: str = "/metrics", **headers: str) -> tuple[int, str]:
         """Status and text."""
