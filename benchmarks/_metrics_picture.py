@@ -26,10 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contentworker import config  # noqa: E402 -- needs the path above
-from contentworker.metrics_cli import METRICS  # noqa: E402
-from contentworker.runtime import application, local_redis  # noqa: E402
+from contentworker.counted import ALL_COUNTED  # noqa: E402
+from contentworker.runtime.development import local_redis  # noqa: E402
 from contentworker.runtime.metrics import reading  # noqa: E402
 from contentworker.runtime.metrics.recording import MILLION  # noqa: E402
+from contentworker.runtime.worker import application  # noqa: E402 -- needs the path above
 
 SECONDS = 60
 ARTICLE = (ROOT / "examples" / "thoughts-on-tea.txt").read_text("utf-8")
@@ -142,7 +143,7 @@ def record(url: str, env: dict[str, str]) -> list[reading.Snapshot]:
     found = []
     with workers(env) as start, app.connect_redis() as client:
         running = {queue: start(queue) for queue in QUEUES}
-        while len(reading.read(client, QUEUES, METRICS).signs) < len(QUEUES):
+        while len(reading.read(client, QUEUES, ALL_COUNTED).signs) < len(QUEUES):
             time.sleep(0.1)
         for second in range(SECONDS):
             for _ in range(20 if second == KILLED_AT else second % 2):
@@ -155,7 +156,7 @@ def record(url: str, env: dict[str, str]) -> list[reading.Snapshot]:
                 os.killpg(running["evaluation"].pid, signal.SIGKILL)
             if second == BACK_AT:
                 start("evaluation")
-            found.append(reading.read(client, QUEUES, METRICS))
+            found.append(reading.read(client, QUEUES, ALL_COUNTED))
             time.sleep(1)
     app.close()
     return found

@@ -1,16 +1,15 @@
-"""What an edit costs: from saving a file to the new code serving, ours against others in the same run.
+"""Measures the time from saving a file to serving the new code, ours against others in the same run.
 
     nox -s bench -- benchmarks/autoreload.py [--edits 20] [--json]
 
-Each side has a copy of the project and a Redis of its own. All run for the whole time; the edits take turns.
-The others run the plain command of docs/running.md: `watchmedo auto-restart` as it stands there, watchfiles
-by its own defaults.
+Each side has a copy of the project and a Redis of its own. All run all the time; the edits take turns.
+The others are `watchmedo auto-restart` as in docs/running.md, and watchfiles with its defaults.
 
-- edit: from the save to the first answer of a task with the new code, asked again and again.
-- wait: the longest time from sending a task to its answer, with a task sent every 50 ms for some seconds,
-  once without and once with a save in between.
-- saves: 20 saves, one every 50 ms; how many workers were started, and how many of them became ready.
-- cut: a task that takes 15 s, and a save while it runs; how often it was begun.
+- edit: time from the save to the first answer of the new code; a task asks again and again.
+- wait: longest time from sending a task to its answer, with a task every 50 ms for some seconds, once without
+  and once with a save in between.
+- saves: workers started, and workers that became ready, for 20 saves, one every 50 ms.
+- cut: how often a task of 15 s begins if a file is saved while it runs.
 """
 
 import argparse
@@ -34,13 +33,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contentworker import config  # noqa: E402 -- needs the path above
-from contentworker.runtime import application, local_redis  # noqa: E402 -- needs the path above
+from contentworker.runtime.development import local_redis  # noqa: E402 -- needs the path above
+from contentworker.runtime.worker import application  # noqa: E402 -- needs the path above
 
 PATIENCE_SECONDS = 120
 LONG_TASK_SECONDS = 15
-"""Longer than the 10 s after which watchmedo kills."""
+"""Longer than the 10 s after which watchmedo kills a worker."""
 OBSERVED_SECONDS = 12
-"""Longer than any side's reload."""
+"""Longer than the reload of any side."""
 SAVES, SAVE_SECONDS, SEND_SECONDS = 20, 0.05, 0.05
 
 PROBE = """
@@ -89,7 +89,7 @@ class Side:
         self.version = 0
 
     def ask(self) -> int:
-        """The version of the code that answers."""
+        """Version of the code that answers."""
         return int(self.client.send_task("tasks.pipeline.version").get(timeout=PATIENCE_SECONDS))
 
     def save(self) -> None:
@@ -99,21 +99,21 @@ class Side:
         (self.checkout / "tasks" / "probe.py").write_text(text, "utf-8")
 
     def serve_the_last_version(self) -> None:
-        """Wait until it is served."""
+        """Wait until the last saved version is served."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self.ask() != self.version:
             if time.monotonic() > deadline:
                 sys.exit(f"{self.name} does not reload; its log: {self.checkout / 'log'}")
 
     def edit_seconds(self) -> float:
-        """From a save to the first answer of the new code."""
+        """Seconds from a save to the first answer of the new code."""
         start = time.perf_counter()
         self.save()
         self.serve_the_last_version()
         return time.perf_counter() - start
 
     def longest_wait_seconds(self, *, save: bool) -> float:
-        """Of tasks that are sent at a steady pace, with a save after a second."""
+        """Longest wait of tasks that are sent at a steady pace, with a save after a second or without."""
         pending: dict[Any, float] = {}
         waits = [0.0]
         start = sent = time.perf_counter()
@@ -126,23 +126,23 @@ class Side:
             if save and now - start > 1:
                 self.save()
                 save = False
-            for result in [each for each in pending if each.ready()]:
-                waits.append(time.perf_counter() - pending.pop(result))
+            ready = [each for each in pending if each.ready()]
+            waits.extend(time.perf_counter() - pending.pop(result) for result in ready)
             time.sleep(0.005)
         return max(waits)
 
     def saves(self) -> tuple[int, int]:
-        """How many workers were started, and how many became ready, for many saves."""
+        """Number of workers started, and of workers that became ready, for many saves."""
         before = self._loaded(), self._ready()
         for _ in range(SAVES):
             self.save()
             time.sleep(SAVE_SECONDS)
         self.serve_the_last_version()
-        time.sleep(OBSERVED_SECONDS)  # what still comes of them
+        time.sleep(OBSERVED_SECONDS)  # count late workers, too
         return self._loaded() - before[0], self._ready() - before[1]
 
     def times_begun(self) -> int:
-        """How often a long task was begun, with a save while it ran."""
+        """How often a long task began, with a save while it ran."""
         begun = self.checkout / "begun"
         begun.unlink(missing_ok=True)
         result = self.client.send_task("tasks.pipeline.long")
@@ -195,7 +195,7 @@ def main() -> None:
     arguments = parser.parse_args()
     binaries = str(Path(sys.executable).parent)
     environ = {**os.environ, "PATH": os.pathsep.join([binaries, os.environ["PATH"]])}
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # people have theirs written
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as on a developer's machine
     names = [name for name in SIDES if name == "ours" or shutil.which(name, path=environ["PATH"])]
     figures: dict[str, dict[str, Any]] = {name: {"edits": []} for name in names}
     with ExitStack() as stack:

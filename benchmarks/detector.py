@@ -7,7 +7,7 @@ already in memory and of about 200 words. Those that are not installed are left 
 
 - in batches: all texts at once, cleaning and all, to probabilities. The peers have no such call and get the
   texts one after another, which is all they can do.
-- one at a time: each text by itself to its probability, which is what the peers are timed at.
+- one at a time: each text alone to its probability, which is how the peers are timed.
 - judged: parse the article, judge it, and say which sentences drove it, as the task does.
 
 The scorers take turns run by run; each figure is the median over the runs. The bar is 25 times the fastest
@@ -147,7 +147,7 @@ def memory(articles: list[str]) -> dict[str, float]:
         pipes.append(reading)
     answers = []
     for reading in pipes:
-        with open(reading, encoding="ascii") as pipe:
+        with os.fdopen(reading, encoding="ascii") as pipe:
             answers.append(pipe.read())
     for _ in range(CHILDREN):
         os.wait()

@@ -50,7 +50,7 @@ def main() -> None:
         except ModelRefusesError as error:
             print(f"not measured: {error}")
             return
-        (pid,) = [child.pid for child in embedded._children]
+        (pid,) = [child.pid for child in embedded._children]  # noqa: SLF001 (its process is what is measured)
         model, rates = Model(settings, address), []
         for _ in range(RUNS):
             before, tokens = cpu_seconds(pid), 0

@@ -108,7 +108,7 @@ def _other_number(text: str, random_: random.Random) -> str | None:
     return text[:place] + other + text[place + 1 :]
 
 
-def _other_unit(text: str, random_: random.Random) -> str | None:
+def _other_unit(text: str, _random: random.Random) -> str | None:
     swaps = {
         "%": " km",
         "km": "miles",
@@ -144,7 +144,7 @@ def _other_link(text: str, random_: random.Random) -> str:
     )
 
 
-def _negated(text: str, random_: random.Random) -> str | None:
+def _negated(text: str, _random: random.Random) -> str | None:
     changed = re.sub(r"\b(is|are|was|were|can|will|has|have)\b(?! not)", r"\1 not", text, count=1)
     return changed if changed != text else None
 
@@ -172,10 +172,10 @@ def _paragraphs_damaged(found: list[Article], random_: random.Random) -> Iterato
     for article, paragraph in random_.sample(both, min(EACH, len(both))):
         gone = random_.randrange(len(paragraph))
         kept = [text for number, text in enumerate(paragraph) if number != gone]
-        yield Sample("sentence dropped", " ".join(paragraph), " ".join(kept), True)
+        yield Sample("sentence dropped", " ".join(paragraph), " ".join(kept), is_paragraph=True)
         strangers = [text for other in found if other is not article for text in other.sentences]
         added = [*paragraph, random_.choice(strangers)]
-        yield Sample("sentence added", " ".join(paragraph), " ".join(added), True)
+        yield Sample("sentence added", " ".join(paragraph), " ".join(added), is_paragraph=True)
 
 
 SAME: tuple[tuple[str, str], ...] = (
@@ -249,7 +249,7 @@ def _punctuated(text: str) -> str | None:
 
 
 def _reordered(text: str) -> str | None:
-    """`In 1905, he wrote it.` is `He wrote it in 1905.`"""
+    """Move the lead to the end: `In 1905, he wrote it.` becomes `He wrote it in 1905.`."""
     match = re.fullmatch(r"((?:In|On|At|By|After|During|When|If|For) [^,]{4,40}), (\w[^,;:]+)\.", text)
     if not match:
         return None
@@ -284,7 +284,7 @@ def measure(samples: list[Sample]) -> dict[str, tuple[int, int]]:
 
 
 def share(found: dict[str, tuple[int, int]]) -> float:
-    """Of all kinds together: the share that was refused."""
+    """The refused share of all kinds together."""
     return sum(refused for refused, _ in found.values()) / sum(total for _, total in found.values())
 
 

@@ -1,9 +1,9 @@
-"""What asking whether a worker lives costs, in CPU, against `celery inspect ping`.
+"""Measures the CPU of a liveness probe against `celery inspect ping`.
 
     nox -s bench -- benchmarks/liveness.py [--json]
 
-Both ask the same worker, by turns. The probe reads the worker's alive file; `inspect ping` loads Celery and
-sends a message. Of `ping` only the asking is counted, not what the answer costs the worker. Target: 0.1.
+Both ask the same worker, in turns. The probe reads the worker's alive file; `inspect ping` loads Celery and
+sends a message. The CPU of the worker's answer to `ping` is not counted. Target: 0.1.
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from contentworker.runtime import local_redis  # noqa: E402 -- needs the path above
+from contentworker.runtime.development import local_redis  # noqa: E402 -- needs the path above
 
 RUNS = 15
 START_SECONDS = 60
@@ -27,7 +27,7 @@ CELERY = [sys.executable, "-m", "celery", "-A", "celery_worker.celery_app"]
 
 
 def cpu_seconds_of(command: list[str], env: dict[str, str]) -> float:
-    """CPU time, user's and system's, of a command that must succeed."""
+    """CPU time, user and system, of a command that must succeed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -43,17 +43,17 @@ def wait_until_ready(probe: list[str], worker: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """Print the medians and their ratio, as JSON with --json."""
+    """Print the medians and their ratio; with --json as JSON."""
     with tempfile.TemporaryDirectory() as folder, local_redis.throwaway(Path(folder, "redis")) as url:
         file = str(Path(folder, "alive"))
         env = {**os.environ, "REDIS_URL": url}
         ping = [*CELERY, "inspect", "ping"]
-        probe = [sys.executable, "-m", "contentworker.runtime.liveness", file, "--ready"]
+        probe = [sys.executable, "-m", "contentworker.runtime.health.liveness", file, "--ready"]
         options = ["worker", "--queues=celery", "--concurrency=1", "--loglevel=error"]
         worker = subprocess.Popen([*CELERY, *options], cwd=ROOT, env={**env, "WORKER_ALIVE_FILE": file})
         try:
             wait_until_ready(probe, worker)
-            cpu_seconds_of(ping, env)  # not for the first time
+            cpu_seconds_of(ping, env)  # warm up
             pairs = [(cpu_seconds_of(probe, env), cpu_seconds_of(ping, env)) for _ in range(RUNS)]
         finally:
             worker.terminate()

@@ -1,13 +1,13 @@
-"""What watching costs a task: metrics, logs and events on against off, in the same run.
+"""Measures what metrics, logs and events cost a task, on against off in the same run.
 
     nox -s bench -- benchmarks/observability.py
     python benchmarks/observability.py [--quick] [--rounds N] [--tasks N] [--only VARIANT ...]
 
-Equal on both sides: all that `benchmarks/transport.py` says of its side "ours", whose tasks and measure these
-are: no-op tasks with a result, CPU of worker and Redis from the first task's start to the last one's end.
-Different: what a variant switches on. The baseline has metrics off, logs at level critical, no events. The
-bar is for the level that services have, `warning`; at `info` each task is two lines more. Sides take turns,
-each round starts with another one, and a ratio is the median of the rounds' ratios.
+Both sides run the tasks of `benchmarks/transport.py`, on its side "ours": no-op tasks with a result. The
+measure is the same, too: CPU of worker and Redis from the start of the first task to the end of the last. The
+baseline has metrics off, logs at level critical, and no events; a variant switches something on. The target
+is for the level of services, `warning`; at `info` each task logs two more lines. Sides take turns, each round
+starts with another one, and a ratio is the median of the rounds' ratios.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from benchmarks.transport import (  # noqa: E402 -- needs the path above
 
 BAR = 1.10
 MOST_OTHERS_PERCENT = 10
-# A no-op task is a thousandth of what one of an article takes: replaced processes would blur what is asked.
+# A no-op task takes a thousandth of a real one: replacing processes would blur the result.
 COMMON = {"LIMITS__MAX_TASKS_PER_CHILD": "1000000"}
 OFF = {**COMMON, "METRICS__ENABLED": "false"}
 METRICS = {**COMMON, "METRICS__ENABLED": "true"}

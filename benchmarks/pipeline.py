@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contentworker import config  # noqa: E402 -- needs the path above
-from contentworker.runtime import application, local_redis  # noqa: E402
-from contentworker.runtime.runs import Runs  # noqa: E402
+from contentworker.runtime.development import local_redis  # noqa: E402
+from contentworker.runtime.records.runs import Runs  # noqa: E402
+from contentworker.runtime.worker import application  # noqa: E402 -- needs the path above
 
 ROUNDS = 5
 ARTICLES = 40

@@ -1,7 +1,7 @@
-"""What starting costs, against the plain `celery` command in the same environment and the same run.
+"""Measures start-up against the plain `celery` command, in the same environment and the same run.
 
-Import: `import celery_worker` against `celery --help`. Worker: from typing `python3 noxfile.py -s worker`,
-not for the first time, to a ready one, against `celery worker` on a Redis that is there already.
+Import: `import celery_worker` against `celery --help`. Worker: time from `python3 noxfile.py -s worker`, once
+its environment exists, to a ready worker, against `celery worker` with a Redis that runs already.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from contentworker.runtime import local_redis  # noqa: E402 -- needs the path above
+from contentworker.runtime.development import local_redis  # noqa: E402 -- needs the path above
 
 RUNS = 7
 BINARIES = ROOT / ".venv" / "bin"
@@ -26,14 +26,14 @@ NOX = [os.path.realpath(sys.executable), "noxfile.py", "-s"]
 
 
 def seconds_of(command: list[str], env: dict[str, str]) -> float:
-    """Wall time of a command that ends by itself."""
+    """Wall time of a command."""
     start = time.perf_counter()
     subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - start
 
 
 def seconds_to_ready(command: list[str], env: dict[str, str]) -> float:
-    """Wall time until a worker says that it is ready; it is stopped after that."""
+    """Wall time until a worker logs that it is ready; then it is stopped."""
     start = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True

@@ -1,4 +1,4 @@
-"""What a task costs on our transport, and what it buys, against Celery's own default in the same run.
+"""Measures what a task costs on our transport, and what that buys, beside Celery's default in the same run.
 
     nox -s bench -- benchmarks/transport.py
     python benchmarks/transport.py [--quick] [--only SECTION ...] [--show FILE]
@@ -23,7 +23,7 @@ thread a process, so as to run as many tasks at once, and for no-op tasks the pr
 
 CPU is user and system time of all processes of the worker and of the server, those that have ended included,
 from the first task's start to the last one's end. Sides take turns, and each round starts with another one. A
-ratio is the median of the rounds' ratios. With events on, nobody listens to them; Flower would cost more.
+ratio is the median of the rounds' ratios. With events on, no program listens to them; Flower would cost more.
 """
 
 import argparse
@@ -52,7 +52,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.transport_workers.bodies import Progress  # noqa: E402 -- needs the path above
 from contentworker.config import ENVIRONMENT_PREFIX  # noqa: E402 -- needs the path above
-from contentworker.runtime import local_redis  # noqa: E402 -- needs the path above
+from contentworker.runtime.development import local_redis  # noqa: E402 -- needs the path above
 
 PACKAGE = "benchmarks.transport_workers"
 RESULTS = ROOT / "benchmarks" / "results" / "transport.json"
@@ -203,7 +203,7 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """A server of this measurement's own; what is left of it and its workers is killed in the end."""
+    """A server for this measurement; it and its workers are killed in the end."""
     with (
         tempfile.TemporaryDirectory() as name,
         local_redis.throwaway(Path(name) / "redis", durable=True) as url,
@@ -444,7 +444,10 @@ def load_table(title: str, count: int, samples: dict[str, list[Sample]], on_kill
         cpu = ratio(samples["ours"], baseline, "cpu_milliseconds_per_task")[0]
         speed = ratio(samples["ours"], baseline, "tasks_per_second")[0]
         busiest = max(sample["others_cpu_percent"] for sample in (*samples["ours"], *baseline))
-        verdicts = (_verdict(cpu <= cpu_bar, busiest), _verdict(speed >= speed_bar, busiest))
+        verdicts = (
+            _verdict(busiest, is_met=cpu <= cpu_bar),
+            _verdict(busiest, is_met=speed >= speed_bar),
+        )
         text += (
             f"\nBars against the default: CPU at most {cpu_bar}: {verdicts[0]}; "
             f"throughput at least {speed_bar}: {verdicts[1]}.\n"
@@ -452,7 +455,7 @@ def load_table(title: str, count: int, samples: dict[str, list[Sample]], on_kill
     return text
 
 
-def _verdict(is_met: bool, busiest_percent: float) -> str:
+def _verdict(busiest_percent: float, *, is_met: bool) -> str:
     if busiest_percent > OTHERS_PERCENT:
         return f"not judged, as others took up to {busiest_percent:.0f} % of the machine"
     return "met" if is_met else "**missed**"
@@ -610,7 +613,7 @@ def main() -> None:
     for name, (full, quick) in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, quick if options.quick else full)
-    # So that a stop, too, leaves nobody behind.
+    # So that a stop, too, leaves no process behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     data = measure_all(options)
     if options.output:

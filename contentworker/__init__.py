@@ -1,1 +1,5 @@
-"""Content Worker: background work for a content platform, on Celery and Redis."""
+"""Content Worker: Celery tasks on Redis that are never lost."""
+
+from contentworker import renamed  # editorial
+
+renamed.install()  # editorial

@@ -1,42 +1,55 @@
-"""`worker.toml` and the environment, joined into one frozen, validated object.
+"""All settings, checked and frozen: `load().limits.max_tasks_per_child`.
 
-Precedence: default in the settings model < `worker.toml` < `WORKER__SECTION__KEY` in the environment.
+`WORKER__SECTION__KEY` in the environment wins over `worker.toml`, which wins over the default in the model.
 """
 
 import json
 import os
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from contentworker.editorial.settings import (
-    ContentSettings,
-    EscalationSettings,
-    LlmSettings,
-    PipelineSettings,
-)
+from contentworker import config_checks, config_errors
+from contentworker.config_checks import leaves, variable_part
+from contentworker.config_errors import VARIABLE_PREFIX as ENVIRONMENT_PREFIX
+from contentworker.config_errors import Sources, close_variable
+from contentworker.editorial import settings as editorial
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import RuntimeSettings
+from contentworker.runtime.worker import task_names
+from contentworker.runtime.worker.task_names import TaskNames
+from contentworker.toml_lines import Keys
 
-__all__ = ["ENVIRONMENT_PREFIX", "ROOT", "SettingValue", "Settings", "describe", "load"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "FILE_VARIABLE",
+    "ROOT",
+    "SettingValue",
+    "Settings",
+    "check_tasks",
+    "describe",
+    "file",
+    "load",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT_PREFIX = "WORKER__"
-DEFAULT_ORIGIN = "default"
+FILE_VARIABLE = "CONTENTWORKER_TOML"
+"""Names another file: in a project that `nox -s adopt` made, the machinery's tests have one of their own."""
 
 
 class Settings(RuntimeSettings):
     """Everything in `worker.toml`."""
 
-    content: ContentSettings = ContentSettings()
-    llm: LlmSettings = LlmSettings()
-    escalations: EscalationSettings = EscalationSettings()
-    pipeline: PipelineSettings = PipelineSettings()
+    # >>> editorial
+    content: editorial.ContentSettings = editorial.ContentSettings()
+    llm: editorial.LlmSettings = editorial.LlmSettings()
+    escalations: editorial.EscalationSettings = editorial.EscalationSettings()
+    pipeline: editorial.PipelineSettings = editorial.PipelineSettings()
+    # <<< editorial
 
 
 class SettingValue(NamedTuple):
@@ -48,73 +61,95 @@ class SettingValue(NamedTuple):
     """`default`, the file's name, or the environment variable's name."""
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check the configuration.
+def file() -> Path:
+    """The settings file of this process."""
+    return Path(os.environ.get(FILE_VARIABLE, ROOT / "worker.toml"))
 
-    Without arguments it reads `worker.toml` of this checkout and the process's environment, once.
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the configuration; without arguments once for the whole process.
 
     Raises:
-        ConfigError: one error with a line for each problem: file (or variable), key, what is allowed.
+        ConfigError: one line for each problem: file and line, or the variable; the key; what is allowed.
     """
-    if path is None and environ is None:
-        return _load_own()
-    return _load(path or ROOT / "worker.toml", os.environ if environ is None else environ)[0]
+    return (_load_own() if path is None and environ is None else _load(path, environ))[0]
 
 
 def describe(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Iterator[SettingValue]:
     """Yield every setting with its value and origin, in the order of the settings models."""
-    path = path or ROOT / "worker.toml"
-    settings, origins = _load(path, os.environ if environ is None else environ)
-    for keys, value in _leaves(settings):
-        yield SettingValue(".".join(keys), value, origins.get(keys, DEFAULT_ORIGIN))
+    settings, sources = _load(path, environ)
+    for keys, value in leaves(settings):
+        yield SettingValue(".".join(keys), value, sources.origins.get(keys, "default"))
+
+
+def check_tasks(names: Iterable[str]) -> None:
+    """Check this process's settings again, now that its tasks are known and not only read from the source.
+
+    Raises:
+        ConfigError: as `load`, about settings that name a task.
+    """
+    settings, sources = _load_own()
+    tasks = TaskNames(frozenset(names), is_complete=True)
+    if problems := list(config_checks.about_tasks(settings, tasks)):
+        raise sources.error(problems)
 
 
 @cache
-def _load_own() -> Settings:
-    return _load(ROOT / "worker.toml", os.environ)[0]
+def _load_own() -> tuple[Settings, Sources]:
+    return _load(None, None)
 
 
-def _load(path: Path, environ: Mapping[str, str]) -> tuple[Settings, dict[tuple[str, ...], str]]:
-    tree = _read(path)
-    origins = dict.fromkeys(_keys(tree), path.name)
-    for variable, text in sorted(environ.items()):
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            origins[_override(tree, variable, text)] = variable
+def _load(path: Path | None, environ: Mapping[str, str] | None) -> tuple[Settings, Sources]:
+    checkout = path.parent if path else ROOT
+    path = path or file()
+    environ = os.environ if environ is None else environ
+    text = _read(path)
     try:
-        # JSON mode with strict types: "4" is no number and true no count, yet an array may fill a tuple.
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise config_errors.no_toml(path.name, text, str(error)) from None
+    origins = dict.fromkeys(_keys(tree), path.name)
+    for variable, value in sorted(environ.items()):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            origins[_override(tree, variable, value)] = variable
+        elif variable.startswith("WORKER_") and (close := close_variable(variable, Settings, tree)):
+            raise ConfigError(f"{variable}: is no variable of this project{close}")
+    sources = Sources(path.name, text, origins)
+    try:
+        # As JSON: strict mode then takes an array for a tuple, but no "4" and no true for a number.
         settings = Settings.model_validate_json(json.dumps(tree, default=str), strict=True)
     except ValidationError as error:
-        lines = [_problem(dict(item), path.name, origins) for item in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
-    return settings, origins
+        raise sources.error_of(error, Settings) from None
+    problems = [
+        *config_checks.between_settings(settings),
+        *config_checks.against_checkout(settings, checkout),
+        *config_checks.about_tasks(settings, task_names.read(checkout / "tasks")),
+    ]
+    if problems:
+        raise sources.error(problems)
+    return settings, sources
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path.name}: cannot be read: {error.strerror} ({path})") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name}: byte {error.start} is not UTF-8; the file must be UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        twice = re.search(r"Cannot declare \((.+)\) twice (.+)", str(error))
-        if twice:
-            key = ".".join(re.findall(r"'([^']*)'", twice[1]))
-            raise ConfigError(
-                f"{path.name}: {key}: declared twice {twice[2]}; each table, so each queue, is allowed once"
-            ) from None
-        raise ConfigError(f"{path.name}: is not valid TOML: {error}") from None
 
 
-def _override(tree: dict[str, Any], variable: str, text: str) -> tuple[str, ...]:
-    """Put an environment variable's value into the tree; its keys are matched without regard to case."""
+def _override(tree: dict[str, Any], variable: str, text: str) -> Keys:
+    """Put the value of an environment variable into the tree; upper and lower case do not matter."""
     names = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
     if not all(names):
         raise ConfigError(f"{variable}: must have the form {ENVIRONMENT_PREFIX}SECTION__KEY")
+    if "".join(text.splitlines()) != text:  # a second line would be further TOML
+        raise ConfigError(f"{variable}: must be one line")
     keys: list[str] = []
     node = tree
     for depth, name in enumerate(names):
-        spelling = {re.sub(r"[.-]", "_", key).upper(): key for key in node}
+        spelling = {variable_part(key): key for key in node}
         key = spelling.get(name.upper(), name.lower())
         keys.append(key)
         if depth == len(names) - 1:
@@ -127,68 +162,16 @@ def _override(tree: dict[str, Any], variable: str, text: str) -> tuple[str, ...]
 
 
 def _toml_value(text: str) -> Any:
-    """`8`, `true` and `["a"]` mean what they mean in TOML; anything else is the string as it stands."""
+    """`8`, `true` and `["a"]` mean what they mean in TOML; all other text is a string."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-    return parsed["value"] if set(parsed) == {"value"} else text
 
 
-def _keys(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _keys(tree: Mapping[str, Any], above: Keys = ()) -> Iterator[Keys]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _keys(value, (*above, key))
         else:
             yield (*above, key)
-
-
-def _leaves(node: BaseModel, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name in type(node).model_fields:
-        value = getattr(node, name)
-        tables = value.items() if isinstance(value, dict) else [(None, value)]
-        for key, item in tables:
-            keys = (*above, name) if key is None else (*above, name, key)
-            if isinstance(item, BaseModel):
-                yield from _leaves(item, keys)
-            else:
-                yield keys, item
-
-
-def _problem(error: dict[str, Any], file_name: str, origins: Mapping[tuple[str, ...], str]) -> str:
-    """Say one problem in a line: where, which key, what is allowed."""
-    keys = tuple(str(part) for part in error["loc"] if part != "[key]")
-    # The origin of the key; where the problem is between several keys, those of all.
-    involved = {origins[given] for given in origins if _one_leads_to_other(given, keys)} or {file_name}
-    where = ", ".join(sorted(involved, key=lambda origin: (origin != file_name, origin)))
-    key = ".".join(keys)
-    if error["type"] == "extra_forbidden":
-        allowed = ", ".join(_model_at(keys[:-1]).model_fields)
-        return f"{where}: {key}: unknown key; allowed here: {allowed}"
-    if error["type"] == "missing":
-        return f"{where}: {key}: is required"
-    message = error["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(error["input"], dict) else f", not {error['input']!r}"
-    return f"{where}: {key + ': ' if key else ''}{message[0].lower()}{message[1:]}{given}"
-
-
-def _one_leads_to_other(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """An array's origin explains a wrong element; a key's origin explains the unknown section it is in."""
-    shared = min(len(one), len(other))
-    return one[:shared] == other[:shared]
-
-
-def _model_at(keys: tuple[str, ...]) -> type[BaseModel]:
-    """The settings model that a path of keys leads to."""
-    model: type[BaseModel] = Settings
-    for key in keys:
-        field = model.model_fields.get(key)
-        if field is None:  # the name of a queue: the model is that of the table's values
-            continue
-        annotation: Any = field.annotation
-        model = (
-            annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
-            else annotation.__args__[1]
-        )
-    return model

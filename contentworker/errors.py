@@ -1,6 +1,17 @@
-"""The errors that the project's own code raises on purpose."""
+"""The errors that the project raises on purpose, and a word of help in them."""
 
-__all__ = ["ConfigError", "ContentError", "ContentWorkerError", "PermanentError"]
+import shutil
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "ConfigError",
+    "ContentError",
+    "ContentWorkerError",
+    "PermanentError",
+    "described",
+    "did_you_mean",
+]
 
 
 class ContentWorkerError(Exception):
@@ -8,7 +19,7 @@ class ContentWorkerError(Exception):
 
 
 class PermanentError(ContentWorkerError):
-    """Trying again cannot help: the task fails at once and is never retried."""
+    """A retry cannot help: the task fails at once."""
 
 
 class ConfigError(ContentWorkerError):
@@ -16,10 +27,10 @@ class ConfigError(ContentWorkerError):
 
 
 class ContentError(PermanentError, ValueError):
-    """What a task was given cannot be worked on.
+    """A task cannot work on its arguments: `content: must not be empty`.
 
-    `field` is the argument's name, `expected` says what was expected of it and what came instead.
-    Both travel as plain strings, so that a JSON result backend can rebuild the error.
+    `field` is the name of the argument, `expected` what is allowed and what came. Both are plain strings, so
+    that a JSON result backend can rebuild the error.
     """
 
     def __init__(self, field: str, expected: str) -> None:
@@ -29,3 +40,22 @@ class ContentError(PermanentError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.expected}"
+
+
+def described(error: OSError) -> str:
+    """What is wrong with which file, in a line."""
+    if isinstance(error, shutil.Error):  # a list with each file that could not be copied
+        place, _, reason = error.args[0][0]
+        return f"{place}: {reason}"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+def did_you_mean(given: object, allowed: Iterable[str]) -> str:
+    """`; did you mean evaluation?` for the end of an error, or nothing if no word is close to it."""
+    words = {word.lower(): word for word in allowed}
+    name = str(given).lower()
+    # `score_aeo` or `tasks.score_aeo`: the name of a task without its module.
+    ends_so = [word for word in words if word.rpartition(".")[2] == name.rpartition(".")[2]]
+    # 0.66: `retry` for `retries`.
+    close = get_close_matches(name, words, 1, cutoff=0.66) or get_close_matches(name, ends_so, 1, cutoff=0)
+    return f"; did you mean {words[close[0]]}?" if close else ""

@@ -2,14 +2,14 @@
 
 `nox -s demo` runs this with Redis at hand: it starts a worker, sends each article by task name, and prints
 what comes back; then one article goes the whole way, to a person. With files, it judges those:
-`nox -s demo -- FILE [--question "…"]`. With `--rewrite` a model rewrites first. With `--kill` a worker dies.
+`nox -s demo -- FILE [--question "…"]`, and with `--show-excluded` says what it left out. With `--rewrite` a
+model rewrites first. With `--kill` a worker dies.
 """
 
 import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import click
 from celery.exceptions import TimeoutError as ResultTimeoutError
 from rich.console import Console
+from rich.markup import escape
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -26,10 +27,16 @@ from contentworker import config
 from contentworker.editorial import report
 from contentworker.editorial.aeo.result import AeoScore
 from contentworker.editorial.detector import Detection
+from contentworker.editorial.document import parse
+from contentworker.editorial.escalations.opening import sqlite_file
+from contentworker.editorial.parsing.encoding import decode
 from contentworker.errors import ContentError
-from contentworker.runtime import application, local_redis
+from contentworker.runtime import environment
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.worker import application
 from examples import whole_way
 from examples.mail_catcher import MailCatcher, catch_mail
+from examples.worker import run_worker
 
 SCORE_TASK = "tasks.evaluation.score_aeo"
 DETECT_TASK = "tasks.evaluation.detect_ai"
@@ -39,20 +46,19 @@ EXAMPLES = {
     "thoughts-on-tea.txt": "How hot should the water be for green tea?",
 }
 """The articles beside this file, and the question each should answer."""
-REPORT_WIDTH = 100
+MOST_COLUMNS = 100
 ANSWER_SECONDS = 60
 
 NEXT = """\
 [bold]Next[/]
-  nox -s demo -- your-article.html --question "What should it answer?"
-  nox -s worker     # a worker that reloads when you edit tasks/
-  nox -s flower     # queues and tasks in the browser
-  [dim]without nox: python3 noxfile.py -s …[/]
+  {session} demo -- README.md --question "What is Content Worker?"
+  {session} worker     # a worker that reloads when you edit tasks/
+  {session} flower     # queues and tasks in the browser
 
 [bold]From another program[/] [dim](any Celery client; it needs none of this code)[/]
   app = Celery(broker=REDIS_URL, backend=REDIS_URL)
   result = app.send_task("tasks.evaluation.score_aeo", queue="evaluation",
-                         kwargs={"content": article, "questions": ["…"]})
+                         kwargs={{"content": article, "questions": ["…"]}})
   result.get(timeout=60)["score"]"""
 
 
@@ -71,10 +77,16 @@ class Article(NamedTuple):
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Also save the reports as a picture."
 )
+@click.option("--show-excluded", is_flag=True, help="Also show what was left out of each article, and why.")
 @click.option("--rewrite", is_flag=True, help="Have a model rewrite the article that goes the whole way.")
 @click.option("--kill", is_flag=True, help="Instead, kill a worker and see its task finished by another.")
-def main(
-    files: tuple[Path, ...], questions: tuple[str, ...], svg: Path | None, rewrite: bool, kill: bool
+def main(  # noqa: PLR0917 (Click passes them by name)
+    files: tuple[Path, ...],
+    questions: tuple[str, ...],
+    svg: Path | None,
+    show_excluded: bool,
+    rewrite: bool,
+    kill: bool,
 ) -> None:
     """Judge FILES, or the articles in examples/, through a real queue."""
     if kill:
@@ -83,14 +95,14 @@ def main(
         show(Console(highlight=False))
         return
     settings = config.load()
-    redis_url = local_redis.url(local_redis.state_folder(config.ROOT), settings.broker.port)
+    redis_url = local_redis.url(environment.state_folder(config.ROOT), settings.broker.port)
     steps = Console(highlight=False, stderr=True)
-    width = min(REPORT_WIDTH, steps.width) if steps.is_terminal else REPORT_WIDTH
+    width = min(MOST_COLUMNS, steps.width)
     reports = Console(width=width, record=svg is not None, highlight=False)
     steps.print(f"Redis: {redis_url}", style="dim")
     app = application.build(settings, redis_url)
     articles = [_article(path, questions) for path in files] or _examples()
-    with _records() as records, catch_mail() as mail, _worker(steps, records, mail, rewrite) as worker:
+    with catch_mail() as mail, _worker(steps, mail, rewrite) as worker:
         sent = [
             (
                 article,
@@ -101,13 +113,18 @@ def main(
         ]
         for article, scored, judged in sent:
             try:
-                score = AeoScore.model_validate(_await(scored, worker))
-                detection = Detection.model_validate(_await(judged, worker))
+                with steps.status(f"[dim]waiting for the worker to judge {escape(article.name)}[/]"):
+                    score = AeoScore.model_validate(_await(scored, worker))
+                    detection = Detection.model_validate(_await(judged, worker))
             except ContentError as error:
                 raise click.ClickException(f"{article.name}: {error}") from None
             source = article.arguments["content"]
             report.render(score, name=article.name, source=source, console=reports)
             report.render_detection(detection, name=article.name, source=source, console=reports)
+            if show_excluded:
+                report.render_excluded(
+                    parse(source, settings=settings.content), name=article.name, console=reports
+                )
         if rewrite or not files:
             last = articles[-1]
             whole_way.show(
@@ -115,19 +132,20 @@ def main(
                 last.name,
                 last.arguments,
                 answer=lambda result: _await(result, worker),
-                records=records,
+                records=sqlite_file(settings.escalations, environment.folder(config.ROOT)),
                 mail=mail,
+                command=_command(),
                 console=Console(width=width, highlight=False),
             )
     app.backend.result_consumer.stop()
-    app.backend.result_consumer._pubsub = None  # a result let go of while Python shuts down would ask it
+    app.backend.result_consumer._pubsub = None  # noqa: SLF001 (results dropped while Python shuts down would use it)
     if svg:
         picture = reports.export_svg(title="nox -s demo")
-        # Rich's fonts are on somebody's server; a picture should fetch nothing.
+        # Rich's fonts are on a server; a picture should load nothing.
         picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
         first_line = "<!-- Generated by examples/demo.py and its option svg. -->\n"
         svg.write_text(first_line + picture, encoding="utf-8")
-    steps.print(NEXT)
+    steps.print(NEXT.format(session=environment.session("").strip()))
 
 
 def _examples() -> list[Article]:
@@ -135,57 +153,30 @@ def _examples() -> list[Article]:
 
 
 def _article(path: Path, questions: tuple[str, ...]) -> Article:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise click.ClickException(f"{path}: must be UTF-8; byte {error.start} is not") from None
+    text = decode(path.read_bytes()).text
     return Article(path.name, {"content": text, "questions": list(questions) or None})
 
 
-@contextmanager
-def _records() -> Iterator[Path]:
-    """A database of the demo's own."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / "escalations.sqlite3"
+def _command() -> str:
+    """What runs a command on the records of the demo, from any terminal in this folder."""
+    # The demo keeps its records in the SQLite file, whatever database you have.
+    variable = "DATABASE_URL= " if os.environ.get("DATABASE_URL") else ""
+    return f"{variable}{environment.session('shell --')} python -m contentworker"
 
 
 @contextmanager
-def _worker(
-    steps: Console, records: Path, mail: MailCatcher, rewrite: bool
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker of all queues, for as long as the block lasts; its log is shown if it dies."""
-    queues = ",".join(config.load().queues)
-    command = [
-        *(sys.executable, "-m", "celery", "-A", "celery_worker.celery_app", "worker", f"--queues={queues}"),
-        # One process, since a pool of processes takes 1.5 s to stop.
-        *("--pool=solo", "--loglevel=info", "--hostname=demo@%h", "--without-mingle", "--without-gossip"),
-    ]
-    environment = {
-        **os.environ,
+def _worker(steps: Console, mail: MailCatcher, rewrite: bool) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of all queues."""
+    variables = {
+        "DATABASE_URL": "",
         "NOTIFY_URLS": mail.url,
-        "WORKER__ESCALATIONS__SQLITE_PATH": str(records),
         **({} if rewrite else {"WORKER__PIPELINE__MAX_REWRITES": "0"}),
     }
-    environment.pop("DATABASE_URL", None)
-    with tempfile.TemporaryFile() as log:
-        # Its own session: Ctrl-C is for us, and we stop it.
-        process = subprocess.Popen(
-            command,
-            cwd=config.ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    # One process, since a pool of processes takes 1.5 s to stop.
+    options = (f"--queues={','.join(config.load().queues)}", "--pool=solo", "--hostname=demo@%h")
+    with run_worker("celery_worker.celery_app", *options, "--loglevel=info", **variables) as process:
         steps.print(f"Worker: process {process.pid}, all queues", style="dim")
-        try:
-            yield process
-        finally:
-            process.terminate()
-            if process.wait():
-                log.seek(0)
-                steps.print(log.read().decode(errors="replace"), markup=False)
+        yield process
 
 
 def _await(result: Any, worker: subprocess.Popen[bytes]) -> Any:

@@ -1,17 +1,16 @@
 """`nox -s demo -- --kill`: a worker is killed in the middle of a task, and another one finishes it.
 
-On a Redis of its own, which is gone afterwards. It is also the application of the two workers: the project's,
-and one task that takes its time.
+On a Redis for this demonstration only. This module is also the application of the two workers: the project's
+application and one slow task.
 """
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +22,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from celery_worker import celery_app
 from contentworker import config
-from contentworker.runtime import application, local_redis
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.worker import application
+from examples.worker import run_worker
 from tasks.base import IdempotentTask
 
 __all__ = ["celery_app", "show"]
 
 TASK = "demo.count"
 PROGRESS = "demo:progress"
-QUEUE = "rewrite"
+QUEUE = "celery"
 COUNT_TO = 5
 PATIENCE_SECONDS = 60
 VISIBILITY_TIMEOUT_SECONDS = 3600
-"""Celery's own, after which it would deliver the message again."""
+"""Celery's default, after which it would deliver the message again."""
 
 
 @shared_task(base=IdempotentTask, name=TASK, bind=True)
 def count(self: Any) -> str:
-    """Count, a second for each number, and tell Redis."""
+    """Count, a second for each number, and note each number in Redis."""
     client = self.app.backend.client
     for number in range(1, COUNT_TO + 1):
         client.rpush(PROGRESS, f"{self.request.hostname} {number}")
@@ -48,7 +49,7 @@ def count(self: Any) -> str:
 
 
 def show(console: Console) -> None:
-    """Kill a worker before the reader's eyes, and time how long its task is gone.
+    """Kill a worker before your eyes, and time how long its task is gone.
 
     Raises:
         LocalRedisError: no Redis can be started.
@@ -57,7 +58,13 @@ def show(console: Console) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = stack.enter_context(local_redis.throwaway(folder, durable=True))
         client = stack.enter_context(redis.Redis.from_url(url, decode_responses=True))
-        workers = {name: stack.enter_context(_worker(name, url)) for name in ("one@demo", "two@demo")}
+        options = (f"--queues={QUEUE}", "--concurrency=1")
+        workers = {
+            name: stack.enter_context(
+                run_worker("examples.kill", *options, f"--hostname={name}", REDIS_URL=url)
+            )
+            for name in ("one@demo", "two@demo")
+        }
         console.print(f"Redis: {url}, for this demonstration only", style="dim")
         for name, process in workers.items():
             console.print(f"Worker {name}: process {process.pid}", style="dim")
@@ -89,28 +96,6 @@ def show(console: Console) -> None:
             f"[dim](Celery's own transport: after {VISIBILITY_TIMEOUT_SECONDS} s)[/]"
         )
         console.print(f"Done: {result.get(timeout=PATIENCE_SECONDS)}")
-
-
-@contextmanager
-def _worker(name: str, url: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [
-        *(sys.executable, "-m", "celery", "-A", "examples.kill", "worker", f"--queues={QUEUE}"),
-        *(f"--hostname={name}", "--concurrency=1", "--without-mingle", "--without-gossip"),
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=config.ROOT,
-        env={**os.environ, "REDIS_URL": url},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _until(condition: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""A mail server on this machine that keeps what it is sent, so that the demo can show a notification."""
+"""A mail server on this machine that keeps its messages, so that the demo can show a notification."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ __all__ = ["MailCatcher", "catch_mail"]
 
 
 class MailCatcher(NamedTuple):
-    """Where it listens, as Apprise writes it, and the messages so far."""
+    """The server's address, as Apprise writes it, and the messages so far."""
 
     url: str
     messages: list[EmailMessage]
@@ -22,17 +22,15 @@ class MailCatcher(NamedTuple):
 
 @contextmanager
 def catch_mail() -> Iterator[MailCatcher]:
-    """Accept mail on a free port of the loopback address for as long as the block lasts."""
+    """Accept mail on a free port of the loopback address within the block."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    found = MailCatcher(
-        f"mailto://127.0.0.1:{port}/?mode=insecure&from=worker@localhost.localdomain&to=editor@localhost.localdomain",
-        [],
-    )
-    controller = Controller(_Keeper(found.messages), hostname="127.0.0.1", port=port)
+    people = "from=worker@localhost.localdomain&to=editor@localhost.localdomain"
+    catcher = MailCatcher(f"mailto://127.0.0.1:{port}/?mode=insecure&{people}", [])
+    controller = Controller(_Keeper(catcher.messages), hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        yield found
+        yield catcher
     finally:
         controller.stop()
 
@@ -43,6 +41,6 @@ class _Keeper:
     def __init__(self, messages: list[EmailMessage]) -> None:
         self._messages = messages
 
-    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, _server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self._messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"

@@ -1,4 +1,4 @@
-"""One article the whole way: judged, rewritten if asked for, and handed to a person, who is told by mail."""
+"""One article the whole way: judged, rewritten if you ask for it, and handed to a person, with a mail."""
 
 import time
 import uuid
@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from contentworker import articles_cli
+from contentworker.cli import articles as articles_cli
 from contentworker.editorial.rewriting import Rewrite
-from contentworker.runtime.runs import Run
+from contentworker.runtime.records.runs import Run
 from examples.mail_catcher import MailCatcher
 
 __all__ = ["show"]
@@ -35,18 +35,13 @@ def show(
     answer: Await,
     records: Path,
     mail: MailCatcher,
+    command: str,
     console: Console,
 ) -> None:
-    """Send the article, follow its run, and print what became of it.
+    """Send the article `name`, follow its run, and print what became of it.
 
-    Args:
-        app: What to send it with.
-        name: What the article is called.
-        arguments: `content` and `questions`.
-        answer: Waits for a result.
-        records: The database of escalations.
-        mail: Where notifications arrive.
-        console: Where to print.
+    `records` is the database of escalations, `mail` gets the notifications, `answer` waits for a result, and
+    `command` runs a command of the project from any terminal.
     """
     article_id = f"demo/{name}/{uuid.uuid4().hex[:8]}"
     console.print(f"\n[bold]The whole way[/] of {escape(name)}: tasks.pipeline.process_content")
@@ -58,8 +53,8 @@ def show(
         _show_rewrite(run, number, Rewrite.model_validate(result), console)
     console.print(f"Ended: [bold]{run.step}[/] ({', '.join(run.data.get('reasons', []))})")
     if run.step == "escalated":
-        _show_record(run, records, console)
-        _show_mail(run, mail, console)
+        _show_record(run, records, command, console)
+        _show_mail(mail, command, console)
 
 
 def _show_rewrite(run: Run, number: int, rewrite: Rewrite, console: Console) -> None:
@@ -68,7 +63,7 @@ def _show_rewrite(run: Run, number: int, rewrite: Rewrite, console: Console) -> 
         table.add_row(line[:1], escape(line[2:]), style="red" if line.startswith("-") else "green")
     outcomes = [change.outcome for change in rewrite.changes]
     counts = ", ".join(f"{outcomes.count(kind)} {kind}" for kind in ("rewritten", "unchanged", "refused"))
-    rules = sorted({found.rule for change in rewrite.changes for found in change.refusals})
+    rules = sorted({refusal.rule for change in rewrite.changes for refusal in change.refusals})
     by = f"{rewrite.model} ({rewrite.provider})"
     about = f"{by}, {rewrite.completion_tokens} tokens, {rewrite.seconds:.1f} s: {counts}"
     console.print(Panel(table, title=f" Rewrite {number} ", subtitle=f" {about} ", border_style="dim"))
@@ -83,25 +78,28 @@ def _show_rewrite(run: Run, number: int, rewrite: Rewrite, console: Console) -> 
         )
 
 
-def _show_record(run: Run, records: Path, console: Console) -> None:
+def _show_record(run: Run, records: Path, command: str, console: Console) -> None:
     from contentworker.editorial.escalations.schema import open_engine
     from contentworker.editorial.escalations.store import Store
 
     record = Store(open_engine("", records)).find(run.data["escalation_id"])
-    assert record is not None
+    assert record is not None  # noqa: S101 (the pipeline has written it)
     console.print(
         f"A person decides: record {record.id}, {len(record.texts)} text(s) kept. To answer it:\n"
-        f"  [dim]python -m contentworker escalations settle {record.id} --decision accept --by you[/]",
+        f"  [dim]{command} escalations settle {record.id} --decision accept --by you[/]",
         soft_wrap=True,
     )
 
 
-def _show_mail(run: Run, mail: MailCatcher, console: Console) -> None:
+def _show_mail(mail: MailCatcher, command: str, console: Console) -> None:
     deadline = time.monotonic() + END_SECONDS
     while not mail.messages and time.monotonic() < deadline:
         time.sleep(LOOK_SECONDS)
     for message in mail.messages:
         body = message.get_body(("plain",))
         text = body.get_content().strip() if body else ""
-        title = f" mail to {message['to']}: {message['subject']} "
-        console.print(Panel(escape(text), title=escape(title), border_style="dim"))
+        # Those who get such mail have the command at hand; you may not. No box, so that you can copy it.
+        text = text.replace("  python -m contentworker ", f"  {command} ")
+        console.rule(f"[dim] mail to {escape(message['to'])} [/]", style="dim")
+        console.print(f"[bold]{escape(message['subject'])}[/]\n\n{escape(text)}", soft_wrap=True)
+        console.rule(style="dim")

@@ -1,4 +1,4 @@
-"""What the queues run. Each module here is loaded by `celery_worker`; a new one needs no registration."""
+"""The tasks of the queues. `celery_worker` loads each module here, so a new one needs no registration."""
 
 import importlib
 import pkgutil

@@ -1,19 +1,30 @@
-"""The three kinds of task. Choose one with `@shared_task(base=…)`."""
+"""The three kinds of task: choose one with `@shared_task(base=…)`. Beside them, what several tasks share."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from celery import Task
+from celery.signals import worker_init
+from pydantic import Field, StrictStr
 
 from contentworker import config
-from contentworker.runtime.arguments import TypedTask
-from contentworker.runtime.claims import ClaimingTask
-from contentworker.runtime.retry import RetryingTask
+from contentworker.errors import ConfigError
+from contentworker.runtime.worker.arguments import TypedTask
+from contentworker.runtime.worker.claims import ClaimingTask
+from contentworker.runtime.worker.retry import RetryingTask
+from contentworker.runtime.worker.routing import queue_of
 
-__all__ = ["BaseTask", "CriticalTask", "IdempotentTask"]
+__all__ = ["BaseTask", "CriticalTask", "IdempotentTask", "Question", "at_start"]
+
+Question = Annotated[StrictStr, Field(min_length=1)]
 
 _retries = config.load().retries
 
 
 class BaseTask(TypedTask, RetryingTask):
-    """The default: tried again at most `retries.base_max_retries` times (3).
+    """The default: retried at most `retries.base_max_retries` times (3).
 
-    Delivered at least once: when its worker dies the task runs again, so its effect must bear repeating.
+    Delivered at least once: if its worker dies the task runs again, so its effect must bear repeating.
     """
 
     abstract = True
@@ -22,14 +33,14 @@ class BaseTask(TypedTask, RetryingTask):
 
 
 class IdempotentTask(BaseTask):
-    """Twice is the same as once: tried again at most `retries.idempotent_max_retries` times (5)."""
+    """Twice has the effect of once: retried at most `retries.idempotent_max_retries` times (5)."""
 
     abstract = True
     max_retries = _retries.idempotent_max_retries
 
 
 class CriticalTask(ClaimingTask, BaseTask):
-    """Must not run twice by itself, as a repeat costs money: no error and no lost process repeats it.
+    """A repeat costs money: no error and no lost process repeats it.
 
     Each run claims its message first. A run that is cut off, by the death of its pool process or of the whole
     worker, is a visible FAILURE and a dead letter; a second delivery is dropped.
@@ -38,7 +49,26 @@ class CriticalTask(ClaimingTask, BaseTask):
     abstract = True
     max_retries = _retries.critical_max_retries
     autoretry_for = ()
-    # Without leases a claim could not tell a dead worker from a slow one; then it is acknowledged early.
+    # Without leases a claim could not tell a dead worker from a slow one, so the plain transport
+    # acknowledges early.
     acks_late = config.load().broker.transport == "leased"
     retry_on_worker_lost = False
     reject_on_worker_lost = False
+
+
+def at_start(task: Task, prepare: Callable[[Any], None]) -> None:
+    """Call `prepare` with the application before the pool forks, in a worker that serves the task's queue.
+
+    A `ConfigError` that it raises stops the worker.
+    """
+
+    def prepare_worker(sender: Any, **_: Any) -> None:
+        if queue_of(task.name, config.load()) not in sender.app.amqp.queues.consume_from:
+            return
+        try:
+            prepare(sender.app)
+        except ConfigError as error:
+            # Celery logs any other exception of a signal's receiver and starts the worker anyway.
+            raise SystemExit(f"Configuration error\n{error}") from None
+
+    worker_init.connect(prepare_worker, weak=False)

@@ -18,10 +18,18 @@ def serve(app: Callable[..., Any], port: int) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
             scope = {
-                **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http"},
-                **{"method": self.command, "path": self.path, "raw_path": self.path.encode()},
-                **{"root_path": "", "query_string": b"", "headers": headers},
-                **{"client": self.client_address, "server": ("127.0.0.1", port)},
+                "type": "http",
+                "asgi": {"version": "3.0"},
+                "http_version": "1.1",
+                "scheme": "http",
+                "method": self.command,
+                "path": self.path,
+                "raw_path": self.path.encode(),
+                "root_path": "",
+                "query_string": b"",
+                "headers": headers,
+                "client": self.client_address,
+                "server": ("127.0.0.1", port),
             }
 
             async def receive() -> dict[str, Any]:

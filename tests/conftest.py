@@ -1,8 +1,10 @@
 """Fixtures of every layer. A test that needs a Redis gets one of its own, never one that is already there."""
 
 import itertools
+import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,35 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.support import Process, StartWorker, Worker, client_of, throwaway_redis
+from contentworker import config
+from tests import leftovers
+from tests.support import (
+    Process,
+    StartWorker,
+    Worker,
+    client_of,
+    prefer_embedded_redis,
+    throwaway_redis,
+)
 
 LOG_LINES_SHOWN = 80
+TEST_SECONDS = 25 * 60
+"""A test that takes longer hangs; the slowest takes nine minutes on an idle machine."""
+LONGEST = (
+    "tests/acceptance/systemd/",
+    "tests/upstream/",
+    "tests/acceptance/test_adoption.py",
+    "tests/acceptance/test_devcontainer.py",
+    "tests/acceptance/test_autoreload.py",
+    "tests/acceptance/test_doctor.py",
+    "tests/acceptance/test_newcomer.py",
+    "tests/acceptance/test_chaos.py",
+    "tests/integration/editorial/test_pipeline.py",  # editorial
+    "tests/acceptance/",
+    "tests/integration/installer/",
+)
+"""What takes minutes, longest first: a file that is started last would run alone in the end. The chaos runs
+come after the suites of Celery and kombu: both start a dozen workers."""
 MACHINE_FOLDER = "tests/acceptance/systemd/"
 """Its files share a machine that is installed once."""
 
@@ -21,6 +49,22 @@ MACHINE_FOLDER = "tests/acceptance/systemd/"
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+OWN_TESTS = Path(__file__).parent / "tasks"
+"""Tests of the tasks of a project that was made by `nox -s adopt`: they see its worker.toml."""
+if os.environ.get("TESTS_REDIS") == "embedded":
+    prefer_embedded_redis()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker_toml(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Show the project's own worker.toml to the tests of its tasks."""
+    if not request.path.is_relative_to(OWN_TESTS):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(config.FILE_VARIABLE, raising=False)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +120,74 @@ def _workers(request: pytest.FixtureRequest, folder: Path) -> Iterator[StartWork
         each.stop()
 
 
+@pytest.hookimpl(trylast=True)  # pytest makes its terminal reporter in this hook
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave no process behind, whatever ends this run."""
+    if not hasattr(config, "workerinput"):  # the processes of pytest-xdist belong to their controller's run
+        leftovers.watch()
+        terminal = config.pluginmanager.get_plugin("terminalreporter")
+        assert isinstance(terminal, pytest.TerminalReporter)
+        config.pluginmanager.register(Progress(terminal))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the fast layer first, so that a broken line shows soon, then the files that take longest."""
+    for item in items:
+        if item.nodeid.startswith("tests/unit/"):
+            item.add_marker(pytest.mark.every_python)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    if item.nodeid.startswith("tests/unit/"):
+        return -1
+    return next(
+        (number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST)
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test that hangs fail, instead of everything that would come after it."""
+    if not hasattr(signal, "SIGALRM"):  # Windows
+        return (yield)
+
+    def give_up(*_: object) -> None:
+        pytest.fail(f"{item.nodeid} takes more than {TEST_SECONDS / 60:.0f} minutes")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TEST_SECONDS)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Progress:
+    """Names the layer that runs, when it began, and each failure as soon as it is there."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+        self._layers: set[str] = set()
+        self._began = time.monotonic()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        layer = "/".join(report.nodeid.split("/")[:2])
+        if layer not in self._layers:
+            self._layers.add(layer)
+            self._terminal.write_line(f"\n{layer} (after {self._minutes:.1f} minutes)")
+        if report.failed:
+            reason = getattr(report.longrepr, "reprcrash", None)
+            message = reason.message.splitlines()[0] if reason and reason.message else ""
+            line = f"\nFAILED {report.nodeid} ({self._minutes:.1f} minutes) - {message}"
+            self._terminal.write_line(line, red=True)
+
+    @property
+    def _minutes(self) -> float:
+        return (time.monotonic() - self._began) / 60
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Run the tests of a file in one process, and those of a folder that shares a machine."""
@@ -89,7 +201,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the end of every running process's log beside a failure."""
     report = yield
     if report.failed:

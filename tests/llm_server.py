@@ -72,7 +72,7 @@ def llm_server() -> Iterator[LlmServer]:
 class _Handler(BaseHTTPRequestHandler):
     found: LlmServer
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
     def do_POST(self) -> None:

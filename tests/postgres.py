@@ -35,7 +35,8 @@ class Postgres(Process):
         self.data = data = Path(tempfile.mkdtemp(prefix="contentworker-postgres-"))
         if self._as:
             shutil.chown(data, "postgres", "postgres")
-        initdb = [*self._as, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        initdb = [*self._as, str(binaries / "initdb"), "-D", str(data), "-U", "postgres"]
+        initdb += ["-A", "trust", "--no-sync"]
         done = subprocess.run(initdb, capture_output=True, text=True, check=False, cwd="/")
         if done.returncode:
             shutil.rmtree(data)

@@ -1,6 +1,7 @@
 """Redis servers with options: a password, TLS, a replica, Sentinels that watch them."""
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import redis
 
-from contentworker.runtime import local_redis
+from contentworker.runtime.development import local_redis
 from tests.support import Process, free_port, service_is_missing, wait_until
 
 MASTER = "themaster"
@@ -24,11 +25,18 @@ class Server(Process):
     """A Redis, or a Sentinel, with these lines in its configuration."""
 
     def __init__(
-        self, folder: Path, *lines: str, sentinel: bool = False, tls: Mapping[str, Any] | None = None
-    ):
+        self,
+        folder: Path,
+        *lines: str,
+        sentinel: bool = False,
+        tls: Mapping[str, Any] | None = None,
+        executable: str | None = None,
+    ) -> None:
         try:
-            executable = (tls and os.environ.get("TLS_REDIS_SERVER")) or local_redis.find_executable(
-                os.environ.get("PATH", "")
+            executable = (
+                executable
+                or (tls and os.environ.get("TLS_REDIS_SERVER"))
+                or local_redis.find_executable(os.environ.get("PATH", ""))
             )
         except local_redis.LocalRedisError as error:
             service_is_missing(error)
@@ -48,6 +56,11 @@ class Server(Process):
         """A plain connection to it."""
         return redis.Redis("127.0.0.1", self.port, password=password, decode_responses=True, **self.options)
 
+    def crash(self) -> None:
+        """Die at once, as of a power cut."""
+        self.kill(signal.SIGKILL)
+        self.wait()
+
     def answers(self, password: str | None = None) -> bool:
         """Whether it takes commands."""
         assert self.is_alive, self.log()
@@ -59,9 +72,12 @@ class Server(Process):
 
 
 @contextmanager
-def server(folder: Path, *lines: str, password: str | None = None) -> Iterator[Server]:
+def server(
+    folder: Path, *lines: str, password: str | None = None, executable: str | None = None
+) -> Iterator[Server]:
     """One that answers, and is killed in the end."""
-    process = Server(folder, *lines, *([f'requirepass "{password}"'] if password else []))
+    secret = [f'requirepass "{password}"'] if password else []
+    process = Server(folder, *lines, *secret, executable=executable)
     try:
         wait_until(lambda: process.answers(password), "the server to answer")
         yield process

@@ -7,28 +7,36 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, TypeVar
+from tempfile import TemporaryFile
+from typing import IO, Any, ClassVar, NoReturn, TypeVar
 
 import pytest
 import redis
 from celery import Celery
 
 from contentworker import config
-from contentworker.runtime import application, local_redis
+from contentworker.runtime.development import local_redis
 from contentworker.runtime.transport.protocol import DELAYED, held_key
+from contentworker.runtime.worker import application
+from tests import preloaded
 
 Value = TypeVar("Value")
 
 ROOT = config.ROOT
+MACHINERY_TOML = ROOT / "tests" / "worker.toml"
+"""In a project that `nox -s adopt` made: what the machinery's tests read, whatever queues you have."""
+if MACHINERY_TOML.exists():
+    os.environ[config.FILE_VARIABLE] = str(MACHINERY_TOML)
+WORKER_TOML = Path(os.environ.get(config.FILE_VARIABLE, ROOT / "worker.toml"))
+"""What the processes of these tests read."""
 PROBE_APP = "probe_worker.celery_app"
 PROBE_FOLDER = Path(__file__).parent / "integration" / "probe"
 
-PATIENCE = 60
-"""Seconds until a condition counts as never coming true; nothing waits that long when it does."""
-
+PATIENCE = 180
+"""Seconds until a condition counts as never coming true, on a machine with too much to do."""
 
 SOON = {
     "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
@@ -38,7 +46,7 @@ SOON = {
 """Retries that come within hundredths of a second."""
 
 
-def wait_until(condition: Callable[[], Value], what: str) -> Value:
+def wait_until(condition: Callable[[], Value | None], what: str) -> Value:
     """Wait for a condition to be true of something, and return that."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
@@ -47,8 +55,14 @@ def wait_until(condition: Callable[[], Value], what: str) -> Value:
     return found
 
 
+def as_bytes(value: object) -> bytes:
+    """A value of Redis, as our clients read it; redis-py says that others may read text."""
+    assert isinstance(value, bytes)
+    return value
+
+
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a child process: nobody's Redis and no override but those given."""
+    """The environment of a child process: no Redis and no overrides but those given."""
     own = {
         name: value for name, value in os.environ.items() if not name.startswith(config.ENVIRONMENT_PREFIX)
     }
@@ -76,6 +90,19 @@ def service_is_missing(reason: object) -> NoReturn:
     pytest.skip(str(reason))
 
 
+def prefer_embedded_redis() -> None:
+    """Put the embedded server first on PATH, for this process and whatever it starts.
+
+    `.ci/run` asks for it: the machine may have a Redis, which the tests would prefer.
+    """
+    folder = Path(sys.prefix) / "embedded-redis"
+    folder.mkdir(exist_ok=True)
+    link = folder / "redis-server"
+    with suppress(FileExistsError):  # other processes of the tests do the same
+        link.symlink_to(local_redis.find_executable(""))
+    os.environ["PATH"] = os.pathsep.join([str(folder), os.environ.get("PATH", "")])
+
+
 @contextmanager
 def throwaway_redis(folder: Path, *, durable: bool = False) -> Iterator[str]:
     """The address of a server of this test's own."""
@@ -92,9 +119,9 @@ def _or_skip() -> Iterator[None]:
 
 
 @contextmanager
-def client_of(redis_url: str) -> Iterator[Celery]:
+def client_of(redis_url: str, **settings: str) -> Iterator[Celery]:
     """An application that can send any task, closed in the end."""
-    app = application.build(config.load(environ={}), redis_url)
+    app = application.build(config.load(environ=settings), redis_url)
     try:
         yield app
     finally:
@@ -103,6 +130,18 @@ def client_of(redis_url: str) -> Iterator[Celery]:
         app.backend.client.close()
         app.backend.client.connection_pool.disconnect()
         app.close()
+
+
+def _start(
+    command: list[str], cwd: Path, env: Mapping[str, str], files: Sequence[IO[bytes]]
+) -> "subprocess.Popen[bytes] | preloaded.Forked":
+    """Start a program in a session of its own, with these files as its stdin, stdout and stderr."""
+    if sys.platform == "linux":
+        return preloaded.start(command, str(cwd), env, [file.fileno() for file in files])
+    stdin, stdout, stderr = files
+    return subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+    )
 
 
 class Process:
@@ -115,21 +154,15 @@ class Process:
         self.command, self.folder, self.cwd = command, folder, cwd
         self.log_file = folder / "log"
         self.env = dict(env)
+        if cwd != ROOT:  # a copy of the project has a worker.toml of its own
+            self.env.pop(config.FILE_VARIABLE, None)
         self.start()
 
     def start(self) -> None:
         """Run the command; a second time, too, after it ended."""
-        with self.log_file.open("ab") as log:
+        with self.log_file.open("ab") as log, Path(os.devnull).open("rb") as nothing:
             self._from = log.tell()
-            self._popen = subprocess.Popen(
-                self.command,
-                cwd=self.cwd,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._popen = _start(self.command, self.cwd, self.env, (nothing, log, log))
         if self not in self.running:
             self.running.append(self)
 
@@ -161,19 +194,35 @@ class Process:
     def stop(self) -> None:
         """Kill whatever is left."""
         self.kill(signal.SIGKILL, group=True)
-        self._popen.wait()
+        self.wait()
         if self in self.running:
             self.running.remove(self)
 
 
 class Worker(Process):
-    """A worker as people start it: the `celery` command."""
+    """A worker as people start it: the `celery` command, or after `prefix` that of another program."""
 
     def __init__(
-        self, redis_url: str, folder: Path, *options: str, app: str = "celery_worker.celery_app", **env: str
+        self,
+        redis_url: str,
+        folder: Path,
+        *options: str,
+        app: str = "celery_worker.celery_app",
+        prefix: Sequence[str] = (),
+        **env: str,
     ) -> None:
         command = [
-            *(sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel=info", "--concurrency=2"),
+            *(
+                *prefix,
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                app,
+                "worker",
+                "--loglevel=info",
+                "--concurrency=2",
+            ),
             *("--without-mingle", "--without-gossip"),
             *options,
         ]
@@ -236,21 +285,27 @@ StartWorker = Callable[..., Worker]
 def run_cli(*arguments: str, redis_url: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m contentworker …` to its end."""
     given = {"REDIS_URL": redis_url} if redis_url else {}
-    return subprocess.run(
-        [sys.executable, "-m", "contentworker", *arguments],
-        cwd=ROOT,
-        env=environment(**given, **env),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 2,
-        check=False,
-    )
+    command = [sys.executable, "-m", "contentworker", *arguments]
+    with TemporaryFile() as out, TemporaryFile() as error, Path(os.devnull).open("rb") as nothing:
+        process = _start(command, ROOT, environment(**given, **env), (nothing, out, error))
+        try:
+            code = process.wait(PATIENCE * 2)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        texts = [_text_of(file) for file in (out, error)]
+    return subprocess.CompletedProcess(command, code, *texts)
+
+
+def _text_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
     """Messages that are in no queue and not acknowledged: held by a worker, or delayed."""
     plain = [json.loads(value)[0] for value in client.hvals("unacked")]
-    records = list(client.zrange(DELAYED, 0, -1))
+    records: list[Any] = [*client.zrange(DELAYED, 0, -1)]
     for key in client.scan_iter(match=held_key("*")):
         records += [value for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
     return plain + [json.loads(value.split(b"\n", 3)[3]) for value in records]
@@ -258,13 +313,13 @@ def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
 
 def everything(client: redis.Redis) -> str:
     """Every key and value, as text."""
-    readers = {
+    readers: dict[Any, Callable[[Any], Any]] = {
         b"string": client.get,
         b"list": lambda key: client.lrange(key, 0, -1),
         b"hash": client.hgetall,
         b"set": client.smembers,
         b"zset": lambda key: client.zrange(key, 0, -1),
-        b"stream": lambda key: client.xrange(key),
+        b"stream": client.xrange,
         b"none": lambda key: None,  # gone since it was listed
     }
     return "\n".join(f"{key!r} {readers[client.type(key)](key)!r}" for key in client.keys("*"))

@@ -1,3 +1,5 @@
+"""Run the chaos command: `python -m benchmarks.chaos`."""
+
 import sys
 
 from benchmarks.chaos.command import main

@@ -1,4 +1,4 @@
-"""From what was published, what ran and what is left: the figures of a run. Pure, no process needed."""
+"""Counts the figures of a run from what was published, what ran and what is left. Starts no process."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -18,12 +18,12 @@ class Published:
     kind: str
     """`base`, `idempotent` or `critical`."""
     confirmed: bool
-    """False where the publisher got an error: the broker may have it or not, so it cannot be lost."""
+    """False if the publisher got an error: the broker may have it or not, so it does not count as lost."""
 
 
 @dataclass
 class Figures:
-    """What a run comes to; the fields that end in `_ids` say which tasks."""
+    """Figures of a run; the fields that end in `_ids` name the tasks."""
 
     tasks: int = 0
     unconfirmed: int = 0
@@ -31,12 +31,12 @@ class Figures:
     lost: int = 0
     """Confirmed, and neither finished nor anywhere in the broker."""
     lost_critical: int = 0
-    """Of the lost: those that may run once at most, so that no system may simply run them again."""
+    """Lost tasks that may run once at most, so that no system may run them again."""
     lost_with_failure: int = 0
-    """Of the lost: those whose result is a FAILURE, so that somebody who asks is told."""
+    """Lost tasks whose result is a FAILURE, so that a client that waits for it gets the error."""
     critical_twice: int = 0
     twice_at_once: int = 0
-    """Tasks of which two executions worked at the same instant."""
+    """Tasks that ran twice at the same time."""
     duplicates: int = 0
     """Executions of late-acknowledged tasks beyond the first and those after a failure on purpose."""
     critical_cut_off: int = 0

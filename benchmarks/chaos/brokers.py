@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import redis
 
 from benchmarks.chaos.processes import ChaosError, Process, free_port, wait_until
-from contentworker.runtime import local_redis
+from contentworker.runtime.development import local_redis
 
 __all__ = ["Broker", "Redis", "redis_executable"]
 
@@ -73,20 +73,21 @@ def redis_executable(env: Mapping[str, str], *, tls: bool = False) -> str:
 
 def _runs(executable: str, env: Mapping[str, str]) -> bool:
     try:
-        return not subprocess.run([executable, "-v"], env=env, capture_output=True, timeout=5).returncode
+        trial = subprocess.run([executable, "-v"], env=env, capture_output=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return trial.returncode == 0
 
 
 def _has_tls(executable: str) -> bool:
     """No certificate is given, so it does not start; but it says which word it does not understand."""
     command = [executable, "--port", "0", "--tls-port", str(free_port())]
-    trial = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    trial = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     return "Failed to configure TLS" in trial.stdout + trial.stderr
 
 
 class Redis:
-    """A Redis with an append-only file. We look into it through a socket file, whatever network it is in."""
+    """A Redis with an append-only file. The harness reads it through a socket file, in any network."""
 
     kind = "redis"
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.chaos import report
+from benchmarks.chaos import report, results
 from benchmarks.chaos.faults import FAULTS, Fault, crash
 from benchmarks.chaos.load import Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
@@ -16,7 +16,7 @@ from benchmarks.chaos.systems import SYSTEMS, System
 
 __all__ = ["main"]
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results.csv"
 DOCS = ROOT / "docs"
 KILLS = ("kill-child", "kill-main", "kill-group")
 PEER_KILLS = 100
@@ -56,13 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--workers", type=int, default=Options.workers)
         command.add_argument("--rate", type=float, default=Options.rate, help="tasks a second")
         command.add_argument("--seed", type=int, default=Options.seed)
-        command.add_argument("--results", type=Path, default=RESULTS, help="folder")
-        command.add_argument("--keep", type=Path, help="folder to keep logs and records in")
+        command.add_argument("--results", type=Path, default=RESULTS, help="table to write into")
+        command.add_argument(
+            "--keep", type=Path, help="folder for the logs, the records and the whole result"
+        )
         command.add_argument("--python-for-peers", help="interpreter that has celery-redis-plus")
     listing = commands.add_parser("list", help="systems and faults")
     listing.set_defaults(function=_list)
     table = commands.add_parser("table", help="write docs/chaos.md and its picture from the results")
-    table.add_argument("--results", type=Path, default=RESULTS, help="folder")
+    table.add_argument("--results", type=Path, default=RESULTS, help="table to read")
     table.add_argument("--docs", type=Path, default=DOCS)
     table.set_defaults(function=_table)
     return parser
@@ -91,11 +93,11 @@ def _run(options: argparse.Namespace) -> int:
 def _all(options: argparse.Namespace) -> int:
     if options.quick and options.results == RESULTS:
         with tempfile.TemporaryDirectory() as folder:  # so few belong in no table
-            options.results = Path(folder)
+            options.results = Path(folder, RESULTS.name)
             return _every(options)
     worst = _every(options)
     if options.results == RESULTS:
-        report.write(RESULTS, DOCS)
+        report.write(results.read(RESULTS), DOCS)
     return worst
 
 
@@ -106,7 +108,7 @@ def _every(options: argparse.Namespace) -> int:
         for fault in faults_of(system):
             if options.faults and fault.name not in options.faults:
                 continue
-            if not options.again and _file(options.results, system, fault).exists():
+            if not options.again and (name, fault.name) in results.read(options.results):
                 continue
             count = fault.count
             if system.configuration is not None and fault.name in KILLS:
@@ -131,8 +133,11 @@ def _one(system: System, fault: Fault, count: int, options: argparse.Namespace) 
         result = run(system, fault, given)
     except ChaosError as error:
         result = {"system": system.name, "fault": fault.name, "not_run": str(error)}
-    options.results.mkdir(parents=True, exist_ok=True)
-    _file(options.results, system, fault).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    results.record(options.results, result)
+    if options.keep:
+        folder = options.keep / f"{system.name}-{fault.name}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     figures = " ".join(f"{key}={result[key]}" for key in SHOWN if key in result)
     seconds = round(time.monotonic() - start)
     print(f"{system.name} {fault.name} {figures} {result.get('not_run', '')} {seconds} s", flush=True)
@@ -140,16 +145,12 @@ def _one(system: System, fault: Fault, count: int, options: argparse.Namespace) 
     return int(system.configuration is None and system.name != "plain" and broken)
 
 
-def _list(options: argparse.Namespace) -> int:
+def _list(_options: argparse.Namespace) -> int:
     for system in SYSTEMS.values():
         print(f"{system.name}: {system.description}\n  {' '.join(fault.name for fault in faults_of(system))}")
     return 0
 
 
 def _table(options: argparse.Namespace) -> int:
-    report.write(options.results, options.docs)
+    report.write(results.read(options.results), options.docs)
     return 0
-
-
-def _file(folder: Path, system: System, fault: Fault) -> Path:
-    return folder / f"{system.name}-{fault.name}.json"

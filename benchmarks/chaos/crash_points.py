@@ -22,12 +22,12 @@ POINTS = (
 
 def arm(point: str) -> None:
     """Have this worker kill itself, with all its processes, when it is at this point."""
-    from contentworker.runtime import dead_letters
-    from contentworker.runtime.claims import ClaimingTask
-    from contentworker.runtime.retry import RetryingTask
+    from contentworker.runtime.records import dead_letters
     from contentworker.runtime.transport.holder import Holder
     from contentworker.runtime.transport.leased import Channel
     from contentworker.runtime.transport.protocol import Protocol
+    from contentworker.runtime.worker.claims import ClaimingTask
+    from contentworker.runtime.worker.retry import RetryingTask
 
     places: dict[str, tuple[Any, str]] = {
         **{step: (Protocol, step) for step in _STEPS if hasattr(Protocol, step)},
@@ -41,7 +41,8 @@ def arm(point: str) -> None:
     elif point == "fetch-answered":
         _wrap(Holder, "take", before=True)
     elif point == "fetch-sent":
-        _wrap(Channel, "_brpop_start", before=False, only=lambda channel, *_: channel._fetch is not None)
+        fetches = lambda channel, *_: channel._fetch is not None  # noqa: E731, SLF001 (the step to crash at)
+        _wrap(Channel, "_brpop_start", before=False, only=fetches)
     else:
         spared = CALLS_SPARED if step in _OFTEN else 0
         _wrap(*places[step], before=when == "before", spared=spared)

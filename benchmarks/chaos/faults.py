@@ -30,7 +30,7 @@ class Context:
     random: random.Random
     count: int
     concurrency: int
-    cut_off: Callable[[bool], None] | None = None
+    set_cable: Callable[[str], None] | None = None
     """Cuts the second host off, or lets it back."""
     clocks: tuple[Path, ...] = ()
     """libfaketime's files: of the broker, of the workers."""
@@ -154,7 +154,7 @@ def _broker_away(context: Context, *, seconds: float, silent: bool) -> None:
             context.broker.process.stop()
             time.sleep(seconds)
             context.broker.start()
-        # Beyond the lease nobody can know that he still holds what he runs.
+        # After the lease a worker cannot know that it still holds what it runs.
         outlasts = seconds > PAST_THE_LEASE_SECONDS
         context.happened(context.concurrency * len(context.workers.all) if outlasts else 0)
         context.wait_for_work()
@@ -167,12 +167,12 @@ def _drop_clients(context: Context) -> None:
         context.happened(0)
 
 
-def _shut_down(context: Context, signum: signal.Signals, cuts: bool) -> None:
+def _shut_down(context: Context, signum: signal.Signals, *, cuts: bool) -> None:
     for _ in range(context.count):
         worker, _ = context.victim()
         pid, deadline = worker.pid, time.monotonic() + 20
         worker.signal(signum)
-        while worker.pid == pid and time.monotonic() < deadline:  # started anew once it has gone
+        while worker.pid == pid and time.monotonic() < deadline:  # a new one starts once it has gone
             time.sleep(0.02)
         context.happened(context.concurrency if cuts else 0)
 
@@ -200,18 +200,18 @@ def _step_clock(context: Context) -> None:
 
 
 def _cut_off(context: Context) -> None:
-    assert context.cut_off
+    assert context.set_cable
     for _ in range(context.count):
         wait_until(lambda: context.journal.refresh().running(), "tasks run")
-        context.cut_off(True)
+        context.set_cable("down")
         time.sleep(20)
-        context.cut_off(False)
+        context.set_cable("up")
         context.happened(context.concurrency * (len(context.workers.all) - 1))
         context.wait_for_work()
 
 
 def set_clock(file: Path, step_seconds: int) -> None:
-    """Have whoever runs under libfaketime with this file see the time so many seconds off."""
+    """Shift the time of the processes that run under libfaketime with this file."""
     new = file.with_suffix(".new")
     new.write_text(f"{step_seconds:+d}\n")
     new.replace(file)
@@ -219,13 +219,12 @@ def set_clock(file: Path, step_seconds: int) -> None:
 
 def crash(point: str) -> Fault:
     """One worker kills itself at a step of our protocol, each time it is started."""
-
     step = point.partition("-")[2]
     # A fetch is under way for an instant only.
     pause_seconds = 0.2 if step == "cancel_fetch" else 1
 
     def lead_there(context: Context, victim: Worker, other: Worker) -> None:
-        """Have the victim meet the step, where it would not by itself."""
+        """Cause the step at the victim, if it would not happen without help."""
         if step == "release":
             victim.signal(signal.SIGTERM)
         elif step == "cancel_fetch":
@@ -239,7 +238,7 @@ def crash(point: str) -> Fault:
         victim.more_env = {"CONTENTWORKER_TRANSPORT_CRASH_AT": point}
         victim.signal(signal.SIGKILL, group=True)
         seen = {victim.pid}
-        deadline = time.monotonic() + 20 * context.count
+        deadline = time.monotonic() + 60 * context.count  # each time it has to start again
         led_at = time.monotonic()
         while len(seen) <= context.count and time.monotonic() < deadline:
             seen.add(victim.pid)

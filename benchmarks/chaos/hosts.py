@@ -11,7 +11,7 @@ from benchmarks.chaos.processes import ChaosError
 
 __all__ = ["Hosts", "certificate", "faketime_library", "two_hosts"]
 
-FIRST_ADDRESS, SECOND_ADDRESS = "192.0.2.1", "192.0.2.2"  # for documentation (RFC 5737): nobody's
+FIRST_ADDRESS, SECOND_ADDRESS = "192.0.2.1", "192.0.2.2"  # reserved for documentation (RFC 5737)
 
 
 class Hosts:
@@ -25,9 +25,9 @@ class Hosts:
         """What runs a command there."""
         return ("ip", "netns", "exec", host)
 
-    def cut_off(self, cut: bool) -> None:
-        """Take the cable out of the second host, or put it back."""
-        _ip("-n", self.second, "link", "set", "cable", "down" if cut else "up")
+    def set_cable(self, state: str) -> None:
+        """Unplug the cable of the second host ("down"), or plug it in again ("up")."""
+        _ip("-n", self.second, "link", "set", "cable", state)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def two_hosts() -> Iterator[Hosts]:
         yield hosts
     finally:
         for host, _ in pair:
-            subprocess.run(["ip", "netns", "delete", host], capture_output=True)
+            subprocess.run(["ip", "netns", "delete", host], capture_output=True, check=False)
 
 
 def certificate(folder: Path, address: str) -> Path:
@@ -93,7 +93,7 @@ def faketime_library() -> str:
 
 
 def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True)
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ChaosError(f"needs network namespaces (root): ip {' '.join(arguments)}: {done.stderr.strip()}")
 

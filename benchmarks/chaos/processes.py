@@ -23,7 +23,7 @@ class ChaosError(Exception):
     """The harness could not do what it should; the figures would mean nothing."""
 
 
-def wait_until(condition: Callable[[], Value], what: str, seconds: float = 60) -> Value:
+def wait_until(condition: Callable[[], Value], what: str, seconds: float = 240) -> Value:
     """Wait for a condition to be true of something, and return that.
 
     Raises:
@@ -43,7 +43,7 @@ def adopt_orphans() -> None:
 
 
 def end_group(group: int) -> None:
-    """Kill whoever is left of a process group, and reap those that are ours. The leader must be reaped."""
+    """Kill what is left of a process group, and reap those that are ours. The leader must be reaped."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
     with suppress(ChildProcessError):
@@ -52,7 +52,7 @@ def end_group(group: int) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -109,7 +109,9 @@ class Process:
 class Worker(Process):
     """One worker. Its group outlives it where its children do: `stop()` ends former ones, too."""
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], cwd: Path):
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, env: Mapping[str, str], cwd: Path
+    ) -> None:
         super().__init__(command, folder / f"{name}.log", env, cwd)
         self.name = name
         self.former: list[int] = []
@@ -139,7 +141,7 @@ class Worker(Process):
 
 
 class Workers:
-    """All workers of a run. Whoever dies is started again at once, as systemd would."""
+    """All workers of a run. One that dies is started again at once, as by systemd."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self.all = list(workers)

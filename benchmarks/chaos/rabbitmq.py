@@ -44,7 +44,7 @@ class RabbitMQ:
             "LC_ALL": "C.UTF-8",
         }
         self._folder, self._env = folder, env
-        # Started here, lest the server starts one that stays behind.
+        # Started here: one that the server starts would stay behind.
         self._epmd = Process(["epmd", "-port", str(epmd_port)], folder / "epmd.log", env, folder)
         self.process = Process([str(BINARIES / "rabbitmq-server")], folder / "log", env, folder)
 

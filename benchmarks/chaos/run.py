@@ -33,7 +33,7 @@ DRAIN_AT_MOST_SECONDS = 400
 
 
 def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
-    """Do it, and return what is recorded of it.
+    """Run a system under load with a fault; return the result.
 
     Raises:
         ChaosError: it cannot be done here, or the harness itself failed.
@@ -45,7 +45,7 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
         setting = stack.enter_context(_setting(system, fault, folder))
         journal = Journal(folder / "executions")
         env = {**_environment(setting.broker.url, setting.results.url, system, journal), **setting.env}
-        workers = _workers(python, env, fault, setting, folder, options)
+        workers = _workers(python, env, fault, setting, folder=folder, options=options)
         stack.callback(workers.stop)
         workers.start()
         command = [*setting.prefix_of_first, python, "-m", "benchmarks.chaos.publisher"]
@@ -59,7 +59,7 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
             random.Random(options.seed),
             options.count,
             options.concurrency,
-            cut_off=setting.hosts.cut_off if setting.hosts else None,
+            set_cable=setting.hosts.set_cable if setting.hosts else None,
             clocks=setting.clocks,
         )
         fault.do(context)
@@ -161,11 +161,10 @@ def _python(system: System, options: Options) -> str:
         return sys.executable
     wanted = ".".join(map(str, system.needs_python))
     for python in (options.python_for_peers, sys.executable):
-        if (
-            python
-            and not subprocess.run([python, "-c", "import celery_redis_plus"], capture_output=True).returncode
-        ):
-            return python
+        if python:
+            command = [python, "-c", "import celery_redis_plus"]
+            if not subprocess.run(command, capture_output=True, check=False).returncode:
+                return python
     raise ChaosError(f"needs Python {wanted} with {system.title}: --python-for-peers")
 
 
@@ -185,7 +184,7 @@ def _publisher_environment(system: System) -> dict[str, str]:
 
 
 def _workers(
-    python: str, env: dict[str, str], fault: Fault, setting: _Setting, folder: Path, options: Options
+    python: str, env: dict[str, str], fault: Fault, setting: _Setting, *, folder: Path, options: Options
 ) -> Workers:
     env = {**env, **fault.worker_env}
     if setting.clocks:

@@ -37,7 +37,7 @@ class System:
     title: str
     description: str
     patience_seconds: float
-    """How long nothing may happen before what is not finished counts as left for good, or lost."""
+    """How long nothing may happen before an unfinished task counts as left for good, or lost."""
     broker: str = "redis"
     configuration: Mapping[str, Any] | None = None
     """Celery's; None for this project's own application."""

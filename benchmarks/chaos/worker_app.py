@@ -41,7 +41,7 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
     if os.environ.get("CHAOS_FAR_APART"):
         from contentworker.runtime.transport import processes
 
-        processes.has_ended = lambda name: False
+        processes.has_ended = lambda name: False  # noqa: ARG005 (as the original)
     kinds = {"base": BaseTask, "idempotent": IdempotentTask, "critical": CriticalTask}
     return celery_app, {kind: {"base": base} for kind, base in kinds.items()}
 
@@ -52,7 +52,7 @@ if _seconds := os.environ.get("CHAOS_SOFT_SHUTDOWN_SECONDS"):
     app.conf.worker_soft_shutdown_timeout = float(_seconds)
 
 
-def _work(self: Task, seconds: float, fail: bool) -> None:
+def _work(self: Task, seconds: float, *, fail: bool) -> None:
     fails_now = fail and self.request.retries == 0
     perform(os.environ["CHAOS_JOURNAL"], self.request.id, seconds, fail=fails_now)
 

@@ -5,6 +5,7 @@ page of shared memory instead (one a process, about a microsecond a task): anyth
 both sides, and bring their ratio nearer to 1 than it is.
 """
 
+import functools
 import mmap
 import os
 import struct
@@ -16,25 +17,23 @@ __all__ = ["BODIES", "Progress", "hold", "note_latency", "work", "work_ignored"]
 _RECORD = struct.Struct("=qqq")  # tasks done, monotonic ns of the first start, of the last end
 _HOLD_SECONDS = 240  # longer than any recovery, shorter than the soft time limit
 
-_page: mmap.mmap | None = None  # made by the first task: a forked pool process has its own
-_done = _first_start = 0
 
+class _Counter:
+    """This process's page: the first task makes it, as a forked pool process needs its own."""
 
-def _begin() -> None:
-    global _page, _first_start
-    if _page is None:
+    def __init__(self) -> None:
         with _file(f"{os.getpid()}.progress").open("w+b") as file:
             file.truncate(_RECORD.size)
-            _page = mmap.mmap(file.fileno(), _RECORD.size)
-        _first_start = time.monotonic_ns()
-        _RECORD.pack_into(_page, 0, 0, _first_start, 0)
+            self.page = mmap.mmap(file.fileno(), _RECORD.size)
+        self.done, self.first_start = 0, time.monotonic_ns()
+        _RECORD.pack_into(self.page, 0, 0, self.first_start, 0)
+
+    def add(self) -> None:
+        self.done += 1
+        _RECORD.pack_into(self.page, 0, self.done, self.first_start, time.monotonic_ns())
 
 
-def _end() -> None:
-    global _done
-    assert _page is not None
-    _done += 1
-    _RECORD.pack_into(_page, 0, _done, _first_start, time.monotonic_ns())
+_counter = functools.cache(_Counter)
 
 
 def _file(name: str) -> Path:
@@ -42,16 +41,16 @@ def _file(name: str) -> Path:
 
 
 def work(milliseconds: int) -> int:
-    """Take that long; 0 is a no-op."""
-    _begin()
+    """Sleep for so many milliseconds; 0 does nothing."""
+    counter = _counter()
     if milliseconds:
         time.sleep(milliseconds / 1_000)
-    _end()
+    counter.add()
     return milliseconds
 
 
 def work_ignored(milliseconds: int) -> None:
-    """The same, registered so that no result is stored."""
+    """Like `work`, but registered so that no result is stored."""
     work(milliseconds)
 
 
@@ -63,7 +62,7 @@ def note_latency(sent_ns: int) -> None:
 
 
 def hold(number: int) -> None:
-    """Note the start as `pid ns`; the first time, then stay until somebody kills the process."""
+    """Note the start as `pid ns`; the first time, then stay until the process is killed."""
     with _file(f"hold-{number}").open("a+") as file:
         file.write(f"{os.getpid()} {time.monotonic_ns()}\n")
         file.flush()

@@ -18,7 +18,7 @@ def main() -> None:
     send = importlib.import_module(options.module).send
     pauses = random.Random(1)
     for _ in range(options.count):
-        # Uneven, so as not to keep step with whatever the worker does at intervals.
+        # Uneven, so as not to keep step with what the worker does at intervals.
         time.sleep(options.pause_seconds * pauses.uniform(0.5, 1.5))
         argument = time.monotonic_ns() if options.argument == "now" else int(options.argument)
         send(options.task, argument, countdown=options.countdown)

@@ -1,10 +1,9 @@
-"""What is missing or wrong on this machine, in plain words, and how to mend each.
+"""What is missing or wrong on this machine, in plain words, and how to fix it.
 
-It is for a machine on which other things do not work: it is imported with nothing but Python, each check
-imports what it needs, and a check that fails says so. It changes nothing.
+For a machine on which other things do not work: importing it needs nothing but Python, each check imports
+what it needs, and a check that fails says so. The doctor changes nothing.
 """
 
-import argparse
 import io
 import json
 import os
@@ -13,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from contentworker.doctor import machine, ports, project, redis_server
-from contentworker.doctor.finding import Environ, Finding, NotCheckedError
+from contentworker.doctor.ask import Environ, Finding, NotCheckedError
+from contentworker.printable import lines
 
-__all__ = ["CHECKS", "Finding", "examine", "main", "report"]
+__all__ = ["CHECKS", "Finding", "examine", "report"]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -36,29 +36,22 @@ CHECKS: dict[str, Callable[[Path, Environ], Finding]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run every check, print the findings, and return the exit code: 1 if something needs mending."""
-    parser = argparse.ArgumentParser(prog="doctor", description="Say what is missing or wrong here.")
-    parser.add_argument("--json", action="store_true", help="Print a JSON array instead of lines.")
-    return report(as_json=parser.parse_args(arguments).json)
-
-
 def report(root: Path = ROOT, environ: Environ = os.environ, *, as_json: bool = False) -> int:
-    """Print what `examine` finds, each as soon as it is known; return 1 if something is wrong, else 0."""
+    """Print each finding as soon as it is known; return 1 if something is wrong, else 0."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8
-    found = []
+        sys.stdout.reconfigure(errors="replace")  # for a terminal without UTF-8
+    findings = []
     width = max(map(len, CHECKS))
     for name, finding in examine(root, environ):
-        found.append({"check": name, **finding._asdict()})
+        findings.append({"check": name, **finding._asdict()})
         if not as_json:
-            text = finding.text.replace("\n", "\n" + " " * (width + 9))
+            text = ("\n" + " " * (width + 9)).join(lines(finding.text))
             print(f"{finding.level:<5}  {name:<{width}}  {text}", flush=True)
-            if finding.mend:
-                print(f"       mend: {finding.mend}", flush=True)
+            if finding.fix:
+                print("\n".join(f"       fix: {line}" for line in lines(finding.fix)), flush=True)
     if as_json:
-        print(json.dumps(found, indent=2))
-    return int(any(item["level"] == "wrong" for item in found))
+        print(json.dumps(findings, indent=2))
+    return int(any(item["level"] == "wrong" for item in findings))
 
 
 def examine(root: Path, environ: Environ) -> Iterator[tuple[str, Finding]]:
@@ -68,6 +61,6 @@ def examine(root: Path, environ: Environ) -> Iterator[tuple[str, Finding]]:
             yield name, check(root, environ)
         except NotCheckedError as error:
             yield name, Finding("note", f"could not be checked: {error}")
-        except Exception as error:  # a doctor that dies of what is wrong helps nobody
+        except Exception as error:  # noqa: BLE001 (whatever is wrong must not stop the other checks)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             yield name, Finding("note", f"could not be checked: {reason}")

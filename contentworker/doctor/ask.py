@@ -1,22 +1,50 @@
-"""How the checks ask: programs, files, the settings."""
+"""What a check gets and returns, and how it asks programs, files and the settings."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from contentworker.doctor.finding import Environ, NotCheckedError
 from contentworker.errors import ConfigError
 
 if TYPE_CHECKING:
     from contentworker.config import Settings
 
-__all__ = ["numbers", "output", "run", "runs", "settings", "text"]
+__all__ = [
+    "SESSION",
+    "Environ",
+    "Finding",
+    "NotCheckedError",
+    "numbers",
+    "output",
+    "run",
+    "runs",
+    "settings",
+    "text",
+]
 
 COMMAND_SECONDS = 30
+SESSION = "python3 noxfile.py -s"
+"""How to run a session without nox, or with an old one; it works everywhere."""
+
+Environ = Mapping[str, str]
+
+
+class Finding(NamedTuple):
+    """What a check found: `wrong` needs fixing, `note` is good to know."""
+
+    level: Literal["ok", "note", "wrong"]
+    text: str
+    fix: str = ""
+    """A command, or a step; empty if there is nothing to do."""
+
+
+class NotCheckedError(Exception):
+    """The check could not be made; the message says why."""
 
 
 def settings(root: Path, environ: Environ) -> "Settings":
-    """The settings, or the defaults where worker.toml is wrong, which a check of its own says."""
+    """The settings, or the defaults if worker.toml is wrong; `check_configuration` reports that."""
     from contentworker import config
 
     try:
@@ -26,7 +54,11 @@ def settings(root: Path, environ: Environ) -> "Settings":
 
 
 def output(command: list[str], root: Path, environ: Environ) -> str:
-    """What a program prints; if it fails, the check could not be made, for its reason."""
+    """What a program prints.
+
+    Raises:
+        NotCheckedError: it failed, with its last line.
+    """
     done = run(command, root, environ)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -35,7 +67,7 @@ def output(command: list[str], root: Path, environ: Environ) -> str:
 
 
 def run(command: list[str], root: Path, environ: Environ) -> subprocess.CompletedProcess[str]:
-    """Run a program in the checkout, with nothing to read and with an end to it."""
+    """Run a program in the checkout, without input, for at most `COMMAND_SECONDS`."""
     return subprocess.run(
         command,
         cwd=root,
@@ -50,7 +82,7 @@ def run(command: list[str], root: Path, environ: Environ) -> subprocess.Complete
 
 
 def runs(command: list[str], root: Path, environ: Environ) -> bool:
-    """Whether a program can be started, and succeeds."""
+    """Whether a program can be started and succeeds."""
     try:
         return run(command, root, environ).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -58,7 +90,7 @@ def runs(command: list[str], root: Path, environ: Environ) -> bool:
 
 
 def text(path: Path) -> str:
-    """What is in a file; empty if it cannot be read."""
+    """A file's text; empty if it cannot be read."""
     try:
         return path.read_text("utf-8", "replace")
     except OSError:
@@ -66,5 +98,5 @@ def text(path: Path) -> str:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """A version, to be compared."""
+    """A version's numbers, to compare."""
     return tuple(map(int, version.split(".")))

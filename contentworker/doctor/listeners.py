@@ -1,7 +1,6 @@
-"""Who listens on a TCP port of this machine, and for which checkout, as far as this user may know."""
+"""Which process listens on a TCP port of this machine, and for which checkout, as far as this user sees."""
 
 import errno
-import os
 import re
 import socket
 import subprocess
@@ -23,16 +22,18 @@ class Listener:
     pid: int
     name: str
     folder: Path | None
-    """Its working directory; None where that cannot be known."""
+    """Its working directory; None if unknown."""
+    words: tuple[str, ...]
+    """Its command line."""
 
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid})"
 
 
 def bind_problem(host: str, port: int) -> OSError | None:
-    """Why a server could not listen there now; None if it could. `EADDRINUSE`: somebody else does."""
-    # On macOS one address can be bound beside a stranger's wildcard listener: ask for both.
-    for each in (host, "0.0.0.0"):
+    """Why a server could not listen there now; None if it could. `EADDRINUSE`: another process does."""
+    # On macOS one address can be bound beside another process's wildcard listener: try both.
+    for each in (host, "0.0.0.0"):  # noqa: S104 (a probe, closed at once)
         try:
             family, kind, _, _, address = socket.getaddrinfo(each, port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind) as probe:
@@ -45,12 +46,12 @@ def bind_problem(host: str, port: int) -> OSError | None:
 
 
 def find(port: int) -> Listener | None:
-    """The process that listens on a port. None if nobody does, or another user or another container."""
+    """The process that listens on a port; None if there is none, or one of another user or container."""
     return _from_proc(port) if sys.platform == "linux" else _from_lsof(port)
 
 
 def owner(listener: Listener, root: Path) -> str:
-    """The process, and whether it is of this checkout, of another or of none."""
+    """Name of the process, and whether it belongs to this checkout, to another or to none."""
     folder = checkout(listener)
     if folder is None:
         return f"{listener}, which is not ours"
@@ -58,7 +59,7 @@ def owner(listener: Listener, root: Path) -> str:
 
 
 def checkout(listener: Listener) -> Path | None:
-    """The checkout that a process belongs to, by its working directory: a local Redis runs in its data."""
+    """The checkout that a process belongs to, by its working directory (a local Redis runs in its data)."""
     folders = [listener.folder, *listener.folder.parents] if listener.folder else []
     return next((folder for folder in folders if (folder / "worker.toml").exists()), None)
 
@@ -67,12 +68,14 @@ def _from_proc(port: int) -> Listener | None:
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     processes = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
     for pid in processes if sockets else ():
-        with suppress(OSError):  # ended meanwhile, or another user's
+        with suppress(OSError):  # the process ended, or is another user's
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(FileNotFoundError):
-                    if os.readlink(descriptor) in sockets:
+                    if str(descriptor.readlink()) in sockets:
                         name = Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
-                        return Listener(pid, name, Path(os.readlink(f"/proc/{pid}/cwd")))
+                        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
+                        folder = Path(f"/proc/{pid}/cwd").readlink()
+                        return Listener(pid, name, folder, tuple(words.split("\0")))
     return None
 
 
@@ -88,16 +91,18 @@ def _listening_inodes(port: int) -> set[str]:
 
 
 def _from_lsof(port: int) -> Listener | None:
-    found = _lsof(f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc")
-    if not (process := re.search(r"^p(\d+)\nc(.+)$", found, re.M)):
+    listening = _output("lsof", "-nP", "-a", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc")
+    process = re.search(r"^p(\d+)\nc(.+)$", listening, re.MULTILINE)
+    if not process:
         return None
-    folder = re.search(r"^n(.+)$", _lsof("-p", process[1], "-d", "cwd", "-Fn"), re.M)
-    return Listener(int(process[1]), process[2], Path(folder[1]) if folder else None)
+    about = _output("lsof", "-nP", "-a", "-p", process[1], "-d", "cwd", "-Fn")
+    folder = re.search(r"^n(.+)$", about, re.MULTILINE)
+    words = _output("ps", "-o", "args=", "-p", process[1]).split()
+    return Listener(int(process[1]), process[2], Path(folder[1]) if folder else None, tuple(words))
 
 
-def _lsof(*options: str) -> str:
+def _output(*command: str) -> str:
     try:
-        command = ["lsof", "-nP", "-a", *options]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

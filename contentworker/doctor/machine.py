@@ -1,4 +1,4 @@
-"""The machine: its kind, its file events, its disk."""
+"""The machine: its platform, its file events, its disk."""
 
 import ctypes
 import errno
@@ -11,20 +11,20 @@ import sys
 from pathlib import Path
 
 from contentworker.doctor import ask
-from contentworker.doctor.finding import Environ, Finding
+from contentworker.doctor.ask import Environ, Finding
 
 __all__ = ["check_disk", "check_file_events", "check_platform", "file_system", "platform_finding"]
 
 INOTIFY_MODIFY = 2  # <sys/inotify.h>
-DISK_WRONG_BYTES = 200e6  # no environment but .venv fits
-DISK_NOTE_BYTES = 1e9  # those of all sessions do not fit
+DISK_WRONG_BYTES = 200e6  # less has no room for more than .venv
+DISK_NOTE_BYTES = 1e9  # less has no room for the environments of all sessions
 REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "vboxsf", "virtiofs", "fuse.sshfs"}
 WINDOWS_FILE_SYSTEMS = {"9p", "drvfs"}
-"""Of a Windows drive, in the second WSL and in the first."""
+"""What a Windows drive is in WSL 2 and in WSL 1."""
 
 
 def check_platform(root: Path, environ: Environ) -> Finding:
-    """Which kind of machine, and whether files are where saving them is noticed."""
+    """Which platform this is, and whether saving a file here gives an event."""
     kernel = ask.text(Path("/proc/version"))
     mounts = ask.text(Path("/proc/mounts"))
     marks = {"docker": "/.dockerenv", "podman": "/run/.containerenv"}
@@ -33,25 +33,21 @@ def check_platform(root: Path, environ: Environ) -> Finding:
 
 
 def platform_finding(system: str, kernel: str, file_system: str, container: str, root: Path) -> Finding:
-    """What to know of `sys.platform`, by /proc/version, the checkout's file system and the container."""
+    """What to say about a platform, by /proc/version, the checkout's file system and the container."""
     if system == "win32":
         return Finding("wrong", "Windows: workers and the local Redis need WSL", "wsl --install")
     if system == "darwin":
         return Finding("ok", f"macOS, {platform.machine()}")
     wsl = "microsoft" in kernel.lower()
-    name = "Linux in WSL" if wsl else "Linux"
-    where = f"{name}, {platform.machine()}" + (f", in a container ({container})" if container else "")
+    where = f"Linux{' in WSL' if wsl else ''}, {platform.machine()}"
+    where += f", in a container ({container})" if container else ""
     if wsl and file_system in WINDOWS_FILE_SYSTEMS:
         clone = f"git clone {shlex.quote(str(root))} ~/content-worker"
-        return Finding(
-            "wrong", f"{where}; the checkout is on a Windows drive, where saving gives no events", clone
-        )
+        text = f"{where}; the checkout is on a Windows drive, where saving gives no events"
+        return Finding("wrong", text, clone)
     if file_system in REMOTE_FILE_SYSTEMS:
-        return Finding(
-            "note",
-            f"{where}; the checkout is on {file_system}: what is saved on another machine gives no events",
-            "save on this machine, or restart the worker after saving",
-        )
+        text = f"{where}; the checkout is on {file_system}: files saved on another machine give no events"
+        return Finding("note", text, "save on this machine, or restart the worker after saving")
     return Finding("ok", where)
 
 
@@ -65,8 +61,8 @@ def file_system(path: Path, mounts: str) -> str:
     return kind
 
 
-def check_file_events(root: Path, environ: Environ) -> Finding:
-    """Whether a reloading worker can be told of saved files: every folder is watched, and let go again."""
+def check_file_events(root: Path, _environ: Environ) -> Finding:
+    """Whether a reloading worker notices saved files; tries to watch every folder, for a moment."""
     if sys.platform != "linux":
         return Finding("ok", "this system needs no watch for each folder")
     problem = _watch_problem(root)
@@ -80,14 +76,14 @@ def check_file_events(root: Path, environ: Environ) -> Finding:
     limit = ask.text(Path("/proc/sys", setting.replace(".", "/"))).strip()
     return Finding(
         "wrong",
-        f"no inotify {name} are left, so saving a file is not noticed; {setting} is {limit}, of a container "
-        "on its host",
+        f"no inotify {name} are left, so saving a file is not noticed; {setting} is {limit} (containers have "
+        "the limit of their host)",
         f"echo {setting}={enough} | sudo tee /etc/sysctl.d/60-inotify-{name}.conf && sudo sysctl --system",
     )
 
 
 def _watch_problem(root: Path) -> OSError | None:
-    """Watch every folder as the reloader does. Without watchdog, which may be what is missing."""
+    """Why the reloader could not watch every folder. Without watchdog: it may be what is missing."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init()
     if descriptor < 0:
@@ -96,22 +92,22 @@ def _watch_problem(root: Path) -> OSError | None:
         for folder, _, _ in os.walk(root):
             if libc.inotify_add_watch(descriptor, os.fsencode(folder), INOTIFY_MODIFY) < 0:
                 if (number := ctypes.get_errno()) in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
-                    continue  # gone meanwhile, or not ours to read
+                    continue  # just deleted, or not readable
                 return OSError(number, f"inotify_add_watch {folder}")
     finally:
         os.close(descriptor)
     return None
 
 
-def check_disk(root: Path, environ: Environ) -> Finding:
+def check_disk(root: Path, _environ: Environ) -> Finding:
     """Whether there is room for environments and Redis' append-only file."""
     free_bytes = shutil.disk_usage(root).free
     text = f"{free_bytes / 1e6:,.0f} MB free"
     if free_bytes >= DISK_NOTE_BYTES:
         return Finding("ok", text)
     caches = root / ".nox"
-    mend = "delete what you do not need on this disk"
+    fix = "delete what you do not need on this disk"
     if caches.exists():
-        text += "; sessions make .nox anew when they need it"
-        mend = f"rm -r {shlex.quote(str(caches))}"
-    return Finding("wrong" if free_bytes < DISK_WRONG_BYTES else "note", text, mend)
+        text += "; sessions rebuild .nox when they need it"
+        fix = f"rm -r {shlex.quote(str(caches))}"
+    return Finding("wrong" if free_bytes < DISK_WRONG_BYTES else "note", text, fix)

@@ -1,36 +1,44 @@
-"""The ports of Redis and Flower: whether they are free, and who has them."""
+"""The ports of Redis and Flower: whether they are free, and which process uses them."""
 
 import errno
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from contentworker.doctor import ask, listeners
-from contentworker.doctor.finding import SESSION, Environ, Finding
+from contentworker.doctor.ask import SESSION, Environ, Finding
+from contentworker.doctor.listeners import Listener
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.environment import state_folder
 
 __all__ = ["check_flower_port", "check_redis_port"]
 
 
 def check_redis_port(root: Path, environ: Environ) -> Finding:
-    """Whether the port of this checkout's Redis is free, or its own."""
+    """Whether the port of this checkout's Redis is free or in use by it."""
     if environ.get("REDIS_URL"):
-        return Finding("ok", "none needed: REDIS_URL says where Redis is")
+        return Finding("ok", "not needed: REDIS_URL names a Redis")
     port = ask.settings(root, environ).broker.port
-    free, text = _port_state(port, listeners.bind_problem("127.0.0.1", port), root)
-    if free:
+    server = local_redis.find(state_folder(root))
+    problem = listeners.bind_problem("127.0.0.1", port)
+    fine, text = _port_state(port, problem, root, lambda each: server is not None and each.pid == server.pid)
+    if fine:
         return Finding("ok", text)
-    return Finding(
-        "note",
-        f"{text}; this checkout's Redis takes another port",
-        f"to give it one of its own: port = {_free_port()} under [broker] in worker.toml",
-    )
+    fix = f"to choose a port: port = {_free_port()} under [broker] in worker.toml"
+    return Finding("note", f"{text}; this checkout's Redis takes another port", fix)
 
 
 def check_flower_port(root: Path, environ: Environ) -> Finding:
-    """Whether Flower could listen, or does."""
+    """Whether Flower could listen, or listens."""
     flower = ask.settings(root, environ).flower
     problem = listeners.bind_problem(flower.address, flower.port)
-    free, text = _port_state(flower.port, problem, root)
-    if free:
+    fine, text = _port_state(
+        flower.port,
+        problem,
+        root,
+        lambda each: listeners.checkout(each) == root and "flower" in each.words,
+    )
+    if fine:
         return Finding("ok", text)
     other = f"PORT={_free_port()}"
     if problem and problem.errno not in (errno.EADDRINUSE, errno.EACCES):
@@ -38,16 +46,18 @@ def check_flower_port(root: Path, environ: Environ) -> Finding:
     return Finding("wrong", text, f"WORKER__FLOWER__{other} {SESSION} flower")
 
 
-def _port_state(port: int, problem: OSError | None, root: Path) -> tuple[bool, str]:
-    """Whether a port is free or this checkout's own, and who has it."""
+def _port_state(
+    port: int, problem: OSError | None, root: Path, is_meant: Callable[[Listener], bool]
+) -> tuple[bool, str]:
+    """Whether a port is free, or the process that is meant to have it has it; and who has it."""
     if problem is None:
         return True, f"{port} is free"
     if problem.errno != errno.EADDRINUSE:
         return False, f"{port} cannot be used: {problem.strerror}"
     listener = listeners.find(port)
     if listener is None:
-        return False, f"{port} is taken, by whom cannot be known: by another user or container"
-    return listeners.checkout(listener) == root, f"{port} is taken by {listeners.owner(listener, root)}"
+        return False, f"{port} is taken by a process of another user or container"
+    return is_meant(listener), f"{port} is taken by {listeners.owner(listener, root)}"
 
 
 def _free_port() -> int:

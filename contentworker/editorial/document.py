@@ -1,34 +1,29 @@
 """One article, parsed: headings, passages and sentences, each with its place in the source."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from html import unescape
 from typing import NamedTuple
 
-from contentworker.editorial import MediaType
-from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Span
+from contentworker.editorial import ArticleState, MediaType, Scope
+from contentworker.editorial.parsing.article import find_article, is_whole_page
+from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Link, Reason, Span
+from contentworker.editorial.parsing.cleaning import cleaned
+from contentworker.editorial.parsing.encoding import EncodingSource, decode
 from contentworker.editorial.parsing.html import read_html
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language, normalize_tag
 from contentworker.editorial.parsing.markdown import read_markdown
-from contentworker.editorial.parsing.metadata import Link, Metadata, read_links, read_metadata
-from contentworker.editorial.parsing.plaintext import read_text
+from contentworker.editorial.parsing.metadata import Metadata, read_metadata
+from contentworker.editorial.parsing.plaintext import is_subtitles, read_text
 from contentworker.editorial.parsing.quotations import Quotation, find_quotations
 from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, read_words, sentence_spans, tokenize
+from contentworker.editorial.ranges import Ranges
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
-__all__ = [
-    "Document",
-    "Heading",
-    "Link",
-    "Metadata",
-    "Passage",
-    "Quotation",
-    "Sentence",
-    "Span",
-    "parse",
-]
+__all__ = ["Document", "Heading", "Link", "Metadata", "Passage", "Quotation", "Sentence", "Span", "parse"]
 
 
 class Heading(NamedTuple):
@@ -54,6 +49,15 @@ class Sentence(NamedTuple):
     words_before: int
 
 
+class Excluded(NamedTuple):
+    """A part of the source that is no text of the article, and why. `text` is how it begins."""
+
+    text: str
+    start: int
+    end: int
+    reason: Reason
+
+
 class Passage(NamedTuple):
     """At most 120 words of one section, whole sentences, with the headings above them, outermost first."""
 
@@ -66,13 +70,24 @@ class Passage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An article as the editorial code sees it. All offsets are characters of `source`.
+    """A parsed article. All offsets are characters of `source`.
 
     `language` is an ISO 639 code or `und`; `words` counts the running text and leaves out headings.
+
+    `state` says whether the source holds an article, and only one. `is_certain` is false if it does not, or
+    if it is not clear which part of a page it is. `excluded` is all that was left out, in order.
+
+    `encoding` is Python's name of the encoding in which bytes were read, `encoding_source` how it was found;
+    both are None if the source was text.
     """
 
     source: str
     media_type: MediaType
+    scope: Scope
+    state: ArticleState
+    is_certain: bool
+    encoding: str | None
+    encoding_source: EncodingSource | None
     language: str
     title: Span | None
     headings: tuple[Heading, ...]
@@ -85,94 +100,140 @@ class Document:
     tables: int
     blockquotes: int
     words: int
+    excluded: tuple[Excluded, ...] = ()
 
 
-def parse(source: str | bytes, *, media_type: MediaType | None = None, settings: ContentSettings) -> Document:
-    """Parse an article; `media_type=None` detects what it is.
+def parse(
+    source: str | bytes,
+    *,
+    media_type: MediaType | None = None,
+    scope: Scope | None = None,
+    encoding: str | None = None,
+    settings: ContentSettings,
+) -> Document:
+    """Parse an article.
 
-    Raises ContentError if the source is no string, no valid UTF-8, binary, or larger than
-    `settings.max_bytes`. Anything else is parsed, however malformed; empty text gives an empty Document.
+    Anything that is text is parsed, however malformed; empty text gives an empty Document.
+
+    Args:
+        source: The article. A NUL in it is read as U+FFFD; bytes are decoded as browsers do.
+        media_type: Its format; None detects it.
+        scope: `whole_page`: find the article in a site's page. `fragment`: all of the source is the article,
+            as a CMS has it, and nothing of it is lost. None: `settings.scope`. Only for HTML.
+        encoding: The encoding that a server declared for bytes; a byte order mark overrides it.
+        settings: The limits.
+
+    Raises:
+        ContentError: not a string or bytes, binary, larger than `settings.max_bytes`, or an argument that
+            is none of those allowed.
     """
-    text = _checked_text(source, settings)
-    if media_type is None:
-        media_type = detect_media_type(text)
-    reader = _READERS.get(media_type)
-    if reader is None:
+    read = _checked_text(source, encoding, settings)
+    media_type = media_type or detect_media_type(read.text)
+    if media_type not in ("html", "markdown", "text"):
         raise ContentError("media_type", f"expected html, markdown or text, got {str(media_type)[:40]!r}")
-    return _Assembly(text, media_type, reader(text)).document()
-
-
-_READERS = {"html": read_html, "markdown": read_markdown, "text": read_text}
-
-
-def _checked_text(source: object, settings: ContentSettings) -> str:
-    if isinstance(source, bytes):
-        encoded, text = source, None
-    elif isinstance(source, str):
-        text = source
-        try:
-            encoded = source.encode()
-        except UnicodeEncodeError as error:
-            expected = f"expected Unicode text, got half a surrogate at {error.start}"
-            raise ContentError("content", expected) from None
+    if scope not in ("whole_page", "fragment", None):
+        raise ContentError("scope", f"expected whole_page or fragment, got {str(scope)[:40]!r}")
+    if media_type == "html":
+        scope = scope or (None if settings.scope == "auto" else settings.scope)
+        scope = scope or ("whole_page" if is_whole_page(read.text) else "fragment")
+        extract = read_html(read.text, whole_page=scope == "whole_page")
     else:
-        raise ContentError("content", f"expected a string or UTF-8 bytes, got {type(source).__name__}")
+        scope = "fragment"
+        extract = read_markdown(read.text) if media_type == "markdown" else read_text(read.text)
+    return _Assembly(read, media_type, scope, extract).document()
+
+
+def _checked_text(source: object, encoding: str | None, settings: ContentSettings) -> "_Text":
+    if not isinstance(source, str | bytes):
+        raise ContentError("content", f"expected a string or bytes, got {type(source).__name__}")
+    try:
+        encoded = source.encode() if isinstance(source, str) else source
+    except UnicodeEncodeError as error:
+        expected = f"expected Unicode text, got half a surrogate at {error.start}"
+        raise ContentError("content", expected) from None
     if len(encoded) > settings.max_bytes:
         limit, size = (f"{number:_}".replace("_", " ") for number in (settings.max_bytes, len(encoded)))
         raise ContentError("content", f"expected at most {limit} bytes, got {size}")
-    _refuse_binary(encoded)
-    if text is None:
-        try:
-            text = encoded.decode()
-        except UnicodeDecodeError as error:
-            expected = f"expected UTF-8, got an invalid byte at offset {error.start}"
-            raise ContentError("content", expected) from None
-    return text
+    if encoded.startswith(_BINARY_STARTS):
+        raise ContentError("content", f"expected text, got binary data (it begins with {encoded[:4]!r})")
+    read = _Text(source, None, None) if isinstance(source, str) else _Text(*decode(source, encoding))
+    _refuse_binary(read.text)
+    # PostgreSQL stores no NUL. A character of the same length keeps all offsets.
+    return read._replace(text=read.text.replace("\0", "\ufffd"))
 
 
-_CONTROLS = bytes([*range(1, 9), *range(14, 27), *range(28, 32), 127])
+class _Text(NamedTuple):
+    text: str
+    encoding: str | None
+    encoding_source: EncodingSource | None
+
+
+_BINARY_STARTS = (b"%PDF-", b"PK\x03\x04", b"GIF8", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b")
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _LARGEST_CONTROL_SHARE = 0.02
 
 
-def _refuse_binary(encoded: bytes) -> None:
-    position = encoded.find(b"\0")
-    if position >= 0:
-        raise ContentError("content", f"expected text, got binary data (a NUL at byte {position})")
-    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
-    if controls > 1 and controls > _LARGEST_CONTROL_SHARE * len(encoded):
+def _refuse_binary(text: str) -> None:
+    controls = len(_CONTROLS.findall(text))
+    if controls > 1 and controls > _LARGEST_CONTROL_SHARE * len(text):
         raise ContentError("content", f"expected text, got binary data ({controls} control characters)")
 
 
-_HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<!--|<\?xml|<[a-z][a-z0-9-]*[\s/>])", re.IGNORECASE)
+_COMMENT_FIRST = re.compile(r"\s*<!--.*?-->", re.DOTALL)
+_HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<\?xml|<(?:html|head|body)[\s>])", re.IGNORECASE)
+_TAG_START = re.compile(r"\s*<[a-z][a-z0-9-]*[\s/>]", re.IGNORECASE)
 _HTML_BLOCK = re.compile(
-    r"<(?:html|head|body|main|article|section|div|p|h[1-6]|ul|ol|table)\b[^<>]*>", re.IGNORECASE
+    r"<(?:html|head|body|main|article|section|div|p|h[1-6]|ul|ol|li|table|blockquote)\b[^<>]*>", re.IGNORECASE
 )
+_HTML_INLINE = re.compile(
+    r"<(a|strong|em|b|i|u|span|code|sub|sup|small|del)\b[^<>]{0,500}>[^<]{1,1000}</\1>", re.IGNORECASE
+)
+_FRONT_MATTER_START = re.compile(r"\s*(?:---[ \t]*\r?\n(?=[A-Za-z_]+:)|\+\+\+[ \t]*\r?\n)")
 _MARKDOWN_SIGN = re.compile(
-    r"^(?:---[ \t]*\r?\n(?=[A-Za-z_]+:)|\#{1,6}[ \t]+\S|```|~~~|>[ \t]+\S|\|.+\|[ \t]*\r?$"
-    r"|[^\n]+\n(?:===+|---+)[ \t]*\r?$)"
-    r"|\]\((?:https?:|/|\#|\./)|\*\*[^*\s][^*\n]*\*\*",
+    r"^(?:\#{1,6}[ \t]+\S|```|~~~|>[ \t]+\S|\|.+\|[ \t]*\r?$|[^\n]+\n(?:===+|---+)[ \t]*\r?$)"
+    r"|\]\((?:https?:|/|\#|\./)|\*\*[^*\s][^*\n]*\*\*|\[\^[\w-]{1,30}\]",
     re.MULTILINE,
-)  # fmt: skip
+)
 _DETECTION_CHARACTERS = 50_000
 
 
-def detect_media_type(text: str) -> MediaType:
-    """HTML if it starts with a tag or has block tags, Markdown if it has marks of it, otherwise text."""
+def detect_media_type(text: str) -> MediaType:  # noqa: PLR0911 (one sign each)
+    """The format of an article, by how it begins and by which marks it has more of."""
     head = text.lstrip("\ufeff")[:_DETECTION_CHARACTERS]
-    if _HTML_START.match(head):
-        return "html"
-    if _MARKDOWN_SIGN.search(head):
+    if _FRONT_MATTER_START.match(head):
         return "markdown"
-    return "html" if len(_HTML_BLOCK.findall(head)) > 1 else "text"
+    if is_subtitles(head):
+        return "text"
+    begins = 0
+    while comment := _COMMENT_FIRST.match(head, begins):
+        begins = comment.end()
+    if _HTML_START.match(head, begins):
+        return "html"
+    # Markdown may hold HTML, and release notes and readmes often begin with it.
+    blocks = len(_HTML_BLOCK.findall(head))
+    signs = sum(1 for _ in _MARKDOWN_SIGN.finditer(head))
+    if signs and 2 * signs >= blocks:
+        return "markdown"
+    if blocks > 1 or _TAG_START.match(head, begins):
+        return "html"
+    if signs:
+        return "markdown"
+    return "html" if begins or _HTML_INLINE.search(head) else "text"
 
 
 class _Assembly:
-    """Blocks in reading order to a Document: sentences, then passages, then what needs both."""
+    """Makes a Document of blocks in reading order: sentences, then passages, then what needs both."""
 
-    def __init__(self, source: str, media_type: MediaType, extract: Extract) -> None:
-        self.source = source
+    def __init__(self, read: _Text, media_type: MediaType, scope: Scope, extract: Extract) -> None:
+        self.read = read
+        self.source = read.text
         self.media_type = media_type
+        self.scope = scope
         self.extract = extract
+        self.article = find_article(extract, scope)
+        self.blocks: list[Block] = []
+        self.others: list[tuple[Block, Reason]] = []
+        self.holding: set[int] | None = None
         self.words = 0
         self.headings: list[Heading] = []
         self.sentences: list[Sentence] = []
@@ -182,43 +243,103 @@ class _Assembly:
         self.pending_words = 0
 
     def document(self) -> Document:
-        for block in self.extract.blocks:
+        for block, reason in zip(self.extract.blocks, self.article.reasons, strict=True):
+            if reason is not None:
+                self.others.append((block, reason))
+            elif (clean := cleaned(block, self.media_type)) is None:
+                self.others.append((block, "markup"))
+            else:
+                self.blocks.append(clean)
+        self.language = self.read_language()
+        for block in self.blocks:
             if block.kind == "heading":
                 self.heading(block)
             else:
                 self.paragraph(block)
         self.end_passage()
-        title = self.extract.title
+        metadata = read_metadata(self.extract, self.blocks, self.nearby())
+        title = (
+            Span(metadata.title.text, metadata.title.start, metadata.title.end) if metadata.title else None
+        )
         if title is None and self.headings:
             first = min(self.headings, key=lambda heading: (heading.level, heading.start))
             title = Span(first.text, first.start, first.end)
         return Document(
             source=self.source,
             media_type=self.media_type,
-            language=self.language(),
+            scope=self.scope,
+            state=self.article.state,
+            is_certain=self.article.is_certain,
+            encoding=self.read.encoding,
+            encoding_source=self.read.encoding_source,
+            language=self.language,
             title=title,
             headings=tuple(self.headings),
             passages=tuple(self.passages),
             sentences=tuple(self.sentences),
-            links=read_links(self.extract),
-            quotations=find_quotations(self.extract.blocks),
-            metadata=read_metadata(self.extract),
-            lists=self.extract.lists,
-            tables=self.extract.tables,
-            blockquotes=self.extract.blockquotes,
+            links=tuple(self.links()),
+            quotations=find_quotations(self.blocks),
+            metadata=metadata,
+            lists=self.count("ul", "ol"),
+            tables=self.count("table"),
+            blockquotes=self.count("blockquote"),
             words=self.words,
+            excluded=tuple(self.excluded()),
         )
+
+    def count(self, *tags: str) -> int:
+        """Containers of these tags that hold text of the article; all of the source without a tree."""
+        tree = self.extract.tree
+        if tree is None:
+            return {"ul": self.extract.lists, "table": self.extract.tables}.get(
+                tags[0], self.extract.blockquotes
+            )
+        if self.holding is None:
+            self.holding = tree.holding(
+                index for index, reason in enumerate(self.article.reasons) if not reason
+            )
+        return sum(1 for node in self.holding if tree.tags[node] in tags)
+
+    def links(self) -> list[Link]:
+        """The links of the article: those that touch none of the excluded blocks and stand among its own."""
+        if not self.others:
+            return self.extract.links
+        own = Ranges(Span("", *_extent(block)) for block in self.blocks)
+        return [
+            link for link in self.extract.links if link.start < link.end and own.meet(link.start, link.end)
+        ]
+
+    def nearby(self) -> list[Block]:
+        """Short excluded blocks beside the beginning and the end of the article: bylines, dates."""
+        if not self.blocks or not self.others:
+            return []
+        start, end = self.blocks[0].sources[0][0], self.blocks[-1].sources[-1][1]
+        starts = [block.sources[0][0] for block, _ in self.others]
+        first, last = bisect_left(starts, start), bisect_left(starts, end)
+        before, after = self.others[max(0, first - _NEARBY) : first], self.others[last : last + _NEARBY]
+        return [block for block, _ in [*reversed(before), *self.others[first:last], *after]]
+
+    def excluded(self) -> list[Excluded]:
+        parts = [
+            Excluded(" ".join(block.text.split()), *_extent(block), reason) for block, reason in self.others
+        ]
+        for reason, start, end in self.extract.skipped:
+            parts.append(
+                Excluded(_visible(self.source[start : min(end, start + _SHOWN)]), start, end, reason)
+            )
+        return sorted(parts, key=lambda part: part.start)
 
     def heading(self, block: Block) -> None:
         self.end_passage()
         text = " ".join(block.text.split())
-        start, end = _trimmed_source_span(block)
-        heading = Heading(block.level, text, start, end, tuple(tokenize(text)), self.words)
+        start = len(block.text) - len(block.text.lstrip())
+        place = block.source_span(start, len(block.text.rstrip()))
+        heading = Heading(block.level, text, *place, tuple(tokenize(text)), self.words)
         self.headings.append(heading)
         self.path = (*(above for above in self.path if above.level < block.level), heading)
 
     def paragraph(self, block: Block) -> None:
-        added = self.read_sentences(block)
+        added = list(self.read_sentences(block))
         words = sum([sentence.words for sentence in added])
         if self.pending_words + words > MAX_PASSAGE_WORDS:
             self.end_passage()
@@ -229,23 +350,13 @@ class _Assembly:
             self.pending_words += sentence.words
         self.sentences += added
 
-    def read_sentences(self, block: Block) -> list[Sentence]:
-        found = []
-        for start, end in sentence_spans(block.text):
-            text = block.text[start:end]
-            tokens, words = read_words(text)
-            if words <= MAX_PASSAGE_WORDS:
-                found.append(self.sentence(block, start, end, text, tokens, words))
-            else:
-                found += [self.sentence(block, *piece) for piece in _cut(block.text, start, end)]
-        return found
-
-    def sentence(
-        self, block: Block, start: int, end: int, text: str, tokens: list[str], words: int
-    ) -> Sentence:
-        place = block.source_span(start, end)
-        words_before, self.words = self.words, self.words + words
-        return Sentence(" ".join(text.split()), *place, block.kind, tuple(tokens), words, words_before)
+    def read_sentences(self, block: Block) -> Iterator[Sentence]:
+        for start, end in sentence_spans(block.text, self.language):
+            for first, last, tokens, words in _pieces(block.text, start, end):
+                text = " ".join(block.text[first:last].split())
+                place = block.source_span(first, last)
+                yield Sentence(text, *place, block.kind, tuple(tokens), words, self.words)
+                self.words += words
 
     def end_passage(self) -> None:
         if self.pending:
@@ -253,40 +364,54 @@ class _Assembly:
             self.passages.append(Passage(self.path, start, end, tuple(self.pending), self.pending_words))
         self.pending, self.pending_words = [], 0
 
-    def language(self) -> str:
-        """What the text shows itself to be, else what the page declares."""
-        sample = self.sentences[:_LANGUAGE_SENTENCES]
-        text = " ".join(sentence.text for sentence in sample)
-        read = detect_language(text, chain.from_iterable(sentence.tokens for sentence in sample))
+    def read_language(self) -> str:
+        """The language that the words of the text show, else the one that the page declares."""
+        text = ""
+        for block in self.blocks:
+            if block.kind != "heading":
+                text += " ".join(block.text[:_LANGUAGE_CHARACTERS].split()) + " "
+            if len(text) > _LANGUAGE_CHARACTERS:
+                break
+        tokens, words = read_words(text)
+        read = detect_language(text, tokens)
         declared = normalize_tag(self.extract.language)
         if declared == UNKNOWN:
             return read
-        # Templates often declare English whatever the text is; a few words are no proof against them.
-        return read if read != UNKNOWN and self.words >= _WORDS_TO_OVERRULE else declared
+        # Templates often declare English whatever the text is. A few words are too little to overrule them.
+        return read if read != UNKNOWN and words >= _WORDS_TO_OVERRULE else declared
 
 
 _WORDS_TO_OVERRULE = 40
-_LANGUAGE_SENTENCES = 40
+_LANGUAGE_CHARACTERS = 5_000
+_NEARBY = 20
+_SHOWN = 2_000
+_MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 
 
-def _trimmed_source_span(block: Block) -> tuple[int, int]:
-    text = block.text
-    start = len(text) - len(text.lstrip())
-    return block.source_span(start, len(text.rstrip()))
+def _extent(block: Block) -> tuple[int, int]:
+    return block.sources[0][0], block.sources[-1][1]
 
 
-def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int, str, list[str], int]]:
-    """Pieces of at most 120 words of a run of words without a full stop: a list, a log, a title page."""
-    first, last, words = start, start, 0
-    for chunk in _CHUNK.finditer(text, start, end):
-        count = read_words(chunk[0])[1]
-        if last > first and words + count > MAX_PASSAGE_WORDS:
-            yield first, last, text[first:last], *read_words(text[first:last])
-            first, words = chunk.start(), 0
-        last = chunk.end()
-        words += count
-    yield first, last, text[first:last], *read_words(text[first:last])
+def _visible(source: str) -> str:
+    return " ".join(unescape(_MARKUP.sub(" ", source)).split())
 
 
 # 240 characters hold at most 120 words in any script, so that a piece can always end after a chunk.
 _CHUNK = re.compile(r"\S{1,240}")
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int, list[str], int]]:
+    """The sentence with its tokens and words; a list or a log in pieces of at most 120 words."""
+    tokens, words = read_words(text[start:end])
+    if words <= MAX_PASSAGE_WORDS:
+        yield start, end, tokens, words
+        return
+    first, last, words = start, start, 0
+    for chunk in _CHUNK.finditer(text, start, end):
+        count = read_words(chunk[0])[1]
+        if last > first and words + count > MAX_PASSAGE_WORDS:
+            yield first, last, *read_words(text[first:last])
+            first, words = chunk.start(), 0
+        last = chunk.end()
+        words += count
+    yield first, last, *read_words(text[first:last])

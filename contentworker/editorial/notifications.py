@@ -1,4 +1,4 @@
-"""Telling people: one channel at a time, and what is known of each afterwards."""
+"""Notifications: one channel at a time, and what is certain about each afterwards."""
 
 import hashlib
 import logging
@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ __all__ = ["Channel", "Outcome", "channels", "message", "send"]
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_EVIDENCE_LINES = 12
 MAX_VALUE_CHARACTERS = 120
+MAX_NAME_CHARACTERS = 1_000
+"""Length kept of the names above a value, to bound the work; `MAX_VALUE_CHARACTERS` of it are shown."""
 
 REFUSALS: tuple[type[BaseException], ...] = (
     ConnectionRefusedError,
@@ -32,7 +35,7 @@ REFUSALS: tuple[type[BaseException], ...] = (
     smtplib.SMTPRecipientsRefused,
     smtplib.SMTPDataError,
 )
-"""Errors after which nothing was accepted for certain."""
+"""Errors after which the other side has certainly accepted nothing."""
 
 
 class Channel(NamedTuple):
@@ -47,39 +50,40 @@ class Channel(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`sent`; `refused`, so that it may be sent again; or `unknown`, so that it may not."""
+    """`sent`; `refused`, which may be sent again; or `unknown`, which must not."""
 
     state: str
     detail: str
 
 
 def channels(notify_urls: str) -> list[Channel]:
-    """The channels of NOTIFY_URLS: addresses of Apprise's, separated by blanks or by commas.
+    """The channels of NOTIFY_URLS: Apprise addresses, separated by blanks or commas.
 
     Raises:
-        ConfigError: one that Apprise does not know; by its number, as the address is a secret.
+        ConfigError: Apprise does not know an address. The message gives its number: the address is a secret.
     """
-    found = []
-    for number, url in enumerate(_split(notify_urls), 1):
+    urls = _split(notify_urls)
+    for number, url in enumerate(urls, 1):
         if _apprise(url) is None:
             raise ConfigError(
-                f"NOTIFY_URLS: address {number} is none that Apprise knows (it is not shown, as it is secret)"
+                f"NOTIFY_URLS: address {number} is unknown to Apprise (not shown here, because it is secret)"
             )
-        found.append(Channel(hashlib.sha256(url.encode()).hexdigest(), _label(url), url))
-    return list(dict.fromkeys(found))
+    return [
+        Channel(hashlib.sha256(url.encode()).hexdigest(), _label(url), url) for url in dict.fromkeys(urls)
+    ]
 
 
 WITH_HOST = ("mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys")
-"""Schemes of which the host is that of a server."""
+"""Schemes whose host is the name of a server."""
 
 
 def _split(notify_urls: str) -> list[str]:
-    """A comma separates only before a scheme: within an address it may list recipients."""
+    """A comma separates addresses only before a scheme: within an address it may list recipients."""
     return [part for part in re.split(r"\s*,\s*(?=[a-zA-Z0-9]+://)|\s+", notify_urls.strip(" ,\n\t")) if part]
 
 
 def _label(url: str) -> str:
-    """Scheme and host; where the scheme is a service's own, a token may stand there, and is left out."""
+    """Scheme and host. If the scheme is a service's own, a token may stand in the host's place: not shown."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname if parts.scheme in WITH_HOST else '…'}"
 
@@ -90,24 +94,24 @@ def _apprise(url: str) -> Any:
     # Its log shows addresses, and urllib3's the paths of webhooks: both are secrets.
     logger = logging.getLogger("apprise")
     logger.propagate = False
-    logger.setLevel(logging.DEBUG)  # for the witnesses, of which each thread may have one
+    logger.setLevel(logging.DEBUG)  # for the witnesses: each thread may have one
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
     logging.getLogger("urllib3").setLevel(logging.INFO)
-    # In this thread: of one that Apprise gives up waiting for, nobody knows whether it still sends.
+    # No timeout by Apprise, which sends in a thread of its own then, and that thread may still send later.
     target = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0))
     return target if target.add(url) else None
 
 
 class _Witness(logging.Handler):
-    """Sees the error that Apprise handles while it logs that, in this thread: its answer is a bare False."""
+    """Catches the error that Apprise only logs, in this thread, before it returns a bare False."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.error: BaseException | None = None
         self._thread = threading.get_ident()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(self, _record: logging.LogRecord) -> None:
         if threading.get_ident() == self._thread:
             self.error = sys.exc_info()[1] or self.error
 
@@ -115,15 +119,15 @@ class _Witness(logging.Handler):
 def send(channel: Channel, title: str, body: str) -> Outcome:
     """Send to one channel, and say what is certain.
 
-    An error by which the other side said no, or could not be reached at all, is `refused`. A time-out or a
-    connection that broke is `unknown`: the message may have been taken.
+    `refused`: the other side said no, or could not be reached at all. `unknown`: a timeout, or a broken
+    connection, after which the message may have arrived.
     """
     target = _apprise(channel.url)
     witness, logger = _Witness(), logging.getLogger("apprise")
     logger.addHandler(witness)
     try:
         accepted = target is not None and target.notify(title=title, body=body, body_format="text")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a service's plugin may raise anything, after sending too)
         return Outcome("unknown", type(error).__name__)
     finally:
         logger.removeHandler(witness)
@@ -148,7 +152,7 @@ def _never_arrived(error: BaseException) -> bool:
 
 
 def message(record: Any) -> tuple[str, str]:
-    """Title and body for a record: what, why, and how to answer. The article's own text is not in it."""
+    """Title and body for a record: what, why, and how to answer. They never hold the article's text."""
     values = {
         "id": record.id,
         "article_id": record.article_id,
@@ -164,20 +168,25 @@ def message(record: Any) -> tuple[str, str]:
 
 def _lines(evidence: Mapping[str, Any]) -> list[str]:
     """Numbers and short strings only: longer ones could be the article."""
-    return [
+    lines = (
         f"- {_on_one_line(name)[:MAX_VALUE_CHARACTERS]}: {_on_one_line(value)}"
         for name, value in _values(evidence)
         if isinstance(value, bool | int | float) or len(value) <= MAX_VALUE_CHARACTERS
-    ][:MAX_EVIDENCE_LINES]
+    )
+    return [*islice(lines, MAX_EVIDENCE_LINES)]
 
 
-def _values(evidence: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
-    """Numbers and strings by their dotted names; lists are left out."""
-    for name, value in evidence.items():
+def _values(evidence: Mapping[str, Any]) -> Iterator[tuple[str, bool | int | float | str]]:
+    """Numbers and strings at any depth by their dotted names, without lists."""
+    waiting: list[tuple[str, Any]] = [*evidence.items()][::-1]
+    while waiting:
+        above, value = waiting.pop()
         if isinstance(value, dict):
-            yield from _values(value, f"{above}{name}.")
+            # Cut here: each name below repeats the names above it.
+            above = above[:MAX_NAME_CHARACTERS]
+            waiting += ((f"{above}.{name}", below) for name, below in [*value.items()][::-1])
         elif isinstance(value, bool | int | float | str):
-            yield f"{above}{name}", value
+            yield above, value
 
 
 def _on_one_line(value: object) -> str:

@@ -1,6 +1,8 @@
-"""The score on a terminal. The only module that knows rich."""
+"""Scores and verdicts on a terminal. No other module imports Rich."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -8,12 +10,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from contentworker.editorial.aeo import AeoScore, Recommendation
+from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
+from contentworker.editorial.document import Document
+from contentworker.printable import one_line
 
-__all__ = ["render", "render_detection"]
+__all__ = ["render", "render_detection", "render_excluded"]
 
-# From which score on; the word says it where there is no colour.
+# The lowest score of each verdict. The word tells it without colour as well.
 _VERDICTS = (
     (80, "ready", "green"),
     (60, "nearly ready", "yellow"),
@@ -26,61 +30,95 @@ _MOST_RECOMMENDATIONS = 5
 
 
 def render(score: AeoScore, *, name: str, source: str, console: Console) -> None:
-    """Print a score. `name` is what the article is called; `source`, its text, gives the line numbers.
+    """Print a score.
 
-    `source` has to be the text the article was parsed from: the score's offsets are offsets into it.
+    Args:
+        score: What to print.
+        name: The name of the article.
+        source: The text that the article was parsed from: the score's offsets become its line numbers.
+        console: Where to print.
     """
-    lines = _line_starts(source)
-    parts: list[RenderableType] = [_headline(score, name), Padding(_criteria(score), (1, 0, 0, 0))]
+    below: list[RenderableType] = [_criteria(score)]
     if score.penalties or score.caps:
-        parts.append(Padding(_deductions(score), (1, 0, 0, 0)))
+        below.append(_deductions(score))
     if score.recommendations:
-        parts.append(Padding(_recommendations(score, lines), (1, 0, 0, 0)))
+        below.append(_recommendations(score, _line_starts(source)))
     if score.warnings:
-        parts.append(
-            Padding(
-                Group(*(Text(f"! {warning}", style="yellow") for warning in score.warnings)), (1, 0, 0, 0)
-            )
-        )
-    title = Text(" AEO readiness ", style="bold")
-    note = Text(" readiness, not a probability of being cited ", style="dim")
-    console.print(Panel(Group(*parts), title=title, subtitle=note, padding=(1, 2), border_style="dim"))
+        below.append(_warnings(score.warnings))
+    parts = [_headline(score, name), *(Padding(part, (1, 0, 0, 0)) for part in below)]
+    _print(console, parts, "AEO readiness", "readiness, not a probability of being cited")
 
 
-_WHO = {"human": ("human", "green"), "uncertain": ("uncertain", "yellow"), "ai": ("ai", "dark_orange")}
+def _print(console: Console, parts: Sequence[RenderableType], title: str, note: str) -> None:
+    heading, below = Text(f" {title} ", style="bold"), Text(f" {note} ", style="dim")
+    console.print(Panel(Group(*parts), title=heading, subtitle=below, padding=(1, 2), border_style="dim"))
+
+
+def _warnings(warnings: Sequence[str]) -> Group:
+    return Group(*(Text(f"! {warning}", style="yellow") for warning in warnings))
+
+
+def _table(first: str, second: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(first, no_wrap=True)
+    table.add_column(second, ratio=1)
+    return table
+
+
+_COLOURS = {"human": "green", "uncertain": "yellow", "ai": "dark_orange"}
 _ABSTAINED = {
     "too_short": "it is too short to be judged",
     "language": "it is in a language that the detector does not know",
     "quotation": "most of it is quoted",
     "code": "most of it is code",
+    "no_article": "the page seems to hold no article",
 }
 _MOST_SENTENCES = 3
+_LONGEST_EXCLUDED = 200
 
 
-def render_detection(found: Detection, *, name: str, source: str, console: Console) -> None:
-    """Print who is taken to have written an article, and the sentences that drove it."""
+def render_detection(detection: Detection, *, name: str, source: str, console: Console) -> None:
+    """Print who probably wrote an article, and the sentences that drove the verdict."""
     lines = _line_starts(source)
-    word, colour = _WHO[found.verdict]
-    about = Text.assemble((name, "bold"), (f"   {found.words_judged:,} words judged", "dim"))
-    verdict = Text(word.upper(), style=f"bold {colour}")
+    about = Text.assemble((name, "bold"), (f"   {detection.words_judged:,} words judged", "dim"))
+    verdict = Text(detection.verdict.upper(), style=f"bold {_COLOURS[detection.verdict]}")
     parts: list[RenderableType] = [about, Text(), verdict]
-    if found.probability is None:
-        verdict.append(f"   {_ABSTAINED[found.abstained or 'too_short']}", "dim")
+    if detection.probability is None:
+        verdict.append(f"   {_ABSTAINED[detection.abstained or 'too_short']}", "dim")
     else:
-        share = f"   {found.probability:.0%} probable that a model wrote it (from {found.ai_from:.0%} on: ai)"
-        verdict.append(share, "dim")
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-        table.add_column("for", no_wrap=True)
-        table.add_column("what drove it", ratio=1)
-        for sentence in found.sentences[:_MOST_SENTENCES]:
-            side, tint = ("ai", "dark_orange") if sentence.share > 0 else ("human", "green")
+        verdict.append(f"   {detection.probability:.0%} probable that a model wrote it", "dim")
+        verdict.append(f" (from {detection.ai_from:.0%} on: ai)", "dim")
+        table = _table("for", "what drove it")
+        for sentence in detection.sentences[:_MOST_SENTENCES]:
+            side = "ai" if sentence.share > 0 else "human"
             where = Text(f"line {bisect_right(lines, sentence.start)}, {sentence.share:+.2f}", style="dim")
-            table.add_row(Text(side, style=tint), Group(Text(sentence.text), where))
+            table.add_row(Text(side, style=_COLOURS[side]), Group(_text(sentence.text), where))
         parts.append(Padding(table, (1, 0, 0, 0)))
-    parts += [Text(f"! {warning}", style="yellow") for warning in found.warnings]
-    title = Text(" Who wrote it ", style="bold")
-    note = Text(" a hint, never proof: `ai` alone rejects nothing ", style="dim")
-    console.print(Panel(Group(*parts), title=title, subtitle=note, padding=(1, 2), border_style="dim"))
+    parts.append(_warnings(detection.warnings))
+    _print(console, parts, "Who wrote it", "a hint, never proof: `ai` alone rejects nothing")
+
+
+def render_excluded(document: Document, *, name: str, console: Console) -> None:
+    """Print the text that was judged, and what was left out of it with the reasons."""
+    lines = _line_starts(document.source)
+    about = Text.assemble((name, "bold"), (f"   {document.words:,} words", "dim"), f"   {document.state}")
+    kept = _table("line", "text of the article")
+    parts = [(part.start, part.text, "") for part in document.sentences]
+    parts += [(heading.start, heading.text, "bold") for heading in document.headings]
+    for start, text, style in sorted(parts):
+        kept.add_row(Text(str(bisect_right(lines, start)), style="dim"), _text(text, style))
+    left = _table("reason", "left out")
+    for part in document.excluded:
+        if part.text:
+            where = Text(f"line {bisect_right(lines, part.start)}", style="dim")
+            shown = part.text if len(part.text) <= _LONGEST_EXCLUDED else part.text[:_LONGEST_EXCLUDED] + "…"
+            left.add_row(Text(part.reason, style="yellow"), Group(_text(shown), where))
+    _print(console, [about, Padding(kept, (1, 0)), left], "What was read", "nothing else was judged")
+
+
+def _text(text: str, style: str = "") -> Text:
+    """A text that may quote the article, which must not steer the terminal."""
+    return Text(one_line(" ".join(text.split())), style)
 
 
 def _verdict(points: float) -> tuple[str, str]:
@@ -108,7 +146,7 @@ def _headline(score: AeoScore, name: str) -> RenderableType:
     for question in score.questions:
         mark = " (inferred)" if score.question_inferred else ""
         mark += " (answered worst)" if question.question == score.weakest_question else ""
-        asked.append(Text.assemble(("asked: ", "dim"), question.question, (mark, "dim")))
+        asked.append(Text.assemble(("asked: ", "dim"), _text(question.question), (mark, "dim")))
     return Group(about, *asked, Text(), top)
 
 
@@ -121,37 +159,29 @@ def _criteria(score: AeoScore) -> RenderableType:
     table.add_column("evidence", width=8)
     table.add_column("what it rests on", ratio=1, no_wrap=True, overflow="ellipsis")
     for criterion in score.criteria:
-        why = next((found.note or found.text for found in criterion.evidence), "")
-        if criterion.score is None:
-            row = (
-                Text(criterion.title, style="dim"),
-                Text("not judged", style="dim"),
-                Text("-", style="dim"),
-            )
-        else:
+        why = next((each.note or each.text for each in criterion.evidence), "")
+        row = [Text(text, style="dim") for text in (criterion.title, "not judged", "-")]
+        if criterion.score is not None:
             colour = _verdict(100 * criterion.score)[1]
-            row = (
-                Text(criterion.title),
-                _bar(criterion.score, _BAR_CELLS, colour),
-                Text(f"{100 * criterion.score:.0f}", style=colour),
-            )
-        table.add_row(
-            *row,
-            f"{criterion.weight:.0f}",
+            points = Text(f"{100 * criterion.score:.0f}", style=colour)
+            row = [Text(criterion.title), _bar(criterion.score, _BAR_CELLS, colour), points]
+        row += [
+            Text(f"{criterion.weight:.0f}"),
             Text(criterion.evidence_grade, style="dim"),
-            Text(why, style="dim"),
-        )
+            _text(why, "dim"),
+        ]
+        table.add_row(*row)
     return table
 
 
 def _deductions(score: AeoScore) -> RenderableType:
     rows = [
         Text.assemble(
-            (f"-{found.points:.1f} ", "bold red"),
-            f"{found.name}: ",
-            (found.evidence[0].note if found.evidence else "", "dim"),
+            (f"-{penalty.points:.1f} ", "bold red"),
+            f"{penalty.name}: ",
+            (penalty.evidence[0].note if penalty.evidence else "", "dim"),
         )
-        for found in score.penalties
+        for penalty in score.penalties
     ]
     rows += [
         Text.assemble((f"at most {cap.limit:.0f} ", "bold red"), f"{cap.name}: ", (cap.reason, "dim"))
@@ -162,25 +192,15 @@ def _deductions(score: AeoScore) -> RenderableType:
 
 def _recommendations(score: AeoScore, lines: list[int]) -> RenderableType:
     shown = score.recommendations[:_MOST_RECOMMENDATIONS]
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("gain", justify="right", no_wrap=True)
-    table.add_column("what to do first", ratio=1)
+    table = _table("gain", "what to do first")
+    table.columns[0].justify = "right"
     for advice in shown:
-        where = Text(_place(advice, lines), style="dim")
-        table.add_row(Text(f"+{advice.gain:.1f}", style="bold green"), Group(Text(advice.text), where))
+        line = "" if advice.start is None else f"line {bisect_right(lines, advice.start)}, "
+        where = Text(line + advice.place, style="dim")
+        table.add_row(Text(f"+{advice.gain:.1f}", style="bold green"), Group(_text(advice.text), where))
     left = len(score.recommendations) - len(shown)
     return Group(table, Text(f"and {left} more", style="dim")) if left else table
 
 
-def _place(advice: Recommendation, lines: list[int]) -> str:
-    if advice.start is None:
-        return advice.place
-    return f"line {bisect_right(lines, advice.start)}, {advice.place}"
-
-
 def _line_starts(source: str) -> list[int]:
-    starts, position = [0], 0
-    for line in source.split("\n")[:-1]:
-        position += len(line) + 1
-        starts.append(position)
-    return starts
+    return [*accumulate((len(line) + 1 for line in source.split("\n")[:-1]), initial=0)]

@@ -1,11 +1,17 @@
 """The sections of `worker.toml` that say how articles are read, judged, rewritten and escalated."""
 
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
+from urllib.parse import SplitResult
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["ContentSettings", "EscalationSettings", "LlmSettings", "PipelineSettings"]
+from contentworker import addresses, printable
+from contentworker.errors import ConfigError
+
+__all__ = ["MOST_REWRITES", "ContentSettings", "EscalationSettings", "LlmSettings", "PipelineSettings"]
+
+MOST_REWRITES = 10
+"""Highest value that `pipeline.max_rewrites` may have: `forget` looks for the results of as many."""
 
 
 class _Section(BaseModel):
@@ -13,48 +19,57 @@ class _Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*")
+    @classmethod
+    def _is_printable(cls, value: Any) -> Any:
+        printable.check(value)
+        return value
+
+
+def _parts(name: str, address: str) -> SplitResult:
+    try:
+        return addresses.split(name, address)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
 
 class ContentSettings(_Section):
     """Limits on what is read, and how much of the judgement is written out."""
 
     max_bytes: int = Field(
-        default=2_000_000,
+        2_000_000,
         ge=1_000,
         le=50_000_000,
         description="Largest article accepted, in bytes of UTF-8; anything larger is refused, never cut.",
     )
+    scope: Literal["auto", "whole_page", "fragment"] = Field(
+        "auto",
+        description="What HTML holds. `whole_page`: an article with all that a site puts around it, which is "
+        "left out. `fragment`: the article alone, as in a CMS; nothing is lost. `auto`: told by its tags.",
+    )
     stub_words: int = Field(
-        default=30,
-        ge=0,
-        le=1_000,
-        description="An article of fewer words than this cannot score above 25 points.",
+        30, ge=0, le=1_000, description="An article of fewer words than this cannot score above 25 points."
     )
     low_confidence_words: int = Field(
-        default=150,
+        150,
         ge=0,
         le=10_000,
         description="An article of fewer words than this is scored with confidence `low`.",
     )
     max_questions: int = Field(
-        default=20,
-        ge=1,
-        le=200,
-        description="Most target questions accepted for one article.",
+        20, ge=1, le=200, description="Most target questions accepted for one article."
     )
     max_recommendations: int = Field(
-        default=8,
+        8,
         ge=0,
         le=50,
         description="Most recommendations in one score; the ones with the largest gain in points are kept.",
     )
     max_evidence_per_criterion: int = Field(
-        default=5,
-        ge=1,
-        le=50,
-        description="Most excerpts shown as evidence for one criterion.",
+        5, ge=1, le=50, description="Most excerpts shown as evidence for one criterion."
     )
     max_excerpt_characters: int = Field(
-        default=200,
+        200,
         ge=40,
         le=2_000,
         description="Longest excerpt of the article in a score, in characters; longer ones are clipped.",
@@ -66,27 +81,27 @@ class LlmSettings(_Section):
 
     base_url: str = Field(
         default="",
-        description="Address of an OpenAI-compatible endpoint, as `https://api.openai.com/v1`. Empty: the "
-        "embedded "
-        "model, which runs on this machine.",
+        description="Address of an OpenAI-compatible endpoint, for example `https://api.openai.com/v1`. "
+        "Empty: the embedded model on this machine.",
     )
     model: str = Field(default="", description="The provider's name of the model; needed with `base_url`.")
     local_model: str = Field(
-        default="",
-        description="Path of a GGUF file to run instead of the embedded model's own; without `base_url` "
-        "only.",
+        default="", description="GGUF file to run instead of the embedded model; without `base_url` only."
     )
     timeout_seconds: float = Field(
-        default=60, gt=0, le=3600, description="Longest wait for one answer. It is not asked for again."
+        default=60, gt=0, le=3600, description="Longest wait for one answer. Nothing asks for it again."
     )
     token_limit_parameter: Literal["max_tokens", "max_completion_tokens"] = Field(
-        default="max_tokens", description="What the endpoint calls the limit of an answer's length."
+        default="max_tokens", description="The endpoint's name for the limit of an answer's length."
     )
     input_price_per_million_tokens: float = Field(
         default=0, ge=0, allow_inf_nan=False, description="Price of a million tokens sent, in any currency."
     )
     output_price_per_million_tokens: float = Field(
-        default=0, ge=0, allow_inf_nan=False, description="Price of a million tokens received, in the same."
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Price of a million tokens received, in the same currency.",
     )
     max_sentences: int = Field(
         default=30, ge=1, le=1000, description="Most sentences of an article that a model is asked about."
@@ -95,18 +110,17 @@ class LlmSettings(_Section):
         default=5,
         ge=0,
         le=100,
-        description="How often a rewrite is tried again where the model certainly did not run: too many "
-        "requests, "
-        "not available, not reachable.",
+        description="Most retries of a rewrite while the model certainly did not run: too many requests, "
+        "unavailable, unreachable.",
     )
     idle_seconds: float = Field(
-        default=300, gt=0, description="The embedded model's process ends when it was not used for this long."
+        default=300, gt=0, description="The embedded model's process ends after this long without use."
     )
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         if self.base_url:
-            parts = urlsplit(self.base_url)
+            parts = _parts("base_url", self.base_url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
                 raise ValueError(
                     "base_url must be http:// or https://, a host and a path, without a password"
@@ -119,58 +133,74 @@ class LlmSettings(_Section):
 
 
 class EscalationSettings(_Section):
-    """Where a person decides, and who is told of it (docs/escalations.md)."""
+    """Records that wait for a person, and who learns of the decision (docs/escalations.md)."""
 
     sqlite_path: str = Field(
         default="",
-        description="File of the records where `DATABASE_URL` is not set; `escalations.sqlite3` in the "
-        "folder for state by default. The sandbox of the installed service writes only there: elsewhere "
-        "needs a `ReadWritePaths=` of yours.",
+        description="File of the records if `DATABASE_URL` is not set; by default `escalations.sqlite3` in "
+        "the folder for state. The installed service can write only there; another folder needs a "
+        "`ReadWritePaths=` of yours.",
     )
     retention_days: int = Field(
-        default=90, ge=1, le=3_650, description="A settled record, with its texts, is kept this long."
+        default=90, ge=1, le=3_650, description="How long a settled record is kept, with its texts."
     )
     settled_task: str = Field(
         default="",
-        description="Name of a task of yours that is sent when a record is settled. A queue of this file "
-        "takes it, or `settled_queue` is given.",
+        description="Name of a task to send when a record is settled: one of this project, or with "
+        "`settled_queue` one of another application.",
     )
-    settled_queue: str = Field(default="", description="Its queue, where none of this file's takes it.")
+    settled_queue: str = Field(
+        default="", description="Queue of `settled_task`, if the task is not of this project."
+    )
     settled_webhook_url: str = Field(
         default="",
-        pattern=r"^(https?://\S+)?$",
-        description="Address that is told of a settled record, signed with `SETTLED_WEBHOOK_SECRET`.",
+        description="Address to call when a record is settled, signed with `SETTLED_WEBHOOK_SECRET`.",
     )
     webhook_timeout_seconds: float = Field(
         default=10, gt=0, le=120, description="How long the webhook's receiver may take to answer."
     )
 
+    def named_tasks(self) -> dict[str, str]:
+        """The settings that name a task of this project, for the check of all settings."""
+        return {"settled_task": self.settled_task} if self.settled_task and not self.settled_queue else {}
+
+    @model_validator(mode="after")
+    def _webhook_has_a_host(self) -> Self:
+        if self.settled_webhook_url:
+            parts = _parts("settled_webhook_url", self.settled_webhook_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("settled_webhook_url must be http:// or https://, a host and a path")
+        return self
+
 
 class PipelineSettings(_Section):
-    """The way of an article: what passes, what is rewritten, what a person sees (docs/pipeline.md)."""
+    """Thresholds for an article: what passes, what is rewritten, what a person sees (docs/pipeline.md)."""
 
     min_aeo_score: float = Field(
         default=60, ge=0, le=100, description="An article with at least this score passes as it is."
     )
     min_gain: float = Field(
-        default=1, ge=0, le=100, description="Points that a rewrite must win at least to be accepted."
+        default=1, ge=0, le=100, description="Fewest points that a rewrite must win to be accepted."
     )
     max_detector_rise: float = Field(
         default=0.05,
         ge=0,
         le=1,
-        description="How much higher the detector's probability may be after a rewrite; its verdict "
-        "may never be worse.",
+        description="How much higher the detector's probability may be after a rewrite; its verdict may "
+        "never be worse.",
     )
     max_rewrites: int = Field(
-        default=1, ge=0, le=10, description="Most rewrites of one article before a person is asked."
+        default=1,
+        ge=0,
+        le=MOST_REWRITES,
+        description="Most rewrites of one article before a person is asked.",
     )
     mode: Literal["edit", "restructure", "answer_first"] = Field(
-        default="edit", description="How it is rewritten (docs/rewriting.md)."
+        default="edit", description="How the article is rewritten (docs/rewriting.md)."
     )
     escalated_verdicts: tuple[Literal["human", "uncertain", "ai"], ...] = Field(
-        default=("ai",), description="Verdicts of the detector with which an article goes to a person."
+        default=("ai",), description="Verdicts of the detector that send an article to a person."
     )
     over_cap: Literal["wait", "escalate"] = Field(
-        default="wait", description="What an article does that may not be rewritten now, for `[spending]`."
+        default="wait", description="What happens to an article while `[spending]` allows no rewrite."
     )

@@ -1,4 +1,4 @@
-"""A signed webhook, as standardwebhooks.com describes it."""
+"""A webhook signed as https://www.standardwebhooks.com describes."""
 
 import base64
 import binascii
@@ -14,19 +14,23 @@ from urllib.parse import urlsplit
 
 from contentworker.errors import ConfigError, ContentWorkerError
 
-__all__ = ["UnreachableError", "WebhookError", "post", "signature"]
+__all__ = ["SECRET", "UnreachableError", "WebhookError", "keys", "post", "signatures"]
+
+SECRET = "SETTLED_WEBHOOK_SECRET"  # noqa: S105 (the name of the variable)
+MOST_KEYS = 2
+"""The old and the new key of a rotation. More are probably one text with blanks in it."""
 
 
 class WebhookError(ContentWorkerError):
-    """The receiver did not take the event; it may be sent again."""
+    """The receiver did not take the event; a later try may succeed."""
 
 
 class UnreachableError(WebhookError):
-    """The receiver did not answer at all, so that another event would not reach it either."""
+    """The receiver did not answer at all, so another event would not reach it either."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The address is configuration: what answers there does not choose another."""
+    """Follows no redirect: only the configuration chooses the address."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
@@ -35,23 +39,53 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 _opener = urllib.request.build_opener(_NoRedirect)
 
 
-def signature(secret: str, event_id: str, timestamp: str, body: bytes) -> str:
-    """`v1,` and the HMAC-SHA256 of `event_id.timestamp.body` in base64.
+def keys(secrets: str) -> list[bytes]:
+    """The keys in SETTLED_WEBHOOK_SECRET: one, or two with a blank between during a rotation.
 
-    The secret's bytes are those of its text, or what follows `whsec_` in base64.
+    A key is the bytes of its text, or after `whsec_` those of its base64.
+
+    Raises:
+        ConfigError: no key, an empty one, or more than two. The message shows none.
     """
-    key = secret.encode()
-    if secret.startswith("whsec_"):
-        try:
-            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
-            raise ConfigError("SETTLED_WEBHOOK_SECRET: what follows whsec_ must be base64") from None
-    digest = hmac.digest(key, b".".join([event_id.encode(), timestamp.encode(), body]), hashlib.sha256)
-    return "v1," + base64.b64encode(digest).decode()
+    decoded = [_key(secret) for secret in secrets.split()]
+    if not decoded:
+        raise ConfigError(
+            f"{SECRET}: is required with escalations.settled_webhook_url, and must not be empty"
+        )
+    if len(decoded) > MOST_KEYS:
+        raise ConfigError(f"{SECRET}: expected one secret, or the new and the old one, got {len(decoded)}")
+    return decoded
 
 
-def post(url: str, secret: str, event_id: str, payload: Mapping[str, Any], timeout_seconds: float) -> None:
-    """Send an event; any answer but 2xx is a WebhookError."""
+def _key(secret: str) -> bytes:
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        raise ConfigError(f"{SECRET}: what follows whsec_ must be base64") from None
+    if not key:
+        raise ConfigError(f"{SECRET}: nothing follows whsec_; expected the key in base64")
+    return key
+
+
+def signatures(secrets: str, event_id: str, timestamp: str, body: bytes) -> str:
+    """For each key `v1,` and the HMAC-SHA256 of `event_id.timestamp.body` in base64, with blanks between.
+
+    Raises:
+        ConfigError: see `keys`.
+    """
+    signed = b".".join([event_id.encode(), timestamp.encode(), body])
+    digests = [hmac.digest(key, signed, hashlib.sha256) for key in keys(secrets)]
+    return " ".join("v1," + base64.b64encode(digest).decode() for digest in digests)
+
+
+def post(url: str, secrets: str, event_id: str, payload: Mapping[str, Any], timeout_seconds: float) -> None:
+    """Send an event.
+
+    Raises:
+        WebhookError: any answer but 2xx, or none.
+    """
     body = json.dumps(payload).encode()
     timestamp = str(int(time.time()))
     headers = {
@@ -59,10 +93,10 @@ def post(url: str, secret: str, event_id: str, payload: Mapping[str, Any], timeo
         "user-agent": "content-worker",
         "webhook-id": event_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": signature(secret, event_id, timestamp, body),
+        "webhook-signature": signatures(secrets, event_id, timestamp, body),
     }
     host = urlsplit(url).hostname
-    request = urllib.request.Request(url, data=body, headers=headers, method="POST")
+    request = urllib.request.Request(url, data=body, headers=headers, method="POST")  # noqa: S310 (the configuration allows only HTTP)
     try:
         with _opener.open(request, timeout=timeout_seconds):
             return
@@ -72,5 +106,5 @@ def post(url: str, secret: str, event_id: str, payload: Mapping[str, Any], timeo
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"the webhook at {host} cannot be reached: {type(reason).__name__}") from None
-    except Exception as error:  # an answer that is no HTTP
-        raise WebhookError(f"the webhook at {host} answered nonsense: {type(error).__name__}") from None
+    except Exception as error:  # noqa: BLE001 (an answer that is not HTTP)
+        raise WebhookError(f"the webhook at {host} did not answer in HTTP: {type(error).__name__}") from None

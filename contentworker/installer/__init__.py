@@ -1,7 +1,7 @@
-"""Puts this checkout onto a machine as services of systemd: install, upgrade, roll back, uninstall.
+"""Installs this checkout on a machine as systemd services: install, upgrade, roll back, uninstall.
 
-Three stages, the same for all: `look` finds out what is there and what would be done, and changes nothing;
-`release` builds, as the user who called, a folder with one version of everything; `apply` places it as root
-and starts it. Where the tree is only staged (`--root DIR`), `apply` writes into that folder, calls nobody,
-and needs no privileges. What `apply` runs as root needs nothing but Python.
+1. `prepare` looks at the machine and makes a plan. It changes nothing.
+2. `release` builds a folder with one version of everything, as the user who typed the command.
+3. `apply` places that folder as root and starts the services. It needs nothing but Python. With `--root DIR`
+   it only places the files below that folder: no service is started, and no privileges are needed.
 """

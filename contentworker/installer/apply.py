@@ -1,7 +1,11 @@
-"""Brings an installation to a release: a first one, a newer, the one before, or what was interrupted.
+"""Brings a machine to a release: the first one, a newer, the previous one, or one that was interrupted.
 
-First the intent is written, then files are placed, and only then services are started, each when what it
-needs is complete. Whatever fails, all that was done is taken back, and what ran before runs again.
+1. The intent is written to the manifest.
+2. Files are placed (`placing`).
+3. Services are started or restarted, queue by queue, each when everything that it needs is complete.
+4. The manifest says that all is done, and old releases are removed.
+
+If any of this fails, all changes are undone, and what ran before runs again.
 """
 
 import fcntl
@@ -13,48 +17,44 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
-from contentworker.installer import accounts, credentials, placing, removal
+from contentworker.errors import described
+from contentworker.installer import addresses, credentials, machine, placing, removal
 from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes, sweep
 from contentworker.installer.errors import InstallError, ServiceError
 from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
-from contentworker.installer.plan import Plan
+from contentworker.installer.plan import Plan, Say
 from contentworker.installer.systemd import Systemd
 
 __all__ = ["apply"]
 
-Say = Callable[[str], None]
-
 UNKNOWN = "?"
-"""What a unit runs while it is being restarted, or stopped."""
+"""In the manifest, what a unit runs while it is restarted or stopped: a killed run leaves that open."""
 
 
 def apply(plan: Plan, say: Say = print) -> None:
     """Do what a plan says, or leave everything as it was.
 
     Raises:
-        InstallError: it could not be done, and was taken back.
+        InstallError: it could not be done, and all changes were undone.
     """
     layout = Layout(Path(plan.target), plan.prefix)
     with _alone(layout):
         try:
             if plan.action == "uninstall":
-                removal.uninstall(plan, layout, _systemd(plan), say)
+                done = "type the same command again to remove the rest"
+                removal.uninstall(plan, layout, _systemd(plan, layout), say)
             else:
+                done = "all changes were undone"
                 _Run(plan, layout, say).run()
         except OSError as error:
-            done = (
-                "what is left, the same command removes"
-                if plan.action == "uninstall"
-                else "all was taken back"
-            )
-            raise InstallError(f"{_described(error)}; {done}") from error
+            raise InstallError(f"{described(error)}; {done}") from error
 
 
 @contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
-    """Hold the folder above the prefix: nobody else installs meanwhile."""
+    """Lock the folder above the prefix, so that no other installation runs at the same time."""
     folder = layout.at(layout.prefix).parent
     while not folder.is_dir():
         folder = folder.parent
@@ -63,76 +63,71 @@ def _alone(layout: Layout) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise InstallError("somebody else installs at this moment; wait for that to end") from None
+        raise InstallError("another installation is running; wait until it has ended") from None
     finally:
         os.close(descriptor)
 
 
-def _systemd(plan: Plan) -> Systemd:
-    addresses = {places.FLOWER: plan.flower_address, places.REDIS: ("127.0.0.1", plan.redis_port)}
-    return Systemd(is_live=plan.is_live, patience_seconds=plan.patience_seconds, addresses=addresses)
-
-
-def _described(error: OSError) -> str:
-    if isinstance(error, shutil.Error):  # of each file that could not be copied
-        place, _, reason = error.args[0][0]
-        return f"{place}: {reason}"
-    what = f"{error.filename}: " if error.filename else ""
-    return f"{what}{error.strerror or error}"
+def _systemd(plan: Plan, layout: Layout) -> Systemd:
+    return Systemd(layout, is_live=plan.is_live, patience_seconds=plan.patience_seconds)
 
 
 class _Run:
-    """One run. What it did to services is remembered, to be taken back."""
+    """One run. It remembers what it did to services, so that it can undo that."""
 
     def __init__(self, plan: Plan, layout: Layout, say: Say) -> None:
         self.plan, self.layout, self.say = plan, layout, say
-        self.systemd = _systemd(plan)
+        self.systemd = _systemd(plan, layout)
         self.changes = Changes(layout)
-        found = Manifest.load(layout.at(layout.manifest))
-        self.before = found
-        self.manifest = deepcopy(found) or Manifest(plan.prefix, plan.user)
+        self.before = Manifest.load(layout.at(layout.manifest))
+        self.manifest = deepcopy(self.before) or Manifest(plan.prefix, plan.user)
         if self.manifest.current is None:
             self.manifest.started.clear()
         self.files: dict[str, bytes] = {}
         data = (places.REDIS_DATA, places.STATE)
         self.data_made = [folder for folder in data if not layout.at(folder).exists()]
-        self.accounts_made = False
         self.begun: list[str] = []
         """Units that did not run before."""
         self.restarted: list[str] = []
         self.stopped: list[str] = []
         self.gone: list[str] = []
-        """Paths that were removed, or are kept as somebody else's."""
+        """Paths that were removed, or that now belong to the person who edited them."""
 
     def run(self) -> None:
-        """Do it all, or take it all back."""
+        """Do it all, or undo it all."""
         if self.before:
             sweep(self.layout, self.before.paths(self.layout))
         credentials.refuse_open_ones(self.layout)
         source = Path(self.plan.source or self.layout.at(self.layout.release(self.plan.release)))
+        redis_before = addresses.of(self.layout, places.REDIS)
         try:
-            self.files = placing.place(self.plan, self.layout, self.manifest, self.changes, source, self.say)
-            self._serve(places.queues_of(source))
+            self.files = placing.place(
+                self.plan, self.layout, self.manifest, self.changes, source, say=self.say
+            )
+            self._serve(places.queues_of(source), redis_before)
             self._finish()
         except BaseException as error:
-            self._take_back(error)
+            self._undo(error)
             raise
         self.changes.commit(self.layout.manifest)
         try:
             removal.prune(self.layout, self.manifest, self.say)
-        except OSError as error:  # all runs; the next run removes it
-            self.say(f"an old release could not be removed: {_described(error)}")
+        except OSError as error:  # the new release runs; the next run removes the old one
+            self.say(f"an old release could not be removed: {described(error)}")
 
-    def _serve(self, queues: list[str]) -> None:
-        """Have systemd run what was placed, queue by queue."""
-        self.accounts_made = self.plan.is_live
-        self.systemd.create_users(str(self.layout.at("/etc/sysusers.d/content-worker.conf")))
-        self.systemd.create_folders(str(self.layout.at("/etc/tmpfiles.d/content-worker.conf")))
+    def _serve(self, queues: list[str], redis_before: tuple[str, int] | None) -> None:
+        """Have systemd run the files that were placed, queue by queue."""
+        self.systemd.must("systemd-sysusers", str(self.layout.at("/etc/sysusers.d/content-worker.conf")))
+        folders = str(self.layout.at("/etc/tmpfiles.d/content-worker.conf"))
+        self.systemd.must("systemd-tmpfiles", "--create", folders)
         self.systemd.reload()
+        self._examine()
         if self.manifest.own_redis:
             version = places.redis_version(self.files)
             if places.REDIS not in self.manifest.started:
                 self.changes.link(self.layout.current, self.layout.release(self.plan.release))
+            elif addresses.of(self.layout, places.REDIS) != redis_before:
+                self._pause()
             self._bring([places.REDIS], version)
         known = [queue for queue in queues if places.worker(queue) in self.manifest.started]
         for queue in known:
@@ -142,29 +137,51 @@ class _Run:
         self.changes.link(self.layout.current, self.layout.release(self.plan.release))
         self._bring([places.UMBRELLA], "")
         for unit in (places.BEAT, places.FLOWER):
-            if self._has(unit):  # a release to go back to may be older than a service
+            if self._has(unit):  # a rollback may lead to a release that is older than a service
                 self._bring([unit], self.plan.release)
         for unit in (places.HEALTH, places.METRICS):
-            if self.systemd.state(unit) == "active":  # whoever wants it has started it
+            if self.systemd.state(unit) == "active":  # they are off unless a person starts them
                 self.restarted.append(unit)
                 self.systemd.restart(unit)
 
+    def _examine(self) -> None:
+        """Load the release as its services will load it, before any of them is stopped for it."""
+        is_new = self.before is None or self.before.current != self.plan.release
+        if is_new and self._has(places.PREFLIGHT):
+            self.systemd.examine(places.preflight(self.plan.release))
+            self._tell(f"release {self.plan.release} can be loaded, and what it needs is there")
+
+    def _pause(self) -> None:
+        """Stop all that uses our Redis before it moves: a task that ends later could not store its result."""
+        units = [unit for unit in self.manifest.started if unit not in (places.REDIS, places.UMBRELLA)]
+        running = [unit for unit in units if self.systemd.state(unit) == "active"]
+        if running:
+            self._tell(f"Redis gets another port; stopping {', '.join(running)}: running tasks end first")
+            self.restarted += running
+            for unit in running:
+                self._note(unit, UNKNOWN)
+            self.systemd.stop(*running)
+
     def _switch(self, queues: list[str]) -> None:
-        """Have the workers of some queues run the new release."""
+        """Bring the workers of some queues to the new release."""
         for queue in queues:
             self.changes.link(self.layout.queue(queue), self.layout.release(self.plan.release))
         self._bring([places.worker(queue) for queue in queues], self.plan.release)
 
     def _bring(self, units: list[str], version: str) -> None:
-        """Have units run this version of what they run, unless they do. One that was stopped stays so."""
+        """Bring units to a version that do not run it yet. A unit that a person stopped stays stopped."""
         due = [unit for unit in units if self.manifest.started.get(unit) != version]
+        for unit in [unit for unit in due if self.systemd.is_masked(unit)]:
+            due.remove(unit)
+            self.manifest.started.pop(unit, None)  # after it is unmasked, a run starts it as a new one
+            self._tell(f"{unit} is masked, and left out")
         new = [unit for unit in due if unit not in self.manifest.started]
         if new:
             self.begun += new
             if enabled := [unit for unit in new if "@" not in unit]:
-                self.systemd.enable(*enabled)
-            # What an interrupted run began may run another release.
-            # (The umbrella runs none, and restarting it would restart every worker.)
+                self.systemd.must("systemctl", "enable", *enabled)
+            # Not only start: an interrupted run may have started it with another release. The umbrella unit
+            # runs no release, and a restart of it would restart every worker.
             again = self.before is not None and new != [places.UMBRELLA]
             (self.systemd.restart if again else self.systemd.start)(*new)
             self._tell(f"started {', '.join(new)}")
@@ -172,7 +189,7 @@ class _Run:
             if unit in new:
                 continue
             if self.manifest.started[unit] != UNKNOWN and self.systemd.state(unit) == "inactive":
-                self._tell(f"{unit} was stopped, and stays so")
+                self._tell(f"{unit} was stopped, and stays stopped")
                 continue
             self.restarted.append(unit)
             self._note(unit, UNKNOWN)
@@ -186,11 +203,11 @@ class _Run:
         placing.write_manifest(self.layout, self.manifest, self.changes)
 
     def _has(self, unit: str) -> bool:
-        """Whether this release has a unit; of a queue's worker `queues_of` says so."""
+        """Whether this release has a unit. For a queue's worker, ask `queues_of` instead."""
         return f"{places.UNITS}/{unit}" in self.files
 
     def _leave(self, queues: list[str]) -> None:
-        """Stop the workers of queues, and the services, that are no more."""
+        """Stop the workers and services that this release does not have."""
         served = {places.worker(queue) for queue in queues}
         for unit in [unit for unit in self.manifest.started if unit not in served and not self._has(unit)]:
             self.stopped.append(unit)
@@ -208,7 +225,7 @@ class _Run:
             self.systemd.reload()
 
     def _finish(self) -> None:
-        """Write what is now the case, where before the intent was written."""
+        """Prepare the manifest that says that all is done, in the place of the intent."""
         manifest = self.manifest
         if manifest.current != self.plan.release:
             manifest.previous, manifest.current = manifest.current, self.plan.release
@@ -217,10 +234,10 @@ class _Run:
         manifest.links = [path for path in manifest.links if path not in self.gone]
         self.changes.prepare(self.layout.manifest, manifest.text())
 
-    def _take_back(self, error: BaseException) -> None:
+    def _undo(self, error: BaseException) -> None:
         """Put files and services back to where they were."""
         if isinstance(error, ServiceError) and error.journal:
-            self.say(f"--- what {str(error).partition(':')[0]} logged last:\n{error.journal}\n---")
+            self.say(f"--- what {error.unit} logged last:\n{error.journal}\n---")
         problems = []
         if self.begun:
             problems += _tried(self.systemd.stop, *self.begun)
@@ -231,9 +248,9 @@ class _Run:
             try:
                 problems += self._go_back_further(self.before)
             except OSError as also:
-                problems.append(_described(also))
+                problems.append(described(also))
         else:
-            for unit in self.restarted:
+            for unit in sorted(dict.fromkeys(self.restarted), key=lambda unit: unit != places.REDIS):
                 problems += _tried(self.systemd.restart, unit)
             for unit in self.stopped:
                 problems += _tried(self.systemd.start, unit)
@@ -242,16 +259,12 @@ class _Run:
         if self.before is None:
             problems += self._forget_accounts()
         if problems:
-            raise InstallError(f"{error}; and taking back failed: {'; '.join(problems)}") from error
-        left = (
-            f"release {self.before.current} runs"
-            if self.before and self.before.current
-            else "nothing is left"
-        )
-        self._tell(f"all was taken back: {left}")
+            raise InstallError(f"{error}; and undoing the changes failed: {'; '.join(problems)}") from error
+        old = self.before.current if self.before else None
+        self._tell(f"all changes were undone: {f'release {old} runs' if old else 'nothing is left'}")
 
     def _go_back_further(self, before: Manifest) -> list[str]:
-        """Also take back what an earlier run had done that was interrupted; return what did not work."""
+        """Undo what an earlier, interrupted run did as well; return what did not work."""
         if before.current is None:
             problems = _tried(removal.stop_all, self.layout, before, self.systemd, self.say)
             for line in removal.clear(self.layout, before):
@@ -266,11 +279,11 @@ class _Run:
         return _tried(_Run(plan, self.layout, self.say).run)
 
     def _forget_accounts(self) -> list[str]:
-        """Remove what systemd made for a first run: accounts, and folders for data."""
+        """Remove what systemd made for the first installation: accounts, and folders for data."""
         for folder in self.data_made:
             shutil.rmtree(self.layout.at(folder), ignore_errors=True)
         shutil.rmtree(self.layout.at(places.RUNTIME), ignore_errors=True)
-        return accounts.remove(self.manifest.users) if self.accounts_made else []
+        return machine.remove_accounts(self.manifest.users)
 
     def _tell(self, text: str) -> None:
         if self.plan.is_live:

@@ -6,13 +6,12 @@ __all__ = ["InstallError", "ServiceError"]
 
 
 class InstallError(ContentWorkerError):
-    """Nothing was changed, or all was taken back; the message says why, and what to do."""
+    """Nothing was changed, or every change was undone. The message says why, and what to do."""
 
 
 class ServiceError(InstallError):
-    """A service did not do what it was told."""
+    """A unit did not start or stop; `journal` is the end of what it logged."""
 
     def __init__(self, unit: str, reason: str, journal: str = "") -> None:
         super().__init__(f"{unit}: {reason}")
-        self.journal = journal
-        """The last lines that it logged."""
+        self.unit, self.journal = unit, journal

@@ -1,65 +1,51 @@
-"""Where everything of an installation is."""
+"""Where each file of an installation is. Every name here without an underscore is for other modules."""
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = [
-    "BEAT",
-    "COMMAND",
-    "CONFIGURATION",
-    "CREDENTIALS",
-    "ENVIRONMENT",
-    "FLOWER",
-    "HEALTH",
-    "METRICS",
-    "REDIS",
-    "REDIS_CONFIGURATION",
-    "REDIS_DATA",
-    "RUNTIME",
-    "STATE",
-    "UMBRELLA",
-    "UNITS",
-    "Layout",
-    "credential_names",
-    "is_ours",
-    "placed",
-    "queues_of",
-    "redis_version",
-    "template",
-    "unit_files",
-    "worker",
-]
-
 CONFIGURATION = "/etc/content-worker"
 CREDENTIALS = f"{CONFIGURATION}/credentials"
 ENVIRONMENT = f"{CONFIGURATION}/environment"
+INSTALLED_ENVIRONMENT = f"{CONFIGURATION}/environment.installed"
+"""The WORKER__… variables that were set when you typed install. Services read it before ENVIRONMENT."""
 REDIS_CONFIGURATION = f"{CONFIGURATION}/redis.conf"
 UNITS = "/etc/systemd/system"
 COMMAND = "/usr/local/bin/content-worker"
 STATE = "/var/lib/content-worker"
 REDIS_DATA = "/var/lib/content-worker-redis"
-
 RUNTIME = "/run/content-worker"
 
 UMBRELLA = "celery-worker.service"
+BACKUP, BACKUP_TIMER = "celery-backup.service", "celery-backup.timer"
 BEAT = "celery-beat.service"
 FLOWER = "celery-flower.service"
 HEALTH = "celery-health.service"
 METRICS = "celery-metrics.service"
 REDIS = "celery-redis.service"
+SECRETS = "celery-secrets.service"
+FIRST_BOOT = f"{UNITS}/multi-user.target.wants/{SECRETS}"
+"""The link that enables SECRETS in a staged tree."""
+PREFLIGHT = "celery-preflight@.service"
+REPORTS = "celery-failed@*.service"
+"""The reports of failures; each runs for a minute after a unit has failed."""
 
-PLACES = {"redis.conf": REDIS_CONFIGURATION, "environment.example": ENVIRONMENT}
-DROP_IN = re.compile(r"celery-worker@(.+)\.service\.d")
+_PLACES = {
+    "redis.conf": REDIS_CONFIGURATION,
+    "environment.example": ENVIRONMENT,
+    "environment.installed": INSTALLED_ENVIRONMENT,
+}
+_DROP_IN = re.compile(r"celery-worker@(.+)\.service\.d")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of an installation: as they are named on its machine, and where they are from here."""
+    """The paths of an installation: as its machine names them, and where they are from here."""
 
     target: Path
-    """What is `/` to the installation: `/`, or the folder that it is staged in."""
+    """The folder that is `/` for the installation: `/` itself, or the folder that it is staged in."""
     prefix: str
 
     def at(self, path: str) -> Path:
@@ -68,17 +54,20 @@ class Layout:
 
     @property
     def manifest(self) -> str:
+        """Path of the file that says what is installed."""
         return f"{self.prefix}/manifest.json"
 
     @property
     def current(self) -> str:
+        """Path of the link to the release that runs."""
         return f"{self.prefix}/current"
 
     def release(self, identity: str) -> str:
+        """Path of the folder of a release."""
         return f"{self.prefix}/releases/{identity}"
 
     def queue(self, name: str) -> str:
-        """The link that says which release a queue's worker runs."""
+        """The link to the release that a queue's worker runs."""
         return f"{self.prefix}/queues/{name}"
 
 
@@ -87,31 +76,41 @@ def worker(queue: str) -> str:
     return f"celery-worker@{queue}.service"
 
 
+def preflight(release: str) -> str:
+    """The unit that checks a release before any service runs it."""
+    return PREFLIGHT.replace("@", f"@{release}")
+
+
 def queues_of(release: Path) -> list[str]:
     """The queues that a release has workers for."""
     names = sorted(path.name for path in (release / "systemd").iterdir())
-    return [match[1] for name in names if (match := DROP_IN.fullmatch(name))]
+    return [match[1] for name in names if (match := _DROP_IN.fullmatch(name))]
+
+
+def is_masked(layout: Layout, queue: str) -> bool:
+    """Whether a person took a queue off this machine with `systemctl mask`."""
+    return os.path.realpath(layout.at(f"{UNITS}/{worker(queue)}")) == os.devnull
 
 
 def is_ours(path: str, prefix: str) -> bool:
-    """Whether nobody else has a reason to put files there."""
+    """Whether only an installation has a reason to put files there."""
     return path == prefix or path.startswith((f"{prefix}/", CONFIGURATION, f"{UNITS}/celery-"))
 
 
 def template(unit: str) -> str:
-    """The name of a unit's file: that of one instance is that of all."""
+    """The name of a unit's file. All instances (`celery-worker@rewrite.service`) share one file."""
     return re.sub("@.+(?=[.])", "@", unit)
 
 
 def unit_files(release: Path, *, own_redis: bool) -> dict[str, bytes]:
-    """What a release has systemd run, and what belongs to that: text by the path that it is installed at."""
+    """The units of a release and the files that belong to them, by the path where each is installed."""
     folder = release / "systemd"
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
     return placed({name: (folder / name).read_bytes() for name in names}, own_redis=own_redis)
 
 
 def placed(rendered: dict[str, bytes], *, own_redis: bool) -> dict[str, bytes]:
-    """The files of `systemd/` by the path that each is installed at; without those that are not."""
+    """The files of `systemd/` by the path where each is installed, without those that are not."""
     files = {place: data for name, data in rendered.items() if (place := _place(name))}
     if not own_redis:
         for path in (REDIS_CONFIGURATION, f"{UNITS}/{REDIS}"):
@@ -122,17 +121,17 @@ def placed(rendered: dict[str, bytes], *, own_redis: bool) -> dict[str, bytes]:
 def _place(name: str) -> str | None:
     if name.startswith(("sysusers.d/", "tmpfiles.d/")):
         return f"/etc/{name}"
-    if name.endswith((".service", ".service.d/50-worker-toml.conf")):
+    if name.endswith((".service", ".timer", ".service.d/50-worker-toml.conf")):
         return f"{UNITS}/{name}"
-    return PLACES.get(name)
+    return _PLACES.get(name)
 
 
 def redis_version(files: dict[str, bytes]) -> str:
-    """What our own Redis runs: it is restarted when this changes."""
+    """A digest of what the installed Redis runs with; it is restarted when this changes."""
     return hashlib.sha256(files[f"{UNITS}/{REDIS}"] + files[REDIS_CONFIGURATION]).hexdigest()
 
 
 def credential_names(files: dict[str, bytes]) -> list[str]:
-    """The credentials that units ask for: systemd starts none whose credential is no file."""
-    pattern = re.compile(rf"^LoadCredential=\S+:{re.escape(CREDENTIALS)}/(\S+)$", re.M)
+    """The credentials that the units load. systemd does not start a unit if the file of one is missing."""
+    pattern = re.compile(rf"^LoadCredential=\S+:{re.escape(CREDENTIALS)}/(\S+)$", re.MULTILINE)
     return sorted({name for text in files.values() for name in pattern.findall(text.decode())})

@@ -1,18 +1,18 @@
-"""Places the files of a release, and keeps what a person changed."""
+"""Places the files of a release, and keeps what a person edited."""
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-from contentworker.installer import accounts, credentials
+from contentworker.installer import addresses, credentials, machine
 from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import OFFERED, Manifest, digest
 from contentworker.installer.operator_command import script
-from contentworker.installer.plan import Plan
+from contentworker.installer.plan import Plan, Say
 
 __all__ = [
     "edited",
@@ -23,28 +23,27 @@ __all__ = [
     "write_manifest",
 ]
 
-Say = Callable[[str], None]
 
-
-def place(
-    plan: Plan, layout: Layout, manifest: Manifest, changes: Changes, source: Path, say: Say
+def place(  # noqa: C901 (one kind of file a branch)
+    plan: Plan, layout: Layout, manifest: Manifest, changes: Changes, source: Path, *, say: Say
 ) -> dict[str, bytes]:
-    """Write the intent, then place everything; return what the release has by path. Nothing is started."""
+    """Write the intent, then place every file; return the release's files by path. Nothing is started."""
     if not manifest.started and manifest.current is None:
-        manifest.own_redis = _needs_redis(plan, layout, manifest)
+        is_given = not plan.own_redis or credentials.REDIS_URL in plan.secrets
+        manifest.own_redis = credentials.needs_own_redis(layout, manifest, is_given=is_given)
     files = places.unit_files(source, own_redis=manifest.own_redis)
     names = places.credential_names(files)
-    files[places.COMMAND] = script(plan.prefix)
+    files[places.COMMAND] = script(plan.prefix, plan.user)
     refuse_strangers(layout, manifest, files)
     writes = _writes(layout, manifest, files, say)
-    secrets = credentials.values(
-        names, layout, plan.secrets, own_redis=manifest.own_redis, redis_port=plan.redis_port
-    )
+    secrets = _secrets(plan, layout, manifest, names, _redis_port(layout, writes))
     links = [layout.current, *(layout.queue(name) for name in places.queues_of(source))]
+    if not plan.is_live:  # an image, from which many machines are made
+        links.append(places.FIRST_BOOT)
     manifest.links = _joined(manifest.links, links)
     folders = _missing_folders(layout, [*files, *links])
-    if not manifest.folders:  # the prefix: if it is there, then empty
-        folders = _joined([layout.prefix], folders) if layout.at(layout.prefix).is_dir() else folders
+    if not manifest.folders and layout.at(layout.prefix).is_dir():  # an empty folder, which becomes ours
+        folders = _joined([layout.prefix], folders)
     _intend(plan, manifest, writes, secrets, folders)
     for folder in folders:
         changes.folder(folder, 0o700 if folder == places.CREDENTIALS else 0o755)
@@ -53,6 +52,9 @@ def place(
     write_manifest(layout, manifest, changes)
     if not layout.at(layout.release(plan.release)).is_dir():
         changes.tree(source, layout.release(plan.release))
+    if not plan.is_live:
+        changes.link(places.FIRST_BOOT, f"{places.UNITS}/{places.SECRETS}")
+        secrets = {}
     for name, value in secrets.items():
         changes.file(f"{places.CREDENTIALS}/{name}", value, 0o600)
         if not value:
@@ -63,11 +65,7 @@ def place(
 
 
 def refuse_strangers(layout: Layout, manifest: Manifest | None, files: dict[str, bytes]) -> None:
-    """Check that nobody else's files are where ours are to be.
-
-    Raises:
-        InstallError: naming the first that is; nothing was changed.
-    """
+    """Raise an InstallError if another program has a file where one of ours goes."""
     known = manifest.files if manifest else {}
     for path, data in files.items():
         place = layout.at(path)
@@ -88,38 +86,47 @@ def edited(layout: Layout, manifest: Manifest) -> list[str]:
 
 
 def write_manifest(layout: Layout, manifest: Manifest, changes: Changes) -> None:
+    """Place the manifest as one of the changes, which undoing them takes back."""
     changes.file(layout.manifest, manifest.text())
 
 
 def rewrite_manifest(layout: Layout, manifest: Manifest) -> None:
-    """Write it outside of a run whose changes can be taken back."""
+    """Write the manifest outside of a run that can be undone."""
     changes = Changes(layout)
     changes.prepare(layout.manifest, manifest.text())
     changes.commit(layout.manifest)
 
 
 def remove_gone(manifest: Manifest, changes: Changes, files: dict[str, bytes], say: Say) -> list[str]:
-    """Remove what an earlier release had and this one has not; return what nobody needs any more."""
+    """Remove the files that an earlier release had and this one has not; return their paths."""
     offered = {path + OFFERED for path in edited(changes.layout, manifest)}
     gone = [path for path in manifest.files if path not in files and path not in offered]
     for path in gone:
         if manifest.is_edited(changes.layout, path):
-            say(f"{path} was edited by hand: kept, though nothing needs it any more")
+            say(f"{path} was edited by hand: kept, although nothing uses it now")
         else:
             changes.remove(path)
     return gone
 
 
-def _needs_redis(plan: Plan, layout: Layout, manifest: Manifest) -> bool:
-    """Whether there is no address of a Redis but the one that an interrupted run made up."""
-    if credentials.REDIS_URL in manifest.credentials:
-        return manifest.own_redis
-    given = os.path.lexists(layout.at(f"{places.CREDENTIALS}/{credentials.REDIS_URL}"))
-    return not given and credentials.REDIS_URL not in plan.secrets
+def _secrets(plan: Plan, layout: Layout, manifest: Manifest, names: list[str], port: int) -> dict[str, bytes]:
+    """The credentials to write: those that are missing, and REDIS_URL if our Redis gets another address."""
+    made = credentials.values(names, layout, plan.secrets, own_redis=manifest.own_redis, redis_port=port)
+    if manifest.own_redis and (address := credentials.own_address(layout, port)):
+        made[credentials.REDIS_URL] = address
+    return made
+
+
+def _redis_port(layout: Layout, writes: dict[str, bytes]) -> int:
+    """The port of our Redis in the configuration that will be in place; 0 if there is none."""
+    new, place = writes.get(places.REDIS_CONFIGURATION), layout.at(places.REDIS_CONFIGURATION)
+    if new is None and place.exists():
+        new = place.read_bytes()
+    return addresses.redis_port((new or b"").decode()) or 0
 
 
 def _writes(layout: Layout, manifest: Manifest, files: dict[str, bytes], say: Say) -> dict[str, bytes]:
-    """What is to be written: nothing that is there, and beside a file that a person changed."""
+    """The files to write. Beside a file that a person edited, the new text is written under another name."""
     writes = {}
     for path, data in files.items():
         place, known = layout.at(path), manifest.files.get(path)
@@ -139,7 +146,7 @@ def _writes(layout: Layout, manifest: Manifest, files: dict[str, bytes], say: Sa
 
 
 def _missing_folders(layout: Layout, paths: list[str]) -> list[str]:
-    """The folders to be made: that of the manifest first, and outer ones before inner ones."""
+    """The folders to make: the manifest's first, and outer ones before inner ones."""
     wanted = [layout.manifest, layout.release("0"), f"{places.CREDENTIALS}/0", *paths]
     folders = [str(parent) for path in wanted for parent in reversed(Path(path).parents)]
     return [path for path in dict.fromkeys(folders) if not layout.at(path).is_dir()]
@@ -152,23 +159,25 @@ def _intend(
     secrets: dict[str, bytes],
     folders: list[str],
 ) -> None:
-    """Note all that is about to be made."""
+    """Record in the manifest all that is about to be made."""
     manifest.pending = plan.release
     manifest.releases = _joined(manifest.releases, [plan.release])
     manifest.credentials = _joined(manifest.credentials, secrets)
     for path, data in writes.items():
         manifest.files[path] = _joined(manifest.files.get(path, [])[-1:], [digest(data)])
-    # A staged tree's other folders are the machine's own: /etc, /usr/local/bin.
+    # The other folders of a staged tree belong to its machine: /etc, /usr/local/bin.
     ours = [folder for folder in folders if plan.is_live or places.is_ours(folder, plan.prefix)]
     manifest.folders = _joined(manifest.folders, ours)
     if plan.is_live:
         text = writes.get("/etc/sysusers.d/content-worker.conf", b"").decode()
-        users = [user for user in re.findall(r"^u (\S+)", text, re.M) if not accounts.exists(user)]
+        users = [
+            user for user in re.findall(r"^u (\S+)", text, re.MULTILINE) if not machine.account_exists(user)
+        ]
         manifest.users = _joined(manifest.users, users)
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether nothing is in it but, perhaps, what a run left that was killed at once."""
+    """Whether a folder has nothing in it but, perhaps, what a run left that was killed at once."""
     return folder.is_dir() and all(path.name.startswith(".manifest.json.") for path in folder.iterdir())
 
 

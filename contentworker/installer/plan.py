@@ -1,11 +1,15 @@
-"""What is to be done, as the unprivileged part hands it over to the one that does it."""
+"""What to do, handed from the unprivileged part of the installer to the part that runs as root."""
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "Say"]
+
+Say = Callable[[str], None]
+"""Tells the user what is being done."""
 
 
 @dataclass(frozen=True)
@@ -13,29 +17,29 @@ class Plan:
     """What to do to one installation."""
 
     action: Literal["install", "uninstall"]
-    """To install is to bring it to a release, whether it is there already, older, newer, or half done."""
+    """`install` brings the machine to a release, from any state: empty, older, newer, or half done."""
     target: str
-    """What is `/` to the installation."""
+    """The folder that is `/` for the installation."""
     prefix: str
     user: str
     is_live: bool = True
-    """Whether the target is a running system; else the files are placed, and that is all."""
+    """Whether the target is a running system. Otherwise the files are placed and no service is started."""
     release: str = ""
     source: str = ""
-    """The folder that the release was built in; empty if it is there already."""
-    redis_port: int = 6379
-    """Of the Redis that is installed where nobody has one."""
-    flower_address: tuple[str, int] = ("127.0.0.1", 5555)
+    """Folder that the release was built in; empty if the machine has the release already."""
+    own_redis: bool = True
+    """Whether to install a Redis, unless the machine has the address of another."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
-    """Values for credentials that are not there yet."""
+    """Values for credentials that do not exist yet."""
     removes_data: bool = False
     patience_seconds: float = 600
-    """A service that has not stopped, and started, after this long counts as failed."""
+    """Longest time for a service to stop and start; after that it counts as failed."""
 
     def text(self) -> str:
+        """The plan as JSON, for the process that runs as root."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def of(cls, text: str) -> "Plan":
-        values = json.loads(text)
-        return cls(**{**values, "flower_address": tuple(values["flower_address"])})
+        """The plan that such a text describes."""
+        return cls(**json.loads(text))

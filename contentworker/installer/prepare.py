@@ -1,12 +1,12 @@
-"""Looks at checkout and machine, and makes of it what is to be done. Changes nothing."""
+"""Looks at the checkout and the machine, and makes the plan. Changes nothing."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from contentworker import config
-from contentworker.installer import accounts, credentials, look, placing, pythons, redis_look, release
+from contentworker.generate import units
+from contentworker.installer import addresses, checks, credentials, machine, placing, release
 from contentworker.installer import layout as places
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
@@ -14,20 +14,27 @@ from contentworker.installer.manifest import Manifest
 from contentworker.installer.operator_command import script
 from contentworker.installer.plan import Plan
 from contentworker.installer.systemd import Systemd
-from contentworker.runtime import units
 
-__all__ = ["Options", "Preparation", "installed", "prepare"]
+__all__ = ["Options", "Preparation", "installed", "patience_seconds", "prepare"]
 
 ENVIRONMENT_BYTES = 430e6
-"""About what the environment of all locks takes, before it is made for the first time."""
+"""About the size of an environment of all locks, for the plan before the first one is made."""
+
+NOT_KEPT = {"WORKER__SERVICES__PREFIX", "WORKER__SERVICES__USER"}
+"""Variables that the installation itself records."""
+
+INSTALLED_ENVIRONMENT = f"""\
+# The WORKER__… variables that were set when you typed install or upgrade. Upgrades keep them.
+# {places.ENVIRONMENT} wins over this file. To drop a variable, delete its line, then upgrade.
+"""
 
 PATIENCE_SECONDS = 180
-"""For a service to stop and to start, beside the time that its running tasks may take."""
+"""Time for a service to stop and start, besides the time for its running tasks."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for, and where."""
+    """What the user asked for."""
 
     checkout: Path
     environ: Mapping[str, str]
@@ -35,8 +42,6 @@ class Options:
     is_live: bool = True
     prefix: str | None = None
     user: str | None = None
-    lock: Path | None = None
-    """The packages; those of `services.locks` by default."""
 
 
 @dataclass
@@ -46,11 +51,15 @@ class Preparation:
     settings: config.Settings
     layout: Layout
     manifest: Manifest | None
-    python: pythons.SystemPython
+    python: machine.SystemPython
     source: release.Source
     own_redis: bool
     files: dict[str, bytes]
-    """What is placed outside the prefix, by path."""
+    """The files outside the prefix, by path."""
+    given: dict[str, str]
+    """The `WORKER__…` variables of the environment in which the command was typed."""
+    kept: dict[str, str]
+    """Those that earlier installations kept."""
     systemd: int | None = None
     sudo: list[str] = field(default_factory=list)
     new_accounts: list[str] = field(default_factory=list)
@@ -59,62 +68,57 @@ class Preparation:
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def identity(self) -> str:
-        return self.source.identity
-
-    @property
     def is_done(self) -> bool:
-        """Whether all is as it is to be."""
+        """Whether there is nothing to do."""
         manifest = self.manifest
         return (
             manifest is not None
             and manifest.is_complete
-            and manifest.current == self.identity
+            and manifest.current == self.source.identity
             and all(self.layout.at(path).exists() for path in self.files)
         )
 
     def plan(self, options: Options, built: Path) -> Plan:
-        names = places.credential_names(self.files)
+        """The plan to install what was built."""
+        # An image gets no secret. REDIS_URL still says that it has no Redis of its own.
+        names = places.credential_names(self.files) if options.is_live else []
         return Plan(
             action="install",
             target=str(self.layout.target),
             prefix=self.layout.prefix,
             user=self.settings.services.user,
             is_live=options.is_live,
-            release=self.identity,
+            release=self.source.identity,
             source=str(built),
-            redis_port=self.settings.broker.port,
-            flower_address=(self.settings.flower.address, self.settings.flower.port),
+            own_redis=self.own_redis,
             secrets={name: options.environ[name] for name in names if options.environ.get(name)},
             patience_seconds=patience_seconds(self.settings),
         )
 
 
 def patience_seconds(settings: config.Settings) -> float:
-    """How long a service may take to end what it is at, and to start anew."""
+    """Longest time for a service to end its tasks, stop, and start again."""
     return settings.limits.hard_time_limit_seconds + PATIENCE_SECONDS
 
 
 def installed(options: Options) -> tuple[config.Settings, Layout, Manifest | None]:
-    """The settings, with folder and account as asked for or as installed, and what is installed.
+    """The settings, with the folder and account that are asked for or installed, and what is installed.
 
     Raises:
-        ConfigError: worker.toml, or an option.
-        InstallError: what is asked for is not what is installed.
+        ConfigError: worker.toml or an option is wrong.
+        InstallError: another folder or account is installed.
     """
     layout = Layout(options.target, "/")
-    found = look.installed_prefix(layout)
-    prefix = options.prefix or found
-    environ = dict(options.environ)
-    if prefix:
+    existing = machine.installed_prefix(layout)
+    environ = {**addresses.environment(layout.at(places.INSTALLED_ENVIRONMENT)), **options.environ}
+    if prefix := options.prefix or existing:
         environ["WORKER__SERVICES__PREFIX"] = prefix.rstrip("/")
     settings = config.load(options.checkout / "worker.toml", environ)
     layout = Layout(options.target, settings.services.prefix)
-    if found and found != layout.prefix:
-        raise InstallError(f"it is installed in {found}; to move it, uninstall it first")
+    if existing and existing != layout.prefix:
+        raise InstallError(f"it is installed in {existing}; to move it, uninstall it first")
     manifest = Manifest.load(layout.at(layout.manifest))
-    user = options.user or (manifest.user if manifest else None)
-    if user:
+    if user := options.user or (manifest.user if manifest else None):
         environ["WORKER__SERVICES__USER"] = user
         settings = config.load(options.checkout / "worker.toml", environ)
     if manifest and manifest.user != settings.services.user:
@@ -126,28 +130,46 @@ def prepare(options: Options) -> Preparation:
     """Look at everything that an installation needs.
 
     Raises:
-        ConfigError: worker.toml, or an option.
-        InstallError: it cannot be done.
+        ConfigError: worker.toml or an option is wrong.
+        InstallError: something is in the way.
     """
     settings, layout, manifest = installed(options)
-    python = pythons.find(settings.python.versions, options.environ)
-    locks = [options.lock] if options.lock else _locks(options.checkout, settings)
+    python = machine.find_python(settings.python.versions, options.environ)
+    given = _given(options.environ)
+    kept = addresses.environment(layout.at(places.INSTALLED_ENVIRONMENT))
     rendered = units.render(settings, options.checkout / "systemd" / "templates")
-    source = release.read(options.checkout, rendered, locks, python)
-    own_redis = redis_look.needs_own(layout, manifest, options.environ)
+    lines = [f"{name}={value}\n" for name, value in sorted({**kept, **given}.items())]
+    rendered["environment.installed"] = INSTALLED_ENVIRONMENT + "".join(lines)
+    source = release.read(options.checkout, rendered, _locks(options.checkout, settings), python)
+    is_given = bool(options.environ.get(credentials.REDIS_URL))
+    own_redis = credentials.needs_own_redis(layout, manifest, is_given=is_given)
     files = places.placed({path: text.encode() for path, text in rendered.items()}, own_redis=own_redis)
-    files[places.COMMAND] = script(layout.prefix)
+    files[places.COMMAND] = script(layout.prefix, settings.services.user)
     credentials.refuse_open_ones(layout)
     placing.refuse_strangers(layout, manifest, files)
-    found = Preparation(settings, layout, manifest, python, source, own_redis, files)
-    found.needed_bytes = _needed_bytes(found, options)
-    found.free_bytes = look.free_bytes(layout.at(layout.prefix), found.needed_bytes)
-    found.warnings += _kept(found)
+    prepared = Preparation(settings, layout, manifest, python, source, own_redis, files, given, kept)
+    prepared.needed_bytes = _needed_bytes(prepared, options)
+    prepared.free_bytes = machine.require_space(layout.at(layout.prefix), prepared.needed_bytes)
+    edited = placing.edited(layout, manifest) if manifest else []
+    prepared.warnings += [
+        f"{path} was edited by hand and is kept" for path in edited if path != places.ENVIRONMENT
+    ]
     if unknown := release.unknown_to_git(options.checkout):
-        found.warnings.append(f"git does not know these, so they are not installed: {', '.join(unknown)}")
+        prepared.warnings.append(f"not in git, so they are not installed: {', '.join(unknown)}")
     if options.is_live:
-        _look_at_machine(found, options)
-    return found
+        _look_at_machine(prepared, options)
+    elif secrets := [name for name in places.credential_names(files) if options.environ.get(name)]:
+        text = f"{', '.join(secrets)}: no secret is staged; give them to each machine"
+        prepared.warnings.append(f"{text}, as files in {places.CREDENTIALS}")
+    return prepared
+
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    given = {name: value for name, value in environ.items() if name.startswith(config.ENVIRONMENT_PREFIX)}
+    for name, value in given.items():
+        if not value.isprintable() or "\\" in value:
+            raise InstallError(f"{name}: must have no line break and no backslash, as it is kept in a file")
+    return {name: given[name] for name in sorted(given.keys() - NOT_KEPT)}
 
 
 def _locks(checkout: Path, settings: config.Settings) -> list[Path]:
@@ -158,41 +180,44 @@ def _locks(checkout: Path, settings: config.Settings) -> list[Path]:
     return locks
 
 
-def _look_at_machine(found: Preparation, options: Options) -> None:
-    """What only matters where it is to run."""
-    settings, manifest, environ = found.settings, found.manifest, options.environ
-    found.systemd = look.systemd_version(found.layout, environ)
-    found.sudo = look.sudo(environ, has_terminal=os.isatty(0))
+def _look_at_machine(prepared: Preparation, options: Options) -> None:
+    """Look at what matters only where the services will run."""
+    settings, manifest, environ = prepared.settings, prepared.manifest, options.environ
+    layout = prepared.layout
+    prepared.systemd = machine.systemd_version(layout, environ)
+    prepared.sudo = machine.sudo(environ)
     made = manifest.users if manifest else []
     user = settings.services.user
-    names = [user, f"{user}-redis"] if found.own_redis else [user]
-    found.new_accounts = accounts.missing([name for name in names if name not in made])
+    names = [user, f"{user}-redis"] if prepared.own_redis else [user]
+    prepared.new_accounts = machine.missing_accounts([name for name in names if name not in made])
     started = manifest.started if manifest else {}
-    asked = Systemd(is_live=True, patience_seconds=PATIENCE_SECONDS, addresses={})
-    found.warnings += [f"{unit} is {state}" for unit in started if (state := asked.state(unit)) != "active"]
-    # Also what an interrupted run began is ours.
-    placed = manifest.units(found.layout) if manifest else []
-    ours = [unit for unit in placed if asked.state(unit) in ("active", "activating")]
-    if found.own_redis:
-        if places.REDIS not in [*started, *ours]:
-            redis_look.refuse_taken("Redis", "broker.port", "127.0.0.1", settings.broker.port)
-    elif environ.get("REDIS_URL"):
-        found.warnings += redis_look.look(settings, environ)
-    if places.FLOWER not in [*started, *ours]:
-        flower = settings.flower
-        redis_look.refuse_taken("Flower", "flower.port", flower.address, flower.port)
+    systemd = Systemd(layout, is_live=True, patience_seconds=PATIENCE_SECONDS)
+    prepared.warnings += [
+        f"{unit} is {state}" for unit in started if (state := systemd.state(unit)) != "active"
+    ]
+    # Also what an interrupted run started is ours.
+    placed = manifest.units if manifest else []
+    ours = {*started, *(unit for unit in placed if systemd.state(unit) in ("active", "activating"))}
+
+    def refuse_taken_port(unit: str, what: str, key: str, host: str, port: int) -> None:
+        if unit not in ours or addresses.of(layout, unit) != (host, port):
+            checks.refuse_taken_port(what, key, host, port)
+
+    if prepared.own_redis:
+        refuse_taken_port(places.REDIS, "Redis", "broker.port", "127.0.0.1", settings.broker.port)
+    elif environ.get(credentials.REDIS_URL):
+        queue = checks.escalations_queue(settings)
+        keeps_files = queue is not None and not places.is_masked(layout, queue)
+        prepared.warnings += checks.examine_redis(settings, environ, keeps_files=keeps_files)
+    if database := environ.get("DATABASE_URL"):
+        checks.examine_database(settings, database)
+    flower = settings.flower
+    refuse_taken_port(places.FLOWER, "Flower", "flower.port", flower.address, flower.port)
 
 
-def _needed_bytes(found: Preparation, options: Options) -> int:
-    if found.layout.at(found.layout.release(found.identity)).is_dir():
+def _needed_bytes(prepared: Preparation, options: Options) -> int:
+    if prepared.layout.at(prepared.layout.release(prepared.source.identity)).is_dir():
         return 0
-    environment = release.environment_of(found.source, options.checkout / ".nox" / "install")
+    environment = release.environment_of(prepared.source, options.checkout / ".nox" / "install")
     sizes = [path.lstat().st_size for path in environment.rglob("*")]
-    return found.source.size_bytes + (sum(sizes) or int(ENVIRONMENT_BYTES))
-
-
-def _kept(found: Preparation) -> list[str]:
-    if found.manifest is None:
-        return []
-    kept = placing.edited(found.layout, found.manifest)
-    return [f"{path} was edited by hand and is kept" for path in kept if path != places.ENVIRONMENT]
+    return prepared.source.size_bytes + (sum(sizes) or int(ENVIRONMENT_BYTES))

@@ -1,39 +1,33 @@
-"""Removes what an installation made, as far as nobody changed it, and says what it leaves."""
+"""Removes what an installation made and you have not edited; says what is left."""
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
-from contentworker.installer import accounts
 from contentworker.installer import layout as places
+from contentworker.installer import machine
 from contentworker.installer.changes import sweep
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.placing import rewrite_manifest
-from contentworker.installer.plan import Plan
+from contentworker.installer.plan import Plan, Say
+from contentworker.installer.release import SUMS, checksums
 from contentworker.installer.systemd import Systemd
 
 __all__ = ["clear", "prune", "stop_all", "uninstall"]
 
-Say = Callable[[str], None]
-
-SUMS = "SHA256SUMS"
-
 
 def uninstall(plan: Plan, layout: Layout, systemd: Systemd, say: Say) -> None:
-    """Stop everything, when running tasks have ended, and remove it. Goes on where it was interrupted.
+    """Let running tasks end, stop everything, and remove it. A second run continues an interrupted one.
 
-    Raises:
-        InstallError: a service does not stop; what is not yet removed is still there.
+    A service that does not stop raises a ServiceError; what is not removed yet is still there.
     """
     manifest = Manifest.load(layout.at(layout.manifest))
     if manifest is None:
         raise InstallError(f"nothing is installed in {plan.prefix}")
     units = stop_all(layout, manifest, systemd, say)
-    kept = accounts.remove(manifest.users) if plan.removes_data else []
+    kept = machine.remove_accounts(manifest.users) if plan.removes_data else []
     kept += clear(layout, manifest, removes_data=plan.removes_data)
     systemd.reload()
     systemd.forget_failures(units)
@@ -42,28 +36,25 @@ def uninstall(plan: Plan, layout: Layout, systemd: Systemd, say: Say) -> None:
 
 
 def stop_all(layout: Layout, manifest: Manifest, systemd: Systemd, say: Say) -> list[str]:
-    """Stop every unit, Redis last, and have none start with the machine; return them.
-
-    Raises:
-        ServiceError: one does not stop.
-    """
-    units = manifest.units(layout)
+    """Stop and disable every unit; return them. Workers end before Redis, where they store their results."""
+    units = manifest.units
     workers = [unit for unit in units if "@" in unit]
     if workers:
         say(f"stopping {', '.join(workers)}: running tasks end first")
-    others = [places.BEAT, places.FLOWER, places.HEALTH, places.METRICS]
+    others = [places.BEAT, places.FLOWER, places.HEALTH, places.METRICS, places.BACKUP_TIMER, places.BACKUP]
     for group in ([places.UMBRELLA, *others], workers, [places.REDIS]):
         if known := [unit for unit in group if unit in units]:
             systemd.stop(*known)
+    systemd.stop(places.REPORTS)
     for unit in units:
-        # In an interrupted removal, its file may be gone already.
+        # An interrupted removal may have removed the file already.
         if layout.at(f"{places.UNITS}/{places.template(unit)}").exists():
             systemd.disable(unit)
     return units
 
 
 def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> list[str]:
-    """Remove what the manifest names and nobody changed; return what is kept, and why.
+    """Remove what the manifest names and is unchanged; return what is kept, and why.
 
     Credentials and data are kept unless `removes_data`.
     """
@@ -86,31 +77,31 @@ def clear(layout: Layout, manifest: Manifest, *, removes_data: bool = False) -> 
 
 
 def prune(layout: Layout, manifest: Manifest, say: Say) -> None:
-    """Remove the releases but the current and the previous one, and folders that nothing is in any more."""
+    """Remove all releases but the current and the previous one, and the units' folders that are empty now."""
     for identity in [each for each in manifest.releases if each not in (manifest.current, manifest.previous)]:
         for line in _remove_release(layout, layout.release(identity)):
             say(f"kept: {line}")
         if not layout.at(layout.release(identity)).exists():
             manifest.releases.remove(identity)
     for folder in [each for each in manifest.folders if each.startswith(f"{places.UNITS}/")]:
-        with suppress(OSError):  # something is in it
+        with suppress(OSError):  # it is not empty
             layout.at(folder).rmdir()
             manifest.folders.remove(folder)
     rewrite_manifest(layout, manifest)
 
 
 def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str]:
-    """Remove secrets and data, or keep them, and with them the manifest, which says that they are ours."""
-    data = [places.REDIS_DATA, places.STATE] if manifest.own_redis else [places.STATE]
+    """Remove secrets and data; or keep them, and with them the manifest, which says that they are ours."""
+    folders = [places.REDIS_DATA, places.STATE] if manifest.own_redis else [places.STATE]
+    secrets = [f"{places.CREDENTIALS}/{name}" for name in manifest.credentials]
     if removes_data:
-        for name in manifest.credentials:
-            layout.at(f"{places.CREDENTIALS}/{name}").unlink(missing_ok=True)
-        for folder in data:
+        for path in secrets:
+            layout.at(path).unlink(missing_ok=True)
+        for folder in folders:
             if layout.at(folder).exists():
                 shutil.rmtree(layout.at(folder))
         return []
-    secrets = [f"{places.CREDENTIALS}/{name}" for name in manifest.credentials]
-    kept = [path for path in [*secrets, *data] if layout.at(path).exists()]
+    kept = [path for path in [*secrets, *folders] if layout.at(path).exists()]
     if kept:
         manifest.current = manifest.previous = manifest.pending = None
         manifest.files, manifest.links, manifest.releases, manifest.started = {}, [], [], {}
@@ -119,11 +110,11 @@ def _data(layout: Layout, manifest: Manifest, *, removes_data: bool) -> list[str
 
 
 def _remove_release(layout: Layout, path: str) -> list[str]:
-    """Remove what is in a release and unchanged; return what is not."""
+    """Remove the unchanged files of a release; return the others."""
     folder = layout.at(path)
     if not folder.is_dir():
         return []
-    for name, digest in _sums(folder):
+    for name, digest in checksums(folder).items():
         file = folder / name
         if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == digest:
             file.unlink()
@@ -132,7 +123,7 @@ def _remove_release(layout: Layout, path: str) -> list[str]:
         if place.is_symlink():  # to the system's Python
             place.unlink()
         elif place.is_dir():
-            with suppress(OSError):  # something is in it
+            with suppress(OSError):  # it is not empty
                 place.rmdir()
         elif place.name != SUMS or place.parent != folder:
             left.append(f"{path}/{place.relative_to(folder)}, which was added or edited by hand")
@@ -142,17 +133,10 @@ def _remove_release(layout: Layout, path: str) -> list[str]:
     return left
 
 
-def _sums(folder: Path) -> Iterator[tuple[str, str]]:
-    with suppress(FileNotFoundError):
-        for line in (folder / SUMS).read_text("utf-8").splitlines():
-            digest, _, name = line.partition("  ")
-            yield name, digest
-
-
 def _remove_folders(layout: Layout, manifest: Manifest, *, keeps_manifest: bool) -> list[str]:
     """Remove the folders that we made, inner ones first, and the manifest when it is all that is left.
 
-    Returns what a stranger has in them.
+    Returns the files of others that are in them.
     """
     kept = []
     for path in reversed(manifest.folders):
@@ -167,4 +151,4 @@ def _remove_folders(layout: Layout, manifest: Manifest, *, keeps_manifest: bool)
             if places.is_ours(path, layout.prefix):
                 kept += [f"{path}/{entry.name}" for entry in folder.iterdir()]
     known = [layout.manifest, *manifest.folders, *(f"{places.CREDENTIALS}/{n}" for n in manifest.credentials)]
-    return [f"{path}, which we did not make" for path in sorted(kept) if path not in known]
+    return [f"{path}, which this installer did not make" for path in sorted(kept) if path not in known]

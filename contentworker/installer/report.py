@@ -1,101 +1,145 @@
-"""What a person is told: the plan before, and what runs after."""
+"""What the commands print: the plan before, and what runs after."""
 
+import difflib
 from collections.abc import Iterator
-from pathlib import Path
 
 from contentworker.installer import layout as places
-from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.prepare import Preparation
 from contentworker.installer.release import package_count
 
-__all__ = ["after", "before", "before_removal"]
+__all__ = ["after", "before", "before_removal", "preflight"]
 
 WIDTH = 12
+"""Columns of the first word of a line."""
+MOST_LINES = 40
+"""Lines of the differences in units; more would hide the plan."""
 
 
-def before(found: Preparation, redis_url: str | None) -> Iterator[str]:
+def before(prepared: Preparation, redis_url: str | None) -> Iterator[str]:
     """The plan of an installation or upgrade."""
-    manifest, layout = found.manifest, found.layout
+    manifest, layout, source = prepared.manifest, prepared.layout, prepared.source
     old = manifest.current if manifest else None
     if old:
-        yield f"From release {old} to {found.identity}, in {layout.prefix}:"
+        yield f"From release {old} to {prepared.source.identity}, in {layout.prefix}:"
     else:
-        yield f"Content Worker, release {found.identity} of this checkout:"
+        yield f"Content Worker, release {prepared.source.identity} of this checkout:"
     if manifest and manifest.pending:
-        yield _line("goes on", f"an earlier run, to release {manifest.pending}, was interrupted")
-    packages = package_count(found.source.lock)
+        yield _line("continues", f"an earlier run, to release {manifest.pending}, was interrupted")
+    size = f"{source.size_bytes / 1e6:.1f} MB, with {package_count(source.lock)} packages"
+    yield _line("code", f"{layout.prefix}, {size} for {prepared.python.path} ({prepared.python.version})")
     yield _line(
-        "code",
-        f"{layout.prefix}, {found.source.size_bytes / 1e6:.1f} MB, with {packages} packages for "
-        f"{found.python.path} ({found.python.version})",
+        "disk", f"about {prepared.needed_bytes / 1e6:,.0f} MB of {prepared.free_bytes / 1e6:,.0f} MB free"
     )
-    yield _line("disk", f"about {found.needed_bytes / 1e6:,.0f} MB of {found.free_bytes / 1e6:,.0f} MB free")
-    yield from _services(found, manifest)
+    yield from _services(prepared, manifest)
+    if masked := [queue for queue in sorted(prepared.settings.queues) if places.is_masked(layout, queue)]:
+        yield _line("left out", f"masked on this machine: {', '.join(masked)}")
     yield _line("settings", f"{places.ENVIRONMENT} (yours; never overwritten)")
-    yield _line("secrets", f"{places.CREDENTIALS}/ (root's alone; what is there is kept)")
-    yield _line("Redis", _redis(found, redis_url))
-    if found.systemd:
-        new = f"new, without login: {', '.join(found.new_accounts)}" if found.new_accounts else "are there"
-        yield _line("accounts", new)
-    for warning in found.warnings:
-        yield _line("note", warning)
+    for name, value in sorted({**prepared.kept, **prepared.given}.items()):
+        origin = "kept in " + places.INSTALLED_ENVIRONMENT
+        if name in prepared.given:
+            origin = "of this environment"
+        was = prepared.kept.get(name, value)
+        yield _line("", f"{name}={value} ({origin}{f'; before: {was}' if was != value else ''})")
+    yield _line("secrets", f"{places.CREDENTIALS}/ (readable by root alone; existing ones are kept)")
+    yield _line("Redis", _redis(prepared, redis_url))
+    if prepared.systemd:
+        new = f"new, without login: {', '.join(prepared.new_accounts)}"
+        yield _line("accounts", new if prepared.new_accounts else "exist already")
+    yield from _notes(prepared)
+    for number, line in enumerate(_differences(prepared) if old else []):
+        yield _line("" if number else "changes", line)
 
 
-def _services(found: Preparation, manifest: Manifest | None) -> Iterator[str]:
-    queues = sorted(found.settings.queues)  # the order in which they are switched
+def _differences(prepared: Preparation) -> list[str]:
+    """The lines that change in units and configuration, without those around them."""
+    lines: list[str] = []
+    for path, data in sorted(prepared.files.items()):
+        place = prepared.layout.at(path)
+        if path in (places.COMMAND, places.ENVIRONMENT, places.INSTALLED_ENVIRONMENT):
+            continue
+        old = place.read_text("utf-8") if place.is_file() else ""
+        compared = difflib.unified_diff(old.splitlines(), data.decode().splitlines(), n=0, lineterm="")
+        changed = [line for line in compared if not line.startswith(("---", "+++", "@@"))]
+        if changed and old:
+            lines += [path, *(f"  {line}" for line in changed)]
+        elif changed:
+            lines.append(f"{path}: new")
+    if len(lines) > MOST_LINES:
+        lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES} more lines"]
+    return lines
+
+
+def _services(prepared: Preparation, manifest: Manifest | None) -> Iterator[str]:
+    queues = sorted(prepared.settings.queues)  # the order in which they are switched
     started = manifest.started if manifest else {}
     known = [queue for queue in queues if places.worker(queue) in started]
-    gone = [unit for unit in started if "@" in unit and unit not in map(places.worker, queues)]
     if not known:
-        yield _line("services", f"{places.UNITS}: a worker for each of {', '.join(queues)}; Flower")
+        workers = f"a worker for each of {', '.join(queues)}"
+        yield _line("services", f"{places.UNITS}: {workers}; beat, which sends the schedules; Flower")
         return
     yield _line("workers", f"restarted one after another, each when its tasks have ended: {', '.join(known)}")
     if new := [queue for queue in queues if queue not in known]:
         yield _line("new", ", ".join(new))
-    if gone:
+    if gone := [unit for unit in started if "@" in unit and unit not in map(places.worker, queues)]:
         yield _line("removed", f"when their tasks have ended: {', '.join(gone)}")
 
 
-def _redis(found: Preparation, redis_url: str | None) -> str:
-    manifest = found.manifest
-    if not found.own_redis:
+def _redis(prepared: Preparation, redis_url: str | None) -> str:
+    manifest = prepared.manifest
+    if not prepared.own_redis:
         if manifest or not redis_url:
-            return f"that of {places.CREDENTIALS}/REDIS_URL"
-        from contentworker.runtime import connections
+            return f"the one of {places.CREDENTIALS}/REDIS_URL"
+        from contentworker.runtime.records import connections
 
         return f"{connections.sanitized(redis_url)}, of REDIS_URL"
-    where = f"one of our own on 127.0.0.1:{found.settings.broker.port}, {places.REDIS_DATA}"
+    where = f"one of its own on 127.0.0.1:{prepared.settings.broker.port}, {places.REDIS_DATA}"
     if manifest is None:
         return f"{where}, with a new password"
     if places.REDIS not in manifest.started:
         return f"{where}, with the password that it had"
-    if manifest.started[places.REDIS] == places.redis_version(found.files):
+    if manifest.started[places.REDIS] == places.redis_version(prepared.files):
         return f"{where}, which is not restarted"
     return f"{where}, restarted, as its unit or its configuration changed"
 
 
-def after(found: Preparation) -> Iterator[str]:
+def after(prepared: Preparation) -> Iterator[str]:
     """What runs now, and how to look at it."""
-    flower, secrets = found.settings.flower, places.CREDENTIALS
-    yield f"Release {found.identity} runs: {', '.join(found.settings.queues)}."
+    flower, secrets = prepared.settings.flower, places.CREDENTIALS
+    yield f"Release {prepared.source.identity} runs: {', '.join(prepared.settings.queues)}."
     yield _line("services", "systemctl status celery-worker 'celery-worker@*' celery-beat celery-flower")
     yield _line("logs", "journalctl --follow --unit 'celery-worker@*'")
     yield _line("queues", "sudo content-worker health")
     yield _line("Flower", f"http://{flower.address}:{flower.port}, sudo cat {secrets}/FLOWER_BASIC_AUTH")
-    if found.own_redis:
+    if prepared.own_redis:
         yield _line("Redis", f"for the programs that send tasks: sudo cat {secrets}/REDIS_URL")
 
 
 def before_removal(manifest: Manifest, *, removes_data: bool) -> Iterator[str]:
     """The plan of a removal."""
     yield f"What was installed in {manifest.prefix} is removed:"
-    units = manifest.units(Layout(Path("/"), manifest.prefix))
-    if units:
+    if units := manifest.units:
         yield _line("services", f"stopped when their tasks have ended: {', '.join(units)}")
     yield _line("files", f"{len(manifest.files)}, and {len(manifest.releases)} releases")
     data = "secrets, Redis' data, accounts" if manifest.own_redis else "secrets, accounts"
     yield _line("data", f"{data}: {'removed as well' if removes_data else 'kept'}")
+
+
+def preflight(prepared: Preparation) -> Iterator[str]:
+    """What was checked, and is as it must be."""
+    settings, own_redis = prepared.settings, prepared.own_redis
+    free, needed = prepared.free_bytes / 1e6, prepared.needed_bytes / 1e6
+    yield _line("systemd", f"{prepared.systemd}; {'sudo' if prepared.sudo else 'as root'}")
+    yield _line("Python", f"{prepared.python.path} ({prepared.python.version})")
+    yield _line("disk", f"{free:,.0f} MB free, {needed:,.0f} MB needed")
+    ports = [settings.flower.port, *([settings.broker.port] if own_redis else [])]
+    yield _line("ports", f"{', '.join(map(str, ports))}: free, or used by this installation")
+    yield _line("Redis", "one of its own" if own_redis else "can be used, if REDIS_URL is set")
+    yield from _notes(prepared)
+
+
+def _notes(prepared: Preparation) -> Iterator[str]:
+    return (_line("note", warning) for warning in prepared.warnings)
 
 
 def _line(name: str, text: str) -> str:

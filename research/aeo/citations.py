@@ -5,7 +5,7 @@
 The set has 205 runs, in each of which Bing gave pages and ChatGPT cited some of them, with features of the
 pages but not their text: our score cannot be run on it, and it sets no bar. For each feature is printed how
 often a cited page has more of it than one of the same run that was not cited (AUC; .5 is chance), with a 95 %
-interval from drawing runs anew.
+interval from resampled runs.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The shared questions: each asks for one of a few pages, and says which is right.
 
-See docs/aeo.md for where they come from. A page becomes HTML with its title as title and h1.
+README.md says where they come from. A page becomes HTML with its title as title and h1.
 """
 
 import datetime

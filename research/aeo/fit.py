@@ -62,7 +62,7 @@ def points(weights: Vector, coverages: Sequence[Vector]) -> Vector:
 
 
 def slope_and_curvature(rows: Sequence[Row], weights: Vector) -> tuple[Vector, list[Vector]]:
-    """Of the penalised log-likelihood; the curvature with its sign changed, so that it is positive."""
+    """Slope of the penalised log-likelihood, and its curvature with the sign changed: it is positive."""
     size = range(len(weights))
     slope = [-PENALTY * weight for weight in weights]
     curvature = [[PENALTY * (i == j) for j in size] for i in size]

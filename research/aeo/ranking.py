@@ -40,12 +40,12 @@ def bm25(choice: Choice) -> list[float]:
 
 
 def bm25_with_headings(choice: Choice) -> list[float]:
-    """The same over title and text."""
+    """BM25 over title and text."""
     return _bm25(choice, [f"{page.title}\n{page.text}" for page in choice.pages])
 
 
 def bm25_with_headings_and_background(choice: Choice) -> list[float]:
-    """The same with our IDF of English at large."""
+    """BM25 over title and text with our IDF of English at large."""
     vocabulary = choice.pages[0].analysis.vocabulary
     return _bm25(choice, [f"{page.title}\n{page.text}" for page in choice.pages], vocabulary.idf)
 

@@ -5,9 +5,9 @@
 Prints Markdown tables; --output also writes validation.md and validation.json. Exits with 1 if a bar is
 missed.
 
-What is asked: does the page that answers a question come first (hit@1)? Where it shares the first place with
-others it counts as its share of it, which is what drawing lots would give. In the paired tests, which need a
-plain yes or no, a shared first place is a miss, for us and for the other.
+The question is: does the page that answers a question come first (hit@1)? A shared first place counts as its
+share, which is what drawing lots would give. In the paired tests, which need a plain yes or no, it is a miss,
+for us and for the other.
 """
 
 import argparse

@@ -76,6 +76,7 @@ def calibrate(
 
 def _uncalibrated(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> model_file.Model:
     neutral = {
+        "version": "",
         "centres": dict.fromkeys(NAMES, 0.0),
         "scales": dict.fromkeys(NAMES, 1.0),
         "calibration": [0.0, 1.0, 0.0, 0.0],
@@ -83,7 +84,7 @@ def _uncalibrated(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> mo
         "ai_from": 1.0,
     }
     typical = np.zeros((len(FEATURES), 2), dtype=np.float32)
-    return model_file.build("", {**header, **neutral}, {**arrays, "typical": typical})
+    return model_file.build({**header, **neutral}, {**arrays, "typical": typical})
 
 
 def _measure(texts: list[Text], model: model_file.Model) -> Measured:

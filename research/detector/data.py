@@ -15,7 +15,7 @@ HOLDOUTS = ("fastdetect", "glimpse", "indomain", "biscope-para", "outfox-attack"
 UNLICENSED = ("lastde", "detectrl", "detectrl-attack", "mixset", "argugpt")
 _GRAM_WORDS = 10
 _SHARED_GRAMS = 2
-# Base models of before 2023 that nobody writes with any more, and whose text is of another kind.
+# Base models from before 2023, which are out of use, and whose text is of another kind.
 _LEFT_OUT_GENERATORS = ("flan", "text-davinci")
 
 

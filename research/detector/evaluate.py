@@ -1,4 +1,4 @@
-"""Measure the shipped detector on every hold-out, beside its peers, and write what docs/detector.md states.
+"""Measure the shipped detector on every hold-out, beside its peers. README.md says how to read the figures.
 
     nox -s evaluate-detector -- --data DIR [--output DIR] [--peers N]
 
@@ -218,8 +218,10 @@ def tables(results: dict[str, Any]) -> str:
     """The figures as Markdown, one table a section."""
     version = results["model"]
     lines = [
-        f"Model {version['version']}: `ai` from {version['ai_from']} on, `human` below "
-        f"{version['human_below']}. In brackets: 95 % intervals.",
+        (
+            f"Model {version['version']}: `ai` from {version['ai_from']} on, `human` below "
+            f"{version['human_below']}. In brackets: 95 % intervals."
+        ),
     ]
     heads = ("auroc", "tpr_at_1_fpr", "ece", "false_positive_rate", "recall")
     titles = ("AUROC", "TPR at 1 % FPR", "ECE", "human texts with `ai`", "models' texts with `ai`")

@@ -33,7 +33,7 @@ def calibration_error(machine: Bools, probabilities: Floats) -> float:
 
 
 def interval(measure: object, *columns: NDArray[np.generic], seed: int = 1) -> tuple[float, float]:
-    """95 % of what the measure gives on texts drawn anew, human and machine apart where both are there."""
+    """The 95 % interval of the measure over resampled texts, human and machine texts apart if both exist."""
     assert callable(measure)
     chance = np.random.default_rng(seed)
     machine = columns[0].astype(bool)

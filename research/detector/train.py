@@ -1,4 +1,4 @@
-"""Train the detector and write its model file: the same bytes from the same data and lock.
+"""Train the detector and write its model file and checksum: the same bytes from the same data and lock.
 
     nox -s train-detector -- --data DIR [--output FILE]
 
@@ -6,6 +6,8 @@ One process, one thread, fixed seeds and sorted inputs. It takes some minutes an
 """
 
 import argparse
+import hashlib
+import json
 import random
 import sys
 import warnings
@@ -64,13 +66,14 @@ def main() -> None:
     options = parser.parse_args()
     # The number of rounds is a limit on time; the fit is good enough by then.
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
-    content = train(options.data)
-    options.output.write_bytes(content)
-    print(f"{options.output}: {len(content):,} bytes, version {model_file.load(options.output).version}")
+    header, arrays = train(options.data)
+    model_file.save(options.output, header, arrays)
+    size = options.output.stat().st_size
+    print(f"{options.output}: {size:,} bytes, version {model_file.load(options.output).version}")
 
 
-def train(folder: Path) -> bytes:
-    """The content of the model file."""
+def train(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The header and the arrays of the model file."""
     calibration = data.read(folder / "calib.jsonl.gz")
     held = [text for path in data.holdout_files(folder) for text in data.read(path)]
     seen = {gram for text in [*calibration, *held] for gram in data.grams(text.text)}
@@ -102,7 +105,9 @@ def train(folder: Path) -> bytes:
     header: dict[str, Any] = {"offsets": offsets, "tree_depth": depth}
     calibrating = cropped(calibration + formal["calibrate"])
     header |= calibrate(header, arrays, calibration, formal["calibrate"] + calibrating)
-    return model_file.pack(header, arrays)
+    numbers = b"".join(array.tobytes() for array in arrays.values())
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode() + numbers)
+    return {**header, "version": digest.hexdigest()[:12]}, arrays
 
 
 def common_words(texts: list[str]) -> Words:
@@ -164,8 +169,10 @@ def matrices(texts: list[str], words: Words) -> tuple[dict[str, Any], NDArray[np
 def linear(
     view: Any, machine: NDArray[np.int64], weights: Floats, inverse_regularisation: float
 ) -> tuple[Floats, float]:
-    """The mean of two logistic regressions, one of which stresses rare n-grams (inverse document frequency)
-    and one those that are rarer in one kind of text (the ratio of NB-SVM, Wang and Manning 2012).
+    """The mean of two logistic regressions, which stress different n-grams.
+
+    One stresses the rare ones (inverse document frequency), the other those that are rarer in one kind of
+    text (the ratio of NB-SVM, Wang and Manning 2012).
 
     Both are linear in the same counts, and so is their mean: using it costs no more than using one.
     """
@@ -176,8 +183,8 @@ def linear(
     shares = [(total + smoothing) / (total + smoothing).sum() for total in sums]
     ratio = RATIO_FLOOR + np.abs(np.log(shares[0] / shares[1]))
     slopes, offsets = [], []
-    for stress in (rarity, ratio):
-        stress = stress / np.sqrt((stress**2 * texts_with).sum() / texts_with.sum())
+    for base in (rarity, ratio):
+        stress = base / np.sqrt((base**2 * texts_with).sum() / texts_with.sum())
         scaled = view.copy()
         scaled.data *= stress.astype(np.float32)[scaled.indices]
         fitted = LogisticRegression(C=inverse_regularisation, max_iter=MOST_ROUNDS, tol=1e-4)
@@ -206,7 +213,7 @@ def boosted(
         name: [] for name in ("feature", "threshold", "left", "right", "value")
     }
     roots, start = [], 0
-    for (tree,) in forest._predictors:
+    for (tree,) in forest._predictors:  # noqa: SLF001 (scikit-learn has no public way to its trees)
         nodes = tree.nodes
         leaf, own = nodes["is_leaf"].astype(bool), np.arange(len(nodes))
         roots.append(start)
@@ -217,13 +224,13 @@ def boosted(
         columns["value"].append(node_values(nodes).astype(np.float32))
         start += len(nodes)
     arrays = {f"tree_{name}": np.concatenate(parts) for name, parts in columns.items()}
-    depth = max(int(tree.nodes["depth"].max()) for (tree,) in forest._predictors)
-    baseline = float(np.asarray(forest._baseline_prediction).ravel()[0])
+    depth = max(int(tree.nodes["depth"].max()) for (tree,) in forest._predictors)  # noqa: SLF001 (likewise)
+    baseline = float(np.asarray(forest._baseline_prediction).ravel()[0])  # noqa: SLF001 (likewise)
     return {"tree_root": np.array(roots, dtype=np.uint16), **arrays}, round(baseline, 6), depth
 
 
 def node_values(nodes: NDArray[Any]) -> Floats:
-    """Of a leaf its value, of a branch the mean of what is above it: the explanation needs both."""
+    """The value of each leaf, and for a branch the mean of its leaves: the explanation needs both."""
     values: Floats = nodes["value"].astype(np.float64)
     for node in range(len(nodes) - 1, -1, -1):
         if not nodes["is_leaf"][node]:

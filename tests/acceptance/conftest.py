@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from contentworker import config
 from tests.support import ROOT, environment, wait_until
 
 CopyProject = Callable[[str], Path]
@@ -49,14 +50,27 @@ def copy_project(tmp_path: Path) -> CopyProject:
 
 
 @pytest.fixture(scope="session")
-def bare_environment() -> dict[str, str]:
-    """What a newcomer has: no virtual environment, and a PATH without the tools of ours."""
-    here = sysconfig.get_path("scripts")
-    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here]
-    bare = environment(PATH=os.pathsep.join(path))
-    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTEST_CURRENT_TEST", "CI", "NOX_CURRENT_SESSION"):
+def bare_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a person has: no virtual environment, and a PATH without our tools, but with uv.
+
+    uv makes an environment in a second, pip in a minute. `newcomers_environment` is without.
+    """
+    here = Path(sysconfig.get_path("scripts"))
+    tools = tmp_path_factory.mktemp("uv")
+    (tools / "uv").symlink_to(here / "uv")
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != str(here)]
+    bare = environment(PATH=os.pathsep.join([str(tools), *path]))
+    ours = ("PYTHONPATH", "PYTEST_CURRENT_TEST", "NOX_CURRENT_SESSION", config.FILE_VARIABLE)
+    for name in ("VIRTUAL_ENV", "CI", *ours):
         bare.pop(name, None)
     return bare
+
+
+@pytest.fixture(scope="session")
+def newcomers_environment(bare_environment: dict[str, str]) -> dict[str, str]:
+    """What a newcomer has: no uv either, so that pip installs."""
+    _, _, path = bare_environment["PATH"].partition(os.pathsep)
+    return {**bare_environment, "PATH": path}
 
 
 @pytest.fixture

@@ -3,20 +3,20 @@
 import os
 import re
 import shlex
+import subprocess
 
-import pytest
 import redis
 
-from contentworker.runtime import dead_letters
-from contentworker.runtime.dead_letters import DeadLetter
+from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.settings import DeadLetterSettings
 from tests.acceptance.pages import commands_of
 from tests.support import ROOT, run_cli
 
-pytestmark = pytest.mark.once
-
 READ_BY = {
     "adding-tasks.md": "test_adoption.py",
+    "adopting.md": "test_adoption.py",
+    "commands.md": "test_content_worker_command.py",
     "dead-letters.md": "test_all_commands.py",
     "environments.md": "test_pages.py",
     "escalations.md": "editorial/test_pages_with_articles.py",
@@ -24,10 +24,12 @@ READ_BY = {
     "operations.md": "systemd/test_operations.py",
     "pipeline.md": "editorial/test_pages_with_articles.py",
     "producers.md": "../integration/editorial/test_producers.py",
+    "redis.md": "test_all_commands.py",
     "running.md": "test_documented_commands.py",
     "schedules.md": "test_documented_commands.py",
     "tasks.md": "editorial/test_tasks_page.py",
-    "watching.md": "../integration/test_top.py",
+    "up.md": "test_up.py",
+    "watching.md": "../integration/cli/test_top.py",
 }
 """Of each page with commands in it: the test that reads them off the page and runs them."""
 
@@ -35,12 +37,16 @@ NEWCOMER = "test_newcomer.py"
 TYPED_BY = {
     "python3 noxfile.py -s demo": NEWCOMER,
     "python3 noxfile.py -s worker": NEWCOMER,
+    "nox -s worker": NEWCOMER,
     "nox -s worker -- --queue rewrite": NEWCOMER,
     "nox -s beat": NEWCOMER,
+    "nox -s up": NEWCOMER,
     "nox -s flower": NEWCOMER,
-    "nox -s shell -- python -m contentworker health": NEWCOMER,
+    "nox -s shell -- content-worker health": NEWCOMER,
+    "content-worker submit tasks.evaluation.score_aeo content@README.md --wait 30": NEWCOMER,
     "nox -s shell": NEWCOMER,  # with a command, as a shell itself would wait for one
     "nox -s embedded-model": NEWCOMER,
+    "nox -s sbom": "test_supply_chain.py",
     "nox -s doctor": "test_doctor.py",
     "python3 noxfile.py -s doctor": "test_doctor.py",
     "celery -A celery_worker.celery_app inspect active_queues": "test_documented_commands.py",
@@ -52,11 +58,19 @@ NOT_TYPED = {
     "python3 noxfile.py -s tests": "this is it; `.ci/run` ends with it, which test_pages.py looks at",
     "python3 noxfile.py -s lint": "test_adoption.py runs it, as docs/adding-tasks.md says",
     "nox -s lint": "the same",
+    "nox -s format": "unit/test_noxfile.py sees what it runs; on this checkout it would change files",
+    "nox -s tests -- tests/unit": "a part of this",
+    "nox -s tests -- tests/unit/runtime/worker": "a part of this",
+    "nox -s tests -- tests/unit/runtime/worker/test_retry.py -k delay": "a part of this",
+    "nox -s tests -- -k retry": "a part of this",
     "nox -s lint -- --hook": "the devcontainer runs it when it is made; test_devcontainer.py finds the hook",
     "nox -s install": "systemd/installation.py types it with `-- --yes`, as there is nobody to ask",
     "python3 noxfile.py -s install": "the same",
     "python3 noxfile.py -s upgrade": "the same",
     "python3 noxfile.py -s uninstall": "the same",
+    "nox -s upstream": "upstream/test_suites.py runs the same suites; the session adds an environment",
+    "nox -s upstream -- --stock": "runs for half an hour, and nothing of ours",
+    "nox -s upstream -- celery==5.8.0 kombu==5.8.0": "versions to come",
 }
 """What no test types in these words, and why."""
 
@@ -64,7 +78,7 @@ NOT_TYPED = {
 def test_every_page_with_commands_is_read_by_a_test() -> None:
     """Its file names the page, so what is written there is what is run."""
     pages = {page.name for page in (ROOT / "docs").glob("*.md") if commands_of(page.name)}
-    assert pages - {"rewriting.md", "troubleshooting.md"} <= READ_BY.keys()
+    assert pages - {"development.md", "rewriting.md", "troubleshooting.md", "upstream.md"} <= READ_BY.keys()
     for page in pages & READ_BY.keys():
         test = READ_BY[page]
         assert f'"{page}"' in (ROOT / "tests/acceptance" / test).read_text("utf-8"), page
@@ -72,14 +86,16 @@ def test_every_page_with_commands_is_read_by_a_test() -> None:
 
 def test_every_other_command_is_typed_by_a_test() -> None:
     """Those of README, CONTRIBUTING, and of the pages whose commands are but a session."""
-    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/troubleshooting.md")]
+    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
+    pages += [ROOT / "docs" / name for name in ("development.md", "troubleshooting.md", "upstream.md")]
     pages += (ROOT / "docs").glob("rewriting.md")  # gone where somebody took the editorial part out
     lines = [line for page in pages for line in commands_of(os.path.relpath(page, ROOT / "docs"))]
     written = {line.partition("  #")[0].strip() for line in lines}
     assert not written - TYPED_BY.keys() - NOT_TYPED.keys()
     for command, test in TYPED_BY.items():
         text = re.sub(r"\s+", " ", (ROOT / "tests/acceptance" / test).read_text("utf-8"))
-        words = shlex.split(command.partition(" -s ")[2])
+        own = command.startswith("content-worker ")
+        words = shlex.split(command if own else command.partition(" -s ")[2])
         typed = ", ".join(f'"{word}"' for word in words) or command.partition("celery_app ")[2]
         assert typed in text, command
 
@@ -92,12 +108,26 @@ def test_every_page_is_in_the_index() -> None:
     assert len(index) == len(set(index))
 
 
+def test_a_password_is_encoded() -> None:
+    """docs/redis.md: the command asks for a password, and prints it as an address takes it."""
+    (command,) = commands_of("redis.md")
+    done = subprocess.run(
+        shlex.split(command),
+        input="a#/?@;b\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+    )
+    assert done.stdout.splitlines()[-1].endswith("a%23%2F%3F%40%3Bb")
+
+
 def test_commands_of_dead_letters(redis_url: str, redis_client: redis.Redis) -> None:
     """docs/dead-letters.md: each command does what the page says, on letters of the kinds that it names."""
 
     def add(reason: str) -> str:
         letter = DeadLetter(
-            reason=reason,  # type: ignore[arg-type]
+            reason=reason,
             error="on purpose",
             queue="evaluation",
             task="tasks.evaluation.score_aeo",

@@ -1,9 +1,15 @@
 """The devcontainer: its files, and the container itself, built and entered with the Dev Containers CLI.
 
-Podman builds it, on a base image that is made of Debian's packages: no image registry is needed. What that
-cannot show, Docker and the published base image, a job of the public workflow does.
+Podman builds it, on a base image made of Debian's packages, so no image registry is needed. A job of the
+public workflow uses Docker and the published base image.
+
+What takes minutes to make stays in `CACHE` for the next run: the base image, the layers above it, the CLI,
+pip's downloads, and the environments, as they stay in a checkout whose container you rebuild. Podman makes a
+layer again when the Dockerfile changes, and noxfile.py an environment when its lock or Python changes. After
+a week everything is made again. You can delete the folder.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -11,16 +17,28 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from contentworker import config, devcontainer
+from contentworker import config
+from contentworker.errors import ConfigError
+from contentworker.generate import devcontainer
 from tests.acceptance.conftest import make_checkout
 from tests.support import ROOT, Process, json_with_comments, service_is_missing, wait_until
 
-CLI = "@devcontainers/cli@0.89.0"
+CLI = Path(__file__).parent / "devcontainer-cli"
+"""Its lock, with the hash of each package and no address."""
+CACHE = ROOT / ".nox" / "_devcontainer"
+RUNNING = Path(tempfile.gettempdir(), f"devcontainer-{zlib.crc32(bytes(ROOT)):08x}")
+"""State of running containers. Podman takes at most 50 bytes, and the same path each time."""
+IMAGE_SECONDS = 7 * 86_400
+"""Age at which the base image is made again, with Debian's security fixes, and all that is made with it."""
+ENVIRONMENTS = (".venv", ".nox")
 SETTINGS = config.load(environ={})
 UP_SECONDS = 900
 EXEC_SECONDS = 300
@@ -35,14 +53,14 @@ events_logger = "file"
 lock_type = "file"
 runtime = "runc"  # crun refuses a machine with control groups of both versions
 static_dir = "{folder}/static"
-tmp_dir = "{folder}/tmp"
+tmp_dir = "{running}/tmp"
 volume_path = "{folder}/volumes"
 """
 STORAGE_CONF = """\
 [storage]
 driver = "overlay"
 graphroot = "{folder}/storage"
-runroot = "{folder}/run"
+runroot = "{running}/run"
 """
 DOCKER = """\
 #!{python}
@@ -81,6 +99,36 @@ class TestFiles:
         assert labels == {"5001": "Flower", "5002": "Redis"}
         assert "redis-cli -p 5002 ping" in found["postStartCommand"]
 
+    @pytest.mark.parametrize(
+        ("image", "fits"),
+        [
+            pytest.param(f"debian:trixie-slim@sha256:{'0a' * 32}", True, id="digest"),
+            pytest.param("debian:trixie-slim", True, id="no-digest"),
+            pytest.param("debian:trixie-slim@sha256:0a", False, id="half-a-digest"),
+            pytest.param("debian@trixie", False, id="no-algorithm"),
+        ],
+    )
+    def test_the_image_may_be_pinned(self, image: str, fits: bool, tmp_path: Path) -> None:
+        """A digest goes into the Dockerfile as it is given; half of one is refused."""
+        toml = tmp_path / "worker.toml"
+        toml.write_text(f'[queues.celery]\ndescription = "all"\n[devcontainer]\nimage = "{image}"\n')
+        if not fits:
+            with pytest.raises(ConfigError, match=r"devcontainer\.image"):
+                config.load(toml, {})
+            return
+        dockerfile, _ = devcontainer.render(config.load(toml, {}), ROOT).values()
+        assert f"\nFROM {image}\n" in dockerfile
+
+    def test_the_cli_is_locked(self) -> None:
+        """Each package by its hash, and from the registry that this machine uses; CI takes the same."""
+        lock = json.loads((CLI / "package-lock.json").read_text("utf-8"))
+        packages = [found for name, found in lock["packages"].items() if name]
+        assert packages
+        assert all(found["integrity"].startswith("sha512-") for found in packages)
+        assert not any("resolved" in found for found in packages)
+        workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+        assert "npx" not in workflow
+
     def test_extensions_are_the_recommended_ones_with_their_reasons(self) -> None:
         """The list of .vscode/extensions.json, comments included."""
         found = json_with_comments(ROOT / ".devcontainer" / "devcontainer.json")
@@ -88,14 +136,14 @@ class TestFiles:
         extensions = json_with_comments(recommended)["recommendations"]
         assert found["customizations"]["vscode"]["extensions"] == extensions
         text = (ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8")
-        for comment in re.findall(r"^ {4}// .*", recommended.read_text("utf-8"), re.M):
+        for comment in re.findall(r"^ {4}// .*", recommended.read_text("utf-8"), re.MULTILINE):
             assert comment.strip() in text
 
     def test_every_builder_can_read_it(self) -> None:
         """No Features, and no syntax that only BuildKit has."""
         assert "features" not in json_with_comments(ROOT / ".devcontainer" / "devcontainer.json")
         dockerfile = (ROOT / ".devcontainer" / "Dockerfile").read_text("utf-8")
-        assert not re.search(r"^# *syntax=|<<|^\w+ --", dockerfile, re.M)
+        assert not re.search(r"^# *syntax=|<<|^\w+ --", dockerfile, re.MULTILINE)
 
 
 class Container:
@@ -103,8 +151,9 @@ class Container:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        shutil.rmtree(RUNNING, ignore_errors=True)
         for name, text in (("containers.conf", CONTAINERS_CONF), ("storage.conf", STORAGE_CONF)):
-            (folder / name).write_text(text.format(folder=folder), "utf-8")
+            (folder / name).write_text(text.format(folder=CACHE, running=RUNNING), "utf-8")
         docker = folder / "docker"
         docker.write_text(DOCKER.format(python=sys.executable), "utf-8")
         docker.chmod(0o755)
@@ -134,27 +183,55 @@ class Container:
 
     def command(self, verb: str, *command: str) -> list[str]:
         """A command of the Dev Containers CLI."""
-        cli = self.folder / "npm" / "node_modules" / ".bin" / "devcontainer"
+        cli = CACHE / "npm" / "node_modules" / ".bin" / "devcontainer"
         where = ["--workspace-folder", str(self.checkout), "--docker-path", str(self.folder / "docker")]
         return [str(cli), verb, *where, *command]
 
     def prepare(self) -> None:
-        """Install the CLI, and make the image that the Dockerfile begins with."""
-        suite = re.fullmatch(r"debian:(\w+)-slim", SETTINGS.devcontainer.image)
+        """Install the CLI, and make the image that the Dockerfile begins with, unless the cache has them."""
+        image = SETTINGS.devcontainer.image.partition("@")[0]  # one made here has another digest
+        dockerfile = self.checkout / ".devcontainer" / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text("utf-8").replace(SETTINGS.devcontainer.image, image))
+        self._install_cli()
+        name = f"docker.io/library/{image}"
+        made = CACHE / "base-image"  # its age and its name
+        is_there = self.run("podman", "image", "exists", name).returncode == 0 and made.exists()
+        if not is_there or made.read_text() != name or time.time() - made.stat().st_mtime > IMAGE_SECONDS:
+            shutil.rmtree(CACHE / "environments", ignore_errors=True)
+            self._make_base_image(image, name)
+            made.write_text(name)
+        for each in ENVIRONMENTS:  # noxfile.py makes those again that do not belong to the locks
+            if (CACHE / "environments" / each).exists():
+                shutil.move(CACHE / "environments" / each, self.checkout / each)
+
+    def _install_cli(self) -> None:
+        installed, lock = CACHE / "npm", CLI / "package-lock.json"
+        marker = installed / "installed-lock.json"
+        if not marker.exists() or marker.read_bytes() != lock.read_bytes():
+            shutil.rmtree(installed, ignore_errors=True)
+            shutil.copytree(CLI, installed)
+            self._succeed("npm", "ci", "--silent", "--ignore-scripts", "--prefix", installed)
+            shutil.copy(lock, marker)
+
+    def _make_base_image(self, image: str, name: str) -> None:
+        suite = re.fullmatch(r"debian:(\w+)-slim", image)
         assert suite
         certificates = "/etc/ssl/certs/ca-certificates.crt"  # those of this machine may be more
+        # As the published image has them: no manuals, and no fsync for each file of a package.
+        options = ("force-unsafe-io", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*")
         base = self.folder / "base.tar"
-        for step in (
-            ("npm", "install", "--silent", "--prefix", self.folder / "npm", CLI),
-            (
-                *("mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates"),
-                *(f"--customize-hook=upload {certificates} {certificates}", suite[1], base),
-            ),
-            ("podman", "import", "--quiet", base, f"docker.io/library/{SETTINGS.devcontainer.image}"),
-        ):
-            finished = self.run(*step)
-            assert finished.returncode == 0, finished.stderr
+        self._succeed(
+            *("mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates"),
+            *(f"--dpkgopt={option}" for option in options),
+            *(f"--customize-hook=upload {certificates} {certificates}", suite[1], base),
+        )
+        self._succeed("podman", "import", "--quiet", base, name)
+        self._succeed("podman", "image", "prune", "--force")  # layers above the image before
         base.unlink()
+
+    def _succeed(self, *command: str | Path) -> None:
+        finished = self.run(*command, seconds=UP_SECONDS)
+        assert finished.returncode == 0, finished.stderr
 
     def up(self) -> None:
         """Build and start it, and wait for its lifecycle commands."""
@@ -169,12 +246,18 @@ class Container:
         return finished.stdout
 
     def remove(self) -> None:
-        """Leave no process, no mount, and no file."""
+        """Leave no process, no mount, and no file but the cache."""
         self.run("podman", "rm", "--all", "--force", "--time", "0")
+        (CACHE / "environments").mkdir(exist_ok=True)
+        for each in ENVIRONMENTS:
+            if (self.checkout / each).exists():
+                shutil.move(self.checkout / each, CACHE / "environments" / each)
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        for mount in reversed([mount for mount in mounts if Path(mount).is_relative_to(self.folder)]):
-            if os.path.ismount(mount):  # podman may take one away with the other
+        for mount in reversed(mounts):
+            ours = Path(mount).is_relative_to(CACHE) or Path(mount).is_relative_to(RUNNING)
+            if ours and os.path.ismount(mount):  # podman may take one away with the other
                 subprocess.run(["umount", mount], check=True)
+        shutil.rmtree(RUNNING, ignore_errors=True)
         shutil.rmtree(self.folder)
 
 
@@ -186,17 +269,19 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
             service_is_missing(program)
     if os.geteuid() != 0:
         service_is_missing("root, who may make a base image")
-    container = Container(tmp_path_factory.mktemp("devcontainer"))
-    try:
-        container.prepare()
-        container.up()
-        yield container
-    finally:
-        container.remove()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the tests uses the same storage
+        container = Container(tmp_path_factory.mktemp("devcontainer"))
+        try:
+            container.prepare()
+            container.up()
+            yield container
+        finally:
+            container.remove()
 
 
 @pytest.mark.environments
-@pytest.mark.once
 @pytest.mark.skipif(sys.platform != "linux", reason="the base image is made on Linux only")
 class TestContainer:
     """The container as an editor opens it: nothing has to be typed first."""
@@ -212,6 +297,23 @@ class TestContainer:
         assert container.output("id", "-un") == "developer\n"
         assert (container.checkout / ".venv").stat().st_uid == 1000
 
+    def test_terminals_have_what_you_type(self, container: Container) -> None:
+        """The programs, the address of Redis, an editor, sudo, and nox in a subfolder."""
+        programs = "python celery pre-commit redis-cli uv nano"
+        script = f"for name in {programs}; do command -v $name || echo no $name; done; echo $REDIS_URL"
+        *found, address = container.output("sh", "-c", script).splitlines()
+        assert [Path(each).name for each in found] == programs.split()
+        assert address == f"redis://127.0.0.1:{SETTINGS.broker.port}/0"
+        assert container.output("python", "-c", "import celery, pytest, mypy; print(1)") == "1\n"
+        assert container.output("sudo", "id", "-u") == "0\n"
+        assert "demo" in container.output("sh", "-c", "cd tests/unit && nox -l")
+
+    def test_history_outlives_the_container(self, container: Container) -> None:
+        """It is written after each command, into the volume."""
+        asked = container.output("bash", "-ic", "echo $HISTFILE; echo $PROMPT_COMMAND; stat -c %m ~/.cache")
+        cache = "/home/developer/.cache"
+        assert asked.split("\n") == [f"{cache}/bash_history", "history -a", cache, ""]
+
     def test_hooks_are_installed(self, container: Container) -> None:
         """A commit runs the hooks, with the tools of the lock."""
         hook = container.checkout / ".git" / "hooks" / "pre-commit"
@@ -226,9 +328,9 @@ class TestContainer:
 
     def test_tests_run(self, container: Container) -> None:
         """`nox -s tests` runs tests, Redis and a worker among them."""
-        some = ("tests/unit/test_config.py", "tests/integration/test_messages.py")
+        some = ("tests/unit/test_config.py", "tests/integration/runtime/worker/test_messages.py")
         printed = container.output("nox", "-s", "tests", "--", "-q", *some)
-        assert re.search(r"^\d+ passed", printed, re.M)
+        assert re.search(r"^\d+ passed", printed, re.MULTILINE)
 
     def test_worker_runs(self, container: Container, tmp_path: Path) -> None:
         """`nox -s worker` serves the queues."""
@@ -239,7 +341,7 @@ class TestContainer:
             answer = container.output("nox", "-s", "shell", "--", *health)
             assert '"status": "ok"' in answer
         finally:
-            reloader = "contentworker.runtime.autoreload"
+            reloader = "contentworker.runtime.development.autoreload"
             container.run(*container.command("exec", "pkill", "-INT", "--oldest", "-f", reloader))
             wait_until(lambda: not worker.is_alive, "the end of the worker")
             worker.stop()

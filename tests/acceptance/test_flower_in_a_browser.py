@@ -28,7 +28,7 @@ from tests.support import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.once]
+pytestmark = pytest.mark.browser
 
 QUEUES = list(config.load(environ={}).queues)
 LOGIN = "anna:secret"

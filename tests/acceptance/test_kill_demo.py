@@ -3,16 +3,13 @@
 import subprocess
 import sys
 
-import pytest
-
 from tests.support import ROOT, environment
 
 
-@pytest.mark.once
 def test_killed_workers_task_is_finished_by_another() -> None:
     """One of two workers is killed in the middle of a task; the other one starts it again and ends it."""
     shown = subprocess.run(
-        [sys.executable, "examples/demo.py", "--kill"],
+        [sys.executable, "-m", "contentworker", "with-redis", sys.executable, "examples/demo.py", "--kill"],
         cwd=ROOT,
         env=environment(COLUMNS="120"),
         capture_output=True,

@@ -1,6 +1,8 @@
 """A fresh checkout and nothing but Python: what a newcomer types, and what they see."""
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import venv
@@ -9,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from contentworker.runtime import local_redis
-from tests.acceptance.conftest import CopyProject, Terminal
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.environment import state_folder
+from tests.acceptance.conftest import CopyProject, Terminal, make_checkout
 from tests.llm_server import KEY, llm_server
 from tests.support import PATIENCE, ROOT, free_port, wait_until
 
-INSTALL_SECONDS = 300
+INSTALL_SECONDS = 900
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture
-def checkout(copy_project: CopyProject) -> Path:
-    """A checkout where paths go wrong easily."""
-    return copy_project("Ein Ordner für Größeres")
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One checkout for the file, so that its environments are installed once; paths go wrong easily in it."""
+    return make_checkout(tmp_path_factory.mktemp("newcomer") / "Ein Ordner für Größeres")
 
 
 @pytest.fixture
@@ -44,28 +47,52 @@ def type_in(checkout: Path, bare_python: str, bare_environment: dict[str, str]) 
 
 def is_running(checkout: Path) -> bool:
     """Whether the checkout's Redis runs."""
-    return local_redis.find(local_redis.state_folder(checkout)) is not None
+    return local_redis.find(state_folder(checkout)) is not None
 
 
-@pytest.mark.once
+def type_what_it_says(demo: subprocess.CompletedProcess[str], type_in: Run) -> None:
+    """Each command that the demo prints works as it stands; the last one answers what is answered by then."""
+    printed = re.findall(r"^  (?:python3 noxfile\.py|nox) (-s shell .+)$", demo.stdout, re.MULTILINE)
+    answers = ("accept by you", "below_threshold", "accept by you (already)")
+    for words, says in zip(dict.fromkeys(printed), answers, strict=True):
+        typed = type_in(*shlex.split(words))
+        assert says in typed.stdout, typed.stdout + typed.stderr
+    (again,) = re.findall(r"(-s demo -- .+)$", demo.stderr, re.MULTILINE)
+    assert type_in(*shlex.split(again)).returncode == 0
+
+
+def type_commands(type_in: Run) -> None:
+    """The README's commands in the shell, while a worker of all queues runs."""
+    submit = ("content-worker", "submit", "tasks.evaluation.score_aeo", "content@README.md", "--wait", "30")
+    scored = type_in("-s", "shell", "--", *submit)
+    assert '"score": ' in scored.stdout, scored.stderr
+    every = type_in("-s", "shell", "--", "content-worker", "health")
+    assert every.stdout.count(" ok ") == 4, every.stdout + every.stderr
+
+
 def test_from_a_fresh_checkout_to_a_reloading_worker(
     checkout: Path,
     type_in: Run,
     terminal: Callable[..., Terminal],
     bare_python: str,
     bare_environment: dict[str, str],
+    newcomers_environment: dict[str, str],
 ) -> None:
     """Demo, menu, one's own file, Redis commands, a worker that reloads and stops: as the README says."""
-    first = type_in("-s", "demo")
+    first = type_in("-s", "demo", PATH=newcomers_environment["PATH"])
     assert first.returncode == 0, first.stderr
     points = [float(found) for found in re.findall(r"([\d.]+)/100", first.stdout)]
     assert len(points) == 3
     assert points == sorted(points, reverse=True)
     assert "Installing" in first.stdout
+    assert re.search(r"^  10 of \d\d: [\w-]+$", first.stdout, re.MULTILINE), "progress"
     assert "app.send_task(" in first.stderr
+    boxes = [line for line in first.stdout.splitlines() if line[:1] in tuple("╭│╰─")]
+    assert {len(line) for line in boxes} == {80}
     assert "Ended: escalated (below_threshold)" in first.stdout
     assert "mail to editor@" in first.stdout
     assert not is_running(checkout)
+    type_what_it_says(first, type_in)
 
     article = checkout / "mine.md"
     article.write_text("# What is tea?\n\nTea is a drink made from leaves and hot water.\n", "utf-8")
@@ -74,15 +101,15 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     assert "Installing" not in own.stdout
     assert re.findall(r"([\d.]+)/100", own.stdout)
 
-    article.write_bytes(b"\xff\xfe")
+    article.write_bytes(b"%PDF-1.7\n\0\1")
     wrong = type_in("-s", "demo", "--", "mine.md")
     assert wrong.returncode != 0
-    assert "mine.md: must be UTF-8; byte 0 is not" in wrong.stderr
+    assert "mine.md: content: expected text, got binary data (it begins with b'%PDF')" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
     menu = type_in("-l").stdout
     for name in ("worker", "tests", "lint", "redis", "flower", "beat", "demo", "lock", "shell", "bench"):
-        assert re.search(rf"^[-*] {name}(-3\.\d+)? -> \w.+", menu, re.M), name
+        assert re.search(rf"^[-*] {name}(-3\.\d+)? -> \w.+", menu, re.MULTILINE), name
 
     worker = terminal([bare_python, "noxfile.py", "-s", "worker"], checkout, bare_environment)
     worker.wait_for(" ready.")
@@ -106,13 +133,14 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
         )
     )
     assert '"host": "edited"' in asked.stdout, asked.stderr
-    every = type_in("-s", "shell", "--", "python", "-m", "contentworker", "health")
-    assert every.stdout.count(" ok ") == 4, every.stdout + every.stderr
-    elsewhere = {**bare_environment, "WORKER__FLOWER__PORT": str(free_port())}
+    type_commands(type_in)
+    ports = {f"WORKER__{name}__PORT": str(free_port()) for name in ("FLOWER", "METRICS")}
+    elsewhere = {**bare_environment, **ports}
     for typed, says in (
         (("worker", "--", "--queue", "rewrite"), " ready."),
         (("flower",), "Visit me at"),
         (("beat",), "beat: Starting..."),
+        (("up",), "everything is ready"),
     ):
         other = terminal([bare_python, "noxfile.py", "-s", *typed], checkout, elsewhere)
         other.wait_for(says)
@@ -123,7 +151,6 @@ def test_from_a_fresh_checkout_to_a_reloading_worker(
     wait_until(lambda: not is_running(checkout), "the end of Redis")
 
 
-@pytest.mark.once
 def test_the_demo_with_a_rewrite(checkout: Path, type_in: Run) -> None:
     """With no key the embedded model is fetched and rewrites; a configured endpoint is asked instead."""
     with llm_server() as server:
@@ -165,32 +192,11 @@ def test_an_old_python_is_told_so(bare_python: str, bare_environment: dict[str, 
     assert re.fullmatch(sentence, finished.stderr)
 
 
-@pytest.mark.once
-def test_a_moved_checkout_makes_its_environments_anew(
-    checkout: Path, bare_python: str, bare_environment: dict[str, str]
-) -> None:
-    """Scripts name the folder they were made in; after a move, or in a container, they run all the same."""
-    for folder in (checkout, checkout.with_name("moved")):
-        if folder != checkout:
-            checkout.rename(folder)
-        finished = subprocess.run(
-            [bare_python, "noxfile.py", "-s", "shell", "--", "celery", "--version"],
-            cwd=folder,
-            env=bare_environment,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-        assert finished.returncode == 0, finished.stderr
-        assert re.search(r"^5\.\d+", finished.stdout, re.M)
-
-
-@pytest.mark.once
 def test_an_old_nox_hands_over_to_ours(
     checkout: Path, bare_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The nox of a distribution, years old, does what ours does, with the options that it was given."""
+    """The nox of a distribution, years old, installs ours and hands over, with its options."""
+    shutil.rmtree(checkout / ".nox" / "_nox", ignore_errors=True)
     old = tmp_path / "old-nox"
     venv.create(old, with_pip=True)
     # A release of 2022, as Debian 12 has it; what it needs has moved on since, and it says so no more.
@@ -210,17 +216,8 @@ def test_an_old_nox_hands_over_to_ours(
     assert finished.stdout.splitlines()[-1] == "handed over"
 
 
-def test_the_bootstrap_can_be_read_by_old_pythons() -> None:
-    """Nothing above the import of nox is newer than the grammar of Python 3.7."""
-    import ast
-
-    bootstrap, found, _ = (ROOT / "noxfile.py").read_text("utf-8").partition("\nimport tomllib\n")
-    assert found
-    ast.parse(bootstrap, feature_version=(3, 7))
-
-
 def test_a_python_without_venv_is_told_what_to_install(
-    checkout: Path, bare_python: str, bare_environment: dict[str, str]
+    copy_project: CopyProject, bare_python: str, bare_environment: dict[str, str]
 ) -> None:
     """Debian's python3 without its venv package gets one plain sentence with the line to type."""
     script = (
@@ -229,7 +226,7 @@ def test_a_python_without_venv_is_told_what_to_install(
     )
     finished = subprocess.run(
         [bare_python, "-c", script],
-        cwd=checkout,
+        cwd=copy_project("no-venv"),
         env=bare_environment,
         capture_output=True,
         text=True,
@@ -239,3 +236,27 @@ def test_a_python_without_venv_is_told_what_to_install(
     version = "{}.{}".format(*sys.version_info[:2])
     assert finished.returncode == 1
     assert finished.stderr == f"This Python has no venv. Type: sudo apt install python{version}-venv\n"
+
+
+def test_a_moved_checkout_rebuilds_its_environments(
+    checkout: Path, bare_python: str, bare_environment: dict[str, str]
+) -> None:
+    """Scripts name the folder they were made in; after a move, or in a container, they work all the same.
+
+    The last test of the file, as the others share the checkout.
+    """
+    for folder in (checkout, checkout.with_name("moved")):
+        if folder != checkout:
+            checkout.rename(folder)
+        finished = subprocess.run(
+            [bare_python, "noxfile.py", "-s", "shell", "--", "celery", "--version"],
+            cwd=folder,
+            env=bare_environment,
+            capture_output=True,
+            text=True,
+            timeout=INSTALL_SECONDS,
+            check=False,
+        )
+        assert finished.returncode == 0, finished.stderr
+        assert re.search(r"^5\.\d+", finished.stdout, re.MULTILINE)
+    assert finished.stdout.count("Installing the") == 2, "nox and .venv, at the new place"

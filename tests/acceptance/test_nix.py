@@ -17,13 +17,13 @@ import pytest
 
 from contentworker import config
 from contentworker.errors import ContentWorkerError
-from contentworker.runtime import local_redis
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.environment import state_folder
 from tests.acceptance.conftest import Terminal, make_checkout
 from tests.support import ROOT, service_is_missing, wait_until
 
 pytestmark = [
     pytest.mark.environments,
-    pytest.mark.once,
     pytest.mark.skipif(sys.platform != "linux", reason="the stand-in for nixpkgs is made for Linux"),
 ]
 
@@ -147,6 +147,7 @@ def test_there_is_a_shell_and_a_worker_for_four_systems(nix: Nix) -> None:
         "apps": SYSTEMS,
         "checks": SYSTEMS,
         "devShells": SYSTEMS,
+        "formatter": SYSTEMS,
     }
     assert all(set(apps) == {"default", "worker"} for apps in shown["apps"].values())
 
@@ -163,10 +164,13 @@ def test_lock_is_of_the_flake(nix: Nix) -> None:
 
 
 def test_check_runs_the_programs(nix: Nix) -> None:
-    """`nix flake check` builds its check, which runs the Pythons of worker.toml and the other programs."""
+    """`nix flake check` runs the Pythons of worker.toml, the other programs, and the formatter."""
     finished = nix.run("flake", "check", "--print-build-logs")
     assert finished.returncode == 0, finished.stderr
     assert re.search(r"content-worker-tools> uv \d", finished.stderr)
+    files = "flake.nix tests/acceptance/nixpkgs-stub/flake.nix"
+    assert f"content-worker-format> nixfmt --check {files}\n" in finished.stderr
+    assert nix.run("fmt").stderr.endswith(f"nixfmt {files}\n")
 
 
 def test_unknown_package_is_refused(nix: Nix, edit: Callable[[str, str, str], None]) -> None:
@@ -189,27 +193,31 @@ def test_pythons_are_those_of_worker_toml(nix: Nix, edit: Callable[[str, str, st
 def test_tests_run_in_the_shell(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nix develop -c nox -s tests` makes environments with uv and runs the tests in them."""
     monkeypatch.setitem(nix.env, "NOXPYTHON", VERSIONS[-1])  # one shows as much as three
-    finished = nix.run("develop", "-c", "nox", "-s", "tests", "--", "-q", "tests/unit/test_retry.py")
+    finished = nix.run(
+        "develop", "-c", "nox", "-s", "tests", "--", "-q", "tests/unit/runtime/worker/test_retry.py"
+    )
     assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr[-5000:]
-    assert re.search(r"^\d+ passed", finished.stdout, re.M)
+    assert re.search(r"^\d+ passed", finished.stdout, re.MULTILINE)
     assert "(uv)" in finished.stderr
 
 
 def test_hooks_run_in_the_shell(nix: Nix) -> None:
-    """`pre-commit` is the lint environment's, made at the first call, and finds its tools."""
+    """`pre-commit` is the environment's, made at the first call, and finds its tools; so do you."""
     finished = nix.run("develop", "-c", "pre-commit", "run", "codespell", "--files", "README.md")
     assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr[-5000:]
-    assert re.search(r"^codespell .*Passed$", finished.stdout, re.M)
+    assert re.search(r"^codespell .*Passed$", finished.stdout, re.MULTILINE)
+    assert nix.output("develop", "-c", "celery", "--version").startswith("5.")
+    assert "demo" in nix.output("develop", "-c", "bash", "-c", "cd docs && nox -l")
 
 
 def test_worker_runs(nix: Nix, terminal: Callable[..., Terminal], tmp_path: Path) -> None:
     """`nix run .#worker` passes its options on and stops at Ctrl-C; elsewhere it says where to run it."""
-    running = terminal(nix.command("run", ".#worker", "--", "--queue", "rewrite"), nix.checkout, nix.env)
-    running.wait_for(".> rewrite ")
+    running = terminal(nix.command("run", ".#worker", "--", "--queue", "celery"), nix.checkout, nix.env)
+    running.wait_for(".> celery ")
     running.wait_for(" ready.")
     running.type("\x03")
     running.wait()
-    wait_until(lambda: not local_redis.find(local_redis.state_folder(nix.checkout)), "the end of Redis")
+    wait_until(lambda: not local_redis.find(state_folder(nix.checkout)), "the end of Redis")
     elsewhere = nix.run("run", f"{nix.checkout}#worker", cwd=tmp_path)
     assert elsewhere.returncode == 1
     assert elsewhere.stderr.splitlines()[-1] == (
@@ -217,8 +225,19 @@ def test_worker_runs(nix: Nix, terminal: Callable[..., Terminal], tmp_path: Path
     )
 
 
-def test_direnv_uses_the_flake() -> None:
-    """.envrc opens the shell of the flake, and again when worker.toml changes."""
-    script = 'use() { echo "use $*"; }; watch_file() { echo "watch $(ls "$@")"; }; . ./.envrc'
+@pytest.mark.parametrize(
+    ("has_nix", "then"),
+    [("true", ["use flake"]), ("false", ["add .venv/bin"])],
+    ids=["nix", "no nix"],
+)
+def test_direnv_uses_the_flake_or_the_environment(has_nix: str, then: list[str]) -> None:
+    """.envrc opens the shell of the flake, and again when worker.toml changes; without Nix it is .venv."""
+    script = f"""
+        has() {{ {has_nix}; }}
+        use() {{ echo "use $*"; }}
+        PATH_add() {{ echo "add $*"; }}
+        watch_file() {{ echo "watch $(ls "$@")"; }}
+        . ./.envrc
+    """
     finished = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert finished.stdout.split("\n") == ["watch worker.toml", "use flake", ""]
+    assert finished.stdout.splitlines() == ["watch worker.toml", *then]

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 from contentworker import config
-from contentworker.installer import prepare, pythons
+from contentworker.installer import machine, prepare
 from contentworker.installer.errors import InstallError
+from tests.acceptance import packages
 from tests.support import ROOT, environment, service_is_missing
-
-pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `nox -s install -- --root` makes of this checkout, with all its packages."""
     try:
-        pythons.find(config.load().python.versions, os.environ)
+        machine.find_python(config.load().python.versions, os.environ)
     except InstallError as error:
         service_is_missing(error)
     folder = tmp_path_factory.mktemp("stage")
     command = [sys.executable, "-m", "contentworker.installer", "install", "--yes", "--root", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    env = environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(packages.fetch()))
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -51,9 +51,8 @@ def test_every_command_of_the_units_is_there(release: Path) -> None:
     assert "celery_worker" in python(release, "-c", "import celery_worker; print(celery_worker.__file__)")
     assert "Usage" in python(release, "-m", "celery", "-A", "celery_worker.celery_app", "worker", "--help")
     python(release, "-c", "import flower.command")
-    server = python(
-        release, "-c", "from contentworker.runtime import local_redis as r; print(r.find_executable(''))"
-    )
+    code = "from contentworker.runtime.development import local_redis as r; print(r.find_executable(''))"
+    server = python(release, "-c", code)
     assert Path(server.strip()).is_relative_to(release)
 
 
@@ -90,3 +89,21 @@ def test_the_size_that_the_plan_tells_is_about_right(release: Path) -> None:
     """Before the packages were ever installed the plan says how much room they take."""
     found = sum(path.lstat().st_size for path in (release / "environment").rglob("*"))
     assert 0.7 * prepare.ENVIRONMENT_BYTES < found < 1.1 * prepare.ENVIRONMENT_BYTES
+
+
+def test_no_secret_is_staged(stage: Path) -> None:
+    """Every machine of an image would have the same: they are made when it first boots."""
+    assert list((stage / "etc/content-worker/credentials").iterdir()) == []
+    wants = stage / "etc/systemd/system/multi-user.target.wants/celery-secrets.service"
+    assert wants.resolve() == stage / "etc/systemd/system/celery-secrets.service"
+
+
+def test_what_was_built_is_gone_from_the_checkout(stage: Path) -> None:
+    """It was some 400 MB."""
+    assert [path.name for path in (ROOT / ".nox/install").iterdir()] == ["lock"]
+
+
+def test_the_release_examines_itself(release: Path) -> None:
+    """What `celery-preflight@` asks first: all tasks and Flower can be loaded from the release alone."""
+    code = "from contentworker.installer.checks import check_code; print(check_code())"
+    assert "tasks can be loaded" in python(release, "-c", code)

@@ -28,7 +28,7 @@ def test_importing_the_application_stays_light() -> None:
     )
     loaded = {name.partition(".")[0] for name in finished.stdout.split()}
     assert "celery" in loaded
-    assert "contentworker.runtime.otel" not in finished.stdout.split()
+    assert "contentworker.runtime.logs.otel" not in finished.stdout.split()
     assert {kind: loaded.intersection(names) for kind, names in HEAVY.items()} == {
         kind: set() for kind in HEAVY
     }

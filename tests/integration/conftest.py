@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.notify_socket import Systemd
+from tests.support import RedisProcess
 
 
 @pytest.fixture
@@ -26,3 +28,17 @@ def systemd() -> Iterator[Callable[[], Systemd]]:
     for each in made:
         each.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisProcess]:
+    """A Redis of the test's own, to be stopped or killed; it keeps what it is told through a crash."""
+    process = RedisProcess(tmp_path / "redis", durable=True)
+    yield process.ready()
+    process.stop()
+
+
+@pytest.fixture
+def clean(redis_client: redis.Redis) -> None:
+    """An empty Redis: for `usefixtures` of a module whose tests share one."""
+    redis_client.flushall()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from contentworker.runtime import local_redis
+from contentworker.runtime.development import local_redis
 from tests.support import service_is_missing, throwaway_redis
 
 

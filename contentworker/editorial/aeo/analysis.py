@@ -1,39 +1,31 @@
-"""What the criteria share: the article with its vocabulary, and how they report what they find."""
+"""Shared by the criteria: the article with its vocabulary, and the form of their findings."""
 
 from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from contentworker.editorial.aeo.result import Evidence
 from contentworker.editorial.aeo.terms import Vocabulary
 from contentworker.editorial.document import Document, Heading
-from contentworker.editorial.parsing.metadata import domain_of
+from contentworker.editorial.parsing.blocks import domain_of
+from contentworker.editorial.ranges import Range
 from contentworker.editorial.settings import ContentSettings
 
-__all__ = ["Advice", "Analysis", "Finding", "Place", "quote"]
+__all__ = ["Advice", "Analysis", "Finding", "quote"]
 
 WHOLE_ARTICLE = "whole article"
 
 
-class Place(Protocol):
-    """Anything with a range in the source."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-
-
 class Advice(NamedTuple):
-    """What to do about a low sub-score, and where; no place means the whole article."""
+    """What to do about a low sub-score, and where. Without a place it is for the whole article."""
 
     text: str
-    place: Place | None = None
+    place: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one criterion found. `score` is 0 to 1, or None if the criterion does not apply."""
+    """The finding of one criterion. `score` is 0 to 1, or None if the criterion does not apply."""
 
     score: float | None
     evidence: list[Evidence] = field(default_factory=list)
@@ -41,7 +33,7 @@ class Finding:
 
 
 class Analysis:
-    """One article ready to be judged on one day; made once, read by every criterion."""
+    """One article, prepared once for all criteria, and the day to judge it on."""
 
     def __init__(
         self, document: Document, *, url: str | None, today: date, settings: ContentSettings
@@ -54,7 +46,7 @@ class Analysis:
         canonical = document.metadata.canonical
         self.own_domain = domain_of(url) or domain_of(canonical.text if canonical else None)
 
-    def evidence(self, text: str, place: Place | None = None, note: str = "") -> Evidence:
+    def evidence(self, text: str, place: Range | None = None, note: str = "") -> Evidence:
         """An excerpt of bounded size, with its place in the source."""
         limit = self.settings.max_excerpt_characters
         start, end = (place.start, place.end) if place is not None else (None, None)

@@ -1,14 +1,13 @@
-"""Criteria 4 to 8: what the text itself is like, whatever is asked of it."""
+"""Criteria 4 to 8: what the text itself is like, whatever the question."""
 
 import math
-import re
-from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
-from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, Place, quote
+from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
 from contentworker.editorial.aeo.rubric import ramp
 from contentworker.editorial.aeo.wordlists import PRONOUNS, REFERENCE, REFERENCE_WORDS, STATISTIC
 from contentworker.editorial.document import Document, Heading, Link, Sentence
+from contentworker.editorial.ranges import Range, Ranges
 
 __all__ = ["readability", "self_containment", "sources", "statistics", "structure"]
 
@@ -17,7 +16,7 @@ _PASSAGE_WORDS = (25, 180)
 # LIX (Björnsson 1968) counts words of more than six letters as long.
 _LONG_WORD_LETTERS = 7
 _LONG_SENTENCE_WORDS = 30
-_DIGIT = re.compile("[0-9]")
+_LONG_ON_AVERAGE_WORDS = 20
 _SHORTEST_SENTENCE_WORDS = 4
 
 
@@ -34,20 +33,20 @@ def structure(analysis: Analysis) -> Finding:
     levels = [heading.level for heading in document.headings]
     sections = sum(level > 1 for level in levels)
     density = _heading_density(document.words / max(1, sections))
-    pairs = pairwise(document.headings)
-    skipped = [later for earlier, later in pairs if later.level > earlier.level + 1]
+    skipped = [later for above, later in pairwise(document.headings) if later.level > above.level + 1]
     has_list = bool(document.lists or document.tables)
-    long = [(heading, words) for heading, words in section_words(document) if words > _SECTION_WORDS[1]]
-    evidence = [
-        analysis.evidence(heading.text, heading, f"section of {words} words") for heading, words in long
-    ]
+    ends = [heading.words_before for heading in document.headings[1:]] + [document.words]
+    sizes = [end - heading.words_before for heading, end in zip(document.headings, ends, strict=True)]
+    sections_of = zip(document.headings, sizes, strict=True)
+    long = [(heading, words) for heading, words in sections_of if words > _SECTION_WORDS[1]]
+    evidence = [analysis.evidence(h.text, h, f"section of {words} words") for h, words in long]
     evidence += [analysis.evidence(h.text, h, f"level {h.level} skips a level") for h in skipped]
     shape = f"{levels.count(1)} h1, {sections} below it, {document.words} words"
     evidence.append(analysis.evidence("", None, shape))
-    losses = [
+    losses: list[tuple[float, Advice | None]] = [
         (0.4 * (1 - density), _density_advice(document, sections, long)),
         (0.2 * (levels.count(1) != 1), Advice("Give the article exactly one heading of level 1.")),
-        (0.2 * bool(skipped), _level_advice(skipped)),
+        (0.2 * bool(skipped), _level_advice(skipped) if skipped else None),
         (0.2 * (not has_list), Advice("Put steps or comparable facts into a list or a table.")),
     ]
     lost = math.fsum(loss for loss, _ in losses)
@@ -73,16 +72,7 @@ def _density_advice(document: Document, sections: int, long: list[tuple[Heading,
 
 
 def _level_advice(skipped: list[Heading]) -> Advice:
-    if not skipped:
-        return Advice("")
     return Advice(f"Raise {quote(skipped[0].text)} to the level below the heading above it.", skipped[0])
-
-
-def section_words(document: Document) -> Iterator[tuple[Heading, int]]:
-    """Each heading with the words up to the next one, in order."""
-    ends = [heading.words_before for heading in document.headings[1:]] + [document.words]
-    for heading, end in zip(document.headings, ends, strict=True):
-        yield heading, end - heading.words_before
 
 
 def self_containment(analysis: Analysis) -> Finding:
@@ -101,18 +91,12 @@ def self_containment(analysis: Analysis) -> Finding:
     openings = [passage.sentences[0] for passage in passages]
     leaning = [opening for opening in openings if opening.tokens and opening.tokens[0] in pronouns]
     score = 0.6 * (1 - len(leaning) / len(passages)) + 0.4 * fitting
-    evidence = [
-        analysis.evidence(opening.text, opening, "opens with a pronoun")
-        for opening in leaning[: analysis.most_evidence]
-    ]
-    if leaning:
-        word = leaning[0].text.split()[0].strip("\"'\u201c\u201d\u2018\u2019.,")
-        advice: Advice | None = Advice(
-            f"Replace “{word}” by its noun: the passage has to make sense alone.", leaning[0]
-        )
-    else:
-        advice = None if score == 1 else _length_advice(analysis)
-    return Finding(score, evidence, advice)
+    if not leaning:
+        return Finding(score, [], None if score == 1 else _length_advice(analysis))
+    shown = leaning[: analysis.most_evidence]
+    word = leaning[0].text.split()[0].strip("\"'\u201c\u201d\u2018\u2019.,")
+    advice = Advice(f"Replace “{word}” by its noun: the passage has to make sense alone.", leaning[0])
+    return Finding(score, [analysis.evidence(s.text, s, "opens with a pronoun") for s in shown], advice)
 
 
 def _length_advice(analysis: Analysis) -> Advice:
@@ -130,36 +114,30 @@ def statistics(analysis: Analysis) -> Finding:
     pattern = STATISTIC.get(document.language)
     if pattern is None or not document.words:
         return Finding(None)
-    count, found = 0, []
-    # Every digit stands in such a word, and most sentences have none.
+    # Most sentences have no digit, and looking up their tokens is much faster than the regular expression.
     with_digits = {token for token in analysis.vocabulary.counts if not token.isalpha()}
-    for sentence in document.sentences:
-        if with_digits.isdisjoint(sentence.tokens):
-            continue
-        figures = [figure[0].strip() for figure in pattern.finditer(sentence.text)]
-        count += len(figures)
-        if figures:
-            found.append((sentence, figures))
-    score = ramp(100 * count / document.words, 0, 1.5)
+    figures = {
+        sentence: [figure[0].strip() for figure in pattern.finditer(sentence.text)]
+        for sentence in document.sentences
+        if not with_digits.isdisjoint(sentence.tokens)
+    }
+    stating = {sentence: texts for sentence, texts in figures.items() if texts}
+    score = ramp(100 * sum(map(len, stating.values())) / document.words, 0, 1.5)
     shown = [
-        analysis.evidence(s.text, s, ", ".join(figures)) for s, figures in found[: analysis.most_evidence]
+        analysis.evidence(sentence.text, sentence, ", ".join(texts))
+        for sentence, texts in islice(stating.items(), analysis.most_evidence)
     ]
     if score == 1:
         return Finding(score, shown)
-    place = _first_without(document, {sentence.start for sentence, _ in found})
-    return Finding(
-        score, shown, Advice("Add a real figure with its unit and its source, one you can verify.", place)
+    without = (
+        passage
+        for passage in document.passages
+        if passage.words >= _PASSAGE_WORDS[0] and stating.keys().isdisjoint(passage.sentences)
     )
-
-
-def _first_without(document: Document, starts: set[int]) -> Place | None:
-    """The first passage of any length that has none of these sentences."""
-    for passage in document.passages:
-        if passage.words >= _PASSAGE_WORDS[0] and not any(
-            sentence.start in starts for sentence in passage.sentences
-        ):
-            return passage
-    return None
+    advice = Advice(
+        "Add a real figure with its unit and its source, one you can verify.", next(without, None)
+    )
+    return Finding(score, shown, advice)
 
 
 def sources(analysis: Analysis) -> Finding:
@@ -175,18 +153,17 @@ def sources(analysis: Analysis) -> Finding:
     references = [sentence for sentence in document.sentences if has_reference(sentence)]
     quotations = [quotation for quotation in document.quotations if quotation.attributed]
     score = 0.25 * min(len(domains), 3) + 0.15 * min(len(references), 2) + 0.25 * min(len(quotations), 2)
-    shown: list[tuple[str, Place, str]] = [
+    shown: list[tuple[str, Range, str]] = [
         *((link.target, link, f"links to {domain}") for domain, link in domains.items()),
         *((quotation.text, quotation, "attributed quotation") for quotation in quotations),
         *((sentence.text, sentence, "reference") for sentence in references),
     ]
-    evidence = [analysis.evidence(*found) for found in shown[: analysis.most_evidence]]
-    advice = None
-    if score < 1:
-        claim = _claim(document)
-        what = quote(claim.text) if claim else "the main claim"
-        advice = Advice(f"Cite a primary source you have read for {what}.", claim)
-    return Finding(min(1.0, score), evidence, advice)
+    evidence = [analysis.evidence(*each) for each in shown[: analysis.most_evidence]]
+    if score >= 1:
+        return Finding(1.0, evidence)
+    claim = _claim(document)
+    what = quote(claim.text) if claim else "the main claim"
+    return Finding(score, evidence, Advice(f"Cite a primary source you have read for {what}.", claim))
 
 
 def is_own(domain: str, own: str) -> bool:
@@ -203,17 +180,16 @@ def has_reference(sentence: Sentence) -> bool:
 
 def _claim(document: Document) -> Sentence | None:
     """The first sentence with a figure that neither links nor refers to anything, else the first of all."""
-    linked = [(link.start, link.end) for link in document.links if link.domain]
+    linked = Ranges(link for link in document.links if link.domain)
     prose = [sentence for sentence in document.sentences if sentence.kind == "paragraph"]
     for sentence in prose:
-        bare = not any(start < sentence.end and sentence.start < end for start, end in linked)
-        if bare and _has_digit(sentence.text) and not has_reference(sentence):
+        if (
+            any(map(str.isdigit, sentence.text))
+            and not linked.meet(sentence.start, sentence.end)
+            and not has_reference(sentence)
+        ):
             return sentence
     return next(iter(prose), None)
-
-
-def _has_digit(text: str) -> bool:
-    return bool(_DIGIT.search(text)) if text.isascii() else any(map(str.isdigit, text))
 
 
 def readability(analysis: Analysis) -> Finding:
@@ -228,9 +204,8 @@ def readability(analysis: Analysis) -> Finding:
     words = sum([sentence.words for sentence in prose])
     mean = words / len(prose)
     counts = analysis.vocabulary.counts
-    long_words = (
-        sum([count for token, count in counts.items() if len(token) >= _LONG_WORD_LETTERS]) / counts.total()
-    )
+    long = sum([count for token, count in counts.items() if len(token) >= _LONG_WORD_LETTERS])
+    long_words = long / counts.total()
     score = 0.7 * (1 - ramp(mean, 20, 35)) + 0.3 * (1 - ramp(long_words, 0.3, 0.5))
     longest = sorted(prose, key=lambda sentence: (-sentence.words, sentence.start))
     evidence = [analysis.evidence("", None, f"{mean:.1f} words/sentence, {long_words:.0%} long words")]
@@ -241,8 +216,7 @@ def readability(analysis: Analysis) -> Finding:
     ]
     if score == 1:
         return Finding(score, evidence)
-    if mean > 20:
-        return Finding(
-            score, evidence, Advice(f"Split this sentence ({longest[0].words} words).", longest[0])
-        )
-    return Finding(score, evidence, Advice("Use shorter words where they say the same."))
+    advice = Advice("Use shorter words where they say the same.")
+    if mean > _LONG_ON_AVERAGE_WORDS:
+        advice = Advice(f"Split this sentence ({longest[0].words} words).", longest[0])
+    return Finding(score, evidence, advice)

@@ -1,5 +1,6 @@
-"""What takes points off, and what caps the total."""
+"""Penalties, which take points off, and caps on the total."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
@@ -26,28 +27,19 @@ def stuffing(analysis: Analysis, asked: Sequence[QuestionTerms]) -> Finding:
     stop_words = STOP_WORDS.get(document.language)
     if not stop_words or not document.words:
         return Finding(None)
-    terms: dict[str, int] = {}
-    counts, stems = vocabulary.counts, vocabulary.stems
-    for token in counts.keys() - stop_words:
+    counts: Counter[str] = Counter()
+    for token in vocabulary.counts.keys() - stop_words:
         if not token.isdigit():
-            term = stems[token]
-            terms[term] = terms.get(term, 0) + counts[token]
-    groups = [({term}, count, 0.05, 0.11) for term, count in terms.items() if count >= _FEWEST_REPEATS]
-    for question in asked:
-        found = {term for term in question.words if term in terms}
-        groups.append((found, sum(terms[term] for term in found), 0.14, 0.24))
-    worst = max(
-        (
-            (ramp(count / document.words, low, high), found)
-            for found, count, low, high in groups
-            if count >= _FEWEST_REPEATS
-        ),
-        key=lambda item: (item[0], sorted(item[1])),
-        default=(0.0, set[str]()),
-    )
-    if not worst[0]:
-        return Finding(0.0)
-    return Finding(worst[0], *_stuffed(analysis, worst[1]))
+            counts[vocabulary.stems[token]] += vocabulary.counts[token]
+    groups = [({term}, 0.05, 0.11) for term in counts]
+    groups += [(counts.keys() & question.words.keys(), 0.14, 0.24) for question in asked]
+    shares = [
+        (ramp(count / document.words, low, high), terms)
+        for terms, low, high in groups
+        if (count := sum(map(counts.__getitem__, terms))) >= _FEWEST_REPEATS
+    ]
+    worst, terms = max(shares, key=lambda item: (item[0], sorted(item[1])), default=(0.0, set[str]()))
+    return Finding(worst, *_stuffed(analysis, terms)) if worst else Finding(0.0)
 
 
 def _stuffed(analysis: Analysis, terms: set[str]) -> tuple[list[Evidence], Advice]:
@@ -71,46 +63,35 @@ def promotional(analysis: Analysis) -> Finding:
         return Finding(None)
     words = analysis.vocabulary.counts.keys()
     firsts = {first for first in phrases.keys() & words if any(words >= set(rest) for rest in phrases[first])}
-    found: list[tuple[Sentence, str]] = []
+    hits: list[tuple[Sentence, str]] = []
     for sentence in document.sentences:
         if firsts and not firsts.isdisjoint(sentence.tokens):
             starts = [index for index, token in enumerate(sentence.tokens) if token in firsts]
-            hits = (phrase_at(sentence.tokens, index, phrases) for index in starts)
-            found += [(sentence, " ".join(hit)) for hit in hits if hit]
+            phrases_at = (phrase_at(sentence.tokens, index, phrases) for index in starts)
+            hits += [(sentence, " ".join(hit)) for hit in phrases_at if hit]
         if "!!" in sentence.text:
-            found.append((sentence, "!!"))
-    if not found:
+            hits.append((sentence, "!!"))
+    if not hits:
         return Finding(0.0)
-    sentence, phrase = found[0]
-    shown = found[: analysis.most_evidence]
+    sentence, phrase = hits[0]
+    shown = hits[: analysis.most_evidence]
     evidence = [analysis.evidence(sentence.text, sentence, phrase) for sentence, phrase in shown]
     advice = Advice(f"Replace {quote(phrase)} by a fact.", sentence)
-    return Finding(ramp(100 * len(found) / document.words, 0.5, 3), evidence, advice)
+    return Finding(ramp(100 * len(hits) / document.words, 0.5, 3), evidence, advice)
 
 
 def caps(document: Document, settings: ContentSettings) -> list[Cap]:
     """The limits on the total that hold for this article."""
-    found = []
-    directives = [part.strip().lower() for span in document.metadata.robots for part in span.text.split(",")]
-    if any(directive in ("noindex", "none") for directive in directives):
-        found.append(
-            Cap(
-                name="noindex",
-                limit=NOINDEX_CAP,
-                reason="The page asks engines to leave it out of their index.",
-            )
-        )
-    if any(directive.replace(" ", "") in ("nosnippet", "max-snippet:0") for directive in directives):
-        found.append(
-            Cap(
-                name="nosnippet",
-                limit=NOINDEX_CAP,
-                reason="The page forbids engines to show any of its text.",
-            )
-        )
+    robots = ",".join(span.text for span in document.metadata.robots).lower()
+    directives = {directive.strip() for directive in robots.split(",")}
+    limits = []
+    if directives & {"noindex", "none"}:
+        limits.append(("noindex", NOINDEX_CAP, "The page asks engines to leave it out of their index."))
+    if {directive.replace(" ", "") for directive in directives} & {"nosnippet", "max-snippet:0"}:
+        limits.append(("nosnippet", NOINDEX_CAP, "The page forbids engines to show any of its text."))
     if not document.words:
-        found.append(Cap(name="empty", limit=0, reason="There is no text."))
+        limits.append(("empty", 0.0, "There is no text."))
     elif document.words < settings.stub_words:
         reason = f"{document.words} words are fewer than {settings.stub_words}: there is too little to quote."
-        found.append(Cap(name="stub", limit=STUB_CAP, reason=reason))
-    return found
+        limits.append(("stub", STUB_CAP, reason))
+    return [Cap(name=name, limit=limit, reason=reason) for name, limit, reason in limits]

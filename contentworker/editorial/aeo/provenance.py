@@ -1,4 +1,4 @@
-"""Criteria 9 and 10: what the article says about itself to machines and readers."""
+"""Criteria 9 and 10: what the article tells machines and readers about itself."""
 
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding
 from contentworker.editorial.aeo.rubric import ramp
@@ -15,31 +15,26 @@ def freshness(analysis: Analysis) -> Finding:
     after that day counts as none.
     """
     metadata = analysis.document.metadata
-    past = [found for found in metadata.dates if found.value <= analysis.today]
-    latest = max(past, key=lambda found: found.value, default=None)
+    past = [each for each in metadata.dates if each.value <= analysis.today]
+    latest = max(past, key=lambda each: each.value, default=None)
     evidence = []
     dated = 0.0
     if latest:
         age = (analysis.today - latest.value).days
         dated = 1 - 0.5 * ramp(age, _FRESH_DAYS, _OLD_DAYS)
-        evidence.append(
-            analysis.evidence(latest.value.isoformat(), latest, f"date ({latest.name}), {age} days old")
-        )
-    for found in metadata.dates:
-        if found.value > analysis.today:
-            evidence.append(
-                analysis.evidence(found.value.isoformat(), found, "lies in the future: not counted")
-            )
+        note = f"date ({latest.name}), {age} days old"
+        evidence.append(analysis.evidence(latest.value.isoformat(), latest, note))
+    evidence += [
+        analysis.evidence(each.value.isoformat(), each, "lies in the future: not counted")
+        for each in metadata.dates
+        if each.value > analysis.today
+    ]
     if metadata.author:
         evidence.append(analysis.evidence(metadata.author.text, metadata.author, "author"))
     score = 0.6 * dated + 0.4 * (metadata.author is not None)
     if dated < 1 and 0.6 * (1 - dated) >= 0.4 * (metadata.author is None):
-        what = (
-            "Review the article and show the real date of that review."
-            if latest
-            else "Show a real updated date."
-        )
-        return Finding(score, evidence, Advice(what, latest))
+        review = "Review the article and show the real date of that review."
+        return Finding(score, evidence, Advice(review if latest else "Show a real updated date.", latest))
     return Finding(score, evidence, None if score == 1 else Advice("Name the author."))
 
 
@@ -67,16 +62,15 @@ def structured_data(analysis: Analysis) -> Finding:
     else:
         typed = bool(metadata.json_ld_types)
         score = 0.25 * (typed + (typed and not metadata.json_ld_errors) + described + canonical)
-    return Finding(score, evidence, _advice(analysis, described) if score < 1 else None)
+    return Finding(score, evidence, _advice(analysis, described=described) if score < 1 else None)
 
 
-def _advice(analysis: Analysis, described: bool) -> Advice:
+def _advice(analysis: Analysis, *, described: bool) -> Advice:
     metadata = analysis.document.metadata
     if metadata.json_ld_errors:
         error = metadata.json_ld_errors[0]
         return Advice(f"Fix JSON-LD: {error.text}.", error)
     if analysis.document.media_type == "html" and not metadata.json_ld_types:
-        return Advice(
-            "Add JSON-LD that types the page, for example as Article, with its real author and date."
-        )
+        types = "Add JSON-LD that types the page, for example as Article, with its real author and date."
+        return Advice(types)
     return Advice("Add a canonical URL." if described else "Add a description of one or two sentences.")

@@ -27,40 +27,49 @@ __all__ = [
 
 _LONGEST_QUESTION_CHARACTERS = 500
 _ANSWER_WORDS = (8, 45)
+_SHORTEST_QUESTION_WORDS = 3
+_EARLY_WORDS = (100, 1200)
+_EARLY_WORDS_OF_PASSAGE = (20, 90)
+"""Words before an answer: up to the first number it is early, from the second one on late."""
 
 
 def check_questions(questions: Sequence[str], settings: ContentSettings) -> list[str]:
-    """The questions with whitespace normalised and repeats left out; ContentError if one is none."""
+    """The questions, each once, with single spaces.
+
+    Raises:
+        ContentError: a question is not text, is too long, or there are too many.
+    """
     if isinstance(questions, str):
         raise ContentError("questions", "expected a list of questions, got a single string")
-    checked: list[str] = []
     for index, question in enumerate(questions):
-        if not isinstance(question, str) or not question.strip():
-            raise ContentError("questions", f"expected text, got {question!r:.40} at position {index}")
-        if len(question) > _LONGEST_QUESTION_CHARACTERS:
-            limit = f"expected at most {_LONGEST_QUESTION_CHARACTERS} characters"
-            raise ContentError("questions", f"{limit}, got {len(question)} at position {index}")
-        try:
-            question.encode()
-        except UnicodeEncodeError:
-            raise ContentError(
-                "questions", f"expected Unicode text, got half a surrogate pair at position {index}"
-            ) from None
-        normal = " ".join(question.split())
-        if normal not in checked:
-            checked.append(normal)
+        wrong = _wrong_with(question)
+        if wrong:
+            raise ContentError("questions", f"expected {wrong} at position {index}")
+    checked = list(dict.fromkeys(" ".join(question.split()) for question in questions))
     if len(checked) > settings.max_questions:
         raise ContentError("questions", f"expected at most {settings.max_questions}, got {len(checked)}")
     return checked
 
 
+def _wrong_with(question: object) -> str | None:
+    if not isinstance(question, str) or not question.strip():
+        return f"text, got {question!r:.40}"
+    if len(question) > _LONGEST_QUESTION_CHARACTERS:
+        return f"at most {_LONGEST_QUESTION_CHARACTERS} characters, got {len(question)}"
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        return "Unicode text, got half a surrogate pair"
+    return None
+
+
 def infer_question(document: Document) -> str | None:
-    """What the article seems to answer: a title or heading that asks, else the title; None without both."""
+    """The question that the article seems to answer: a title or heading that asks, else the title or None."""
     title = [document.title.text] if document.title else []
     candidates = title + [heading.text for heading in document.headings]
     asking = [text for text in candidates if is_question(text, document.language)]
-    found = next(iter(asking or candidates), None)
-    return found[:_LONGEST_QUESTION_CHARACTERS] if found else None
+    question = next(iter(asking or candidates), None)
+    return question[:_LONGEST_QUESTION_CHARACTERS] if question else None
 
 
 def is_question(text: str, language: str) -> bool:
@@ -68,18 +77,20 @@ def is_question(text: str, language: str) -> bool:
     if text.rstrip().endswith(("?", "\uff1f", "\u061f")):
         return True
     first = next(iter(tokenize(text[:80])), "")
-    # "Who" asks; "The who" does not. Verbs such as "is" ask only with a question mark.
-    return first in QUESTION_WORDS.get(language, frozenset()) and len(text.split()) > 2
+    # "Who" asks; "The who" does not.
+    return (
+        first in QUESTION_WORDS.get(language, frozenset()) and len(text.split()) >= _SHORTEST_QUESTION_WORDS
+    )
 
 
 def is_other_language(question: str, language: str) -> bool:
-    """Whether a question is surely not in the article's language; a doubt counts as no."""
+    """Whether a question is certainly not in the article's language."""
     tokens = tokenize(question)
     asked = detect_language(question, tokens)
     if UNKNOWN in (asked, language) or asked == language:
         return False
     known = STOP_WORDS.get(asked)
-    # One function word proves little: "Die Hard" is no German.
+    # One function word proves little: "Die Hard" is not German.
     return known is None or not question.isascii() or sum(token in known for token in tokens) > 1
 
 
@@ -109,19 +120,19 @@ def match(analysis: Analysis, question: str) -> Match:
     terms = QuestionTerms(question, analysis.vocabulary)
     best = Match(terms)
     in_heading = {heading.start: terms.found_in(heading.tokens) for heading in analysis.document.headings}
-    window = _Window(terms, ())
+    window = _Window(())
     for passage in analysis.document.passages:
         if passage.path is not window.path:
-            window = _Window(terms, passage.path)
+            window = _Window(passage.path)
         above = frozenset[str]().union(*(in_heading[heading.start] for heading in passage.path))
         for sentence in passage.sentences:
             inside = terms.found_in(sentence.tokens)
             window.add(sentence, inside)
-            # What asks is no answer, and neither is the question without its mark.
+            # A question is not an answer, and neither is the asked question without its mark.
             answers = not sentence.text.endswith("?") and sentence.tokens != terms.tokens
             if answers and best.opening_coverage < 0:
                 best.opening_coverage = terms.coverage(inside)
-            # Without terms of its own a sentence can only bring in its headings, as the first one does.
+            # Without terms of its own a sentence adds only its headings, which the first one has added.
             if not inside and len(window.sentences) > 1:
                 continue
             _match_window(best, window, above)
@@ -134,12 +145,11 @@ def match(analysis: Analysis, question: str) -> Match:
 class _Window:
     """The last sentences of one section that make at most 120 words.
 
-    Any such run is a passage an engine could quote. Only looking at the passages the article was cut into
-    would let a word more in one of them move the cuts, and with them the score.
+    Any such run is a passage an engine could quote. With the passages that the article was cut into, one more
+    word in one of them would move the cuts, and with them the score.
     """
 
-    def __init__(self, terms: QuestionTerms, path: tuple[Heading, ...]) -> None:
-        self.terms = terms
+    def __init__(self, path: tuple[Heading, ...]) -> None:
         self.path = path
         self.sentences: deque[tuple[Sentence, frozenset[str]]] = deque()
         self.words = 0
@@ -150,7 +160,7 @@ class _Window:
         while self.words > MAX_PASSAGE_WORDS:
             self.words -= self.sentences.popleft()[0].words
 
-    def found(self) -> frozenset[str]:
+    def terms(self) -> frozenset[str]:
         return frozenset[str]().union(*(inside for _, inside in self.sentences))
 
     def passage(self) -> Passage:
@@ -162,10 +172,10 @@ class _Window:
 
 
 def _match_window(best: Match, window: _Window, above: frozenset[str]) -> None:
-    found = above | window.found()
-    covered = best.terms.coverage(found)
+    terms = above | window.terms()
+    covered = best.terms.coverage(terms)
     if covered > best.passage_coverage:
-        best.passage, best.passage_terms, best.passage_coverage = window.passage(), found, covered
+        best.passage, best.passage_terms, best.passage_coverage = window.passage(), terms, covered
 
 
 def _match_sentence(
@@ -188,109 +198,90 @@ def _match_sentence(
 
 def _closest_heading(document: Document, terms: QuestionTerms) -> tuple[Heading | None, float]:
     """The heading (None: the title) with the largest share of the question's terms."""
-    share = (
-        len(terms.found_in(tokenize(document.title.text))) / len(terms.words)
-        if document.title and terms.words
-        else 0.0
-    )
+    title = tokenize(document.title.text) if document.title else ()
+    share = len(terms.found_in(title)) / max(1, len(terms.words))
     closest: Heading | None = None
     for heading in document.headings:
-        found = len(terms.found_in(heading.tokens)) / max(1, len(terms.words))
-        if found > share or (closest is None and found == share > 0):
-            closest, share = heading, found
+        here = len(terms.found_in(heading.tokens)) / max(1, len(terms.words))
+        if here > share or (closest is None and here == share > 0):
+            closest, share = heading, here
     return closest, share
 
 
-def question_relevance(analysis: Analysis, found: Match) -> Finding:
-    """.5 x coverage of the question by a passage + .4 by a sentence, both with headings + .05 by a sentence
-    + .05 by the opening sentence.
+def question_relevance(analysis: Analysis, best: Match) -> Finding:
+    """How well the article covers the question's terms, which weigh by their IDF.
 
-    Of the first three the best in the article; terms weigh by their IDF.
+    .5 x coverage by a passage + .4 by a sentence, both with headings + .05 by a sentence + .05 by the opening
+    sentence. Of the first three the best in the article.
     """
-    terms = found.terms
-    by_passage, by_sentence = max(0.0, found.passage_coverage), max(0.0, found.sentence_coverage)
-    by_joint, by_opening = max(0.0, found.joint_coverage), max(0.0, found.opening_coverage)
-    missing = ", ".join(terms.missing(found.passage_terms))
+    terms = best.terms
+    by_passage, by_sentence = max(0.0, best.passage_coverage), max(0.0, best.sentence_coverage)
+    by_joint, by_opening = max(0.0, best.joint_coverage), max(0.0, best.opening_coverage)
+    missing = ", ".join(terms.missing(best.passage_terms))
     evidence, advice = [], None
-    if found.passage:
+    if best.passage:
         note = f"passage holds {by_passage:.0%} of the question" + (f", lacks: {missing}" if missing else "")
-        text = " ".join(sentence.text for sentence in found.passage.sentences)
-        evidence.append(analysis.evidence(text, found.passage, note))
-    if found.sentence and found.sentence_terms:
-        evidence.append(
-            analysis.evidence(found.sentence.text, found.sentence, f"sentence holds {by_sentence:.0%}")
-        )
-    score = (
-        PASSAGE_SHARE * by_passage
-        + JOINT_SHARE * by_joint
-        + SENTENCE_SHARE * by_sentence
-        + OPENING_SHARE * by_opening
-    )
+        text = " ".join(sentence.text for sentence in best.passage.sentences)
+        evidence.append(analysis.evidence(text, best.passage, note))
+    if best.sentence and best.sentence_terms:
+        note = f"sentence holds {by_sentence:.0%}"
+        evidence.append(analysis.evidence(best.sentence.text, best.sentence, note))
+    with_headings = PASSAGE_SHARE * by_passage + JOINT_SHARE * by_joint
+    score = with_headings + SENTENCE_SHARE * by_sentence + OPENING_SHARE * by_opening
     if missing:
-        advice = Advice(f"State what the question asks about ({missing}) in this passage.", found.passage)
-    elif score < 1 and found.sentence:
-        absent = ", ".join(terms.missing(found.sentence_terms))
-        advice = Advice(f"Answer in one sentence that also says: {absent}.", found.sentence)
+        advice = Advice(f"State what the question asks about ({missing}) in this passage.", best.passage)
+    elif score < 1 and best.sentence:
+        absent = ", ".join(terms.missing(best.sentence_terms))
+        says = f"Answer in one sentence that also says: {absent}." if absent else "Open with this sentence."
+        advice = Advice(says, best.sentence)
     return Finding(score, evidence, advice)
 
 
-def heading_match(analysis: Analysis, found: Match) -> Finding:
+def heading_match(analysis: Analysis, best: Match) -> Finding:
     """The largest share of the question's terms in the title or in one heading."""
     document = analysis.document
-    closest = found.heading or (document.title if found.heading_share else None)
-    evidence = (
-        [analysis.evidence(closest.text, closest, f"closest holds {found.heading_share:.0%} of the terms")]
-        if closest
-        else []
-    )
-    if found.heading_share >= 1:
+    closest = best.heading or (document.title if best.heading_share else None)
+    question = quote(best.terms.question, 100)
+    if not closest:
+        advice = Advice(f"Put a heading that asks {question} above the answer.", best.answer)
+        return Finding(best.heading_share, [], advice)
+    note = f"closest holds {best.heading_share:.0%} of the terms"
+    evidence = [analysis.evidence(closest.text, closest, note)]
+    if best.heading_share >= 1:
         return Finding(1.0, evidence)
-    question = quote(found.terms.question, 100)
-    if closest:
-        advice = Advice(f"Rename {quote(closest.text)} to ask {question}.", closest)
-    else:
-        advice = Advice(f"Put a heading that asks {question} above the answer.", found.answer)
-    return Finding(found.heading_share, evidence, advice)
+    advice = Advice(f"Rename {quote(closest.text)} to ask {question}.", closest)
+    return Finding(best.heading_share, evidence, advice)
 
 
-def answer_directness(analysis: Analysis, found: Match) -> Finding:
+def answer_directness(analysis: Analysis, best: Match) -> Finding:
     """How early and how plainly the answer comes, times how much of the question it holds.
 
     [.45 (1 - ramp(words before it, 100, 1200)) + .3 (1 - ramp(words before it in its passage, 20, 90))
     + .15 (8 to 45 words) + .1 (no filler)] x coverage of the question by its heading path and itself.
     Without a list of fillers for the language the other parts share that tenth.
     """
-    answer, passage = found.answer, found.answer_passage
+    answer, passage = best.answer, best.answer_passage
     if answer is None or passage is None:
         return Finding(0.0, [], Advice("Answer the question in a sentence of 30-50 words near the top."))
     inside = answer.words_before - passage.sentences[0].words_before
     right_length = _ANSWER_WORDS[0] <= answer.words <= _ANSWER_WORDS[1]
-    parts = (
-        0.45 * (1 - ramp(answer.words_before, 100, 1200))
-        + 0.3 * (1 - ramp(inside, 20, 90))
-        + 0.15 * right_length
-    )
+    early = 0.45 * (1 - ramp(answer.words_before, *_EARLY_WORDS))
+    parts = early + 0.3 * (1 - ramp(inside, *_EARLY_WORDS_OF_PASSAGE)) + 0.15 * right_length
     fillers = FILLERS.get(analysis.document.language)
     filler = phrase_at(answer.tokens, 0, fillers) if fillers and answer.tokens else None
     quality = parts / 0.9 if fillers is None else parts + 0.1 * (filler is None)
     note = f"after {answer.words_before} words ({inside} in its passage), {answer.words} long"
     evidence = [analysis.evidence(answer.text, answer, note)]
-    score = quality * found.answer_coverage
-    return Finding(
-        score, evidence, _directness_advice(found, inside, filler is not None, quality) if score < 1 else None
-    )
-
-
-def _directness_advice(found: Match, inside: int, has_filler: bool, quality: float) -> Advice:
-    answer = found.answer
-    assert answer is not None
+    score = quality * best.answer_coverage
     text = quote(answer.text)
-    if found.answer_coverage < quality:
-        return Advice(
-            f"No sentence answers {quote(found.terms.question)} outright: say it in 30-50 words here.", answer
-        )
-    if answer.words_before > 100 or inside > 20:
-        return Advice(f"Move {text} up, before other matter; answer in 30-50 words.", answer)
-    if has_filler:
-        return Advice(f"Cut the opening of {text} and begin with the answer.", answer)
-    return Advice(f"Answer in 30-50 words instead of {answer.words}: {text}.", answer)
+    if score >= 1:
+        return Finding(score, evidence)
+    if best.answer_coverage < quality:
+        text = f"No sentence answers {quote(best.terms.question)} outright: say it in 30-50 words here."
+    elif answer.words_before > _EARLY_WORDS[0] or inside > _EARLY_WORDS_OF_PASSAGE[0]:
+        text = f"Move {text} up, before other matter; answer in 30-50 words."
+    elif filler:
+        text = f"Cut the opening of {text} and begin with the answer."
+    else:
+        text = f"Answer in 30-50 words instead of {answer.words}: {text}"
+    return Finding(score, evidence, Advice(text, answer))

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contentworker.editorial import ArticleState, Result
 
 __all__ = [
     "AeoScore",
@@ -26,11 +28,7 @@ _GRADE = (
 )
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Evidence(_Model):
+class Evidence(Result):
     """What in the article a sub-score rests on."""
 
     text: str = Field(description="Excerpt, clipped to the configured number of characters; may be empty.")
@@ -39,7 +37,7 @@ class Evidence(_Model):
     note: str = Field(default="", description="What the excerpt shows.")
 
 
-class Criterion(_Model):
+class Criterion(Result):
     """One row of the rubric and what the article got for it."""
 
     name: str = Field(description="Stable identifier, for example `question_relevance`.")
@@ -55,7 +53,7 @@ class Criterion(_Model):
     source: str = Field(description="Where the criterion comes from.")
 
 
-class QuestionScore(_Model):
+class QuestionScore(Result):
     """How one target question fares. Each sub-score is None where it cannot be judged."""
 
     question: str = Field(description="The question, with its whitespace normalised.")
@@ -64,7 +62,7 @@ class QuestionScore(_Model):
     answer_directness: float | None = Field(ge=0, le=1, description="Sub-score from 0 to 1.")
 
 
-class Penalty(_Model):
+class Penalty(Result):
     """Points taken off for what harms an article."""
 
     name: str = Field(description="`stuffing` or `promotional`.")
@@ -73,7 +71,7 @@ class Penalty(_Model):
     evidence: tuple[Evidence, ...] = Field(description="What the penalty rests on.")
 
 
-class Cap(_Model):
+class Cap(Result):
     """An upper limit on the total."""
 
     name: str = Field(description="`noindex`, `nosnippet`, `stub` or `empty`.")
@@ -81,7 +79,7 @@ class Cap(_Model):
     reason: str = Field(description="Why the limit holds.")
 
 
-class NotScored(_Model):
+class NotScored(Result):
     """What people ask about and the score leaves out on purpose."""
 
     name: str = Field(description="What it is, for example `llms.txt`.")
@@ -89,7 +87,7 @@ class NotScored(_Model):
     note: str = Field(description="Whether it was looked at, and why it does not count.")
 
 
-class Recommendation(_Model):
+class Recommendation(Result):
     """One thing to do, by a person or a model."""
 
     criterion: str = Field(description="Name of the criterion, penalty or cap that it improves.")
@@ -101,7 +99,7 @@ class Recommendation(_Model):
     evidence_grade: EvidenceGrade = Field(description=_GRADE)
 
 
-class AeoScore(_Model):
+class AeoScore(Result):
     """Readiness of an article to be found, quoted and attributed by answer engines; no probability."""
 
     score: float = Field(ge=0, le=100, description="Total in points, rounded to one decimal.")
@@ -113,10 +111,15 @@ class AeoScore(_Model):
     weakest_question: str | None = Field(
         description="Of several questions, the one the article answers worst."
     )
+    found: ArticleState = Field(
+        default="article",
+        description="What the page holds: an `article`, `no_article` (a login, a listing, a gallery), or "
+        "`several_articles`. Only the first is judged well.",
+    )
     language: str = Field(description="ISO 639 code of the article's language, or `und`.")
     words: int = Field(ge=0, description="Words of running text, headings left out.")
     confidence: Literal["normal", "low"] = Field(
-        description="`low` if the article is too short to be judged well."
+        description="`low` if the article is too short to be judged well, or not certainly found on its page."
     )
     criteria: tuple[Criterion, ...] = Field(description="The ten criteria in the order of the rubric.")
     penalties: tuple[Penalty, ...] = Field(description="Penalties that took points off.")

@@ -1,42 +1,56 @@
-"""Terms: what is left of a text when function words and endings are taken off, and what each is worth."""
+"""Terms: a text without function words and endings, and how much each of its terms counts."""
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 
-from contentworker.editorial.aeo.background import ENGLISH_IDF, RAREST_IDF
 from contentworker.editorial.document import Document
-from contentworker.editorial.parsing.language import STOP_WORDS
+from contentworker.editorial.parsing.language import STOP_WORDS, words
 from contentworker.editorial.parsing.sentences import tokenize
 
-__all__ = ["QuestionTerms", "Vocabulary", "question_tokens", "stemmer"]
+__all__ = ["ENGLISH_IDF", "RAREST_IDF", "QuestionTerms", "Vocabulary", "question_tokens", "stemmer"]
 
 # Characters that carry the meaning of most words in languages that inflect at the end.
 _PREFIX_CHARACTERS = {"de": 6, "es": 5, "fr": 6, "it": 5, "pt": 5, "nl": 6, "ru": 5, "uk": 5, "hi": 4}
 
-# What questions are put with beside function words: "how long does it take", "what is ... called".
-_QUESTION_FRAMES = {
-    language: frozenset(words.split())
-    for language, words in {
-        "en": "long much many often take takes took mean means",
-        "zh": "为什 什么 么是 是什 么时 时候 如何 怎么 怎样 哪里 哪个 哪些 多少 是多 多少 少个 是谁",
-        "ja": "なぜ ぜ何 何で です すか ます なに いつ どこ だれ どの どう とは",
-    }.items()
-}
-# What makes one word of another: govern, government. After a short root it is more often part of the word.
+_QUESTION_FRAMES = words("question_frames")
+# Endings that derive a word: govern, government. After a short root they are mostly part of the word.
 _ENGLISH_DERIVATIONS = ("ation", "ment", "ness", "ion", "li", "al", "er", "or")  # codespell:ignore ment
 _SHORTEST_ROOT = 5
-# Longer ones are no words, and are not kept.
+_SHORTEST_STEM = 3
+# Longer ones are not words, and the cache does not keep them.
 _LONGEST_STEMMED = 40
 _MOST_STEMS_KEPT = 20_000
-# On English questions that were weighed without the table; see docs/aeo.md.
 _LONGEST_WEIGHED = 6
+"""Letters up to which a term's weight rises without a table, chosen on English questions (research/aeo)."""
 _NO_TERMS: frozenset[str] = frozenset()
 
 
+def _read_idf(text: str) -> tuple[dict[str, float], float]:
+    """The IDF of each term of the table, and the largest, for the terms that are not in it."""
+    table: dict[str, float] = {}
+    idf = 0.0
+    for line in text.splitlines():
+        if line.startswith("= "):
+            idf = float(line[2:])
+        else:
+            table.update(dict.fromkeys(line.split(), idf))
+    return table, idf
+
+
+ENGLISH_IDF, RAREST_IDF = _read_idf(Path(__file__).with_name("english_idf.txt").read_text("utf-8"))
+"""How rare a term is in English at large: inverse document frequency (IDF), rounded to halves.
+
+research/aeo/background.py counts the table over 6,085 pieces of 100 words: texts of MASC (American National
+Corpus, any use allowed) and speeches of American presidents (public domain). It holds the stems that stand in
+at least five pieces. Every other term is rare, and counts like one that stands in a single piece.
+"""
+
+
 def stemmer(language: str) -> Callable[[str], str]:
-    """What gives a word the form its inflections share: light English stemming, else a prefix."""
+    """The function from a word to the form its inflections share: a light English stem, else a prefix."""
     if language == "en":
         return _ENGLISH_STEMS.__getitem__
     length = _PREFIX_CHARACTERS.get(language)
@@ -44,7 +58,7 @@ def stemmer(language: str) -> Callable[[str], str]:
 
 
 class _Stems(dict[str, str]):
-    """English stems, kept: the words of one article are mostly those of the article before it."""
+    """A cache of English stems: an article has mostly the words of the one before it."""
 
     def __missing__(self, token: str) -> str:
         if len(token) > _LONGEST_STEMMED:
@@ -58,9 +72,9 @@ class _Stems(dict[str, str]):
 _ENGLISH_STEMS = _Stems()
 
 
-def _stem_english(token: str) -> str:
+def _stem_english(token: str) -> str:  # noqa: C901 (one rule of English a branch)
     token = token.removesuffix("'s")
-    if len(token) < 4 or not token[-1].isalpha():
+    if len(token) <= _SHORTEST_STEM or not token[-1].isalpha():
         return token
     if token.endswith("ies"):
         token = token[:-3] + "y"
@@ -69,14 +83,14 @@ def _stem_english(token: str) -> str:
     elif token[-1] == "s" and token[-2] not in "sui":
         token = token[:-1]
     for ending in ("ing", "ed"):
-        if token.endswith(ending) and len(token) - len(ending) >= 3:
+        if token.endswith(ending) and len(token) - len(ending) >= _SHORTEST_STEM:
             token = token[: -len(ending)]
             if token[-1] == token[-2] and token[-1] not in "ls":
                 token = token[:-1]
             break
-    if len(token) > 3:
+    if len(token) > _SHORTEST_STEM:
         token = token.removesuffix("e")
-    if len(token) > 3 and token[-1] == "y":
+    if len(token) > _SHORTEST_STEM and token[-1] == "y":
         token = token[:-1] + "i"
     for ending in _ENGLISH_DERIVATIONS:
         if token.endswith(ending) and len(token) - len(ending) >= _SHORTEST_ROOT:
@@ -106,7 +120,7 @@ class Vocabulary:
     def idf(self, term: str) -> float:
         """Inverse document frequency in English at large; without such a table the length of the term.
 
-        Long words are rarer than short ones in every language. Of more than six letters that is no longer so.
+        Long words are rarer than short ones in every language, up to six letters.
         """
         if self.language == "en":
             return ENGLISH_IDF.get(term, RAREST_IDF)
@@ -129,7 +143,7 @@ class QuestionTerms:
 
     def found_in(self, tokens: Sequence[str]) -> frozenset[str]:
         """The question's terms among the tokens of some part of the article."""
-        # Most sentences hold none of the terms; the set says so faster than a look at each word.
+        # Most sentences hold none of the terms, which this check tells faster than a look at each word.
         if self._are_all_absent(tokens):
             return _NO_TERMS
         matching = self._matching

@@ -1,15 +1,8 @@
 """Whether a language model wrote an article: a calibrated hint, never proof. See docs/detector.md.
 
-Here are the results only, which whoever sends or reads a verdict needs and which load no numpy;
-`detector.judging.judge` makes them.
+This is the result, for all who send or read a verdict; it loads no NumPy. `detector.judging.judge` makes it.
 """
 
-from contentworker.editorial.detector.result import (
-    Abstained,
-    Detection,
-    SentenceShare,
-    StyleShare,
-    Verdict,
-)
+from contentworker.editorial.detector.result import Detection
 
-__all__ = ["Abstained", "Detection", "SentenceShare", "StyleShare", "Verdict"]
+__all__ = ["Detection"]

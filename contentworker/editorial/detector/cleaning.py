@@ -1,6 +1,6 @@
-"""What is taken off a text before it is judged: whatever tells who typed it and not who wrote it.
+"""Cleans a text before it is judged: removes what tells who typed it rather than who wrote it.
 
-The same function cleans the texts that the model is trained on; a change here needs a new model.
+The same function cleans the texts that the model is trained on, so a change here needs a new model.
 """
 
 # ruff: noqa: RUF001 -- letters that look alike are what this module is about
@@ -14,7 +14,7 @@ LOOK_ALIKES = str.maketrans(
     "аеорсухіјѕԁһԛԝԍмтвнкгАВЕКМНОРСТУХІЈЅԌԚԜӏοαενρτυικχωγηΑΒΕΖΗΙΚΜΝΟΡΤΥΧɡɑıʟ",
     "aeopcyxijsdhqwgmtbhkrABEKMHOPCTYXIJSGQWloaevptuikxwynABEZHIKMNOPTYXgaiL",
 )
-"""Cyrillic, Greek and other letters that pass for Latin ones."""
+"""Cyrillic, Greek and other letters that look like Latin ones."""
 
 _PLAIN_MARKS = str.maketrans(
     {
@@ -38,15 +38,16 @@ _MARKUP = re.compile(r"<[^<>]{1,200}>|\\[nrt]|\[\d{1,3}(?:[,\-]\s?\d{1,3})*\]|ht
 _REPLACED = (
     (_MARKUP, " ", ("<", "\\", "[", "://")),
     (re.compile(r"[*_#~|]+"), " ", tuple("*_#~|")),
-    (re.compile(r"\s*-{2,}\s*| - "), " -- ", ("--", " - ")),
+    # No blanks before the mark, though they may stand there: a search for a run of them would be quadratic.
+    (re.compile(r"-{2,}\s*| - "), " -- ", ("--", " - ")),
     (re.compile(r"(?:\. ?){3,}"), "... ", ("..", ". .")),
     (re.compile("''"), '"', ("''",)),
 )
-"""(what, what stands for it, signs of which one at least is in it)"""
+"""(pattern, replacement, signs: every match has at least one of them)"""
 _TOKENISED = re.compile(r" (?=[,.;:!?](?: |\Z)|n't\b|'(?:s|re|ve|ll|d|m)\b)")
 _TOKENISED_SIGNS = (" ,", " .", " ;", " :", " !", " ?", " n't", " '")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
-# How assistants begin and end when they talk to whoever asked.
+# How assistants begin when they talk to the person who asked.
 _PREAMBLE = re.compile(
     r"\s*(?:(?:sure|certainly|of course|absolutely|okay|ok)\b[^.:!?]{0,80}[.!:,]\s*)?"
     r"(?:(?:here(?:'s| is| are)|below is|this is) (?:an?|the|your|my|one|some)\b[^.:!?]{0,120}:\s*)?",
@@ -54,10 +55,11 @@ _PREAMBLE = re.compile(
 )
 _ENDING = re.compile(r"[.!?][\"')\]]*(?=\s|\Z)")
 _LARGEST_CUT_SHARE = 0.3
+_DECOMPOSED_CHARACTERS = 200
 
 
 def count_disguises(text: str) -> tuple[int, int]:
-    """How many invisible characters a text has, and how many letters of other scripts among Latin ones."""
+    """The number of invisible characters in a text, and of letters of other scripts among Latin ones."""
     if text.isascii():
         return 0, 0
     return len(_INVISIBLE.findall(text)), len(_OTHER_LETTERS.findall(text)) if _is_latin(text) else 0
@@ -73,16 +75,14 @@ def clean(text: str) -> str:
         text = _CONTROLS.sub(" ", text)
     text = plain_letters(text)
     for pattern, other, signs in _REPLACED:
-        # Most texts have none of the signs, and looking for them is much cheaper than the expression.
+        # Most texts have none of the signs, and looking for them is much faster than the regular expression.
         if any(sign in text for sign in signs):
             text = pattern.sub(other, text)
     text = " ".join(text.split())
     if any(sign in text for sign in _TOKENISED_SIGNS):
         text = _TOKENISED.sub("", text)
-    begin = _PREAMBLE.match(text)
-    if begin:
-        text = text[begin.end() :]
-    return _whole_sentences(text)
+    preamble = _PREAMBLE.match(text)
+    return _whole_sentences(text[preamble.end() :] if preamble else text)
 
 
 def plain_letters(text: str) -> str:
@@ -91,15 +91,23 @@ def plain_letters(text: str) -> str:
         return text
     text = _INVISIBLE.sub("", text).translate(_PLAIN_MARKS)
     if not text.isascii():
-        text = _COMBINING.sub("", unicodedata.normalize("NFKD", text))
+        text = _COMBINING.sub("", _decomposed(text))
         if _OTHER_LETTERS.search(text) and _is_latin(text):
             text = text.translate(LOOK_ALIKES)
     return text
 
 
+def _decomposed(text: str) -> str:
+    """Compatibility decomposition (NFKD) in pieces: its time is the square of a run of combining marks."""
+    pieces = range(0, len(text), _DECOMPOSED_CHARACTERS)
+    return "".join(
+        unicodedata.normalize("NFKD", text[start : start + _DECOMPOSED_CHARACTERS]) for start in pieces
+    )
+
+
 def _whole_sentences(text: str) -> str:
-    """Without the half sentence at the end, which a limit on length leaves behind."""
+    """The text without the half sentence at its end, which a limit on length leaves behind."""
     if text.endswith((".", "!", "?", '"', "'", ")")):
         return text
-    end = max((found.end() for found in _ENDING.finditer(text)), default=0)
+    end = max((ending.end() for ending in _ENDING.finditer(text)), default=0)
     return text[:end] if end and len(text) - end <= _LARGEST_CUT_SHARE * len(text) else text

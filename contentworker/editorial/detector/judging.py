@@ -1,6 +1,7 @@
-"""From a parsed article to a verdict: what is judged, when the detector abstains, what drove it."""
+"""From a parsed article to a verdict: which text is judged, when the detector abstains, what drove it."""
 
 import re
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,18 @@ from contentworker.editorial.detector.scoring import (
     to_probability,
 )
 from contentworker.editorial.detector.style import FEATURES
-from contentworker.editorial.document import Document, Quotation, Sentence
+from contentworker.editorial.document import Document, Sentence
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language
 from contentworker.editorial.parsing.sentences import tokenize
+from contentworker.editorial.ranges import Ranges
 from contentworker.editorial.settings import ContentSettings
 
 __all__ = ["FEWEST_WORDS", "LANGUAGES", "MOST_WORDS", "judge"]
 
 MOST_WORDS = 1_000
-"""As long as the longest texts of the training; of more, evenly spaced windows are judged."""
+"""The length of the longest texts of the training. Longer articles are judged in evenly spaced windows."""
+MOST_CHARACTERS = 50 * MOST_WORDS
+"""Far more than 1,000 words have. It bounds the work for an article of dashes alone, which make no word."""
 LANGUAGES = ("en",)
 FALSE_POSITIVE_RATE = 0.01
 _WINDOWS = 5
@@ -34,21 +38,30 @@ _MOST_SENTENCES = 5
 _MOST_STYLE = 5
 _LARGEST_QUOTED_SHARE = 0.5
 _LARGEST_CODE_SHARE = 0.5
-_FENCED = re.compile(r"^(```|~~~).*?^\1|<(pre|code)\b.*?</\2>", re.MULTILINE | re.DOTALL | re.IGNORECASE)
+_FEWEST_LINES = 5
+"""Of fewer lines the share that looks like code says nothing."""
+_CODE_OPENS = re.compile(r"^(?:```|~~~)|<(?:pre|code)\b", re.MULTILINE | re.IGNORECASE)
+_CODE_CLOSES = {
+    "```": re.compile("^```", re.MULTILINE),
+    "~~~": re.compile("^~~~", re.MULTILINE),
+    "<pre": re.compile("</pre>", re.IGNORECASE),
+    "<code": re.compile("</code>", re.IGNORECASE),
+}
 _CODE_LINE = re.compile(
-    r"[;{}]\s*$|^\s*(?:def|class|import|from|return|function|const|let|var|public|private|if \(|for \("
-    r"|#include|SELECT|</?\w)|\w\(.*\)\s*[:;{]?\s*$|^\s*[\w.\[\]]+\s*[+\-*/]?=\s*\S"
+    r"\s*+(?:(?:def|class|import|from|return|function|const|let|var|public|private|if \(|for \("
+    r"|#include|SELECT|</?\w)|[\w.\[\]]++\s*+[+\-*/]?=\s*+\S)"
 )
+_CALL = re.compile(r"\w\(")
 _LISTED_WORDS = 5
 _LONG_QUOTATION_WORDS = 20
-"""Shorter ones are mostly what people in a story say, which its author wrote."""
+"""Shorter quotations are mostly what the people of a story say, and its author wrote that."""
 
 
 def judge(document: Document, *, model: Model, settings: ContentSettings) -> Detection:
-    """Judge who wrote an article. Never raises: what cannot be judged is abstained from, with the reason."""
+    """Judge who wrote an article. It never raises: where it cannot judge, it abstains and says why."""
     sentences = _own_prose(document)
     words = sum(sentence.words for sentence in sentences)
-    chosen = _windows(sentences, words)
+    chosen = _not_too_long(_windows(sentences, words))
     text = " ".join(sentence.text for sentence in chosen)
     cleaned = clean(text)
     language = detect_language(cleaned, tokenize(cleaned[:_LANGUAGE_CHARACTERS]))
@@ -68,16 +81,16 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     }
     reason = _abstains(document, sentences, words=judged, language=language)
     if reason:
-        return Detection(
-            verdict="uncertain", probability=None, abstained=reason, sentences=(), style=(), **facts
-        )
-    found = score(features, model)
-    probability = float(np.round(to_probability(found.log_odds)[0], 6))
-    slope = float(found.slope[0]) / found.parts.shape[1]
+        facts |= {"verdict": "uncertain", "probability": None, "abstained": reason}
+        return Detection(sentences=(), style=(), **facts)
+    parts = score(features, model)
+    probability = float(np.round(to_probability(parts.log_odds)[0], 6))
+    slope = float(parts.slope[0]) / parts.parts.shape[1]
+    verdict: Verdict = "human" if probability < model.human_below else "uncertain"
     plain = [plain_letters(sentence.text) for sentence in chosen]
     shares = sentence_shares(plain, cleaned, features, model) * slope
     return Detection(
-        verdict=_verdict(probability, model),
+        verdict="ai" if probability >= model.ai_from else verdict,
         probability=probability,
         abstained=None,
         sentences=_sentences(chosen, shares, settings),
@@ -88,43 +101,51 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
 
 def _own_prose(document: Document) -> list[Sentence]:
     """The sentences to judge: without those that are mostly part of a long quotation."""
-    quoted = [found for found in document.quotations if len(found.text.split()) >= _LONG_QUOTATION_WORDS]
+    quoted = Ranges(each for each in document.quotations if len(each.text.split()) >= _LONG_QUOTATION_WORDS)
     return [
         sentence
         for sentence in document.sentences
         if _is_prose(sentence)
-        and 2 * sum(_overlap(sentence, found) for found in quoted) <= sentence.end - sentence.start
+        and 2 * quoted.overlap(sentence.start, sentence.end) <= sentence.end - sentence.start
     ]
 
 
-def _overlap(sentence: Sentence, quotation: Quotation) -> int:
-    return max(0, min(sentence.end, quotation.end) - max(sentence.start, quotation.start))
-
-
 def _is_prose(sentence: Sentence) -> bool:
-    """Running text, and list items that are sentences; no cells and no block quotes, which others wrote."""
+    """Running text, and list items that are sentences. Not cells, and not block quotes: others wrote them."""
     if sentence.kind == "item":
         return sentence.words >= _LISTED_WORDS and sentence.text.endswith((".", "!", "?"))
     return sentence.kind == "paragraph"
 
 
 def _windows(sentences: list[Sentence], words: int) -> list[Sentence]:
-    """All of a text of up to 1,000 words; else whole sentences of five windows, evenly spaced."""
+    """All of a text of up to 1,000 words; of more, the sentences that begin in five evenly spaced windows."""
     if words <= MOST_WORDS:
         return sentences
-    chosen = []
-    before, size = 0, MOST_WORDS // _WINDOWS
+    size = MOST_WORDS // _WINDOWS
     starts = [round(place * (words - size) / (_WINDOWS - 1)) for place in range(_WINDOWS)]
+    before = accumulate((sentence.words for sentence in sentences), initial=0)
+    return [
+        sentence
+        for sentence, place in zip(sentences, before, strict=False)
+        if any(start <= place < start + size for start in starts)
+    ]
+
+
+def _not_too_long(sentences: list[Sentence]) -> list[Sentence]:
+    """The sentences that fit into `MOST_CHARACTERS`: dashes, for example, make no word."""
+    chosen, left = [], MOST_CHARACTERS
     for sentence in sentences:
-        if any(start <= before < start + size for start in starts):
+        if len(sentence.text) <= left:
             chosen.append(sentence)
-        before += sentence.words
+            left -= len(sentence.text)
     return chosen
 
 
 def _abstains(
     document: Document, sentences: list[Sentence], *, words: int, language: str
 ) -> Abstained | None:
+    if document.state == "no_article":
+        return "no_article"
     quoted = sum(len(quotation.text.split()) for quotation in document.quotations)
     if quoted > _LARGEST_QUOTED_SHARE * max(document.words, 1):
         return "quotation"
@@ -138,44 +159,71 @@ def _abstains(
 
 
 def _code_share(document: Document, sentences: list[Sentence]) -> float:
-    """The part of an article that is code: what is marked as such, or looks like it line by line."""
+    """The share of code in an article: what is marked as code, or else the lines that look like it."""
     prose = sum(len(sentence.text) for sentence in sentences)
-    marked = 0
-    if document.media_type != "text":
-        marked = sum(len(found[0]) for found in _FENCED.finditer(document.source))
+    marked = _marked_as_code(document.source) if document.media_type != "text" else 0
     if marked:
         return marked / (marked + prose)
     lines = [line for line in document.source[:100_000].splitlines() if line.strip()]
-    if document.media_type == "html" or len(lines) < 5:
+    if document.media_type == "html" or len(lines) < _FEWEST_LINES:
         return 0.0
-    code = sum(len(line) for line in lines if _CODE_LINE.search(line))
+    code = sum(len(line) for line in lines if _is_code(line))
     return code / sum(map(len, lines))
 
 
+def _marked_as_code(source: str) -> int:
+    """Characters in closed fences, `<pre>` and `<code>`, with their marks.
+
+    Once a mark has no closing one, the search for it stops: repeating it would be quadratic.
+    """
+    marked, position, unclosed = 0, 0, set[str]()
+    while opening := _CODE_OPENS.search(source, position):
+        mark = opening[0].lower()
+        closing = None if mark in unclosed else _CODE_CLOSES[mark].search(source, opening.end())
+        if closing is None:
+            unclosed.add(mark)
+        else:
+            marked += closing.end() - opening.start()
+        position = (closing or opening).end()
+    return marked
+
+
+def _is_code(line: str) -> bool:
+    """Whether a line begins or ends like code.
+
+    A regular expression must not look for the end: it would search from each bracket in the line.
+    """
+    line = line.rstrip()
+    if line.endswith((";", "{", "}")) or _CODE_LINE.match(line):
+        return True
+    return line.removesuffix(":").rstrip().endswith(")") and _CALL.search(line) is not None
+
+
 def _warnings(document: Document, words: int, judged: int, text: str, *, cut: bool) -> tuple[str, ...]:
-    found = []
+    warnings = []
+    if document.state == "several_articles":
+        warnings.append("The page holds several articles, which were judged as one.")
+    elif not document.is_certain:
+        warnings.append("It is not certain which part of the page is the article.")
     if cut:
-        found.append(
-            f"Of {words} words {judged} were judged, in {_WINDOWS} evenly spaced windows; what stands "
-            "between them was not looked at."
+        warnings.append(
+            f"Of {words} words {judged} were judged, in {_WINDOWS} evenly spaced windows; the text between "
+            "them was not looked at."
         )
     invisible, foreign = count_disguises(text)
     if invisible:
-        found.append(f"{invisible} invisible characters were taken out before judging.")
+        warnings.append(f"{invisible} invisible characters were taken out before judging.")
     if foreign:
-        found.append(f"{foreign} letters of another script, some of which look Latin, were read as Latin.")
-    if document.quotations:
-        found.append(
-            f"Quotations of {_LONG_QUOTATION_WORDS} words and more were left out; shorter ones were judged, "
-            "and somebody else may have written them."
+        warnings.append(
+            f"{foreign} letters of other scripts stand among Latin ones; those that look alike were read as "
+            "Latin."
         )
-    return tuple(found)
-
-
-def _verdict(probability: float, model: Model) -> Verdict:
-    if probability >= model.ai_from:
-        return "ai"
-    return "human" if probability < model.human_below else "uncertain"
+    if document.quotations:
+        warnings.append(
+            f"Quotations of {_LONG_QUOTATION_WORDS} words and more were left out; shorter ones were judged, "
+            "and someone else may have written them."
+        )
+    return tuple(warnings)
 
 
 def _sentences(
@@ -185,17 +233,13 @@ def _sentences(
     limit = settings.max_excerpt_characters
     return tuple(
         SentenceShare(
-            text=_clipped(chosen[index].text, limit),
+            text=text if len(text := chosen[index].text) <= limit else text[: limit - 1].rstrip() + "…",
             start=chosen[index].start,
             end=chosen[index].end,
             share=round(float(shares[index]), 3),
         )
         for index in order
     )
-
-
-def _clipped(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def _style(row: np.typing.NDArray[np.float64], slope: float, model: Model) -> tuple[StyleShare, ...]:

@@ -1,13 +1,12 @@
-"""The model file: numbers in a container of our own, which loading cannot make execute anything.
+"""The model file: an `.npz` of numbers, which loading cannot make execute anything, beside its SHA-256.
 
-    CWDETECT | SHA-256 of all that follows | length of the header | header (JSON) | the arrays, one by one
-
-The header names each array with its type and shape, and holds the calibration and the thresholds.
+`sha256sum --check model.npz.sha256` checks the file. Its array `header` is JSON: the calibration, the
+thresholds, the model's version and that of the features it was trained on.
 """
 
 import hashlib
+import io
 import json
-import struct
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,25 +19,16 @@ from contentworker.editorial.detector.ngrams import BUCKETS, VIEWS
 from contentworker.editorial.detector.style import FEATURES
 from contentworker.errors import ConfigError
 
-__all__ = ["FEATURES_VERSION", "SHIPPED", "Model", "build", "load", "pack", "shipped"]
+__all__ = ["FEATURES_VERSION", "SHIPPED", "Model", "build", "load", "save", "shipped"]
 
-SHIPPED = Path(__file__).with_name("model.bin")
+SHIPPED = Path(__file__).with_name("model.npz")
 FEATURES_VERSION = 1
-"""Of cleaning, tokens, n-grams and style: raised when one of them changes what a model was trained on."""
-_MAGIC = b"CWDETECT"
-_CHECKSUM_BYTES = 32
-_TYPES = {
-    "float16": np.float16,
-    "float32": np.float32,
-    "uint8": np.uint8,
-    "uint16": np.uint16,
-    "uint64": np.uint64,
-}
+"""Version of cleaning, tokens, n-grams and style: raise it when a change of them needs a new model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What was learnt. `version` is the start of the file's checksum."""
+    """What was learnt. `version` is the start of a checksum of the trained numbers."""
 
     version: str
     views: dict[str, NDArray[np.float32]]
@@ -55,13 +45,13 @@ class Model:
     """Intercept of each part."""
     centres: dict[str, float]
     scales: dict[str, float]
-    """With which the parts are made comparable."""
+    """These two make the parts comparable."""
     calibration: tuple[float, float, float, float]
     """Log odds = a + b x mean of the parts + c x log words + d x their product."""
     human_below: float
     ai_from: float
     typical: NDArray[np.float32]
-    """Of each style feature, its median in human and in machine text of the calibration."""
+    """Median of each style feature in the human and in the machine texts of the calibration."""
 
 
 @cache
@@ -81,72 +71,65 @@ def load(path: Path) -> Model:
         ConfigError: the file is missing, damaged, or of another version; says which and what helps.
     """
     try:
-        content = path.read_bytes()
+        content, expected = path.read_bytes(), _checksum_file(path).read_text("ascii")
     except OSError as error:
         raise ConfigError(
-            f"{path.name}: the detector's model cannot be read: {error.strerror} ({path})"
+            f"{path.name}: the detector's model cannot be read: {error.strerror} ({error.filename})"
         ) from None
-    if not content.startswith(_MAGIC):
-        raise ConfigError(f"{path.name}: is no model of the detector ({path}); take the one of this checkout")
-    start = len(_MAGIC) + _CHECKSUM_BYTES
-    checksum, body = content[len(_MAGIC) : start], content[start:]
-    if hashlib.sha256(body).digest() != checksum:
+    # Checked before anything is parsed: NumPy raises errors of many kinds for a damaged file.
+    if hashlib.sha256(content).hexdigest() != expected.partition(" ")[0]:
         raise ConfigError(
             f"{path.name}: the detector's model is damaged, its checksum differs ({path}); restore the file"
         )
-    (size,) = struct.unpack_from("<I", body)
-    header = json.loads(body[4 : 4 + size])
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = dict(file)
+        header = json.loads(str(arrays.pop("header")))
+    except (ValueError, KeyError, EOFError):
+        raise ConfigError(
+            f"{path.name}: not a model of the detector ({path}); take the one of this checkout"
+        ) from None
     if header["features"] != FEATURES_VERSION:
         raise ConfigError(
             f"{path.name}: the detector's model is made for features of version {header['features']}, this "
             f"code has version {FEATURES_VERSION} ({path}); code and model belong to one checkout"
         )
-    return build(checksum.hex()[:12], header, _unpack(header, body[4 + size :], path))
-
-
-def _unpack(header: dict[str, Any], data: bytes, path: Path) -> dict[str, NDArray[Any]]:
-    arrays, position = {}, 0
-    for name, kind, shape in header["arrays"]:
-        count = int(np.prod(shape))
-        array = np.frombuffer(
-            data, dtype=np.dtype(_TYPES[kind]).newbyteorder("<"), count=count, offset=position
-        )
-        arrays[name] = array.reshape(shape)
-        position += array.nbytes
-    fits = all(arrays[view].shape == (BUCKETS,) for view in VIEWS)
-    if not fits or arrays["typical"].shape != (len(FEATURES), 2):
+    if {arrays[view].shape for view in VIEWS} != {(BUCKETS,)} or arrays["typical"].shape != (
+        len(FEATURES),
+        2,
+    ):
         raise ConfigError(f"{path.name}: the detector's model does not fit this code ({path})")
-    return arrays
+    return build(header, arrays)
 
 
-def build(version: str, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
+def build(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
     """A model from a header and its arrays, whose shapes are not looked at again."""
+    kinds: dict[str, Any] = {
+        "vocabulary": np.uint64,
+        "tree_threshold": np.float32,
+        "tree_value": np.float64,
+        "typical": np.float32,
+    }
+    numbers: dict[str, Any] = {
+        name: array.astype(kinds.get(name, np.int64)) for name, array in arrays.items() if name not in VIEWS
+    }
+    names = ("version", "tree_depth", "offsets", "centres", "scales", "human_below", "ai_from")
     return Model(
-        version=version,
         views={view: arrays[view].astype(np.float32) for view in VIEWS},
-        vocabulary=arrays["vocabulary"].astype(np.uint64),
-        ranks=arrays["ranks"].astype(np.int64),
-        tree_root=arrays["tree_root"].astype(np.int64),
-        tree_feature=arrays["tree_feature"].astype(np.int64),
-        tree_threshold=arrays["tree_threshold"].astype(np.float32),
-        tree_left=arrays["tree_left"].astype(np.int64),
-        tree_right=arrays["tree_right"].astype(np.int64),
-        tree_value=arrays["tree_value"].astype(np.float64),
-        tree_depth=header["tree_depth"],
-        offsets=header["offsets"],
-        centres=header["centres"],
-        scales=header["scales"],
         calibration=tuple(header["calibration"]),
-        human_below=header["human_below"],
-        ai_from=header["ai_from"],
-        typical=arrays["typical"].astype(np.float32),
+        **{name: header[name] for name in names},
+        **numbers,
     )
 
 
-def pack(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
-    """The content of a model file: the same for the same values."""
-    described = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
-    head = json.dumps({"features": FEATURES_VERSION, "arrays": described, **header}, sort_keys=True).encode()
-    data = b"".join(array.astype(array.dtype.newbyteorder("<")).tobytes() for array in arrays.values())
-    body = struct.pack("<I", len(head)) + head + data
-    return _MAGIC + hashlib.sha256(body).digest() + body
+def save(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Write a model file and its checksum: the same bytes for the same values."""
+    text = json.dumps({"features": FEATURES_VERSION, **header}, sort_keys=True)
+    every: dict[str, Any] = {"header": np.array(text), **arrays}
+    np.savez(path, **every)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    _checksum_file(path).write_text(f"{digest}  {path.name}\n", "ascii")
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

@@ -1,4 +1,4 @@
-"""What a text is made of, in three views: its words, its letters, and its words with the rare ones masked.
+"""N-grams of a text in three views: its words, its letters, and its words with the rare ones masked.
 
 Each view counts the n-grams of a text in 2^18 buckets.
 """
@@ -21,7 +21,7 @@ _STEP = np.uint64(0xD6E8FEB86659FD93)
 
 
 class Ordered(NamedTuple):
-    """N-grams as they stand: which text each is in, its bucket, the token or byte at which it begins."""
+    """N-grams in order: the text of each, its bucket, and the token or byte at which it begins."""
 
     text: Ints
     bucket: Ints
@@ -37,8 +37,10 @@ class Counts(NamedTuple):
 
 
 def read(tokens: Tokens, vocabulary: Hashes) -> dict[str, Ordered]:
-    """The n-grams of each view: one or two words; three to five characters, spaces among them; one to three
-    words of which the rare ones are masked.
+    """The n-grams of each view.
+
+    `words`: one or two words. `letters`: three to five characters, with spaces. `masked`: one to three words,
+    with the rare ones masked.
     """
     letters = tokens.data.astype(np.uint64) + np.uint64(1)
     return {
@@ -50,23 +52,20 @@ def read(tokens: Tokens, vocabulary: Hashes) -> dict[str, Ordered]:
 
 def _in_order(hashes: Hashes, text: Ints, sizes: tuple[int, ...]) -> Ordered:
     """All n-grams of these sizes that lie within one text."""
-    found_text, found_bucket, found_position = [], [], []
+    owners, buckets, positions = [], [], []
     gram = hashes
     for size in range(1, max(sizes) + 1):
         if size > 1:
             gram = gram[:-1] * _STEP + hashes[size - 1 :]
-        if size in sizes and gram.size:
+        if size in sizes:
             owner, position, kept = text[: gram.size], np.arange(gram.size), gram
-            if text[0] != text[-1]:
+            if text.size and text[0] != text[-1]:
                 whole = owner == text[size - 1 :]
                 owner, position, kept = owner[whole], position[whole], gram[whole]
-            found_text.append(owner)
-            found_bucket.append((mix(kept + np.uint64(size)) >> _SHIFT).view(np.int64))
-            found_position.append(position)
-    if not found_text:
-        none = np.zeros(0, dtype=np.int64)
-        return Ordered(none, none, none)
-    return Ordered(np.concatenate(found_text), np.concatenate(found_bucket), np.concatenate(found_position))
+            owners.append(owner)
+            buckets.append((mix(kept + np.uint64(size)) >> _SHIFT).view(np.int64))
+            positions.append(position)
+    return Ordered(np.concatenate(owners), np.concatenate(buckets), np.concatenate(positions))
 
 
 def count(ordered: Ordered, texts: int) -> Counts:
@@ -76,8 +75,6 @@ def count(ordered: Ordered, texts: int) -> Counts:
     if texts < _TEXTS_IN_32_BITS:
         keys = keys.astype(np.int32)  # sorted several times as fast
     keys = np.sort(keys).astype(np.int64)
-    if not keys.size:
-        return Counts(keys, keys, keys.astype(np.float64))
     first, times = runs(keys)
     keys = keys[first]
     text, bucket = keys >> BUCKET_BITS, keys & (BUCKETS - 1)
@@ -95,7 +92,8 @@ def mask(tokens: Tokens, vocabulary: Hashes) -> Hashes:
     rare = tokens.is_word & (vocabulary[place] != tokens.hashes)
     end = tokens.start + tokens.length
     data = tokens.data.astype(np.uint64)
-    ending = data[end - 1] | np.where(tokens.length > 3, data[np.maximum(end - 2, 0)] << np.uint64(8), 0)
+    long = tokens.length > 3  # noqa: PLR2004 (part of what the model was trained with)
+    ending = data[end - 1] | np.where(long, data[np.maximum(end - 2, 0)] << np.uint64(8), 0)
     size = np.minimum(tokens.length, 12) // 3
     shape = ending | (size.astype(np.uint64) << np.uint64(16)) | np.uint64(1 << 40)
     return np.where(rare, mix(shape), tokens.hashes)

@@ -2,21 +2,19 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contentworker.editorial import Result
 
 __all__ = ["Abstained", "Detection", "SentenceShare", "StyleShare", "Verdict"]
 
 Verdict = Literal["human", "uncertain", "ai"]
-Abstained = Literal["too_short", "language", "quotation", "code"]
+Abstained = Literal["too_short", "language", "quotation", "code", "no_article"]
 
 _SHARE = "What it adds to the log odds: above 0 it speaks for a model, below 0 for a person."
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SentenceShare(_Model):
+class SentenceShare(Result):
     """A sentence that drove the verdict."""
 
     text: str = Field(description="The sentence, clipped to the configured number of characters.")
@@ -25,7 +23,7 @@ class SentenceShare(_Model):
     share: float = Field(description=_SHARE)
 
 
-class StyleShare(_Model):
+class StyleShare(Result):
     """A trait of the writing that drove the verdict."""
 
     name: str = Field(description="Stable identifier, for example `sentence_deviation`.")
@@ -35,7 +33,7 @@ class StyleShare(_Model):
     share: float = Field(description=_SHARE)
 
 
-class Detection(_Model):
+class Detection(Result):
     """A probability that a language model wrote the article. It is a hint, never proof.
 
     An `ai` verdict alone never rejects anything and never accuses anybody: it is one reason for a person to
@@ -59,9 +57,7 @@ class Detection(_Model):
     human_below: float = Field(ge=0, le=1, description="Below this probability the verdict is `human`.")
     ai_from: float = Field(ge=0, le=1, description="From this probability on the verdict is `ai`.")
     false_positive_rate: float = Field(
-        ge=0,
-        le=1,
-        description="Largest share of human texts that got `ai` when the thresholds were set.",
+        ge=0, le=1, description="Largest share of human texts that got `ai` when the thresholds were set."
     )
     sentences: tuple[SentenceShare, ...] = Field(description="What drove it, the largest share first.")
     style: tuple[StyleShare, ...] = Field(description="What drove it, the largest share first.")

@@ -1,4 +1,4 @@
-"""From cleaned texts to log odds, for many texts at once; and what moved them."""
+"""From cleaned texts to log odds, for many texts at once, and the shares of what drove them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -15,16 +15,16 @@ __all__ = ["Features", "Parts", "feature_shares", "features_of", "probabilities"
 Floats = NDArray[np.float64]
 _TEXTS_AT_ONCE = 64
 FEWEST_WORDS = 75
-"""Below this the detector abstains: too few verdicts are right (docs/detector.md, by length)."""
+"""Below this the detector abstains: too few verdicts are right (by length, in research/detector/results/)."""
 FULL_TRUST_WORDS = 100
 PRIOR = 0.6
-"""The share of articles that a model wrote, among those that the probability is meant for."""
+"""The share of machine-written articles in the stream that the probability is calibrated for."""
 PRIOR_LOG_ODDS = float(np.log(PRIOR / (1 - PRIOR)))
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the model looks at, of several texts."""
+    """What the model looks at in several texts."""
 
     tokens: Tokens
     words: NDArray[np.int64]
@@ -62,11 +62,11 @@ def features_of(texts: list[str], model: Vocabulary) -> Features:
 
 def probabilities(texts: list[str], model: Model) -> Floats:
     """How probably a model wrote each of these cleaned texts, if PRIOR of all texts were written by one."""
-    found = [
+    log_odds = [
         score(features_of(texts[start : start + _TEXTS_AT_ONCE], model), model).log_odds
         for start in range(0, len(texts), _TEXTS_AT_ONCE)
     ]
-    return to_probability(np.concatenate(found)) if found else np.zeros(0)
+    return to_probability(np.concatenate(log_odds)) if log_odds else np.zeros(0)
 
 
 def to_probability(log_odds: Floats) -> Floats:
@@ -74,8 +74,9 @@ def to_probability(log_odds: Floats) -> Floats:
 
 
 def trust_in(words: NDArray[np.int64] | Floats) -> Floats:
-    """The part of the log odds that counts: short texts say less than the calibration has it, which knows
-    its own domains only.
+    """The share of the log odds that counts: less for texts below `FULL_TRUST_WORDS`.
+
+    Short texts tell less than the calibration suggests, which knows its own domains only.
     """
     return np.minimum(words / FULL_TRUST_WORDS, 1.0)
 
@@ -90,13 +91,11 @@ def score(features: Features, model: Model) -> Parts:
         for name, counts in features.views.items()
     }
     raw["style"] = _climb(features.style, model)[1]
-    parts = np.stack(
-        [
-            (value + model.offsets[name] - model.centres[name]) / model.scales[name]
-            for name, value in raw.items()
-        ],
-        axis=1,
-    )
+    comparable = [
+        (value + model.offsets[name] - model.centres[name]) / model.scales[name]
+        for name, value in raw.items()
+    ]
+    parts = np.stack(comparable, axis=1)
     start, slope, per_word, slope_per_word = model.calibration
     log_words = np.log(np.maximum(features.words, 1))
     trust = trust_in(features.words)

@@ -1,5 +1,9 @@
 """How a text is written, in numbers: punctuation, length of words and sentences, endings, small words."""
 
+import tomllib
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,92 +13,37 @@ __all__ = ["FEATURES", "measure"]
 
 _MARKS = ",.;:!?-\"'()/%$&"
 _LONGEST_WORD = 14
-_FREQUENT = """
-    the of and to a in is it that was for on with as he she i you we they be at by this had not are but from
-    or have an his her my me our their its which all would there will one so been if more when who what your
-    can has no than into could out up about then them some these do other only time how also while however
-    just like very really even because through where both such each between many most new without within
-    must may should upon was were did don't it's i'm didn't can't that's
-"""
-_TELLING = """
-    additionally furthermore moreover overall ultimately significant significantly crucial essential various
-    provide provides ensure ensuring enhance highlight highlights importance potential comprehensive intricate
-    delve realm tapestry testament navigate foster complex unique despite although instead rather well
-    including within throughout across amidst whispered seemed felt heart world life journey sense got get
-    thing things stuff lot maybe actually pretty going went said told know think
-"""
-_OPENINGS = """
-    the a in it this he she i we they as but and so for however with when while if these there to my you his
-    her by at on from despite although one
-"""
-_ENDINGS = """
-    ing ion ent ess ity ous ive ful ble nce ism ist ize ise ate ary ory ant ial ual cal ure age ght ies ers
-    ted ned red sed ved lly tly sly ely ngs ons nts
-"""
-WORDS = tuple(dict.fromkeys(_FREQUENT.split() + _TELLING.split()))
-OPENINGS = tuple(_OPENINGS.split())
-ENDINGS = tuple(_ENDINGS.split())
+_TABLE = tomllib.loads(Path(__file__).with_name("style_features.toml").read_text("utf-8"))
+_LISTS = {name: tuple(dict.fromkeys(text.split())) for name, text in _TABLE.items()}
+WORDS, OPENINGS, ENDINGS = _LISTS["words"], _LISTS["openings"], _LISTS["endings"]
 _SHORT_SENTENCE, _LONG_SENTENCE = 8, 30
 _DECIMALS = 5
 
-_SENTENCE_FEATURES = (
-    "sentence_mean",
-    "sentence_deviation",
-    "sentence_variation",
-    "sentence_shortest",
-    "sentence_longest",
-    "sentence_short",
-    "sentence_long",
-    "sentence_step",
-    "commas_deviation",
-    "openings_different",
-)
-_WORD_FEATURES = (
-    "words_log",
-    "word_mean",
-    "word_deviation",
-    "word_different",
-    "word_once",
-    "word_repeated",
-    "pair_different",
-    "rank_mean",
-    "rank_deviation",
-    "rank_rare",
-    "contractions",
-    "digits",
-    "pair_rank",
-    "triple_different",
-    "marks_different",
-    "capitals",
-)
 FEATURES = (
     *(f"length_{size}" for size in range(1, _LONGEST_WORD + 1)),
     *(f"mark_{mark}" for mark in _MARKS),
     *(f"word_{word}" for word in WORDS),
     *(f"opening_{word}" for word in OPENINGS),
     *(f"ending_{ending}" for ending in ENDINGS),
-    *_SENTENCE_FEATURES,
-    *_WORD_FEATURES,
+    *_LISTS["about_sentences"],
+    *_LISTS["about_words"],
 )
 """The names of the columns of `measure`."""
 
 Floats = NDArray[np.float64]
 
 
-def _codes(endings: tuple[str, ...]) -> Ints:
-    return np.array([int.from_bytes(ending.encode(), "big") for ending in endings])
+Index = tuple[NDArray[Any], Ints]
+"""Values, sorted, and the column of each."""
 
 
-def _index(words: tuple[str, ...]) -> tuple[Hashes, Ints]:
-    hashes = hash_words(list(words))
-    order = np.argsort(hashes)
-    return hashes[order], order
+def _index(values: NDArray[Any]) -> Index:
+    order = np.argsort(values)
+    return values[order], order
 
 
-_WORD_INDEX = _index(WORDS)
-_OPENING_INDEX = _index(OPENINGS)
-_ENDING_ORDER = np.argsort(_codes(ENDINGS))
-_ENDING_INDEX = (_codes(ENDINGS)[_ENDING_ORDER], _ENDING_ORDER)
+_WORD_INDEX, _OPENING_INDEX = _index(hash_words(WORDS)), _index(hash_words(OPENINGS))
+_ENDING_INDEX = _index(np.array([int.from_bytes(ending.encode(), "big") for ending in ENDINGS]))
 
 
 def measure(tokens: Tokens, vocabulary: Hashes, ranks: Ints) -> Floats:
@@ -110,16 +59,16 @@ def measure(tokens: Tokens, vocabulary: Hashes, ranks: Ints) -> Floats:
     columns = [
         _table(word_text, length - 1, texts, _LONGEST_WORD) / words[:, None],
         _marks(tokens) / words[:, None],
-        _found(hashes, word_text, texts, _WORD_INDEX) / words[:, None],
+        _known(hashes, word_text, texts, _WORD_INDEX) / words[:, None],
     ]
     begins, sentence_text = _sentences(tokens)
     sentences = np.maximum(np.bincount(sentence_text, minlength=texts), 1).astype(np.float64)
     opening = tokens.hashes[begins]
     columns += [
-        _found(opening, sentence_text, texts, _OPENING_INDEX) / sentences[:, None],
+        _known(opening, sentence_text, texts, _OPENING_INDEX) / sentences[:, None],
         _endings(tokens, word_text) / words[:, None],
         _about_sentences(tokens, begins, sentence_text, sentences),
-        _about_words(tokens, begins, words, word_text, hashes, vocabulary, ranks),
+        _about_words(tokens, begins, words, word_text, hashes, vocabulary=vocabulary, ranks=ranks),
     ]
     # Rounded, so that the last bits of a sum do not decide which way a tree goes.
     return np.concatenate(columns, axis=1).round(_DECIMALS)
@@ -141,30 +90,26 @@ _MARK_COLUMN = np.full(256, -1)
 _MARK_COLUMN[[ord(mark) for mark in _MARKS]] = range(len(_MARKS))
 
 
-def _found(hashes: Hashes, text: Ints, texts: int, index: tuple[Hashes, Ints]) -> Floats:
+def _known(values: NDArray[Any], text: Ints, texts: int, index: Index) -> Floats:
+    """How often each value of the index occurs in each text."""
     known, order = index
-    place = np.minimum(np.searchsorted(known, hashes), known.size - 1)
-    hit = known[place] == hashes
+    place = np.minimum(np.searchsorted(known, values), known.size - 1)
+    hit = known[place] == values
     return _table(text[hit], order[place[hit]], texts, known.size)
 
 
 def _endings(tokens: Tokens, word_text: Ints) -> Floats:
     last = (tokens.start + tokens.length)[tokens.is_word] - 1
-    long = tokens.length[tokens.is_word] > 4
+    long = tokens.length[tokens.is_word] > 4  # noqa: PLR2004 (an ending has three letters, the word two more)
     last, text = last[long], word_text[long]
     data = tokens.data.astype(np.int64)
     codes = data[last] | (data[last - 1] << 8) | (data[last - 2] << 16)
-    known, order = _ENDING_INDEX
-    place = np.minimum(np.searchsorted(known, codes), known.size - 1)
-    hit = known[place] == codes
-    return _table(text[hit], order[place[hit]], tokens.texts, known.size)
+    return _known(codes, text, tokens.texts, _ENDING_INDEX)
 
 
 def _sentences(tokens: Tokens) -> tuple[Ints, Ints]:
-    """The first word of each sentence (its token), and the text that it is in."""
+    """The token of the first word of each sentence, and its text."""
     words = tokens.is_word.nonzero()[0]
-    if not words.size:
-        return words, words
     mark = tokens.data[tokens.start]
     after = tokens.data[np.minimum(tokens.start + 1, tokens.data.size - 1)]
     closing = (after == ord(" ")) | (after == ord('"')) | (after == ord(")")) | (after == ord("'"))
@@ -185,7 +130,7 @@ def _moments(values: Floats, text: Ints, counts: Floats) -> tuple[Floats, Floats
 
 def _about_sentences(tokens: Tokens, begins: Ints, text: Ints, sentences: Floats) -> Floats:
     texts = tokens.texts
-    result = np.zeros((texts, len(_SENTENCE_FEATURES)))
+    result = np.zeros((texts, len(_LISTS["about_sentences"])))
     if not begins.size:
         return result
     running = np.concatenate(([0], np.cumsum(tokens.is_word)))
@@ -228,11 +173,8 @@ def _distinct(hashes: Hashes, text: Ints, texts: int) -> Floats:
 
 
 def _different(hashes: Hashes, text: Ints, texts: int) -> tuple[Floats, Floats, Floats]:
-    """Of each text: how many different values there are, how many occur once, sum of squared counts."""
+    """For each text: how many different values it has, how many occur once, the sum of squared counts."""
     keys = _sorted(hashes, text)
-    if not keys.size:
-        none = np.zeros(texts)
-        return none, none, none
     first, times = runs(keys)
     owner = keys[first] >> 40
     return (
@@ -248,6 +190,7 @@ def _about_words(
     words: Floats,
     text: Ints,
     hashes: Hashes,
+    *,
     vocabulary: Hashes,
     ranks: Ints,
 ) -> Floats:
@@ -263,8 +206,8 @@ def _about_words(
     pairs = _grams(hashes, text, 2)
     triples = _grams(hashes, text, 3)
     has_apostrophe = np.bincount(tokens.byte_text, weights=tokens.data == ord("'"), minlength=texts)
-    pair_text = text[1:][text[1:] == text[:-1]] if text.size else text
-    pair_rank = np.minimum(rank[1:], rank[:-1])[text[1:] == text[:-1]] if text.size else rank
+    neighbours = text[1:] == text[:-1]
+    pair_rank = np.minimum(rank[1:], rank[:-1])[neighbours]
     marks = ~tokens.is_word
     capitals = tokens.capital.copy()
     capitals[begins] = False
@@ -281,7 +224,7 @@ def _about_words(
         np.bincount(text, weights=~known, minlength=texts) / words,
         has_apostrophe / words,
         np.bincount(tokens.byte_text, weights=tokens.data == ord("0"), minlength=texts) / words,
-        np.bincount(pair_text, weights=pair_rank, minlength=texts) / words,
+        np.bincount(text[1:][neighbours], weights=pair_rank, minlength=texts) / words,
         _distinct(*triples, texts) / words,
         _distinct(tokens.hashes[marks], tokens.text[marks], texts) / np.log1p(words),
         np.bincount(tokens.text, weights=capitals, minlength=texts) / words,
@@ -290,7 +233,7 @@ def _about_words(
 
 
 def _grams(hashes: Hashes, text: Ints, size: int) -> tuple[Hashes, Ints]:
-    gram, owner = hashes, text
+    gram = hashes
     for step in range(1, size):
         gram = gram[:-1] * np.uint64(0xD6E8FEB86659FD93) + hashes[step:]
     owner = text[: gram.size]

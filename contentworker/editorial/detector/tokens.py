@@ -4,8 +4,8 @@ Nothing here loops over words in Python, which is what makes judging fast. Words
 case; every digit counts as 0.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,22 +85,9 @@ def tokenize(texts: list[str]) -> Tokens:
     begins[0] |= word[0]
     begins[1:] |= word[1:] & ~word[:-1]
     start = begins.nonzero()[0]
-    if not start.size:
-        none: Any = np.zeros(0, dtype=np.int64)
-        return Tokens(
-            len(texts),
-            data,
-            byte_text,
-            none,
-            none,
-            none,
-            none.astype(bool),
-            none.astype(np.uint64),
-            none.astype(bool),
-        )
     token_of_byte = np.cumsum(begins) - 1
-    # Below 0 for the spaces before the first token, which belong to none.
-    place = np.clip(np.arange(data.size) - start[token_of_byte], 0, _LONGEST_WORD_BYTES - 1)
+    # Spaces before the first token have number -1 and belong to no token: the 0 at the end stands for them.
+    place = np.minimum(np.arange(data.size) - np.append(start, 0)[token_of_byte], _LONGEST_WORD_BYTES - 1)
     values = np.where(kind == SPACE, 0, data.astype(np.uint64) + np.uint64(1)) * _POWERS[place]
     is_word = word[start]
     ends = (word[:-1] & ~word[1:]).nonzero()[0] + 1
@@ -112,6 +99,6 @@ def tokenize(texts: list[str]) -> Tokens:
     return Tokens(len(texts), data, byte_text, start, length, byte_text[start], is_word, hashes, capital)
 
 
-def hash_words(words: list[str]) -> Hashes:
-    """The hash that `tokenize` gives each of these words, every one of them a single token."""
+def hash_words(words: Iterable[str]) -> Hashes:
+    """The hash that `tokenize` gives each of these words; each must be a single token."""
     return tokenize([" ".join(words)]).hashes

@@ -1,1 +1,1 @@
-"""What a person is asked to decide: records, their texts, and who was told. The database is loaded on use."""
+"""Records of articles that wait for a person's decision. The database libraries load on first use."""

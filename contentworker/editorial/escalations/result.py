@@ -1,4 +1,4 @@
-"""What the tasks and commands of escalations give back."""
+"""The results of the tasks and commands of escalations."""
 
 from typing import Annotated, Any, Literal
 
@@ -28,14 +28,14 @@ class _Result(BaseModel):
 
 
 class EscalationRef(_Result):
-    """Which record an escalation is."""
+    """The record of an escalation."""
 
     id: str
-    created: bool = Field(description="Whether this call made it.")
+    created: bool = Field(description="Whether this call made the record.")
 
 
 class Notified(_Result):
-    """Each channel, as `scheme://host`, and how its notification stands."""
+    """The state of the notification of each channel, which is named `scheme://host`."""
 
     id: str
     channels: dict[str, str]
@@ -51,12 +51,12 @@ class Settled(_Result):
     by: str
     note: str
     settled_at: AwareDatetime
-    event_id: str = Field(description="Of the event that tells the platform; its receiver may get it twice.")
-    changed: bool = Field(description="False where it was settled so before.")
+    event_id: str = Field(description="Id of the event for the platform, which may receive it twice.")
+    changed: bool = Field(description="False if it was already settled with this decision.")
 
 
 class Announced(_Result):
-    """Ids of the events that were delivered."""
+    """The ids of the delivered events."""
 
     events: tuple[str, ...]
 
@@ -71,7 +71,7 @@ class TextVersion(_Result):
 
 
 class HistoryEntry(_Result):
-    """What happened to the record."""
+    """One thing that happened to the record."""
 
     at: AwareDatetime
     what: Literal["created", "text added", "reopened", "settled"]
@@ -81,7 +81,7 @@ class HistoryEntry(_Result):
 
 
 class Notification(_Result):
-    """`unknown`: it may have arrived, and is not repeated."""
+    """One notification. `unknown` means that it may have arrived, so it is not sent again."""
 
     channel: str
     state: Literal["sending", "sent", "refused", "unknown"]
@@ -90,7 +90,7 @@ class Notification(_Result):
 
 
 class Escalation(_Result):
-    """One record: an article, and one reason why a person is asked."""
+    """One record: an article, and one reason for a person to decide."""
 
     id: str
     article_id: str
@@ -111,7 +111,7 @@ class Escalation(_Result):
 
 
 class Forgotten(_Result):
-    """How many rows were removed."""
+    """The number of removed rows."""
 
     escalations: int = 0
     texts: int = 0

@@ -1,4 +1,4 @@
-"""The records in their database: made once however often they are sent, settled once, forgotten."""
+"""The records in their database: each is made once, settled once, and can be forgotten."""
 
 import hashlib
 import json
@@ -7,40 +7,38 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from contentworker.editorial.escalations import schema
-from contentworker.editorial.escalations.result import (
-    Escalation,
-    EscalationRef,
-    Forgotten,
-    HistoryEntry,
-    Notification,
-    Settled,
-    TextVersion,
-)
+from contentworker.editorial.escalations.result import Escalation, EscalationRef, Forgotten, Settled
 from contentworker.errors import ContentError, ContentWorkerError
 
 __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
+MAX_NAME_CHARACTERS = 200
+"""As long as the columns are."""
 EVENTS_AT_ONCE = 20
 
 escalations, texts, history = schema.escalations, schema.texts, schema.history
 notifications, events = schema.notifications, schema.events
-Value = TypeVar("Value")
+PARTS = {"texts": texts, "history": history, "notifications": notifications, "events": events}
+UNSETTLED = {
+    "state": "open", "decision": "", "settled_by": "", "note": "", "event_id": "", "settled_at": None
+}  # fmt: skip
+"""The columns of a record that waits for a person."""
 
 
 class DatabaseError(ContentWorkerError):
-    """The database is locked, away, full or read-only: trying again later may help."""
+    """The database is locked, unreachable, full or read-only: a later try may succeed."""
 
 
 class PendingEvent(NamedTuple):
-    """A settled record that the platform has not been told of in full."""
+    """A settled record that some target of the platform has not received yet."""
 
     id: str
     payload: dict[str, Any]
@@ -49,7 +47,7 @@ class PendingEvent(NamedTuple):
 
 
 class Store:
-    """The records behind one engine. The tables are made, or brought up to date, when it is first used."""
+    """The records behind one engine. The first use creates the tables or migrates them."""
 
     def __init__(self, engine: Engine, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._engine = engine
@@ -57,7 +55,7 @@ class Store:
         self._ready = False
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
         self._engine.dispose()
 
     @contextmanager
@@ -69,7 +67,7 @@ class Store:
             with self._engine.begin() as connection:
                 yield connection
         except DBAPIError as error:
-            # The driver's own line; SQLAlchemy's adds the statement, and the driver's details may show data.
+            # The driver's first line only: SQLAlchemy adds the statement, the driver's details may show data.
             reason = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
             raise DatabaseError(f"the database of the escalations cannot be used: {reason}") from None
 
@@ -84,32 +82,24 @@ class Store:
         rewrite: str | None = None,
         run_id: str | None = None,
     ) -> EscalationRef:
-        """Make the record of this article and reason, or add to it: a text that is new opens it again.
+        """Make the record of this article and reason, or add to it: a new text opens a settled one again.
 
         Raises:
-            ContentError: evidence that is no JSON object, or of more than 200,000 bytes.
+            ContentError: the evidence is not a JSON object, or has more than 200,000 bytes.
             DatabaseError: nothing was recorded.
         """
-        found = _evidence(evidence)
         now = self._now()
+        given = {"evidence": _evidence(evidence), "run_id": run_id, "updated_at": now}
         values = {
             "id": uuid.uuid4().hex,
             "article_id": article_id,
             "reason": reason,
-            "evidence": found,
             "media_type": media_type,
-            "run_id": run_id,
-            "state": "open",
             "round": 1,
-            "decision": "",
-            "settled_by": "",
-            "note": "",
-            "event_id": "",
             "created_at": now,
-            "updated_at": now,
         }
         with self._transaction() as connection:
-            created = _insert_once(connection, escalations, values)
+            created = _insert_once(connection, escalations, values | given | UNSETTLED)
             known = connection.execute(
                 select(escalations)
                 .where(escalations.c.article_id == article_id, escalations.c.reason == reason)
@@ -123,20 +113,10 @@ class Store:
             if created:
                 _note(connection, known.id, now, "created")
             elif added:
-                changes = {"evidence": found, "run_id": run_id, "updated_at": now}
-                if media_type is not None:
-                    changes["media_type"] = media_type
+                changes = given | {"media_type": media_type or known.media_type}
                 _note(connection, known.id, now, "text added")
                 if known.state == "settled":
-                    changes |= {
-                        "state": "open",
-                        "round": known.round + 1,
-                        "decision": "",
-                        "settled_by": "",
-                        "note": "",
-                        "event_id": "",
-                        "settled_at": None,
-                    }
+                    changes |= {"round": known.round + 1, **UNSETTLED}
                     _note(connection, known.id, now, "reopened")
                 connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
         return EscalationRef(id=known.id, created=created)
@@ -146,10 +126,10 @@ class Store:
     ) -> Settled:
         """Settle a record, with an event for the platform in the same transaction.
 
-        Again with the same decision it changes nothing.
+        The same decision twice changes nothing.
 
         Raises:
-            ContentError: no such record, or settled with another decision.
+            ContentError: there is no such record, or it is settled with another decision.
         """
         check_decision(decision, by)
         note, now = _storable(note), self._now()
@@ -157,10 +137,9 @@ class Store:
             known = _for_change(connection, escalation_id)
             if known.state == "settled":
                 if known.decision != decision:
-                    raise ContentError(
-                        "decision", f"it is settled as {known.decision!r} by {known.settled_by}"
-                    )
-                return _settled(known._mapping, changed=False)
+                    said = f"it is settled as {known.decision!r} by {known.settled_by}"
+                    raise ContentError("decision", said)
+                return _settled(known._mapping, changed=False)  # noqa: SLF001 (public, named so that no column has its name)
             if text is not None:
                 _add_text(connection, known.id, "final", text, now)
             changes = {
@@ -174,38 +153,35 @@ class Store:
             }
             connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
             _note(connection, known.id, now, "settled", by=by, decision=decision, note=note)
-            settled = _settled({**known._mapping, **changes}, changed=True)
+            settled = _settled({**known._mapping, **changes}, changed=True)  # noqa: SLF001 (as above)
             payload = settled.model_dump(mode="json", exclude={"changed"})
-            connection.execute(
-                insert(events).values(
-                    id=settled.event_id,
-                    escalation_id=known.id,
-                    payload=json.dumps({"type": "escalation.settled", **payload, "text": text}),
-                    created_at=now,
-                )
-            )
+            event = {
+                "id": settled.event_id,
+                "escalation_id": known.id,
+                "payload": json.dumps({"type": "escalation.settled", **payload, "text": text}),
+                "created_at": now,
+            }
+            connection.execute(insert(events).values(event))
         return settled
 
     def find(self, escalation_id: str) -> Escalation | None:
-        """A record with all that belongs to it."""
+        """A record with its texts, history and notifications."""
         with self._transaction() as connection:
-            row = connection.execute(
-                select(escalations).where(escalations.c.id == escalation_id)
-            ).one_or_none()
+            row = connection.execute(select(escalations).where(escalations.c.id == escalation_id)).first()
             if row is None:
                 return None
-            parts = [
-                connection.execute(
-                    select(table).where(table.c.escalation_id == escalation_id).order_by(table.c.id)
-                ).mappings()
-                for table in (texts, history, notifications)
-            ]
-            return _escalation(
-                row._mapping,
-                texts=[TextVersion.model_validate(dict(each)) for each in parts[0]],
-                history=[HistoryEntry.model_validate(dict(each)) for each in parts[1]],
-                notifications=[Notification.model_validate(dict(each)) for each in parts[2]],
-            )
+            parts = {}
+            for name in ("texts", "history", "notifications"):
+                table = PARTS[name]
+                query = select(table).where(table.c.escalation_id == escalation_id).order_by(table.c.id)
+                parts[name] = [dict(each) for each in connection.execute(query).mappings()]
+            return _escalation(row._mapping, **parts)  # noqa: SLF001 (as above)
+
+    def ids(self, beginning: str, most: int) -> list[str]:
+        """At most so many ids that begin so."""
+        query = select(escalations.c.id).where(escalations.c.id.startswith(beginning, autoescape=True))
+        with self._transaction() as connection:
+            return list(connection.scalars(query.order_by(escalations.c.id).limit(most)))
 
     def read(self, *, state: str | None = None) -> list[Escalation]:
         """Records, oldest first, without their texts."""
@@ -216,13 +192,13 @@ class Store:
             return [_escalation(row) for row in connection.execute(query).mappings()]
 
     def open_count(self) -> int:
-        """How many wait for a person."""
+        """The number of records that wait for a person."""
         with self._transaction() as connection:
             query = select(func.count()).select_from(escalations).where(escalations.c.state == "open")
             return connection.scalar(query) or 0
 
     def purge(self, older_than: datetime) -> Forgotten:
-        """Remove what was settled before this moment, unless its event has not been delivered."""
+        """Remove records settled before this moment, but none whose event is not delivered yet."""
         undelivered = select(events.c.escalation_id).where(events.c.done_at.is_(None))
         return self._remove(
             (escalations.c.state == "settled")
@@ -237,22 +213,17 @@ class Store:
     def _remove(self, condition: Any) -> Forgotten:
         with self._transaction() as connection:
             ids = list(connection.scalars(select(escalations.c.id).where(condition).with_for_update()))
-            counts: dict[str, int] = {}
-            for name, table in (
-                ("texts", texts),
-                ("history", history),
-                ("notifications", notifications),
-                ("events", events),
-            ):
-                removed = connection.execute(delete(table).where(table.c.escalation_id.in_(ids)))
-                counts[name] = removed.rowcount
+            counts = {
+                name: connection.execute(delete(table).where(table.c.escalation_id.in_(ids))).rowcount
+                for name, table in PARTS.items()
+            }
             connection.execute(delete(escalations).where(escalations.c.id.in_(ids)))
         return Forgotten(escalations=len(ids), **counts)
 
     def begin_sending(self, escalation_id: str, key: str, label: str) -> int | None:
-        """Say whether a channel is to be sent to now: the round, and it is `sending` from here; or None.
+        """Claim the sending to a channel: the record's round, or None if there is nothing to send.
 
-        What somebody began and did not end may have arrived: it becomes `unknown` and is left alone.
+        A sending that began and did not end may have arrived. It becomes `unknown`, and nothing repeats it.
         """
         values = {"state": "sending", "detail": "", "updated_at": self._now()}
         with self._transaction() as connection:
@@ -273,20 +244,15 @@ class Store:
             return None
 
     def end_sending(self, escalation_id: str, round_number: int, key: str, state: str, detail: str) -> None:
-        """Say how the sending to a channel ended: `sent`, `refused` or `unknown`."""
+        """Record how the sending to a channel ended: `sent`, `refused` or `unknown`."""
+        table = notifications.c
+        its = (table.escalation_id == escalation_id, table.round == round_number, table.channel_key == key)
+        values = {"state": state, "detail": detail[:200], "updated_at": self._now()}
         with self._transaction() as connection:
-            connection.execute(
-                update(notifications)
-                .where(
-                    notifications.c.escalation_id == escalation_id,
-                    notifications.c.round == round_number,
-                    notifications.c.channel_key == key,
-                )
-                .values(state=state, detail=detail[:200], updated_at=self._now())
-            )
+            connection.execute(update(notifications).where(*its).values(values))
 
     def pending_events(self) -> Iterator[PendingEvent]:
-        """Events not delivered in full, oldest first; read some at a time, as each may hold a text."""
+        """Events that some target has not received, oldest first, read in pages: each may hold a text."""
         order = events.c.created_at, events.c.id
         query = select(events).where(events.c.done_at.is_(None)).order_by(*order).limit(EVENTS_AT_ONCE)
         page = query
@@ -300,32 +266,35 @@ class Store:
             page = query.where(tuple_(*order) > (rows[-1].created_at, rows[-1].id))
 
     def mark_event(self, event_id: str, column: str) -> None:
-        """Note that an event was delivered: by `webhook_at`, by `task_at`, or `done_at` all ways."""
+        """Record that an event was delivered: `webhook_at`, `task_at`, or `done_at` for all targets."""
         with self._transaction() as connection:
             connection.execute(update(events).where(events.c.id == event_id).values({column: self._now()}))
 
 
 def check_decision(decision: str, by: str) -> None:
-    """Raise a ContentError for what cannot be a decision, or a person's name."""
+    """Check the form of a decision and of a person's name.
+
+    Raises:
+        ContentError: one of them has another form.
+    """
     if not re.fullmatch(r"[a-z0-9_]{1,50}", decision):
         raise ContentError("decision", "1 to 50 characters of a-z, 0-9 and _")
-    if not 1 <= len(by) <= 200 or not by.isprintable():
+    if not 1 <= len(by) <= MAX_NAME_CHARACTERS or not by.isprintable():
         raise ContentError("by", "1 to 200 printable characters")
 
 
 def _for_change(connection: Connection, escalation_id: str) -> Any:
-    """The record, which nobody else changes until the transaction ends."""
-    found = connection.execute(
-        select(escalations).where(escalations.c.id == escalation_id).with_for_update()
-    ).one_or_none()
-    if found is None:
+    """The record, locked until the transaction ends."""
+    query = select(escalations).where(escalations.c.id == escalation_id).with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
         raise ContentError("escalation_id", "there is no such record (any more)")
-    return found
+    return row
 
 
 def _insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # psycopg gives no rowcount of an insert.
+    # RETURNING, because psycopg gives no row count for an insert.
     query = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
     return connection.execute(query).first() is not None
 
@@ -349,7 +318,7 @@ def _note(connection: Connection, escalation_id: str, now: datetime, what: str, 
 
 def _evidence(evidence: Mapping[str, Any]) -> str:
     try:
-        # Escaped, so that a database can keep whatever it holds.
+        # ASCII, so that any database can keep it.
         text = json.dumps(dict(evidence), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise ContentError("evidence", "must be a JSON object") from None
@@ -359,7 +328,7 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
 
 
 def _storable(text: str) -> str:
-    """What both databases can keep: PostgreSQL knows no NUL, UTF-8 no half of a pair."""
+    """The text as both databases can keep it: PostgreSQL knows no NUL, UTF-8 no half surrogate pair."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 

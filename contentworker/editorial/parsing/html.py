@@ -1,14 +1,25 @@
 """HTML to blocks, in one forward pass over the source.
 
-A tree builder would lose the offsets. Finding an answer's place needs them, so this reads tags as the
-tokenisation section of the HTML standard does and keeps only a stack of open containers. Its work is
-linear in the source whatever the nesting, and nothing in it recurses.
+A tree builder would lose the offsets, which the place of an answer needs. So this module reads tags as the
+tokenisation section of the HTML standard does, and keeps only a stack of open containers. Its work is linear
+in the source whatever the nesting, and nothing in it recurses.
 """
 
 import re
 from html import unescape
+from itertools import accumulate
 
-from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, LinkSpan, Span
+from contentworker.editorial.parsing.blocks import (
+    Block,
+    BlockKind,
+    Extract,
+    Link,
+    Reason,
+    Skipped,
+    Span,
+    domain_of,
+)
+from contentworker.editorial.parsing.tree import Tree, hints
 
 __all__ = ["read_html"]
 
@@ -20,23 +31,25 @@ _ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|(
 _ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{0,40});?")
 
 _RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes", "iframe"})
-_SKIPPED = frozenset(
-    {"nav", "aside", "footer", "button", "select", "noscript", "template", "svg", "object", "dialog", "menu",
-     "pre"}
-)  # fmt: skip
+# Never text of an article, and never looked into: containers, by the reason why they are left out.
+_SKIPPED: dict[str, Reason] = {
+    "nav": "navigation", "menu": "navigation", "pre": "code", "button": "control", "select": "control",
+    "dialog": "control", "noscript": "embedded", "template": "embedded", "svg": "embedded",
+    "object": "embedded",
+}  # fmt: skip
 _CONTAINERS = frozenset(
-    {"main", "article", "section", "div", "header", "blockquote", "form", "ul", "ol", "dl",
+    {"main", "article", "section", "div", "header", "footer", "aside", "blockquote", "form", "ul", "ol", "dl",
      "table", "figure", "details"}
 )  # fmt: skip
-_BLOCKS = _CONTAINERS | _SKIPPED | frozenset(
+_BLOCKS = _CONTAINERS | _SKIPPED.keys() | frozenset(
     {"p", "li", "dt", "dd", "tr", "td", "th", "caption", "figcaption", "thead", "tbody", "tfoot", "summary",
      "address", "hr", "center", "fieldset", "legend", "option", "optgroup", "head", "body", "search",
      "hgroup"}
 )  # fmt: skip
-_STACKED = _CONTAINERS | _SKIPPED
+_STACKED = _CONTAINERS | _SKIPPED.keys()
 _ACTED_ON_WHILE_SKIPPING = _STACKED | _RAW_TEXT
-# What a menu may hold that cannot end it: text, comments, tags that nothing is done about, and containers
-# with no more than these inside. Names in capitals are rare and left to the reader.
+# To skip a menu quickly: whatever cannot end it, which is text, comments, tags without effect, and containers
+# with nothing else inside. Tags in capitals are rare; the reader takes them one by one.
 _REST_OF_TAG = r"""(?=[\s/>])(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>"""
 _INERT = (
     rf"[^<]++|<(?![a-zA-Z!?/])|<!(?=--)(?:[^-]++|-(?!->))*+-->|</?(?!(?:{'|'.join(sorted(_ACTED_ON_WHILE_SKIPPING))})[\s/>])"
@@ -47,48 +60,105 @@ _PASSED_OVER = re.compile(rf"(?:{_INERT}|{_INERT_CONTAINER})*+")
 _RAW_TEXT_ENDS = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _RAW_TEXT}
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ACTED_ON = _BLOCKS | _RAW_TEXT | _HEADINGS.keys() | {"br", "a", "meta", "link", "time", "html"}
+_WITHOUT_CONTENT = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track",
+     "wbr"}
+)  # fmt: skip
+_ENDED_BY_THE_NEXT = frozenset({"p", "li", "dt", "dd", "tr", "td", "th", "option"})
+# Pages that hide all of themselves show it by a script.
+_NEVER_HIDDEN = frozenset({"html", "head", "body", "main", "article"})
 _ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_INVISIBLE = " \t\r\n\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _COMMENT_MARKS = frozenset("!?/")
 _KINDS: dict[str, BlockKind] = {"li": "item", "dt": "item", "dd": "item", "td": "cell", "th": "cell"}
 _ENDS_HEADING = frozenset({"p", "ul", "ol", "dl", "table", "section", "article", "main", "blockquote"})
-_SKIPPED_ROLES = frozenset({"navigation", "contentinfo", "complementary", "banner", "search"})
-# Some pages put an empty <main> beside the text they render elsewhere; then the mark says nothing.
-_SMALLEST_MAIN_SHARE = 1 / 3
+_REASONS_BY_ROLE: dict[str, Reason] = {"navigation": "navigation", "search": "control", "menu": "navigation"}
+_EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
+_MARKUP = re.compile(r"<!--.*?-->|<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL)
+_LONGEST_BYLINE = 600
+_MOST_BYLINES = 30
+_HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
 
 
-def read_html(source: str) -> Extract:
-    """Read any string as HTML; malformed markup is read as far as it goes, and never raises."""
-    reader = _Reader(source)
+def read_html(source: str, *, whole_page: bool = True) -> Extract:
+    """Read any string as HTML. Malformed markup is read as far as it goes and never raises.
+
+    Of a whole page, menus are left out. Of a fragment only what no reader sees is, and code.
+    """
+    reader = _Reader(source, whole_page=whole_page)
     reader.run()
-    return reader.finish()
+    return reader.extract
 
 
 def attributes(raw: str) -> dict[str, str]:
     """The attributes of a tag, names in lower case, values decoded; the first of equal names wins."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, double, single, bare in _ATTRIBUTE.findall(raw):
-        found.setdefault(name.lower(), _decode(double or single or bare))
-    return found
+        values.setdefault(name.lower(), _decode(double or single or bare))
+    return values
 
 
 def _decode(text: str) -> str:
     return _ENTITY.sub(lambda match: unescape(match[0]), text) if "&" in text else text
 
 
+def _is_telling(raw: str) -> bool:
+    """Whether attributes may say that an inline element is hidden, a comment in Word, or the author."""
+    return (
+        "hidden" in raw
+        or "none" in raw
+        or "uthor" in raw
+        or "yline" in raw
+        or "omment" in raw
+        or "msocom" in raw
+    )
+
+
+# Comments of reviewers, as Word saves them in HTML.
+_REVIEW = re.compile(
+    r"mso-element:\s*comment|[\s\"'=](?:MsoComment(?:Reference|Text|Subject)|msocom(?:anchor|txt|off))"
+)
+
+
+def _hidden_reason(name: str, raw: str, *, whole_page: bool) -> Reason | None:
+    """Why the content of a tag is left out, as its attributes say."""
+    if ("omment" in raw or "msocom" in raw) and _REVIEW.search(raw):
+        return "comments"
+    if ("hidden" not in raw and "role" not in raw and "none" not in raw) or name in _NEVER_HIDDEN:
+        return None
+    given = attributes(raw)
+    style = given.get("style", "").replace(" ", "").lower()
+    if (
+        "hidden" in given
+        or "display:none" in style
+        or "visibility:hidden" in style
+        or given.get("aria-hidden", "").strip().lower() == "true"
+    ):
+        return "hidden"
+    return _REASONS_BY_ROLE.get(given.get("role", "").strip().lower()) if whole_page else None
+
+
 class _Reader:
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, whole_page: bool) -> None:
         self.source = source
+        self.whole_page = whole_page
         self.extract = Extract(has_metadata=True)
-        self.stack: list[tuple[str, bool]] = []
-        self.open_count = dict.fromkeys(_STACKED, 0)
+        self.tree = self.extract.tree = Tree()
+        self.stack: list[tuple[str, bool, int]] = []
+        self.open_count: dict[str, int] = {}
+        self.node = 0
         self.skipping = 0
+        self.skipped_from: tuple[Reason, int] = ("hidden", 0)
+        self.is_passing_over = True
         self.heading = 0
         self.kind: BlockKind = "paragraph"
+        self.own: tuple[str, int] = ("", 0)
         self.pieces: list[str] = []
         self.sources: list[tuple[int, int]] = []
-        self.in_main: list[bool] = []
         self.link: tuple[str, int] | None = None
-        self.link_in_main: list[bool] = []
+        self.link_characters = 0
+        self.bylines: list[tuple[int, str, Span]] = []
+        self.reviewed: int | None = None
 
     def run(self) -> None:
         source, position, text_start = self.source, 0, 0
@@ -108,12 +178,22 @@ class _Reader:
             if text_start < opening and not self.skipping:
                 self.text(text_start, opening)
             position = text_start = self.tag(tag) if tag else self.comment_end(opening)
-            if self.skipping and match_tag is trusting and (passed := _PASSED_OVER.match(source, position)):
+            if (
+                self.skipping
+                and self.is_passing_over
+                and match_tag is trusting
+                and (passed := _PASSED_OVER.match(source, position))
+            ):
                 position = text_start = passed.end()
         end = len(source) if opening < 0 else opening
         if text_start < end and not self.skipping:
             self.text(text_start, end)
         self.flush()
+        if self.skipping:
+            self.end_skipping(end)
+        self.extract.bylines = [
+            (origin, span) for _, origin, span in sorted(self.bylines, key=lambda each: each[0])
+        ]
 
     def comment_end(self, opening: int) -> int:
         if self.source.startswith("<!--", opening):
@@ -123,13 +203,24 @@ class _Reader:
         return len(self.source) if end < 0 else end + 1
 
     def tag(self, match: re.Match[str]) -> int:
-        """Act on one tag; return where reading goes on."""
+        """Act on one tag; return the position to read on from."""
         closing, name, raw = match.groups()
         name = name.lower()
+        if self.skipping and not self.is_passing_over:
+            return self.tag_while_hidden(match, name)
         if name not in (_ACTED_ON_WHILE_SKIPPING if self.skipping else _ACTED_ON):
+            if (
+                not self.skipping
+                and not closing
+                and raw
+                and _is_telling(raw)
+                and name not in _WITHOUT_CONTENT
+            ):
+                self.byline(name, raw, match.end())
+                self.hide(name, raw, match.start())
             return match.end()
         if closing:
-            self.end_tag(name, match.end())
+            self.end_tag(name, match)
             return match.end()
         if name in _RAW_TEXT:
             return self.raw_text(name, match)
@@ -137,64 +228,108 @@ class _Reader:
         if level is not None:
             self.flush()
             self.heading = level
+            self.own = (name, hints(raw))
+            self.hide(name, raw, match.start())
         elif name in _BLOCKS:
+            self.byline(name, raw, match.end())
             self.flush()
             if name in _ENDS_HEADING:
                 self.heading = 0
-            self.open_block(name, raw)
+            self.open_block(name, raw, match.start())
         elif name == "br":
-            self.pieces.append("\n")
-            self.sources.append(match.span())
+            self.piece("\n", *match.span())
         else:
             self.inline(name, match)
         return match.end()
 
-    def open_block(self, name: str, raw: str) -> None:
+    def open_block(self, name: str, raw: str, start: int) -> None:
         self.kind = _KINDS.get(name, "paragraph")
         if name not in _STACKED:
+            self.own = (name, hints(raw))
+            if name not in _WITHOUT_CONTENT:
+                self.hide(name, raw, start)
             return
         if name == "main":
-            # Nobody puts the main content into a menu: the menu was never closed.
+            # No page has its main content in a menu: the menu was never closed.
             while self.skipping:
-                self.close(self.stack[-1][0])
-        skipped = name in _SKIPPED or self.is_hidden(raw)
-        if name == "footer" and self.open_count["blockquote"]:
-            skipped = False
-        self.stack.append((name, skipped))
-        self.open_count[name] += 1
-        self.skipping += skipped
+                self.close(self.stack[-1][0], start)
+        self.own = ("", 0)
+        reason = _SKIPPED.get(name)
+        if reason == "navigation" and not self.whole_page:
+            reason = None
+        reason = reason or _hidden_reason(name, raw, whole_page=self.whole_page)
+        self.push(name, reason, start)
         if not self.skipping:
-            self.extract.lists += name in ("ul", "ol")
-            self.extract.tables += name == "table"
-            self.extract.blockquotes += name == "blockquote"
+            self.node = self.tree.add(self.node, name, hints(raw), start)
 
-    @staticmethod
-    def is_hidden(raw: str) -> bool:
-        if "hidden" not in raw and "role" not in raw and "none" not in raw:
-            return False
-        found = attributes(raw)
-        style = found.get("style", "").replace(" ", "").lower()
-        return "hidden" in found or "display:none" in style or found.get("role", "") in _SKIPPED_ROLES
+    def hide(self, name: str, raw: str, start: int) -> None:
+        """Skip an element that is not stacked otherwise, if it is hidden."""
+        reason = _hidden_reason(name, raw, whole_page=self.whole_page)
+        if reason and not self.skipping:
+            self.push(name, reason, start)
+            self.is_passing_over = False
 
-    def end_tag(self, name: str, end: int) -> None:
+    def tag_while_hidden(self, match: re.Match[str], name: str) -> int:
+        """Act on a tag inside of a hidden element that may lack its end tag: `p`, `li`, `span`."""
+        closing = match[1]
+        top = self.stack[-1][0]
+        if name in _RAW_TEXT and not closing:
+            return self.raw_text(name, match)
+        if not closing:
+            ended = (top == "p" and (name in _BLOCKS or name in _HEADINGS)) or (
+                top == name and name in _ENDED_BY_THE_NEXT
+            )
+            if ended and self.stack[-1][1]:
+                self.close(top, match.start())
+                return self.tag(match)
+            if name not in _WITHOUT_CONTENT:
+                self.push(name, None, match.start())
+        elif self.open_count.get(name):
+            self.close(name, match.end() if name == top else match.start())
+            if not self.skipping:
+                return self.tag(match) if name != top else match.end()
+        elif name in _BLOCKS or name in _HEADINGS:
+            # The end of the paragraph that the hidden element stands in.
+            while self.skipping:
+                self.close(self.stack[-1][0], match.start())
+            return self.tag(match)
+        return match.end()
+
+    def push(self, name: str, reason: Reason | None, start: int) -> None:
+        if reason and not self.skipping:
+            self.skipped_from = (reason, start)
+        self.stack.append((name, reason is not None, self.node))
+        self.open_count[name] = self.open_count.get(name, 0) + 1
+        self.skipping += reason is not None
+
+    def end_tag(self, name: str, match: re.Match[str]) -> None:
         if name == "a":
-            self.close_link(end)
+            self.close_link(match.end())
         elif name in _HEADINGS or name in _BLOCKS:
             self.flush()
             if name in _HEADINGS:
                 self.heading = 0
             else:
                 self.kind = "paragraph"
+            self.own = ("", 0)
             if self.open_count.get(name):
-                self.close(name)
+                self.close(name, match.end())
 
-    def close(self, name: str) -> None:
+    def close(self, name: str, end: int) -> None:
         while True:
-            closed, skipped = self.stack.pop()
+            closed, skipped, self.node = self.stack.pop()
             self.open_count[closed] -= 1
-            self.skipping -= skipped
+            if skipped:
+                self.skipping -= 1
+                if not self.skipping:
+                    self.end_skipping(end)
             if closed == name:
                 return
+
+    def end_skipping(self, end: int) -> None:
+        reason, start = self.skipped_from
+        self.extract.skipped.append(Skipped(reason, start, end))
+        self.is_passing_over = True
 
     def raw_text(self, name: str, match: re.Match[str]) -> int:
         start = match.end()
@@ -203,10 +338,11 @@ class _Reader:
             end = self.source.find("<", end + 1)
         end = end if end >= 0 else len(self.source)
         text = self.source[start:end]
-        if name == "title" and self.extract.title is None and not self.open_count["svg"]:
+        if name == "title" and self.extract.title is None and not self.open_count.get("svg"):
             clean = " ".join(_decode(text).split())
             if clean:
                 self.extract.title = Span(clean, start, end)
+                self.extract.title_source = text
         elif name == "script" and "ld+json" in match[3].lower():
             self.extract.json_ld.append(Span(text, start, end))
         if name != "title":
@@ -215,27 +351,60 @@ class _Reader:
         return end + len(ending) if self.source.startswith(ending, end) else end
 
     def inline(self, name: str, match: re.Match[str]) -> None:
-        found = attributes(match[3])
         start, end = match.span()
-        if name == "html":
-            self.extract.language = found.get("lang") or self.extract.language
-        elif name == "a":
+        raw = match[3]
+        if name == "a":
             self.close_link(start)
-            if not self.skipping and found.get("href"):
-                self.link = (found["href"], start)
-            if "author" in found.get("rel", "").lower().split():
-                self.property("author", found.get("href", ""), start, end)
+            if href := _HREF.search(raw):
+                target = _decode(href[1] or href[2] or href[3] or "").strip()
+                self.link = (target, start)
+                if target.startswith("#cmnt"):
+                    self.review(target, name, start)
+            self.byline(name, raw, end)
+            self.hide(name, raw, start)
+            return
+        given = attributes(raw)
+        if name == "html":
+            self.extract.language = given.get("lang") or self.extract.language
         elif name == "meta":
             key = (
-                found.get("name") or found.get("property") or found.get("itemprop") or found.get("http-equiv")
+                given.get("name") or given.get("property") or given.get("itemprop") or given.get("http-equiv")
             )
-            self.property((key or "").strip().lower(), found.get("content", ""), start, end)
+            self.property((key or "").strip().lower(), given.get("content", ""), start, end)
         elif name == "link":
-            relation = found.get("rel", "").lower().split()
+            relation = given.get("rel", "").lower().split()
             if "canonical" in relation:
-                self.property("canonical", found.get("href", ""), start, end)
-        elif name == "time" and not self.skipping:
-            self.property(found.get("itemprop", "time").lower(), found.get("datetime", ""), start, end)
+                self.property("canonical", given.get("href", ""), start, end)
+        elif name == "time":
+            self.property(given.get("itemprop", "time").lower(), given.get("datetime", ""), start, end)
+
+    def review(self, target: str, name: str, start: int) -> None:
+        """Leave out a reviewer's comment, as Google Docs saves it in HTML, and the marks that lead to it."""
+        self.link = None
+        if target.startswith("#cmnt_ref"):
+            self.reviewed = self.node
+        elif not self.skipping:
+            self.push(name, "comments", start)
+            self.is_passing_over = False
+
+    def byline(self, name: str, raw: str, start: int) -> None:
+        """Note the content of an element that says it holds the author."""
+        if ("uthor" not in raw and "yline" not in raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
+            return
+        given = attributes(raw)
+        classes = f"{given.get('class', '')} {given.get('id', '')}".lower()
+        if "author" in given.get("rel", "").lower().split():
+            rank, origin = 0, "rel=author"
+        elif "author" in given.get("itemprop", "").lower().split():
+            rank, origin = 1, "itemprop=author"
+        elif ("author" in classes or "byline" in classes) and "comment" not in classes:
+            rank, origin = 2, "class"
+        else:
+            return
+        end = self.source.find(f"</{name}", start, start + _LONGEST_BYLINE)
+        text = " ".join(_decode(_MARKUP.sub(" ", self.source[start:end])).split()) if end > start else ""
+        if text:
+            self.bylines.append((rank, origin, Span(text, start, end)))
 
     def property(self, key: str, value: str, start: int, end: int) -> None:
         value = " ".join(value.split())
@@ -244,67 +413,62 @@ class _Reader:
 
     def close_link(self, end: int) -> None:
         if self.link is not None:
-            self.extract.links.append(LinkSpan(self.link[0], self.link[1], end))
-            self.link_in_main.append(self.inside_main())
+            target, start = self.link
+            self.extract.links.append(Link(target, domain_of(target), start, end))
             self.link = None
-
-    def inside_main(self) -> bool:
-        return bool(self.open_count["main"] or self.open_count["article"])
 
     def text(self, start: int, end: int) -> None:
         text = self.source[start:end]
+        if self.link is not None:
+            self.link_characters += end - start
+        if not self.whole_page and not self.own[0] and "\n" in text:
+            # WordPress keeps its classic posts without tags for paragraphs: an empty line ends one.
+            begin = start
+            for blank in _EMPTY_LINES.finditer(self.source, start, end):
+                self.written(begin, blank.start())
+                self.flush()
+                begin = blank.end()
+            start = begin
+        self.written(start, end)
+
+    def written(self, start: int, end: int) -> None:
+        """Add a range of the source to the block, its entities decoded."""
+        text = self.source[start:end]
         if "&" not in text:
-            self.pieces.append(text)
-            self.sources.append((start, end))
+            self.piece(text, start, end)
             return
         position = 0
         for entity in _ENTITY.finditer(text):
             decoded = unescape(entity[0])
-            if decoded == entity[0]:
-                continue
-            begin, stop = entity.span()
-            for piece, first, last in ((text[position:begin], position, begin), (decoded, begin, stop)):
-                if piece:
-                    self.pieces.append(piece)
-                    self.sources.append((start + first, start + last))
-            position = stop
-        if position < len(text):
-            self.pieces.append(text[position:])
-            self.sources.append((start + position, end))
+            if decoded != entity[0]:
+                begin, stop = entity.span()
+                self.piece(text[position:begin], start + position, start + begin)
+                self.piece(decoded, start + begin, start + stop)
+                position = stop
+        self.piece(text[position:], start + position, end)
+
+    def piece(self, text: str, start: int, end: int) -> None:
+        if text:
+            self.pieces.append(text)
+            self.sources.append((start, end))
 
     def flush(self) -> None:
-        """End the current block: what was read since the last one becomes a block of its own."""
+        """End the current block: the text since the last one becomes a block."""
         if not self.pieces:
             return
-        pieces, sources = self.pieces, self.sources
-        self.pieces, self.sources = [], []
+        pieces, sources, linked = self.pieces, self.sources, self.link_characters
+        self.pieces, self.sources, self.link_characters = [], [], 0
         text = "".join(pieces)
-        if not text or text.isspace():
-            return
-        in_main = self.inside_main()
-        if self.open_count["header"] and not in_main and not self.heading:
+        if not text or text.isspace() or not text.strip(_INVISIBLE):
             return
         kind: BlockKind = "heading" if self.heading else self.kind
-        if kind == "paragraph" and self.open_count["blockquote"]:
+        if kind == "paragraph" and self.open_count.get("blockquote"):
             kind = "quote"
-        starts, position = [], 0
-        for piece in pieces:
-            starts.append(position)
-            position += len(piece)
+        if self.reviewed is not None:
+            if self.reviewed == self.node:
+                self.extract.skipped.append(Skipped("comments", sources[0][0], sources[-1][1]))
+                return
+            self.reviewed = None
+        starts = [*accumulate(map(len, pieces[:-1]), initial=0)]
         self.extract.blocks.append(Block(kind, self.heading, text, starts, sources))
-        self.in_main.append(in_main)
-
-    def finish(self) -> Extract:
-        """Keep the main content alone, where the page says which it is."""
-        blocks = self.extract.blocks
-        total = sum(len(block.text) for block in blocks)
-        main = sum(len(block.text) for block, inside in zip(blocks, self.in_main, strict=True) if inside)
-        if main and main >= total * _SMALLEST_MAIN_SHARE:
-            self.extract.blocks = [
-                block
-                for block, inside in zip(blocks, self.in_main, strict=True)
-                if inside or (block.kind == "heading" and block.level == 1)
-            ]
-            links = zip(self.extract.links, self.link_in_main, strict=True)
-            self.extract.links = [link for link, inside in links if inside]
-        return self.extract
+        self.tree.place(self.node, *self.own, linked)

@@ -1,13 +1,14 @@
 """Markdown (CommonMark with tables) and its front matter to blocks.
 
-markdown-it gives lines, not characters. Each inline token's lines are looked up in the source lines it
-came from, and each piece of text inside it by a cursor that only moves forward.
+markdown-it gives lines, not characters. This module finds the lines of each inline token in the source, and
+each piece of text inside it with a cursor that only moves forward.
 """
 
 import re
 from typing import TYPE_CHECKING
 
-from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, LinkSpan, Span
+from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Link, domain_of
+from contentworker.editorial.parsing.front_matter import read_front_matter
 from contentworker.editorial.parsing.plaintext import read_text
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["read_markdown"]
 
 _LINE_END = re.compile(r"\r\n?|\n")
-_FRONT_MATTER = re.compile(
-    r"\A\ufeff?\s*?---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*\r?(?:\n|\Z)", re.DOTALL | re.MULTILINE
-)
-_FRONT_MATTER_LINE = re.compile(r"^([A-Za-z_][\w.-]*)[ \t]*:[ \t]+(.*?)[ \t]*\r?$", re.MULTILINE)
 _WORDS_AND_SPACES = re.compile(r"\s+|\S+")
 # What stands between a link's text and the text after it: `](target "title")`, `][label]`, `]` or `>`.
 _LINK_TAIL = re.compile(
@@ -31,8 +28,8 @@ _LINK_TAIL = re.compile(
 )
 # Between two pieces of text stand only marks such as `**` and `[`; looking further would be quadratic.
 _LONGEST_MARKUP = 1_000
-# Each costs markdown-it tens of microseconds, marks that are never closed above all. No article comes near
-# these bounds; what exceeds them is read as text, so that 2 MB take seconds and not half a minute.
+# Each costs markdown-it tens of microseconds, above all marks that are never closed. No article comes near
+# these bounds. What exceeds them is read as text, so that 2 MB take seconds and not half a minute.
 _LONGEST_INLINE = 20_000
 _MOST_MARKS = 100_000
 _MOST_LINES_OR_CELLS = 50_000
@@ -41,15 +38,15 @@ _CLOSES_KIND = frozenset({"list_item_close", "th_close", "td_close"})
 
 
 def read_markdown(source: str) -> Extract:
-    """Read any string as Markdown. Raw HTML in it is left out, code blocks too.
+    """Read any string as Markdown, without raw HTML and code blocks.
 
     A source with more lines or cells than any article has is read as plain text below its front matter.
     """
-    # Imported here because an HTML article never needs it, and a worker reads mostly those.
+    # Imported here: most articles are HTML, which needs no markdown-it.
     from markdown_it import MarkdownIt
 
     extract = Extract()
-    body_start = _read_front_matter(source, extract)
+    body_start = read_front_matter(source, extract)
     if any(source.count(mark, body_start) > _MOST_LINES_OR_CELLS for mark in "\n\r|"):
         extract.blocks = read_text(source, body_start).blocks
         return extract
@@ -65,7 +62,7 @@ def read_markdown(source: str) -> Extract:
 
 
 def _read_inline(state: "StateCore") -> None:
-    """Read the marks inside each block; one that is too long is left as the lines it is made of."""
+    """Read the marks inside each block, but keep a block that is too long as its plain lines."""
     from markdown_it.token import Token
 
     marks = 0
@@ -80,26 +77,6 @@ def _read_inline(state: "StateCore") -> None:
         for line in token.content.split("\n"):
             token.children += [Token("text", "", 0, content=line), Token("softbreak", "br", 0)]
         token.children.pop()
-
-
-def _read_front_matter(source: str, extract: Extract) -> int:
-    """Record `key: value` lines of a leading `---` block (a plain subset of YAML); return where it ends."""
-    block = _FRONT_MATTER.match(source)
-    if block is None:
-        return 0
-    extract.has_metadata = True
-    for line in _FRONT_MATTER_LINE.finditer(source, block.start(1), block.end(1)):
-        key, value = line[1].lower(), line[2].strip("[]").strip().strip("\"'").strip()
-        if not value:
-            continue
-        span = Span(value, line.start(), line.end())
-        if key == "title":
-            extract.title = span
-        elif key in ("lang", "language"):
-            extract.language = value
-        else:
-            extract.properties.append((key, span))
-    return block.end()
 
 
 class _Reader:
@@ -136,7 +113,7 @@ class _Reader:
                 self.extract.lists += name in ("bullet_list_open", "ordered_list_open")
                 self.extract.tables += name == "table_open"
 
-    def inline(self, token: "Token", block: Block) -> None:
+    def inline(self, token: "Token", block: Block) -> None:  # noqa: C901 (one kind of token a branch)
         self.pieces, self.length = [], 0
         line, end_line = token.map or (0, 0)
         end = self.line_starts[end_line]
@@ -161,7 +138,8 @@ class _Reader:
                 link = (str(child.attrGet("href") or ""), self.cursor)
             elif kind == "link_close" and link is not None:
                 self.skip_link_tail(end, ">" if child.markup == "autolink" else "]")
-                self.extract.links.append(LinkSpan(*link, self.cursor))
+                target, start = link
+                self.extract.links.append(Link(target, domain_of(target), start, self.cursor))
             elif kind in ("html_inline", "image"):
                 self.take(child.content, end)
                 if kind == "image":
@@ -174,9 +152,13 @@ class _Reader:
         """Move to where the inline content begins, past list, quote and heading marks."""
         start, end = self.line_starts[line], self.line_starts[line + 1]
         first = content.partition("\n")[0]
-        # The cells of a row share their line: each is looked for after the one before it.
-        found = self.source.find(first, self.cursor, end) if is_cell else self.source.rfind(first, start, end)
-        self.cursor = max(self.cursor, start, found)
+        if is_cell:
+            # The cells of a row share their line, so the search begins after the cell before. It looks for
+            # the cell as written, with escaped pipes: otherwise it would go through the whole row in vain.
+            place = self.source.find(first.replace("|", "\\|"), self.cursor, end)
+        else:
+            place = self.source.rfind(first, start, end)
+        self.cursor = max(self.cursor, start, place)
 
     def add(self, block: Block, text: str, place: tuple[int, int]) -> None:
         if text:
@@ -186,23 +168,23 @@ class _Reader:
             self.length += len(text)
 
     def take(self, written: str, end: int) -> tuple[int, int]:
-        """The range in which `written` stands next, and move behind it."""
+        """The next range that holds `written`; moves behind it."""
         window = min(end, self.cursor + len(written) + _LONGEST_MARKUP)
-        found = self.source.find(written, self.cursor, window)
-        if found >= 0:
-            self.cursor = found + len(written)
-            return found, self.cursor
+        place = self.source.find(written, self.cursor, window)
+        if place >= 0:
+            self.cursor = place + len(written)
+            return place, self.cursor
         # Escaped pipes in a table: find it word by word.
         start = self.cursor
         for index, word in enumerate(written.split()):
-            found = self.source.find(word, self.cursor, window)
-            if found >= 0:
-                start = found if index == 0 else start
-                self.cursor = found + len(word)
+            place = self.source.find(word, self.cursor, min(end, self.cursor + len(word) + _LONGEST_MARKUP))
+            if place >= 0:
+                start = place if index == 0 else start
+                self.cursor = place + len(word)
         return start, self.cursor
 
     def skip_link_tail(self, end: int, closing: str) -> None:
-        found = self.source.find(closing, self.cursor, min(end, self.cursor + _LONGEST_MARKUP))
-        if found >= 0:
-            tail = _LINK_TAIL.match(self.source, found, end)
-            self.cursor = tail.end() if tail else found + 1
+        place = self.source.find(closing, self.cursor, min(end, self.cursor + _LONGEST_MARKUP))
+        if place >= 0:
+            tail = _LINK_TAIL.match(self.source, place, end)
+            self.cursor = tail.end() if tail else place + 1

@@ -1,9 +1,13 @@
-"""Sentences and words: split by rules, the same for every kind of source."""
+"""Sentences and words, split by the same rules for every kind of source."""
 
 # ruff: noqa: RUF001 -- the punctuation of other scripts is what this module is about
 
 import re
+from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
+
+from contentworker.editorial.parsing.language import words
 
 __all__ = ["MAX_PASSAGE_WORDS", "read_words", "sentence_spans", "tokenize"]
 
@@ -30,24 +34,56 @@ _END = re.compile(rf"""[.!?…。！？｡।॥؟]++[)\]"'”’»」』）]*+{
 _ASCII_END = re.compile(rf"""[.!?]++[)\]"']*+{_NEXT}""")
 _ENDS_WITHOUT_SPACE = frozenset("。！？｡।॥؟")
 _WORD_BEFORE = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)*\Z")
-_ABBREVIATED = """
-    mr mrs ms dr prof st sr jr vs etc e.g i.e cf al fig figs no nos vol pp approx dept est inc ltd co
-    corp jan feb mar apr jun jul aug sep sept oct nov dec gen col lt sgt rev hon u.s u.k u.n p.m a.m bzw
-    ca d.h z.b u.a usw nr str abb sog vgl dipl ing hr fr sra srta ud uds ej pág núm art
-"""
-_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
-# "am 21. März": a full stop after a number makes a German ordinal, and dates are the common case.
+_ABBREVIATIONS = words("abbreviations")
+_BEFORE_NUMBERS = words("abbreviations_before_numbers")
+_LONGEST_ABBREVIATION = 12
+"""How far to look back from a full stop. No abbreviation is longer."""
+# "am 21. März", "im 20. Jahrhundert": after a number a full stop makes a German ordinal.
 _GERMAN_MONTH = re.compile(
     r"\s+(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember)\b"
 )
+_BEFORE_ORDINALS = words("before_ordinals")
+# Of these no other language has a word before a number: they serve a text of unknown language, too.
+_GERMAN_ONLY = frozenset({"im", "vom", "zum", "zur", "beim", "dem"})
+_WORD_BEFORE_NUMBER = re.compile(r"(?:\A|[^\w])([^\W\d_]{2,14})\s+(\d{1,3})\Z")
+_LONGEST_BEFORE_ORDINAL = 24
 
 
-def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Start and end of each sentence of one block of text, outer whitespace left out, in order."""
+class _Rules(NamedTuple):
+    """The words of one language after which a full stop ends no sentence."""
+
+    abbreviations: frozenset[str]
+    before_numbers: frozenset[str]
+    before_ordinals: frozenset[str]
+
+
+@cache
+def _rules(language: str) -> _Rules:
+    """Those of a language and of English, whose titles are everywhere; of an unknown language all."""
+    lists = (_ABBREVIATIONS, _BEFORE_NUMBERS, _BEFORE_ORDINALS)
+    if not any(language in of_languages for of_languages in lists):
+        known, numbered = (frozenset[str]().union(*of_languages.values()) for of_languages in lists[:2])
+        return _Rules(known - numbered, numbered, _GERMAN_ONLY)
+    abbreviations, before_numbers, before_ordinals = (
+        of_languages.get(language, frozenset()) for of_languages in lists
+    )
+    return _Rules(
+        (_ABBREVIATIONS["en"] | abbreviations) - before_numbers,
+        (_BEFORE_NUMBERS["en"] | before_numbers) - abbreviations,
+        before_ordinals,
+    )
+
+
+def sentence_spans(text: str, language: str = "") -> list[tuple[int, int]]:
+    """Start and end of each sentence of one block of text, outer whitespace left out, in order.
+
+    With the language (ISO 639) ordinals such as "20." are told from the end of a sentence.
+    """
     spans: list[tuple[int, int]] = []
     start = len(text) - len(text.lstrip())
+    rules = _rules(language)
     for match in (_ASCII_END if text.isascii() else _END).finditer(text):
-        if _ends_sentence(text, match):
+        if _ends_sentence(text, match, rules):
             end = match.end()
             spans.append((start, end))
             gap = match[1]
@@ -58,7 +94,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+def _ends_sentence(text: str, match: re.Match[str], rules: _Rules) -> bool:  # noqa: PLR0911 (one rule each)
     mark, (gap, following) = match[0], match.groups()
     if mark[0] in _ENDS_WITHOUT_SPACE:
         return True
@@ -69,14 +105,24 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return True
     position = match.start()
     if text[position - 1 : position].isdigit():
-        return _GERMAN_MONTH.match(text, match.end()) is None
-    word = text[text.rfind(" ", 0, position) + 1 : position]
-    if not word.isalpha():
-        found = _WORD_BEFORE.search(text, max(0, position - 12), position)
-        if found is None:
+        if _GERMAN_MONTH.match(text, match.end()):
+            return False
+        if not rules.before_ordinals:
             return True
-        word = found[0]
-    return word.lower() not in _ABBREVIATIONS and not (len(word) == 1 and word.isupper())
+        number = _WORD_BEFORE_NUMBER.search(text, max(0, position - _LONGEST_BEFORE_ORDINAL), position)
+        return number is None or number[1].lower() not in rules.before_ordinals
+    earliest = max(0, position - _LONGEST_ABBREVIATION)
+    # Not from the beginning: a text with no blank in it would be looked through at each mark.
+    word = text[max(earliest, text.rfind(" ", earliest, position) + 1) : position]
+    if not word.isalpha():
+        before = _WORD_BEFORE.search(text, earliest, position)
+        if before is None:
+            return True
+        word = before[0]
+    word = word.lower() if len(word) > 1 or not word.isupper() else word
+    if word in rules.before_numbers:
+        return not following.isdigit()
+    return word not in rules.abbreviations and not (len(word) == 1 and word.isupper())
 
 
 def tokenize(text: str) -> list[str]:

@@ -1,5 +1,5 @@
-"""Rewriting by a language model: what is asked, of whom, and which answers are refused."""
+"""Rewriting by a language model, and the guard that refuses wrong answers. See docs/rewriting.md."""
 
-from contentworker.editorial.rewriting.result import Change, Left, Mode, Refusal, Rewrite
+from contentworker.editorial.rewriting.result import Mode, Rewrite
 
-__all__ = ["Change", "Left", "Mode", "Refusal", "Rewrite"]
+__all__ = ["Mode", "Rewrite"]

@@ -1,7 +1,7 @@
-"""The embedded model: one process per machine, started by whoever needs it first and shared by all.
+"""The embedded model: one process per machine, started on first use and shared by all workers.
 
-Run as a program, this module is that process: it serves the model on the loopback address until it was idle.
-What it holds locked for its life tells whether it lives; the kernel lets go of the lock, however it ends.
+Run as a program, this module is that process: it serves the model on the loopback address until it is idle.
+It holds a file lock as long as it lives. The kernel releases the lock however the process ends.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ def model_file(settings: LlmSettings) -> Path:
     """The GGUF file to run.
 
     Raises:
-        ModelRefusesError: it is not on this machine; nothing is fetched here.
+        ModelRefusesError: it is not on this machine. Nothing is downloaded here.
     """
     if settings.local_model:
         path = Path(settings.local_model)
@@ -56,14 +56,14 @@ def model_file(settings: LlmSettings) -> Path:
 
 
 def base_url(settings: LlmSettings, folder: Path) -> str:
-    """Where the model listens, as an OpenAI-compatible endpoint; started if it does not run.
+    """The model's OpenAI-compatible address. Starts the model if it does not run.
 
     Args:
-        settings: Which file; how long it may be idle.
-        folder: Where the processes of this machine that use it find each other.
+        settings: Which file to run, and how long it may be idle.
+        folder: Shared by all processes of this machine that use the model.
 
     Raises:
-        ModelRefusesError: it is not installed, damaged, or does not run on this machine.
+        ModelRefusesError: the model is not installed, damaged, or does not run on this machine.
         ModelUncertainError: it did not start in time.
     """
     file = model_file(settings)
@@ -72,7 +72,7 @@ def base_url(settings: LlmSettings, folder: Path) -> str:
     with _locked(folder / "starting"):
         if not _runs(folder):
             _start(file, folder, settings.idle_seconds)
-        os.utime(folder / "address")  # it was needed now
+        os.utime(folder / "address")  # its age is how long the model has been idle
         return f"{(folder / 'address').read_text('utf-8')}/v1"
 
 
@@ -95,11 +95,11 @@ def _runs(folder: Path) -> bool:
 def _start(file: Path, folder: Path, idle_seconds: float) -> None:
     (folder / "address").unlink(missing_ok=True)
     with (folder / "log").open("wb") as log:
-        # A session of its own: a Ctrl-C in a worker's terminal is not for it.
+        # A session of its own: a Ctrl-C in a worker's terminal must not reach it.
         child = subprocess.Popen(
             [sys.executable, "-m", __name__, str(file), str(folder), str(idle_seconds)],
             cwd=Path(__file__).resolve().parents[3],
-            # Read when OpenMP is loaded. Without them two threads spin while they wait: a tenth of the speed.
+            # For OpenMP: without these, two threads spin while they wait, at a tenth of the speed.
             env={**_environment(), "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -121,7 +121,7 @@ def _start(file: Path, folder: Path, idle_seconds: float) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """What a stranger's code is given: no secret."""
+    """The environment without secrets: the model's libraries need none."""
     kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
@@ -136,12 +136,12 @@ def _checked(file: Path) -> None:
 
 
 def _serve(file: Path, folder: Path, idle_seconds: float) -> None:
-    """Until nobody has needed it for `idle_seconds`, or somebody has begun another."""
+    """Serve until no worker has asked for `idle_seconds`. Ends at once if another process serves already."""
     running = (folder / "running").open("a")
     try:
         fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise SystemExit("another one runs already") from None
+        raise SystemExit("another process serves the model already") from None
     _checked(file)
     import xllamacpp
 
@@ -151,7 +151,7 @@ def _serve(file: Path, folder: Path, idle_seconds: float) -> None:
     parameters.n_ctx, parameters.n_parallel = CONTEXT_TOKENS, 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = THREADS
     parameters.cache_ram_mib, parameters.n_threads_http = 0, 2
-    # No page, no list of what it is at: nobody is to read an article there, nor in its log.
+    # No web page, no list of requests, no log: articles must not be readable there.
     parameters.ui = parameters.endpoint_slots = False
     parameters.verbosity = 1
     server = xllamacpp.Server(parameters)
@@ -160,7 +160,7 @@ def _serve(file: Path, folder: Path, idle_seconds: float) -> None:
     new.rename(folder / "address")
     while time.time() - (folder / "address").stat().st_mtime < idle_seconds:
         time.sleep(min(1.0, idle_seconds / 4))
-    os._exit(0)  # nothing to be kept; its threads would be waited for
+    os._exit(0)  # nothing to save, and a normal exit would wait for the server's threads
 
 
 if __name__ == "__main__":

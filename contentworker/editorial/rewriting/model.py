@@ -1,6 +1,7 @@
-"""The model behind an OpenAI-compatible endpoint, whoever runs it, and what its errors mean."""
+"""The client of an OpenAI-compatible endpoint, and what the endpoint's errors mean."""
 
 import logging
+import math
 import os
 import re
 import threading
@@ -8,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -27,7 +30,7 @@ CONNECT_SECONDS = 10.0
 LONGEST_WAIT_SECONDS = 3600.0
 _CODE = re.compile(r"[a-z0-9_.-]{1,60}")
 
-# For a model that small; a provider's own defaults suit its models.
+# Sampling for a model that small. A provider's own defaults suit its models.
 _SMALL = {
     "temperature": 0.3,
     "top_p": 0.9,
@@ -37,11 +40,11 @@ _SMALL = {
 
 
 class ModelRefusesError(PermanentError):
-    """Asking again cannot help: a wrong key or address, a text too long or against the policy."""
+    """A retry cannot help: a wrong key or address, a text that is too long or against the policy."""
 
 
 class ModelNotRunError(ContentWorkerError):
-    """The model certainly did not run, so asking again costs nothing twice."""
+    """The model certainly did not run, so a retry costs nothing twice."""
 
     def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, retry_after_seconds)
@@ -52,11 +55,11 @@ class ModelNotRunError(ContentWorkerError):
 
 
 class ModelUncertainError(ContentWorkerError):
-    """The model may have run, and be paid for, but gave no answer: too slow, broken, or cut off."""
+    """The model may have run, and may cost money, but gave no answer: too slow, broken, or cut off."""
 
 
 class Completion(NamedTuple):
-    """An answer, and what was counted for it."""
+    """An answer and its tokens."""
 
     text: str
     prompt_tokens: int
@@ -64,38 +67,36 @@ class Completion(NamedTuple):
 
 
 class Model:
-    """One model at one endpoint. `base_url` is that of the settings, or where the embedded model listens."""
+    """One model at one endpoint. Pass `base_url` only for the embedded model: the address it listens at."""
 
     def __init__(self, settings: LlmSettings, base_url: str | None = None) -> None:
         self._settings = settings
         self._base_url = base_url or settings.base_url
         self.is_embedded = base_url is not None
-        local = os.path.basename(settings.local_model) or EMBEDDED_MODEL
+        local = Path(settings.local_model).name or EMBEDDED_MODEL
         self.name = local if self.is_embedded else settings.model
         self.provider = EMBEDDED if self.is_embedded else (urlsplit(self._base_url).hostname or "")
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """In the unit of the configured prices."""
+        """The cost in the currency of the configured prices."""
         if self.is_embedded:
             return 0.0
-        settings = self._settings
-        return (
-            prompt_tokens * settings.input_price_per_million_tokens
-            + completion_tokens * settings.output_price_per_million_tokens
-        ) / 1e6
+        sent = prompt_tokens * self._settings.input_price_per_million_tokens
+        received = completion_tokens * self._settings.output_price_per_million_tokens
+        return (sent + received) / 1e6
 
     def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
-        """Ask once; nothing is repeated here.
+        """Ask once, without retries.
 
         Raises:
-            ModelRefusesError: asking again cannot help.
-            ModelNotRunError: it did not run.
-            ModelUncertainError: it may have run.
+            ModelRefusesError: a retry cannot help.
+            ModelNotRunError: the model did not run.
+            ModelUncertainError: the model may have run.
         """
         import httpx2
         import openai
 
-        for name in ("openai", "httpx2", "httpcore2"):  # at debug level they write the article to the log
+        for name in ("openai", "httpx2", "httpcore2"):  # at debug level they log the article
             logging.getLogger(name).setLevel(logging.WARNING)
         limit: dict[str, Any] = {self._settings.token_limit_parameter: max_tokens}
         if self.is_embedded:
@@ -104,7 +105,7 @@ class Model:
         timeout = httpx2.Timeout(longest, connect=min(CONNECT_SECONDS, longest))
         try:
             with (
-                # Elsewhere than configured nothing is sent, the key least of all.
+                # No redirects: the key and the article go to the configured address only.
                 openai.DefaultHttpxClient(follow_redirects=False, timeout=timeout) as http,
                 openai.OpenAI(
                     base_url=self._base_url,
@@ -129,10 +130,10 @@ class Model:
 
 @contextmanager
 def _deadline(http: Any, seconds: float) -> Iterator[None]:
-    """Break the client's connections off after so long: its own time-outs begin anew with each byte.
+    """Close the client's connections after `seconds`: its own timeouts start again with each byte.
 
     Raises:
-        ModelUncertainError: in the place of whatever the client makes of that.
+        ModelUncertainError: the time is over, whatever error the client raises for that.
     """
     is_over = threading.Event()
 
@@ -160,7 +161,7 @@ def _completion(answer: Any) -> Completion:
         raise ModelUncertainError("the model's server answered something that is no completion")
     if choices[0].finish_reason == "content_filter" or getattr(message, "refusal", None):
         raise ModelRefusesError("the model's provider refuses this text by its policy")
-    # An answer that was cut off is half a text: an empty one, which the guard refuses.
+    # An answer that was cut off is half a text. Make it an empty one, which the guard refuses.
     text = "" if choices[0].finish_reason == "length" else (message.content or "")
     usage = getattr(answer, "usage", None)
     return Completion(
@@ -168,19 +169,19 @@ def _completion(answer: Any) -> Completion:
     )
 
 
-def _translated(error: "openai.OpenAIError") -> Exception:
-    """Our error for one of the client's. Its own text may quote the key, or the article."""
+def _translated(error: "openai.OpenAIError") -> Exception:  # noqa: PLR0911 (one kind of error a line)
+    """Our error for an error of the client, whose own text may quote the key or the article."""
     import httpx2
     import openai
 
-    if isinstance(error, openai.APITimeoutError):  # before the connection error that it is a kind of
+    if isinstance(error, openai.APITimeoutError):  # first: it is also a connection error
         if isinstance(error.__cause__, httpx2.ConnectTimeout):
             return ModelNotRunError("the model's server cannot be reached: no connection in time")
         return ModelUncertainError("the model did not answer in time")
     if isinstance(error, openai.APIConnectionError):
         if isinstance(error.__cause__, httpx2.ConnectError):
             return ModelNotRunError("the model's server cannot be reached")
-        return ModelUncertainError("the model's server broke the connection off")
+        return ModelUncertainError("the model's server closed the connection")
     if isinstance(error, openai.APIStatusError):
         return _of_status(error.status_code, _code(error), error.response.headers.get("retry-after"))
     if isinstance(error, openai.APIError):
@@ -192,17 +193,14 @@ def _translated(error: "openai.OpenAIError") -> Exception:
 
 def _of_status(status: int, code: str, retry_after: str | None) -> Exception:
     said = f"status {status}{', ' + code if code else ''}"
-    if status == 429 and code != "insufficient_quota":
+    if status == HTTPStatus.TOO_MANY_REQUESTS and code != "insufficient_quota":
         return ModelNotRunError(f"too many requests for the model ({said})", _seconds(retry_after))
     if status in (503, 529):
         return ModelNotRunError(f"the model is not available ({said})", _seconds(retry_after))
-    if status >= 500 or status in (408, 409):
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (408, 409):
         return ModelUncertainError(f"the model's server failed ({said})")
     meaning = {
-        301: "its address has moved: set `llm.base_url`",
-        302: "its address has moved: set `llm.base_url`",
-        307: "its address has moved: set `llm.base_url`",
-        308: "its address has moved: set `llm.base_url`",
+        **dict.fromkeys((301, 302, 307, 308), "its address has moved: set `llm.base_url`"),
         401: f"it does not accept the key in {KEY}",
         403: f"the key in {KEY} may not use it",
         404: "there is no such model or address: check `llm.model` and `llm.base_url`",
@@ -232,4 +230,4 @@ def _seconds(retry_after: str | None) -> float | None:
             seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS) if seconds == seconds else None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contentworker.editorial import Result
 
 __all__ = ["Change", "Left", "Mode", "Outcome", "Refusal", "Rewrite"]
 
@@ -14,19 +16,15 @@ _START = "Where it begins in the article as given: character offset."
 _END = "Where it ends in the article as given: character offset, exclusive."
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Refusal(_Model):
+class Refusal(Result):
     """One rule that an answer of the model broke."""
 
     rule: str = Field(description="Stable identifier, for example `numbers`.")
     detail: str = Field(description="What was wrong, in words that quote no more than single words.")
 
 
-class Change(_Model):
-    """What became of one sentence, or in the modes of a provider of one paragraph."""
+class Change(Result):
+    """The rewrite of one sentence, or in the modes of a provider of one paragraph."""
 
     original: str = Field(description="As it stood.")
     rewritten: str = Field(description="The model's answer, also one that was refused.")
@@ -39,8 +37,8 @@ class Change(_Model):
     end: int = Field(ge=0, description=_END)
 
 
-class Left(_Model):
-    """A recommended sentence or paragraph that no model was asked about."""
+class Left(Result):
+    """A recommended sentence or paragraph that was left as it is."""
 
     reason: LeftReason = Field(
         description="`budget`: past `llm.max_sentences`. `markup`, `quotation`, `short`: not for a model to "
@@ -50,8 +48,8 @@ class Left(_Model):
     end: int = Field(ge=0, description=_END)
 
 
-class Rewrite(_Model):
-    """An article after a model worked on it. That the guard let it pass is no proof: it is judged again."""
+class Rewrite(Result):
+    """An article after a model worked on it. The guard is no proof: judge the result again."""
 
     text: str = Field(description="The whole article, changed only where a change says so.")
     changed: bool = Field(description="Whether the text differs from what was given.")

@@ -1,7 +1,9 @@
-"""Metrics: what a worker counts, kept in Redis, and `exporter`, which shows it to Prometheus.
+"""Metrics: workers count, Redis keeps the numbers, and `exporter` serves them to Prometheus.
 
-To measure something, define a `Metric` and call one of these. Outside of a worker they do nothing; nowhere
-do they wait or raise.
+    metrics.count(PICTURES, format="png")
+
+To measure something, define a `Metric` and call one of these. They never wait for Redis and never raise;
+outside of a worker they do nothing.
 """
 
 from contentworker.runtime.metrics.definitions import Metric
@@ -11,7 +13,7 @@ __all__ = ["Metric", "count", "observe", "set_gauge"]
 
 
 def count(metric: Metric, amount: float = 1, **labels: str) -> None:
-    """Add to a counter. A label's value that its metric does not know counts as `other`."""
+    """Add to a counter. A value of a label that its metric does not know counts as `other`."""
     recorder.count(metric, amount, labels)
 
 
@@ -21,5 +23,5 @@ def observe(metric: Metric, value: float, **labels: str) -> None:
 
 
 def set_gauge(metric: Metric, value: float, **labels: str) -> None:
-    """Set a gauge: the last process to set it is right for all."""
+    """Set a gauge, for all workers: the last value counts."""
     recorder.set_gauge(metric, value, labels)

@@ -1,13 +1,15 @@
-"""What is measured of the machinery: the exporter, the page of the docs and the dashboard come from it."""
+"""The metrics of the machinery. The exporter, the table in the docs and the dashboard are made from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from contentworker.runtime.dead_letters import REASONS
+from contentworker.runtime.records.dead_letters import REASONS
+from contentworker.version import VERSION
 
 __all__ = [
+    "BUILD_INFO",
     "COUNTED",
     "DEAD_LETTERS",
     "DROPPED",
@@ -25,7 +27,7 @@ __all__ = [
 ]
 
 OTHER = "other"
-"""Value of a label in the place of all that its metric does not know."""
+"""Label value for every value that a metric does not know, so that names from messages stay bounded."""
 STATES = ("success", "failure", "retry", "rejected", "ignored", "revoked")
 
 Question = Literal["Is it up?", "How far behind?", "What failed?", "What does it cost?", "What is it doing?"]
@@ -33,28 +35,27 @@ Question = Literal["Is it up?", "How far behind?", "What failed?", "What does it
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric, of which the values of each label are bounded."""
+    """One metric. The number of values of each label is bounded."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     answers: Question
-    """The operator's question that it belongs to: a row of the dashboard."""
+    """The operator's question that it answers: a row of the dashboard."""
     labels: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    """Name → values. None for `task`, `queue` and `worker`, which the application knows."""
+    """Values by label name; None for `task`, `queue` and `worker`, whose values the application knows."""
     buckets: tuple[float, ...] = ()
 
     @cached_property
     def bounds(self) -> tuple[str, ...]:
-        """The buckets as Prometheus names them, and the last, which has no bound."""
+        """The buckets as Prometheus names them, and the last one, without a bound."""
         return (*(f"{bound:g}" for bound in self.buckets), "+Inf")
 
 
 TASKS = Metric(
     "contentworker_tasks_total",
     "counter",
-    "Runs of tasks by how they ended; `retry` is one that will be tried again, `rejected` went back to its "
-    "queue.",
+    "Runs of tasks by how they ended; `retry` will be tried again, `rejected` went back to its queue.",
     "What failed?",
     {"task": None, "queue": None, "state": STATES},
 )
@@ -69,7 +70,7 @@ TASK_SECONDS = Metric(
 WAITING_SECONDS = Metric(
     "contentworker_task_waiting_seconds",
     "histogram",
-    "From the time a task was sent, or was due where it was sent for later, to its start.",
+    "Time from sending a task to its start; for a task sent for later, from the time it was due.",
     "How far behind?",
     {"queue": None},
     (0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600),
@@ -96,87 +97,56 @@ PROMOTED = Metric(
 DROPPED = Metric(
     "contentworker_metrics_dropped_total",
     "counter",
-    "Measurements that were given up: too many at once, or Redis refused them.",
+    "Measurements that were dropped: too many at once, or Redis refused them.",
     "Is it up?",
 )
 COUNTED = (TASKS, TASK_SECONDS, WAITING_SECONDS, DEAD_LETTERS, RECLAIMED, PROMOTED, DROPPED)
 """Counted by the workers, kept in Redis."""
 
-UP = Metric("contentworker_up", "gauge", "1: Redis answered this scrape; 0: it did not.", "Is it up?")
+
+def _gauge(name: str, help_: str, answers: Question, *labels: str) -> Metric:
+    return Metric(f"contentworker_{name}", "gauge", help_, answers, dict.fromkeys(labels))
+
+
+UP = _gauge("up", "1: Redis answered this scrape; 0: it did not.", "Is it up?")
+BUILD_INFO = Metric(
+    "contentworker_build_info",
+    "gauge",
+    "1, with the version of the process that shows the metrics.",
+    "Is it up?",
+    {"version": (VERSION,)},
+)
 READ = (
     UP,
-    Metric(
-        "contentworker_read_seconds",
-        "gauge",
-        "How long Redis took for what this scrape shows.",
+    BUILD_INFO,
+    _gauge("read_seconds", "How long Redis took to answer this scrape.", "Is it up?"),
+    _gauge(
+        "queue_workers", "Workers of the queue with a sign of life in the last 15 s.", "Is it up?", "queue"
+    ),
+    _gauge(
+        "worker_last_sign_timestamp_seconds",
+        "Time of the last sign of life of the worker's event loop; absent after an orderly stop.",
         "Is it up?",
+        "worker",
     ),
-    Metric(
-        "contentworker_queue_workers",
-        "gauge",
-        "Workers that serve the queue and gave a sign of life in the last 15 s.",
-        "Is it up?",
-        {"queue": None},
-    ),
-    Metric(
-        "contentworker_worker_last_sign_timestamp_seconds",
-        "gauge",
-        "When the worker's event loop last gave a sign of life; one that stopped in good order has none.",
-        "Is it up?",
-        {"worker": None},
-    ),
-    Metric(
-        "contentworker_leases",
-        "gauge",
-        "Workers with a lease on the messages that they hold.",
-        "Is it up?",
-    ),
-    Metric(
-        "contentworker_queue_ready_messages",
-        "gauge",
-        "Messages that a worker could take.",
+    _gauge("leases", "Workers with a lease on the messages that they hold.", "Is it up?"),
+    _gauge("queue_ready_messages", "Messages that a worker could take.", "How far behind?", "queue"),
+    _gauge(
+        "queue_oldest_message_seconds",
+        "Age of the oldest message at the front of the queue; absent if its sender did not stamp it.",
         "How far behind?",
-        {"queue": None},
+        "queue",
     ),
-    Metric(
-        "contentworker_queue_oldest_message_seconds",
-        "gauge",
-        "Age of the oldest message at a front of the queue; absent where none says when it was sent.",
-        "How far behind?",
-        {"queue": None},
+    _gauge(
+        "queue_delayed_messages", "Messages that are not due yet, with retries.", "How far behind?", "queue"
     ),
-    Metric(
-        "contentworker_queue_delayed_messages",
-        "gauge",
-        "Messages that are not due yet, retries among them.",
-        "How far behind?",
-        {"queue": None},
-    ),
-    Metric(
-        "contentworker_queue_held_messages",
-        "gauge",
-        "Messages that workers have taken.",
-        "What is it doing?",
-        {"queue": None},
-    ),
-    Metric(
-        "contentworker_queue_paused",
-        "gauge",
-        "1: nothing is taken from the queue, on purpose.",
-        "How far behind?",
-        {"queue": None},
-    ),
-    Metric(
-        "contentworker_delayed_messages_uncounted",
-        "gauge",
-        "Delayed messages, the last to be due, that no queue's number has: there are too many to look at.",
+    _gauge("queue_held_messages", "Messages that workers have taken.", "What is it doing?", "queue"),
+    _gauge("queue_paused", "1: the queue is paused, so no message is taken.", "How far behind?", "queue"),
+    _gauge(
+        "delayed_messages_uncounted",
+        "Delayed messages beyond those looked at, in no queue's number: there are too many.",
         "How far behind?",
     ),
-    Metric(
-        "contentworker_dead_letters_kept",
-        "gauge",
-        "Dead letters that wait for a person.",
-        "What failed?",
-    ),
+    _gauge("dead_letters_kept", "Dead letters that wait for a person.", "What failed?"),
 )
-"""Read from Redis at each scrape."""
+"""Read from Redis at each scrape, but for the version."""

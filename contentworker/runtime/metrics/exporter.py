@@ -1,54 +1,44 @@
-"""Shows what Redis knows to Prometheus, over HTTP.
+"""Serves Prometheus what Redis knows, over HTTP.
 
-However many ask, Redis is read by one at a time, and not again for a moment. Where Redis does not answer in
-time, `contentworker_up` is 0 and the rest is absent: what is not known is not shown as nothing.
+All scrapes share one reading of Redis, which is kept for a moment. If Redis does not answer in time,
+`contentworker_up` is 0 and all that would come from Redis is absent: unknown is not shown as 0.
 """
 
 import base64
 import hmac
 import itertools
-import logging
 import math
-import socket
-from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.core import (
-    Metric as Family,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from contentworker.runtime.metrics.definitions import READ, UP, Metric
+from contentworker.runtime import answering
+from contentworker.runtime.answering import SharedAnswer
+from contentworker.runtime.metrics.definitions import BUILD_INFO, READ, UP, Metric
 from contentworker.runtime.metrics.reading import Snapshot
 from contentworker.runtime.metrics.recording import MILLION
-from contentworker.runtime.shared_answer import SharedAnswer
+from contentworker.version import VERSION
 
 __all__ = ["SnapshotCollector", "registry", "serve"]
 
-logger = logging.getLogger(__name__)
-
 KEEP_SECONDS = 2.0
 PATIENCE_SECONDS = 5.0
-"""Longest wait for Redis: Prometheus waits ten by itself."""
+"""Longest wait for Redis: Prometheus gives up after ten seconds."""
 SIGN_OF_LIFE_SECONDS = 15.0
-"""A worker whose last sign is older does not count as serving its queues: it gives one every five."""
+"""A worker gives a sign every five seconds; after three missed ones it does not count any more."""
 MOST_ZEROS = 500
-"""Counters are shown as 0 before they count, lest Prometheus misses their first step, where no more series
-than this can come of it."""
-CLIENT_SECONDS = 15.0
+"""Most series of a counter to show as 0 before they count. Without the 0 Prometheus misses the first step."""
 
-Rows = Iterator[tuple[list[str], float]]
+Rows = Iterable[tuple[list[str], float]]
+NO_LABELS: list[str] = []
 
 
 class SnapshotCollector(Collector):
-    """Makes families of a snapshot, which `read` takes.
+    """Makes families of metrics from a snapshot, which `read` takes.
 
     `counted` are the metrics that workers count. Without `is_measured` they count nothing and give no signs.
     """
@@ -62,75 +52,63 @@ class SnapshotCollector(Collector):
         has_leases: bool,
         is_measured: bool,
     ) -> None:
-        self._shared = SharedAnswer(read, KEEP_SECONDS)
-        self._counted = counted
+        limits = {"keep_seconds": KEEP_SECONDS, "patience_seconds": PATIENCE_SECONDS}
+        self._shared = SharedAnswer(read, "Redis cannot be read", **limits)
+        self._counted = counted if is_measured else ()
+        self._signing_queues = queues if is_measured else ()
         self._queues = queues
         self._has_leases = has_leases
-        self._is_measured = is_measured
-        self._trouble = ""
 
     def describe(self) -> list[Family]:
-        """Nothing: else Redis would be asked at the start."""
+        """Nothing: the registry would otherwise collect, and so ask Redis, at the start."""
         return []
 
     def collect(self) -> Iterator[Family]:
         """Every metric that is known now."""
+        yield _family(BUILD_INFO, [([VERSION], 1.0)])
         try:
-            snapshot = self._shared.get(PATIENCE_SECONDS)
-        except Exception as error:  # whatever it is, whoever asks is to be told that it is so
-            trouble = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            if trouble != self._trouble:
-                logger.warning("Redis cannot be read: %s", trouble)
-            self._trouble = trouble
-            yield _family(UP, iter([([], 0.0)]))
+            snapshot = self._shared.get()
+        except Exception:  # noqa: BLE001 (logged already; Prometheus gets an answer whatever goes wrong)
+            yield _family(UP, [(NO_LABELS, 0.0)])
             return
-        self._trouble = ""
-        found = self._read(snapshot)
+        rows = self._rows(snapshot)
         for metric in READ:
-            yield _family(metric, found[metric.name])
-        for metric in self._counted if self._is_measured else ():
+            if metric is not BUILD_INFO:
+                yield _family(metric, rows[metric.name.removeprefix("contentworker_")])
+        for metric in self._counted:
             yield self._counted_family(metric, snapshot.counted[metric.name])
 
-    def _read(self, snapshot: Snapshot) -> dict[str, Rows]:
+    def _rows(self, snapshot: Snapshot) -> dict[str, Rows]:
         state, signs = snapshot.state, snapshot.signs
-        signing = self._queues if self._is_measured else ()
         alive = [sign for sign in signs if sign.age_seconds <= SIGN_OF_LIFE_SECONDS]
 
-        def of_queues(value: Callable[[Any], float | None]) -> Rows:
-            rows = (([queue.queue], value(queue)) for queue in state.queues)
-            return ((labels, number) for labels, number in rows if number is not None)
-
-        # Plain workers have no leases, and what they hold lies elsewhere.
-        def if_leased(rows: Rows) -> Rows:
-            return rows if self._has_leases else iter(())
-
-        def single(value: float) -> Rows:
-            return iter([([], value)])
+        def of_queues(attribute: str) -> Rows:
+            values = ((queue.queue, getattr(queue, attribute)) for queue in state.queues)
+            return [([name], value) for name, value in values if value is not None]
 
         return {
-            "contentworker_up": single(1.0),
-            "contentworker_read_seconds": single(snapshot.seconds),
-            "contentworker_queue_workers": (
-                ([name], sum(name in sign.queues for sign in alive)) for name in signing
-            ),
-            "contentworker_worker_last_sign_timestamp_seconds": (
-                ([sign.worker], sign.timestamp_seconds) for sign in signs
-            ),
-            "contentworker_leases": if_leased(single(state.leases)),
-            "contentworker_queue_ready_messages": of_queues(lambda each: each.ready),
-            "contentworker_queue_oldest_message_seconds": of_queues(lambda each: each.oldest_message_seconds),
-            "contentworker_queue_delayed_messages": of_queues(lambda each: each.delayed),
-            "contentworker_queue_held_messages": if_leased(of_queues(lambda each: each.held)),
-            "contentworker_queue_paused": of_queues(lambda each: each.is_paused),
-            "contentworker_delayed_messages_uncounted": single(state.delayed_uncounted),
-            "contentworker_dead_letters_kept": single(state.dead_letters),
+            "up": [(NO_LABELS, 1.0)],
+            "read_seconds": [(NO_LABELS, snapshot.seconds)],
+            "queue_workers": [
+                ([name], sum(name in sign.queues for sign in alive)) for name in self._signing_queues
+            ],
+            "worker_last_sign_timestamp_seconds": [([sign.worker], sign.timestamp_seconds) for sign in signs],
+            # Plain workers have no leases, and keep what they hold elsewhere.
+            "leases": [(NO_LABELS, state.leases)] if self._has_leases else (),
+            "queue_ready_messages": of_queues("ready"),
+            "queue_oldest_message_seconds": of_queues("oldest_message_seconds"),
+            "queue_delayed_messages": of_queues("delayed"),
+            "queue_held_messages": of_queues("held") if self._has_leases else (),
+            "queue_paused": of_queues("is_paused"),
+            "delayed_messages_uncounted": [(NO_LABELS, state.delayed_uncounted)],
+            "dead_letters_kept": [(NO_LABELS, state.dead_letters)],
         }
 
     def _counted_family(self, metric: Metric, numbers: dict[tuple[str, ...], int]) -> Family:
         if metric.kind == "histogram":
             return _histogram(metric, numbers)
         rows = {**self._zeros(metric), **_fitting(numbers, len(metric.labels))}
-        return _family(metric, (([*values], number / MILLION) for values, number in rows.items()))
+        return _family(metric, [([*values], number / MILLION) for values, number in rows.items()])
 
     def _zeros(self, metric: Metric) -> dict[tuple[str, ...], int]:
         known = [self._queues if name == "queue" else values or () for name, values in metric.labels.items()]
@@ -140,7 +118,7 @@ class SnapshotCollector(Collector):
 
 
 def _fitting(numbers: dict[tuple[str, ...], int], length: int) -> dict[tuple[str, ...], int]:
-    """Without what another release counted, whose labels were others."""
+    """Numbers with this many labels: another release may have counted with others."""
     return {values: number for values, number in numbers.items() if len(values) == length}
 
 
@@ -163,53 +141,28 @@ def _histogram(metric: Metric, numbers: dict[tuple[str, ...], int]) -> Family:
 
 
 def registry(collector: Collector) -> CollectorRegistry:
-    """One with nothing else in it: not this process's own memory, nor its Python."""
+    """A registry with this collector only, without the memory and the Python of this process."""
     made = CollectorRegistry()
     made.register(collector)
     return made
 
 
 def serve(address: tuple[str, int], shown: CollectorRegistry, user_and_password: str = "") -> None:
-    """Answer `/metrics` until the process is ended; with `user:password`, only to who knows it.
+    """Answer `/metrics` until the process ends; with `user:password`, only to clients that send it.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the server cannot listen on the address.
     """
     expected = f"Basic {base64.b64encode(user_and_password.encode()).decode()}"
 
-    class Handler(BaseHTTPRequestHandler):
-        server_version, sys_version = "content-worker", ""
-        timeout = CLIENT_SECONDS  # of a client that does not go on
+    def page(path: str, headers: Any) -> answering.Reply:
+        given = headers.get("Authorization", "")
+        if user_and_password and not hmac.compare_digest(given.encode(), expected.encode()):
+            challenge = ("WWW-Authenticate", 'Basic realm="metrics", charset="UTF-8"')
+            return answering.Reply(401, "text/plain", b"authentication required\n", (challenge,))
+        if path != "/metrics":
+            return answering.Reply(404, "text/plain", b"there is /metrics\n")
+        encode, content_type = choose_encoder(headers.get("Accept", ""))
+        return answering.Reply(200, content_type, encode(shown))
 
-        def do_GET(self) -> None:
-            given = self.headers.get("Authorization", "")
-            if user_and_password and not hmac.compare_digest(given.encode(), expected.encode()):
-                self._answer(401, "text/plain", b"user and password, please\n")
-            elif self.path.partition("?")[0] != "/metrics":
-                self._answer(404, "text/plain", b"there is /metrics\n")
-            else:
-                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-                self._answer(200, content_type, encode(shown))
-
-        do_HEAD = do_GET  # noqa: N815 -- the name is http.server's
-
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            if status == 401:
-                self.send_header("WWW-Authenticate", 'Basic realm="metrics", charset="UTF-8"')
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Scrapes come every few seconds."""
-
-    class Server(ThreadingHTTPServer):
-        address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        request_queue_size = 128
-        daemon_threads = True
-
-    with Server(address, Handler) as server:
-        server.serve_forever()
+    answering.serve(address, page)

@@ -1,17 +1,19 @@
-"""What Redis knows at one moment: the queues' state, the workers' signs, and what workers have counted."""
+"""Reads the state of the queues, the workers' signs of life and what the workers counted, at one moment."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contentworker.runtime import queue_state
+from contentworker.printable import decoded
 from contentworker.runtime.metrics.definitions import Metric
 from contentworker.runtime.metrics.recording import PREFIX, SEPARATOR, WORKERS
+from contentworker.runtime.records import queue_state
 
 __all__ = ["Sign", "Snapshot", "read"]
 
 MOST_WORKERS = 500
+"""Workers to show: those with the newest signs of life."""
 
 
 @dataclass(frozen=True)
@@ -22,26 +24,26 @@ class Sign:
     queues: tuple[str, ...]
     timestamp_seconds: float
     age_seconds: float
-    """By Redis's clock, which has both times."""
+    """Age by the clock of Redis, which also made the timestamp."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All of it."""
+    """What Redis knew at one moment."""
 
     state: queue_state.State
     signs: tuple[Sign, ...]
     counted: dict[str, dict[tuple[str, ...], int]]
-    """Metric's name → values of its labels, and the part of a histogram → millionths."""
+    """Millionths by the metric's name, and by the values of its labels (and the part of a histogram)."""
     seconds: float
-    """How long it took to read."""
+    """How long reading took."""
 
 
 def read(client: Any, queues: Sequence[str], metrics: Sequence[Metric]) -> Snapshot:
-    """Read it. `client` is a redis-py client.
+    """Read a snapshot. `client` is a redis-py client.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away, or refuses.
+        redis.exceptions.RedisError: Redis is unreachable, or refuses a command.
     """
     begun = time.monotonic()
     state = queue_state.read(client, queues)
@@ -54,27 +56,23 @@ def read(client: Any, queues: Sequence[str], metrics: Sequence[Metric]) -> Snaps
     return Snapshot(
         state=state,
         signs=_signs(workers, now),
-        counted={metric.name: _numbers(found) for metric, found in zip(metrics, hashes, strict=True)},
+        counted={metric.name: _numbers(fields) for metric, fields in zip(metrics, hashes, strict=True)},
         seconds=time.monotonic() - begun,
     )
 
 
-def _signs(found: Sequence[tuple[Any, float]], now: int) -> tuple[Sign, ...]:
-    """Each worker's last: one that serves other queues than it did has two."""
+def _signs(members: Sequence[tuple[Any, float]], now: int) -> tuple[Sign, ...]:
+    """Each worker's last sign: a worker that now serves other queues than before has two members."""
     signs = {}
-    for member, timestamp_seconds in found:  # the oldest first
-        worker, *queues = _text(member).split(SEPARATOR)
+    for member, timestamp_seconds in members:  # the oldest first
+        worker, *queues = decoded(member).split(SEPARATOR)
         signs[worker] = Sign(worker, tuple(queues), timestamp_seconds, max(0.0, now - timestamp_seconds))
     return tuple(signs.values())
 
 
-def _numbers(found: dict[Any, Any]) -> dict[tuple[str, ...], int]:
-    return {_values(_text(field)): int(number) for field, number in found.items()}
+def _numbers(fields: dict[Any, Any]) -> dict[tuple[str, ...], int]:
+    return {_labels(decoded(field)): int(number) for field, number in fields.items()}
 
 
-def _values(field: str) -> tuple[str, ...]:
-    return tuple(field.split(SEPARATOR)) if field else ()  # empty: a number without a label
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+def _labels(field: str) -> tuple[str, ...]:
+    return tuple(field.split(SEPARATOR)) if field else ()  # a number without labels has an empty field

@@ -1,10 +1,11 @@
-"""What a worker's process has measured, and how Redis is told of it.
+"""Measurements of a worker process, and the thread that sends them to Redis.
 
-To measure is to add to a number in memory. A thread tells Redis once a second, whole amounts at a time, so
-that nothing a task does waits for it. While Redis is away the numbers go on adding up. A process that is
-killed takes at most its last second with it; where an answer of Redis is lost, that second may count twice.
+Measuring adds to a number in memory, so a task never waits for Redis. A thread sends the sums once a second.
+While Redis is unreachable the numbers add up. A killed process loses at most its last second; if an answer
+of Redis is lost, that second may count twice.
 
-Redis keeps a hash for each metric: the values of the labels → millionths, as it adds integers exactly.
+Redis keeps a hash for each metric: its fields are the values of the labels, its numbers are millionths,
+because Redis adds integers exactly.
 """
 
 import logging
@@ -16,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from contentworker.runtime.metrics.definitions import DROPPED, OTHER, Metric
+from contentworker.runtime.transport.scripts import load
 
 __all__ = ["MILLION", "PREFIX", "SEPARATOR", "WORKERS", "Recorder", "recorder"]
 
@@ -23,52 +25,33 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "contentworker:metrics"
 WORKERS = f"{PREFIX}:workers"
-"""Sorted set: a worker's name and queues, by when it last gave a sign, in seconds of Redis's clock."""
+"""Sorted set of workers, each with its queues, by the time of its last sign of life on the clock of Redis."""
 SEPARATOR = "\x1f"
-"""Between the values of the labels, and, in a histogram, before `sum` or the bound of a bucket."""
+"""Separates the values of the labels and, in a histogram, `sum` or the bound of a bucket after them."""
 MILLION = 1_000_000
 
 FLUSH_SECONDS = 1.0
 MOST_SERIES = 5_000
-"""Numbers that are kept in memory while Redis is away."""
+"""Most numbers to keep in memory while Redis is unreachable."""
 MOST_FIELDS = 20_000
-"""Numbers that Redis keeps of one metric: tasks of former releases stay among them."""
+"""Most numbers of one metric in Redis, where names of tasks from earlier releases stay."""
 MOST_NAMES = 500
-"""Tasks, and queues, that are told apart."""
+"""Most tasks, and most queues, with numbers of their own; the rest counts as `other`."""
 FORGET_SECONDS = 3600
-"""After this long without a sign a worker is not listed any more."""
+"""Time without a sign of life after which a worker is not listed any more."""
 
 MISTAKES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What a wrong call leads to; not every error, as a soft time limit may come in between."""
+"""Errors that a wrong call leads to. Not `Exception`: a soft time limit must reach the task that measures."""
 
-# Refused as a whole on a full server, whose memory is for messages.
-_ADD = """
-local dropped = 0
-for i = 2, #ARGV, 4 do
-    local key, field = KEYS[tonumber(ARGV[i])], ARGV[i + 2]
-    if redis.call('HLEN', key) < tonumber(ARGV[1]) or redis.call('HEXISTS', key, field) == 1 then
-        redis.call(ARGV[i + 1], key, field, ARGV[i + 3])
-    else
-        dropped = dropped + 1
-    end
-end
-return dropped
-"""
-
-_SIGN = """
-local now = redis.call('TIME')[1]
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2], 'LIMIT', 0, 100)) do
-    redis.call('ZREM', KEYS[1], old)
-end
-"""
+_ADD = load(__file__, "add")
+_SIGN = load(__file__, "sign")
 
 Key = tuple[str, ...]
-"""Name of the metric, values of its labels, part of a histogram."""
+"""Name of a metric, values of its labels, part of a histogram."""
 
 
 class Recorder:
-    """The measurements of one process. Until `begin` nothing is measured: only workers do."""
+    """Measurements of one process. Before `begin` it measures nothing: only workers measure."""
 
     def __init__(self) -> None:
         self._connect: Callable[[], Any] | None = None
@@ -76,7 +59,7 @@ class Recorder:
         self._reset()
 
     def _reset(self) -> None:
-        # In a forked process too: the parent's numbers are the parent's, and so is its thread.
+        # Also in a forked process, which has no thread yet; the parent sends the numbers of the parent.
         self._lock = threading.RLock()
         self._sending = threading.Lock()
         self._amounts: dict[Key, int] = {}
@@ -89,7 +72,7 @@ class Recorder:
         self._is_refused = False
 
     def begin(self, connect: Callable[[], Any], tasks: Collection[str], queues: Collection[str]) -> None:
-        """Measure from now on. `connect` makes a redis-py client with short time-outs."""
+        """Measure from now on. `connect` makes a redis-py client with short timeouts."""
         self._known = {
             "task": frozenset(sorted(tasks)[:MOST_NAMES]),
             "queue": frozenset([*queues][:MOST_NAMES]),
@@ -97,7 +80,7 @@ class Recorder:
         self._connect = connect
 
     def count(self, metric: Metric, amount: float, labels: dict[str, str]) -> None:
-        """Add to a counter; never raises, never waits for Redis."""
+        """Add to a counter. Never raises, never waits for Redis."""
         if self._connect is None:
             return
         try:
@@ -106,7 +89,7 @@ class Recorder:
             self._drop()
 
     def observe(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
-        """Add a value to a histogram; the same."""
+        """Add a value to a histogram. Never raises, never waits for Redis."""
         if self._connect is None:
             return
         try:
@@ -118,7 +101,7 @@ class Recorder:
             self._drop()
 
     def set_gauge(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
-        """Set a gauge, for all workers; the same."""
+        """Set a gauge, for all workers. Never raises, never waits for Redis."""
         if self._connect is None:
             return
         try:
@@ -130,12 +113,12 @@ class Recorder:
             self._drop()
 
     def sign(self, worker: str, queues: Collection[str]) -> None:
-        """The worker lives, and serves these queues: to be said with what is sent next."""
+        """Send with the next numbers that the worker lives and serves these queues."""
         self._sign = SEPARATOR.join([worker, *queues])
         self.start()
 
     def start(self) -> None:
-        """Have a thread of this process tell Redis."""
+        """Start the thread of this process that sends to Redis."""
         if self._thread is None and self._connect is not None:
             with self._lock:
                 if self._thread is None:
@@ -143,7 +126,7 @@ class Recorder:
                     self._thread.start()
 
     def end(self, worker: str = "", queues: Collection[str] = ()) -> None:
-        """Tell Redis what is left, and that this worker is no more; then measure nothing."""
+        """Send what is left, and that this worker has stopped; then measure nothing."""
         if self._connect is None:
             return
         self._stopping.set()
@@ -154,7 +137,7 @@ class Recorder:
                 self._client.zrem(WORKERS, SEPARATOR.join([worker, *queues]))
 
     def flush(self) -> None:
-        """Tell Redis what was measured since the last time."""
+        """Send what was measured since the last time."""
         with self._sending:
             with self._lock:
                 amounts, self._amounts = self._amounts, {}
@@ -165,9 +148,9 @@ class Recorder:
                 return
             try:
                 self._send(amounts, gauges, dropped, sign)
-            except Exception as error:  # Redis is away, or full: the next time may do better
+            except Exception as error:  # noqa: BLE001 (Redis is unreachable or full: try again with the next second)
                 if not self._is_refused:
-                    logger.warning("Metrics cannot be told to Redis, and add up meanwhile: %s", error)
+                    logger.warning("Metrics cannot be sent to Redis; they add up until it answers: %s", error)
                 self._is_refused = True
                 with self._lock:
                     self._dropped += dropped
@@ -179,7 +162,7 @@ class Recorder:
 
     def _send(self, amounts: dict[Key, int], gauges: dict[Key, int], dropped: int, sign: str) -> None:
         if self._client is None:
-            assert self._connect is not None
+            assert self._connect is not None  # noqa: S101 (who calls has checked it)
             self._client = self._connect()
         if dropped:
             amounts = {**amounts, (DROPPED.name,): amounts.get((DROPPED.name,), 0) + dropped * MILLION}
@@ -196,7 +179,7 @@ class Recorder:
             pipeline.eval(_SIGN, 1, WORKERS, sign, FORGET_SECONDS)
         answer, *_ = pipeline.execute(raise_on_error=False)
         if arguments and isinstance(answer, Exception):
-            raise answer  # a refused sign is none of that: what was added is not to be sent again
+            raise answer  # not if only the sign was refused: the numbers must not be sent twice
         if arguments and answer:
             self._drop(answer)
 
@@ -228,5 +211,5 @@ class Recorder:
 
 
 recorder = Recorder()
-"""That of this process."""
-os.register_at_fork(after_in_child=recorder._reset)
+"""The recorder of this process."""
+os.register_at_fork(after_in_child=recorder._reset)  # noqa: SLF001 (the recorder's own module)

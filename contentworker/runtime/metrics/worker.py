@@ -1,4 +1,4 @@
-"""A worker that measures: what is counted beside its tasks, and its signs of life."""
+"""Has a worker count moved messages and give signs of life."""
 
 from typing import Any
 
@@ -13,8 +13,9 @@ from contentworker.runtime.transport import holder
 __all__ = ["SIGN_SECONDS", "begin"]
 
 SIGN_SECONDS = 5.0
+"""Time between two signs of life."""
 TIMEOUT_SECONDS = 1.0
-"""Longest wait for Redis, which at its end holds up a process."""
+"""Longest wait for Redis: it delays the end of a process."""
 MOVED = {"promoted": PROMOTED, "reclaimed": RECLAIMED}
 
 
@@ -30,15 +31,15 @@ def begin(worker: Any) -> None:
 
 
 class SignStep(bootsteps.StartStopStep):
-    """A sign of life from the event loop, as a thread would give one whatever hangs.
+    """Gives signs of life from the event loop: a thread would give them even if the loop hangs.
 
-    With the `solo` pool the loop stands still, and gives none, while a task runs.
+    With the `solo` pool the loop stands still while a task runs, and gives none.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
-        """The loop is about to run, for the first time or again: Celery has forgotten the timers then."""
+        """Set the timer whenever the loop begins to run: Celery drops all timers with each connection."""
 
         def sign() -> None:
             recorder.sign(*_name_and_queues(consumer))

@@ -1,6 +1,6 @@
-"""A Redis transport for kombu that loses no message: leases, delays kept in Redis, no window.
+"""A Redis transport for kombu that loses no message, by leases. It imports nothing else of this project.
 
-`README.md` beside this file says what it promises and how. It imports nothing else of the project.
+`README.md` beside this file shows how to use it; docs/transport.md says what it promises and why that holds.
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ from kombu.transport import TRANSPORT_ALIASES
 __all__ = ["UNREADABLE", "TransportName", "register"]
 
 UNREADABLE = "application/x-unreadable"
-"""Content type of a message that is none: its bytes, untouched, reach the consumer, which can keep them."""
+"""Content type of bytes that are no message: they reach the consumer untouched, so that it can keep them."""
 
 TransportName = Literal["leased", "plain"]
 
@@ -18,10 +18,10 @@ TransportName = Literal["leased", "plain"]
 def register(name: TransportName) -> None:
     """Make this the transport of `redis://`, `rediss://` and `sentinel://` in this process.
 
-    Under their own names, rather than as Celery's `broker_transport`, so that Flower and others that look at
-    a broker's URL see what they know. Loading it is left to whoever connects.
+    Call it before the first connection, which loads the transport. It replaces entries of kombu's table,
+    rather than set Celery's `broker_transport`, so that Flower and other tools see an address that they know.
 
-    `plain` is kombu's own, which a broken message does not stop.
+    `plain` is kombu's own transport, made to survive broken messages.
     """
     module = f"{__name__}.{name}"
     TRANSPORT_ALIASES.update(

@@ -3,7 +3,12 @@
 import base64
 import binascii
 import json
+import logging
 import uuid
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from queue import Empty
 from typing import Any
 
 from kombu.transport import redis
@@ -13,27 +18,38 @@ from contentworker.runtime.transport.holder import holder_of
 
 __all__ = ["Channel", "SentinelTransport", "Transport"]
 
+logger = logging.getLogger(__package__)
+
+OPTIONS = ("hold_across_connections", "max_message_bytes", "max_deliveries")
+"""Transport options that are attributes of a channel."""
+
 
 class Channel(redis.Channel):
     """A channel on which every message can be delivered, and which can be closed without Redis."""
 
     hold_across_connections = False
-    """Whether this process goes on with its deliveries when the channel is closed; who says so calls
-    `holder.stop_all` in the end. Else they go back to their queues, as with kombu."""
-    from_transport_options = (*redis.Channel.from_transport_options, "hold_across_connections")
+    """Keep this process's deliveries when the channel is closed; then call `holder.stop_all` in the end. If
+    False they go back to their queues, as with kombu."""
+    max_message_bytes: float = inf
+    """A longer message is delivered undecoded, as one that cannot be read."""
+    max_deliveries: float = inf
+    """A message that this many workers died of is delivered undecoded too: decoding it may be why. Only
+    leases count deaths."""
+    from_transport_options = (*redis.Channel.from_transport_options, *OPTIONS)
 
     def basic_consume(self, queue: str, no_ack: bool, *arguments: Any, **options: Any) -> Any:
-        """Consume; a worker also looks after what workers with leases have left behind in Redis."""
+        """Consume; a worker also looks after what workers with leases left in Redis."""
         if self.hold_across_connections and not no_ack:
-            holder_of(self, leased=False).start()
+            holder_of(self, leased=False).lease.start()
         return super().basic_consume(queue, no_ack, *arguments, **options)
 
     def close(self) -> None:
-        """Close in one go, also where Redis is away.
+        """Close at once, even if Redis is unreachable.
 
         kombu first reads the answer of a BRPOP that is under way. If that fails it leaves the channel open,
-        and Celery closes it again, after the transport has forgotten its address: where messages are still
-        unacknowledged that ended the worker ("'NoneType' object has no attribute 'hostname'").
+        and Celery closes it again after the transport has forgotten its address. With messages unacknowledged
+        that ended the worker ("'NoneType' object has no attribute 'hostname'"); a similar case is
+        https://github.com/celery/kombu/issues/582.
         """
         try:
             super().close()
@@ -42,11 +58,12 @@ class Channel(redis.Channel):
                 raise
             super().close()  # nothing is left to be read
 
-    def _get_client(self) -> type:
+    def _get_client(self) -> Callable[..., Any]:
         channel = self
-        base: Any = super()._get_client()
+        client: Any = super()._get_client()  # with a key prefix, a partial of it
+        base, options = (client.func, client.keywords) if isinstance(client, partial) else (client, {})
 
-        class Client(base):
+        class Client(base):  # type: ignore[misc, valid-type]
             def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
                 reply = super().parse_response(connection, command_name, **options)
                 if command_name != "BRPOP" or not reply:
@@ -54,10 +71,36 @@ class Channel(redis.Channel):
                 key, raw = reply
                 return key, raw if channel.can_deliver(raw) else channel.wrap(key, raw)
 
-        return Client
+        return partial(Client, **options) if options else Client
+
+    def _receive(self) -> Any:
+        """Receive broadcasts, if there are any.
+
+        kombu waits for one. Celery opens its mailbox again after a broadcast that it cannot read, and the
+        event may belong to the socket before: then the worker waited forever, and ran nothing.
+        """
+        try:
+            connection = self.subclient.connection
+            if connection is None or not connection.can_read(timeout=0):
+                return False
+        except self.connection_errors:
+            pass  # the call below meets it again, and handles it
+        return super()._receive()
+
+    def _receive_one(self, connection: Any) -> Any:
+        """Drop a broadcast that cannot be read or handled: it would end every worker that receives it."""
+        try:
+            return super()._receive_one(connection)
+        except (Empty, *self.connection_errors):
+            raise
+        except Exception:
+            logger.exception("A broadcast message cannot be read and is dropped")
+            raise Empty from None
 
     def can_deliver(self, raw: bytes) -> bool:
         """Whether kombu can make a message of these bytes, and record it as unacknowledged."""
+        if len(raw) > self.max_message_bytes:
+            return False
         try:
             payload = json.loads(raw)
             delivery_info = self.Message(payload, channel=self).delivery_info
@@ -90,18 +133,18 @@ class Channel(redis.Channel):
 
 
 class SentinelChannel(Channel, redis.SentinelChannel):
-    """The same by way of Redis Sentinel."""
+    """The channel of `sentinel://`."""
 
-    from_transport_options = (*redis.SentinelChannel.from_transport_options, "hold_across_connections")
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, *OPTIONS)
 
 
 class Transport(redis.Transport):
-    """The transport of `redis://` and `rediss://` where the plain one is registered."""
+    """The transport of `redis://` and `rediss://` after `register("plain")`."""
 
     Channel = Channel
 
 
 class SentinelTransport(redis.SentinelTransport):
-    """That of `sentinel://`."""
+    """The transport of `sentinel://` after `register("plain")`."""
 
     Channel = SentinelChannel

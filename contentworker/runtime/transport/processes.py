@@ -1,4 +1,4 @@
-"""Whether a holder's process has ended: seen at once on its own machine, without waiting for its lease."""
+"""Whether a holder's process has ended: on the same machine this is known before its lease is over."""
 
 import hashlib
 import os
@@ -9,18 +9,19 @@ from pathlib import Path
 __all__ = ["has_ended", "identity"]
 
 BOOT_ID = "WORKER_BOOT_ID"
+"""Environment variable with the kernel's boot id, for sandboxes that hide the file."""
 
 
 def identity() -> str:
-    """This process as others can look for it: host, place, and its number there."""
+    """Name by which others can look for this process: host, place, and its number there."""
     return f"{socket.gethostname()}:{_place()}:{os.getpid()}"
 
 
 def has_ended(name: str) -> bool:
-    """Whether the process whose identity begins a holder's name is known to be no more.
+    """Whether the process whose identity begins a holder's name is known to have ended.
 
-    False where that cannot be told: on another machine, in another container, or where the number is in use
-    again. A process that is frozen has not ended.
+    False if that is not known: on another machine, in another container, or if the number is in use again. A
+    frozen process has not ended.
     """
     host, _, rest = name.partition(":")
     place, _, rest = rest.partition(":")
@@ -31,22 +32,23 @@ def has_ended(name: str) -> bool:
         os.kill(int(number), 0)
         state = Path(f"/proc/{number}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (ProcessLookupError, FileNotFoundError) as error:
-        return isinstance(error, ProcessLookupError)  # the file may be hidden from us (`ProtectProc`)
-    except OSError:  # it is another user's
+        return isinstance(error, ProcessLookupError)  # systemd's `ProtectProc` may hide the file
+    except OSError:  # another user's process
         return False
-    return state in "ZX"  # nobody has asked yet how it ended
+    return state in "ZX"  # ended, and its parent has not asked how
 
 
 @cache
 def _place() -> str:
-    """Names this boot of this kernel and this namespace of process numbers; empty where there is no telling.
+    """Name of this boot of the kernel and of this namespace of process numbers; empty if they are not known.
 
-    Linux only. There, too, the pool's processes get their SIGKILL before the number of their parent is free.
+    Linux only. Linux also sends SIGKILL to the pool's processes before the number of their parent is free.
     """
     try:
-        # A sandbox may hide the file (`ProcSubset=pid`); a unit can say it by `WORKER_BOOT_ID=%b`.
+        # systemd's `ProcSubset=pid` hides the file; our units set `WORKER_BOOT_ID=%b` instead.
         boot = os.environ.get(BOOT_ID) or Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
         boot = boot.strip().replace("-", "")
-        return hashlib.sha256((boot + os.readlink("/proc/self/ns/pid")).encode()).hexdigest()[:12]
+        namespace = Path("/proc/self/ns/pid").readlink()
+        return hashlib.sha256(f"{boot}{namespace}".encode()).hexdigest()[:12]
     except OSError:
         return ""

@@ -1,4 +1,4 @@
-"""Is this Redis fit to hold messages? Asked before anything is written, and nothing is written by asking."""
+"""Checks whether a Redis is fit to hold messages, before anything is written to it. The checks only read."""
 
 import re
 from collections.abc import Mapping
@@ -9,25 +9,24 @@ from redis.exceptions import ResponseError
 __all__ = ["OLDEST", "UnsuitableServerError", "check"]
 
 OLDEST = (6, 2)
-"""The first Redis with BLMOVE. Valkey says as `redis_version` which Redis it is compatible with."""
+"""The first Redis with BLMOVE. As `redis_version`, Valkey reports the Redis it is compatible with."""
 
 NO_EVICTION = "noeviction"
 
 
 class UnsuitableServerError(Exception):
-    """Messages would not be safe on this server; the message says why, and what to do, in a line."""
+    """Messages would not be safe on this server. The error says why, and what to do, in one line."""
 
 
 def check(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> list[str]:
-    """Refuse a server that could lose messages or does not understand the commands; return warnings.
+    """Refuse a server that could lose messages or lacks commands; return warnings.
 
-    `client` is a redis-py client. `types` names the Redis type that each key must have if it is there,
-    `version` a key and the one value that it may have. What a server does not tell, as managed ones may not,
-    is a warning.
+    `client` is a redis-py client. `types` names the Redis type that each key must have if it exists,
+    `version` a key and the only value that it may have. What a managed server hides is a warning.
 
     Raises:
-        UnsuitableServerError: the server, or something on it, must be another.
-        redis.exceptions.ConnectionError: it cannot be reached.
+        UnsuitableServerError: use another server, or change this one as the error says.
+        redis.exceptions.ConnectionError: the server cannot be reached.
     """
     info = _info(client)
     _check_kind(info)
@@ -39,9 +38,9 @@ def check(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> li
 def _info(client: Any) -> Mapping[str, Any]:
     try:
         info: Mapping[str, Any] = client.info()
-        return info
-    except ResponseError:  # not allowed
+    except ResponseError:  # this user may not run INFO
         return {}
+    return info
 
 
 def _check_kind(info: Mapping[str, Any]) -> None:
@@ -61,9 +60,10 @@ def _check_kind(info: Mapping[str, Any]) -> None:
 
 
 def _check_eviction(info: Mapping[str, Any]) -> None:
-    """Whatever may be evicted is ours: messages carry no TTL, but results and claims do.
+    """Refuse every policy that evicts keys, as all keys here matter.
 
-    A volatile-* policy spares messages. It would drop the claim that keeps a task from running twice.
+    A volatile-* policy spares messages, which have no expiry. It drops results, and the claim that keeps a
+    task from running twice.
     """
     policy = str(info.get("maxmemory_policy", NO_EVICTION))
     if _number(info, "maxmemory") and policy != NO_EVICTION:
@@ -77,13 +77,13 @@ def _check_eviction(info: Mapping[str, Any]) -> None:
 def _check_keys(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> None:
     version_key, wanted = version
     for key, expected in {**types, version_key: "string"}.items():
-        found = _allowed(client.type, key)
-        if found not in (None, "none", expected):
+        actual = _answer(client.type, key)
+        if actual not in (None, "none", expected):
             raise UnsuitableServerError(
-                f"the key {key!r} is a {found} and must be a {expected}: another program uses this database; "
-                "use one of your own"
+                f"the key {key!r} is a {actual} and must be a {expected}: another program uses this "
+                "database; use one of your own"
             )
-    written = _allowed(client.get, version_key)
+    written = _answer(client.get, version_key)
     if written not in (None, wanted):
         raise UnsuitableServerError(
             f"the key {version_key!r} says that the messages here are of version {written!r} of the "
@@ -111,8 +111,8 @@ def _number(info: Mapping[str, Any], name: str) -> int:
         return 0
 
 
-def _allowed(command: Any, key: str) -> str | None:
-    """What a command says, as text; None where this user may not ask."""
+def _answer(command: Any, key: str) -> str | None:
+    """Answer of a command as text; None if this user may not run it."""
     try:
         answer = command(key)
     except ResponseError:

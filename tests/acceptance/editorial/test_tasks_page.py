@@ -12,7 +12,8 @@ def test_tasks_page_commands_run(worker: StartWorker, redis_url: str) -> None:
     """What docs/tasks.md shows, from Python and from a shell, runs and prints a score."""
     worker("--queues=evaluation")
     page = (ROOT / "docs" / "tasks.md").read_text("utf-8")
-    script = re.search(r"```python\n(.*?)```", page, re.S)[1].replace("redis://127.0.0.1:6379/0", redis_url)
+    script = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    script = script.replace("redis://127.0.0.1:6379/0", redis_url)
     env = environment(REDIS_URL=redis_url)
     printed = subprocess.run(
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True, cwd="/"

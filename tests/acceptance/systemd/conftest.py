@@ -1,13 +1,14 @@
-"""Machines that boot a real systemd; what their journal says stands beside a failure."""
+"""Machines that boot a real systemd. A failure is reported with the end of their journal."""
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance import packages
 from tests.acceptance.systemd import installation
 from tests.acceptance.systemd.machine import Machine, cannot_boot
 from tests.support import PROBE_FOLDER, ROOT, service_is_missing
@@ -21,13 +22,20 @@ def can_boot() -> None:
 
 
 @pytest.fixture(scope="package")
-def installed(can_boot: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A machine on which somebody has typed `nox -s install`. One for all modules."""
+def checkout_files(can_boot: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What each machine has before something is installed: a checkout, and an operator's right to sudo."""
     files = tmp_path_factory.mktemp("files")
     installation.prepare(files)
-    binds = {PROBE_FOLDER: installation.PROBE, ROOT: str(ROOT)}  # where the Python of the tests may be
-    with Machine(tmp_path_factory.mktemp("machine"), files=files, binds=binds) as machine:
-        shutil.rmtree(files)
+    yield files
+    shutil.rmtree(files)
+
+
+@pytest.fixture(scope="package")
+def installed(checkout_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine after `nox -s install`. One for all modules."""
+    # ROOT: where the Python of the tests may be.
+    binds = {PROBE_FOLDER: installation.PROBE, ROOT: str(ROOT), packages.fetch(): installation.WHEELS}
+    with Machine(tmp_path_factory.mktemp("machine"), files=checkout_files, binds=binds) as machine:
         installation.add_operator(machine)
         done = installation.command(machine, "install")
         assert done.returncode == 0, done.stdout + done.stderr + machine.journal()
@@ -60,11 +68,13 @@ def folder(services: Machine) -> Iterator[Path]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the end of the journal beside a failure."""
     report = yield
     if report.failed:
-        for machine in {each for each in item.funcargs.values() if isinstance(each, Machine)}:
+        for machine in {each for each in getattr(item, "funcargs", {}).values() if isinstance(each, Machine)}:
             with suppress(Exception):  # it may be what failed
                 report.sections.append(("journal", machine.journal()))
     return report

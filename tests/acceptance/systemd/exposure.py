@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.systemd.installation import BEAT, FLOWER, HEALTH, METRICS, REDIS, WORKERS
+from tests.acceptance.systemd.installation import WORKERS
 from tests.support import ROOT
 
 __all__ = ["exposures", "table", "version"]
@@ -16,13 +16,15 @@ def exposures() -> dict[str, float]:
     """The score of each service, from 0 to 10. Of the files: no systemd need run."""
     with tempfile.TemporaryDirectory() as root:
         shutil.copytree(ROOT / "systemd", Path(root, "etc/systemd/system"))
-        return {unit: _rate(unit, root) for unit in [*WORKERS, BEAT, FLOWER, HEALTH, METRICS, REDIS]}
+        files = sorted(path.name for path in (ROOT / "systemd").glob("*.service"))
+        units = [*WORKERS, *(name for name in files if name != "celery-worker@.service")]
+        return {unit: _rate(unit.replace("@.", "@any."), root) for unit in units}
 
 
 def _rate(unit: str, root: str) -> float:
     command = ["systemd-analyze", f"--root={root}", "security", "--offline=true", "--no-pager", unit]
     printed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    (score,) = re.findall(r"^→ Overall exposure level for .*: (\S+)", printed, re.M)
+    (score,) = re.findall(r"^→ Overall exposure level for .*: (\S+)", printed, re.MULTILINE)
     return float(score)
 
 

@@ -19,7 +19,7 @@ async def main(fd: int, port: int) -> None:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
-            writer.close()  # as if nobody listened
+            writer.close()  # as if there were no listener
             return
         await asyncio.gather(copy(reader, back), copy(there, writer))
 

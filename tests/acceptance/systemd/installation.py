@@ -1,14 +1,14 @@
 """Our services on a machine, put there by the command that people use."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from contentworker import config
+from contentworker.installer.release import MADE_OF
 from tests.acceptance.conftest import make_checkout
 from tests.acceptance.systemd.machine import Machine
-from tests.support import ROOT, service_is_missing
+from tests.support import service_is_missing
 
 SETTINGS = config.load(environ={})
 PREFIX = SETTINGS.services.prefix
@@ -16,6 +16,7 @@ QUEUES = list(SETTINGS.queues)
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
 UMBRELLA, FLOWER, REDIS = "celery-worker.service", "celery-flower.service", "celery-redis.service"
 BEAT, HEALTH, METRICS = "celery-beat.service", "celery-health.service", "celery-metrics.service"
+BACKUP, TIMER, REPORT = "celery-backup.service", "celery-backup.timer", "celery-failed@any.service"
 UNITS = [REDIS, BEAT, FLOWER, UMBRELLA, *WORKERS]
 
 CREDENTIALS = "/etc/content-worker/credentials"
@@ -23,31 +24,39 @@ STATE = "/var/lib/content-worker"
 
 OPERATOR = "deployer"
 CHECKOUT, WHEELS, PROBE = "/srv/checkout", "/srv/wheels", "/srv/probe"
+INSTALL_SECONDS = 900
+"""Longest installation or upgrade, on a machine that does much else."""
 AS_OPERATOR = ("runuser", "-u", OPERATOR, "--", "env", f"--chdir={CHECKOUT}", f"HOME=/home/{OPERATOR}")
-
-
 PIP = "/usr/share/python-wheels"
 """Where Debian has the pip of its virtual environments."""
 
 
 def prepare(files: Path) -> None:
-    """A checkout, the packages of nox and of production (there is no network), and who may use sudo."""
-    if not (wheels := [str(path) for path in Path(PIP).glob("pip-*.whl")]):
+    """Make what a machine has: a checkout, and a person who may use sudo."""
+    if not list(Path(PIP).glob("pip-*.whl")):
         service_is_missing(f"python3-venv: there is no pip in {PIP}")
     if not shutil.which("sudo"):
         service_is_missing("sudo")
     make_checkout(files / CHECKOUT.lstrip("/"))
-    options = ["-qq", "--no-deps", "--only-binary=:all:", "--require-hashes", f"--dest={files / WHEELS[1:]}"]
-    for lock in ("nox", "local", "embedded"):  # the second has all of service.txt
-        subprocess.run(
-            ["/usr/bin/python3", "-m", "pip", "download", *options, "-r", ROOT / f"locks/{lock}.txt"],
-            env={**os.environ, "PYTHONPATH": wheels[0]},
-            check=True,
-        )
     sudoers = files / "etc/sudoers.d/deployer"
     sudoers.parent.mkdir(parents=True, mode=0o750)
     sudoers.write_text(f"{OPERATOR} ALL=(root) NOPASSWD: ALL\n")
     sudoers.chmod(0o440)
+
+
+def share(built: Machine, machine: Machine) -> None:
+    """Give a machine the environments that another one has built: they take most of an installation."""
+    # Not resolve(): it would leave the machine by /proc/PID/root, which reads as a link to /.
+    release = built.path(PREFIX) / built.path(f"{PREFIX}/current").readlink()
+    environment = release / "environment"
+    name = f"environment-{(environment / MADE_OF).read_text('utf-8')}"
+    for source, target in (
+        (environment, f"{CHECKOUT}/.nox/install/{name}"),
+        (built.path(f"{CHECKOUT}/.nox/_install"), f"{CHECKOUT}/.nox/_install"),
+    ):
+        machine.path(target).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "--archive", source, machine.path(target)], check=True)
+    machine.run("chown", "--recursive", f"{OPERATOR}:", CHECKOUT)
 
 
 def add_operator(machine: Machine) -> None:
@@ -60,7 +69,7 @@ def command(machine: Machine, name: str, *options: str) -> subprocess.CompletedP
     """Type `python3 noxfile.py -s install`, or upgrade, or uninstall."""
     pip = ("PIP_NO_INDEX=1", f"PIP_FIND_LINKS={WHEELS}", "PIP_CONFIG_FILE=/dev/null")
     typed = ("/usr/bin/python3", "noxfile.py", "-s", name, "--", "--yes", *options)
-    return machine.run(*AS_OPERATOR, *pip, *typed, check=False)
+    return machine.run(*AS_OPERATOR, *pip, *typed, check=False, timeout=INSTALL_SECONDS)
 
 
 def secret(machine: Machine, name: str) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from tests.support import PATIENCE, Process, environment, wait_until
 
@@ -55,7 +56,7 @@ class Machine:
         ]
         self.pid = 0
 
-    def __enter__(self) -> "Machine":
+    def __enter__(self) -> Self:
         self._process = Process(self._command, self._folder, environment())
         try:
             self._wait_for_boot()
@@ -107,7 +108,7 @@ class Machine:
         self,
         *command: str,
         check: bool = True,
-        input: str | None = None,
+        input: str | None = None,  # noqa: A002 (named as in subprocess.run())
         timeout: float = 4 * PATIENCE,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine, as its root, to its end."""
@@ -148,6 +149,15 @@ class Machine:
         """What a unit, or everybody, wrote since the machine was booted: messages only."""
         chosen = [f"--unit={unit}"] if unit else [f"--lines={LINES_SHOWN}"]
         return self.output("journalctl", "--boot", "--no-pager", "--output=cat", *chosen)
+
+    def connect(self, other: "Machine", own: str, others: str) -> None:
+        """Lay a cable between two machines, each with an address; this machine's network has no part."""
+        cable = ("ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable")
+        here = ("nsenter", "--target", str(self.pid), "--net")  # by whose numbers the other is known
+        subprocess.run([*here, *cable, "netns", str(other.pid)], check=True)
+        for machine, address in ((self, own), (other, others)):
+            machine.run("ip", "address", "add", f"{address}/24", "dev", "cable")
+            machine.run("ip", "link", "set", "cable", "up")
 
     def path(self, path: str) -> Path:
         """A file of the machine as seen from here, to read or to write."""

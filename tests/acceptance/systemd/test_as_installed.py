@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.systemd import installation
 from tests.acceptance.systemd.exposure import exposures, table, version
 from tests.acceptance.systemd.installation import (
+    BACKUP,
     BEAT,
     CHECKOUT,
     CREDENTIALS,
@@ -21,7 +22,9 @@ from tests.acceptance.systemd.installation import (
     PREFIX,
     QUEUES,
     REDIS,
+    REPORT,
     SETTINGS,
+    TIMER,
     UMBRELLA,
     UNITS,
     WORKERS,
@@ -29,7 +32,7 @@ from tests.acceptance.systemd.installation import (
 from tests.acceptance.systemd.machine import Machine
 from tests.support import PATIENCE, ROOT, client_of, wait_until
 
-pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
 MOST_EXPOSED = {"evaluation": 1.0, "celery": 1.0, "rewrite": 1.2, "escalation": 1.2}
 PAGE = ROOT / "docs" / "operations.md"
@@ -70,7 +73,7 @@ def test_a_record_for_a_person(installed: Machine) -> None:
 
 
 def test_nothing_of_root_s_in_the_checkout(installed: Machine) -> None:
-    """Whoever typed it can still change and remove all of it."""
+    """The user who typed it can still change and remove all of it."""
     assert installed.output("find", CHECKOUT, "-not", "-user", OPERATOR) == ""
 
 
@@ -102,7 +105,7 @@ def test_install_again_changes_nothing(installed: Machine) -> None:
     ids=lambda text: text.rpartition("/")[2] if "/" in text else "",
 )
 def test_owner_and_mode(installed: Machine, path: str, owner: str) -> None:
-    """The code is nobody's to change, secrets are root's, data its service's."""
+    """Only root can change code and read secrets; only a service can read its data."""
     assert installed.output("stat", "--dereference", "--format=%U:%G %a", path).strip() == owner
 
 
@@ -174,7 +177,7 @@ def test_the_journal_has_fields(services: Machine, redis_url: str) -> None:
 
 
 def test_flower(services: Machine) -> None:
-    """Flower answers on its port to who has the password, and to nobody else."""
+    """Flower answers only with the password."""
     login = base64.b64encode(installation.secret(services, "FLOWER_BASIC_AUTH").encode()).decode()
     with services.forwarded(SETTINGS.flower.port) as port:
 
@@ -194,7 +197,36 @@ def test_flower(services: Machine) -> None:
         assert ask(Authorization=f"Basic {login}") == 200
 
 
-@pytest.mark.parametrize("unit", [*UNITS, HEALTH, METRICS])
+def test_a_failure_is_reported(services: Machine) -> None:
+    """`kill -9` of a service: it is back, and its last lines are in the journal at priority err."""
+    pid = services.main_pid(BEAT)
+    services.run("kill", "-KILL", str(pid))
+    wait_until(lambda: services.main_pid(BEAT) not in (0, pid), "another beat")
+    asked = ("journalctl", "--boot", "--output=cat", "--priority=err", "--identifier=celery-failed")
+    first = f"{BEAT} failed. Its last lines:\n"
+    wait_until(lambda: first in services.output(*asked), "the report")
+    services.systemctl("stop", f"celery-failed@{BEAT}.service")
+
+
+def test_commands_run_as_the_services_user(services: Machine) -> None:
+    """What a service left in its folder is not opened as root: a link to a file of root's is refused."""
+    state = installation.STATE
+    services.run("mkdir", f"{state}/planted")
+    services.run("ln", "-s", "/etc/planted.sqlite3", f"{state}/planted/escalations.sqlite3")
+    services.run("touch", "/etc/planted.sqlite3")
+    services.run("chmod", "600", "/etc/planted.sqlite3")
+    settings = services.path("/etc/content-worker/environment")
+    before = settings.read_text()
+    settings.write_text(f"WORKER__ESCALATIONS__SQLITE_PATH={state}/planted/escalations.sqlite3\n")
+    try:
+        done = services.run("content-worker", "escalations", "list", check=False)
+    finally:
+        settings.write_text(before)
+    assert done.returncode != 0
+    assert services.path("/etc/planted.sqlite3").stat().st_size == 0
+
+
+@pytest.mark.parametrize("unit", [*UNITS, HEALTH, METRICS, BACKUP, TIMER, REPORT])
 def test_verify_is_silent(installed: Machine, unit: str) -> None:
     """`systemd-analyze verify` finds nothing to say about a unit."""
     done = installed.run("systemd-analyze", "verify", unit)

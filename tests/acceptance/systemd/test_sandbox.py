@@ -11,7 +11,7 @@ from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import probed
 from tests.support import PATIENCE
 
-pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
 ELSEWHERE = "reach another address"
 

@@ -13,7 +13,7 @@ from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
 from tests.support import executions, wait_until
 
-pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
 UNIT = "celery-worker@celery.service"
 WATCHDOG_SECONDS = 5

@@ -15,13 +15,13 @@ from tests.acceptance.systemd.installation import (
     QUEUES,
     STATE,
     UMBRELLA,
-    WORKERS,
+    UNITS,
 )
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
 from tests.support import executions, wait_until
 
-pytestmark = [pytest.mark.once, pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
 CHANGED = f"{CHECKOUT}/tasks/health.py"
 FIRST = "celery"
@@ -71,18 +71,34 @@ def test_upgrade_goes_queue_by_queue_and_loses_no_task(
         assert answers(services) == dict.fromkeys(QUEUES, "ok")
 
 
-def test_upgrade_goes_back_when_the_new_version_does_not_start(services: Machine) -> None:
-    """The first worker does not become ready: it runs the old version again, and the others never left it."""
+def test_a_version_that_cannot_be_loaded_touches_no_worker(services: Machine) -> None:
+    """Its error ends the upgrade, before a service is told anything."""
     services.systemctl("start", UMBRELLA)
     before = releases(services)
-    others = [unit for unit in WORKERS if unit != f"celery-worker@{FIRST}.service"]
-    pids = {unit: services.main_pid(unit) for unit in others}
+    pids = {unit: services.main_pid(unit) for unit in UNITS}
     edit(services, "\nraise RuntimeError('a mistake')\n")
     done = installation.command(services, "upgrade")
     assert done.returncode == 1
     assert "RuntimeError: a mistake" in done.stdout
+    assert "no service was stopped for it" in done.stderr
     assert releases(services) == before
-    assert {unit: services.main_pid(unit) for unit in others} == pids
+    assert {unit: services.main_pid(unit) for unit in UNITS} == pids
+    services.run(*AS_OPERATOR, "git", "-C", CHECKOUT, "reset", "--quiet", "--hard", "HEAD~")
+
+
+def test_our_redis_moves_to_another_port_and_back(services: Machine) -> None:
+    """Every queue answers after each, by the address that the services have then."""
+    before = installation.secret(services, "REDIS_URL")
+    with services.path(f"{CHECKOUT}/worker.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[broker]\nport = 6400\n")
+    edit(services, "\n# Another port.\n")
+    done = installation.command(services, "upgrade")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert installation.secret(services, "REDIS_URL") == before.replace(":6379/", ":6400/") != before
+    assert answers(services) == dict.fromkeys(QUEUES, "ok")
+    done = installation.command(services, "upgrade", "--rollback")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert installation.secret(services, "REDIS_URL") == before
     assert answers(services) == dict.fromkeys(QUEUES, "ok")
 
 

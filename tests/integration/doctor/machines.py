@@ -34,7 +34,7 @@ def in_namespace(prepare: str, *command: str, cwd: Path = ROOT) -> str:
 
 
 def ask(check: str, root: str = str(ROOT)) -> list[str]:
-    """The command that prints what one check finds: its level, its text, how to mend it."""
+    """The command that prints what one check finds: its level, its text, how to fix it."""
     code = (
         "import os, sys; from pathlib import Path; from contentworker import doctor\n"
         "print(*doctor.CHECKS[sys.argv[1]](Path(sys.argv[2]), os.environ), sep='\\n')"

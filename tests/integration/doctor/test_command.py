@@ -23,7 +23,7 @@ def test_machine_without_a_single_package(checkout: Path, tmp_path: Path) -> Non
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
     for name in doctor.CHECKS:
-        assert re.search(rf"^(ok   |note |wrong)  {name} ", done.stdout, re.M), name
+        assert re.search(rf"^(ok   |note |wrong)  {name} ", done.stdout, re.MULTILINE), name
     assert (
         "worker.toml      could not be checked: ModuleNotFoundError: No module named 'pydantic'"
         in done.stdout
@@ -46,5 +46,5 @@ def test_command_is_the_same() -> None:
             check=False,
         )
         assert done.returncode == 1, done.stderr
-        assert '"mend": "unset WORKER__FLOWER__PORT"' in done.stdout
+        assert '"fix": "unset WORKER__FLOWER__PORT"' in done.stdout
         assert "Traceback" not in done.stderr

@@ -21,13 +21,13 @@ from tests.support import environment
 def test_no_inotify_left(limit: str, name: str) -> None:
     """A user who may watch nothing: which limit, and the line that raises it."""
     said = in_namespace(f"echo 0 > /proc/sys/user/{limit}", *ask("file events"))
-    level, text, mend = said.splitlines()
+    level, text, fix = said.splitlines()
     assert level == "wrong"
     assert text.startswith(
         f"no inotify {name} are left, so saving a file is not noticed; fs.inotify.max_user_{name}"
     )
-    assert mend.startswith(f"echo fs.inotify.max_user_{name}=")
-    assert mend.endswith(f" | sudo tee /etc/sysctl.d/60-inotify-{name}.conf && sudo sysctl --system")
+    assert fix.startswith(f"echo fs.inotify.max_user_{name}=")
+    assert fix.endswith(f" | sudo tee /etc/sysctl.d/60-inotify-{name}.conf && sudo sysctl --system")
 
 
 def test_folders_are_watched_and_let_go(checkout: Path) -> None:

@@ -1,4 +1,4 @@
-"""The doctor on Redis: which, where, whose, and whether it is fit; and that what it suggests mends it."""
+"""The doctor on Redis: which, where, whose, and whether it is fit; and that what it suggests fixes it."""
 
 import os
 import re
@@ -12,17 +12,18 @@ import pytest
 import redis
 
 from contentworker.doctor import redis_server
-from contentworker.runtime import local_redis
+from contentworker.runtime.development import local_redis
+from contentworker.runtime.environment import state_folder
 from tests.integration.doctor.machines import script
 from tests.servers import server
 from tests.support import PATIENCE, ROOT, environment, free_port, throwaway_redis, wait_until
 
 
-def follow(mend: str, redis_url: str) -> str:
+def follow(fix: str, redis_url: str) -> str:
     """Do what the doctor says to do with Redis; the session itself is the same command in `.venv`."""
     session = "python3 noxfile.py -s redis -- "
-    assert mend.startswith(session)
-    command = [sys.executable, "-m", "contentworker", "redis", *mend.removeprefix(session).split()]
+    assert fix.startswith(session)
+    command = [sys.executable, "-m", "contentworker", "redis", *fix.removeprefix(session).split()]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -44,7 +45,7 @@ class TestRedis:
         found = redis_server.check_redis(checkout, environment())
         assert found.level == "ok"
         assert re.match(
-            r"does not run; the next session starts (Redis|Valkey) \d+\.\d+.* \((the embedded one|/.*)\)",
+            r"is not running; the next session starts (Redis|Valkey) \d+\.\d+.* \((the embedded one|/.*)\)",
             found.text,
         )
 
@@ -56,7 +57,7 @@ class TestRedis:
         found = redis_server.check_redis(checkout, environment(PATH=str(tmp_path)))
         assert found.level == "wrong"
         assert found.text.startswith("There is no Redis here: redis-server and valkey-server are not on PATH")
-        assert found.mend.startswith("install one (Debian: apt install redis-server, ")
+        assert found.fix.startswith("install one (Debian: apt install redis-server, ")
 
     def test_too_old_a_server_on_the_path(self, checkout: Path, tmp_path: Path) -> None:
         """It would be started, and refused."""
@@ -67,7 +68,7 @@ class TestRedis:
         assert found.text == (
             f"Redis 5.0.14 ({path}/redis-server) is too old; 6.2 or newer, or Valkey, is needed"
         )
-        assert found.mend == f"install a newer one, or take its folder off the PATH: {path}"
+        assert found.fix == f"install a newer one, or take its folder off the PATH: {path}"
 
     @pytest.mark.parametrize(
         "text", ["exec /gone", "echo No such library >&2; exit 127"], ids=["gone", "broken"]
@@ -79,11 +80,11 @@ class TestRedis:
         assert found.level == "wrong"
         assert f"{path}/redis-server does not run: " in found.text
         assert "No such" in found.text or "not found" in found.text
-        assert found.mend == f"install a newer one, or take its folder off the PATH: {path}"
+        assert found.fix == f"install a newer one, or take its folder off the PATH: {path}"
 
     def test_own_server_runs(self, checkout: Path) -> None:
         """Version and settings are those it has."""
-        state = local_redis.state_folder(checkout)
+        state = state_folder(checkout)
         with local_redis.session(state, free_port(), environment()) as address:
             found = redis_server.check_redis(checkout, environment())
             pid = getattr(local_redis.find(state), "pid", None)
@@ -96,7 +97,7 @@ class TestRedis:
 
     def test_own_server_hangs(self, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """It is there and silent; the line to type ends it, and the next session has one that answers."""
-        state = local_redis.state_folder(checkout)
+        state = state_folder(checkout)
         with local_redis.session(state, free_port(), environment()) as address:
             pid = getattr(local_redis.find(state), "pid", 0)
             os.kill(pid, signal.SIGSTOP)
@@ -105,8 +106,8 @@ class TestRedis:
                 found = redis_server.check_redis(checkout, environment())
             assert found.level == "wrong"
             assert f"{address}, this checkout's (pid {pid}), cannot be used: Timeout" in found.text
-            assert found.mend == f"kill -9 {pid}"
-            subprocess.run(["sh", "-c", found.mend], check=True)
+            assert found.fix == f"kill -9 {pid}"
+            subprocess.run(["sh", "-c", found.fix], check=True)
             wait_until(lambda: local_redis.find(state) is None, "the end of the server")
             with local_redis.session(state, free_port(), environment()):
                 assert redis_server.check_redis(checkout, environment()).level == "ok"
@@ -116,7 +117,7 @@ class TestRedis:
         other = tmp_path / "other"
         other.mkdir()
         shutil.copy2(ROOT / "worker.toml", other)
-        with local_redis.session(local_redis.state_folder(other), free_port(), environment()) as address:
+        with local_redis.session(state_folder(other), free_port(), environment()) as address:
             found = redis_server.check_redis(checkout, environment(REDIS_URL=address))
         assert found.level == "ok"
         assert re.match(
@@ -139,7 +140,7 @@ class TestRedis:
         assert found.level == "wrong"
         assert text in found.text
         assert "secret" not in found.text
-        assert found.mend.endswith(": unset REDIS_URL")
+        assert found.fix.endswith(": unset REDIS_URL")
         assert redis_server.check_redis(checkout, environment()).level == "ok"
 
     def test_password_is_needed(self, checkout: Path, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ class TestRedis:
             )
         assert found.level == "wrong"
         assert "Authentication required" in found.text
-        assert found.mend == "start that server, or for a Redis of this checkout's own: unset REDIS_URL"
+        assert found.fix == "start that server, or use this checkout's Redis: unset REDIS_URL"
 
     def test_server_that_evicts(self, checkout: Path, tmp_path: Path) -> None:
         """It would drop messages; the line to type stops that."""
@@ -159,8 +160,8 @@ class TestRedis:
             address = f"redis://127.0.0.1:{process.port}/0"
             found = redis_server.check_redis(checkout, environment(REDIS_URL=address))
             assert found.level == "wrong"
-            assert "is not fit: when its memory is full this server drops messages" in found.text
-            assert follow(found.mend, address) == "OK\n"
+            assert "is not suitable: when its memory is full this server drops messages" in found.text
+            assert follow(found.fix, address) == "OK\n"
             found = redis_server.check_redis(checkout, environment(REDIS_URL=address))
         assert found.level == "ok"
 
@@ -171,8 +172,8 @@ class TestRedis:
                 checkout, environment(REDIS_URL=f"redis://127.0.0.1:{process.port}/0")
             )
         assert found.level == "wrong"
-        assert "is not fit: this is a replica" in found.text
-        assert found.mend == "set REDIS_URL to another server; docs/redis.md says which"
+        assert "is not suitable: this is a replica" in found.text
+        assert found.fix == "set REDIS_URL to another server; docs/redis.md says which"
 
     def test_server_without_append_only_file(self, checkout: Path, tmp_path: Path) -> None:
         """A note, and the line to type switches it on."""
@@ -180,7 +181,7 @@ class TestRedis:
             found = redis_server.check_redis(checkout, environment(REDIS_URL=address))
             assert found.level == "note"
             assert "append-only file off\nthe append-only file is off: when this server dies" in found.text
-            assert follow(found.mend, address) == "OK\n"
+            assert follow(found.fix, address) == "OK\n"
             with redis.Redis.from_url(address) as client:
                 assert client.config_get("appendonly") == {"appendonly": "yes"}
             assert redis_server.check_redis(checkout, environment(REDIS_URL=address)).level == "ok"

@@ -1,35 +1,42 @@
-"""The project's own application with a rewrite that notes its calls and costs nothing.
+"""The project's own application with a rewrite that costs nothing.
 
-`NOTES` is the folder of the notes, `REWRITE` what becomes of a call: `better`, `worse`, `refused`, `hangs` or
-`fails`. `CRASH` names a change of a run, such as `after move escalate`, at which the worker dies: once.
+The article says what becomes of its rewrite: `better-NAME`, `worse-…`, `refused-…`, `hangs-…` or `fails-…`.
+The folder `NOTES` gets a note of each call. A file `crash` there names a change of a run, such as `after move
+escalate`: the worker dies at it, once.
 """
 
 import os
+import re
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import shared_task
 
 from celery_worker import celery_app
 from contentworker.editorial.rewriting.result import Change, Outcome, Refusal, Rewrite
 from contentworker.errors import PermanentError
-from contentworker.runtime.runs import Runs
+from contentworker.runtime.records.runs import Runs
 from tasks.base import CriticalTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["celery_app"]
 
 BETTER = Path(__file__).with_name("better.md")
+NOTES = Path(os.environ["NOTES"])
 celery_app.tasks.pop("tasks.rewrite.generate_rewrite", None)
 
 
 @shared_task(base=CriticalTask, name="tasks.rewrite.generate_rewrite")
 def generate_rewrite(content: str, **_: Any) -> Rewrite:
-    with (Path(os.environ["NOTES"]) / "rewrites").open("a") as file:
-        file.write("called\n")
-    kind = os.environ.get("REWRITE", "better")
+    marked = re.search(r"\b(better|worse|refused|hangs|fails)-[\w-]+", content)
+    assert marked
+    kind = marked[1]
+    with (NOTES / "rewrites").open("a") as file:
+        file.write(f"{marked[0]}\n")
     while kind == "hangs":
         time.sleep(0.1)
     if kind == "fails":
@@ -54,14 +61,11 @@ def generate_rewrite(content: str, **_: Any) -> Rewrite:
 
 
 def _crash(moment: str) -> None:
-    """Kill the worker with all its processes at the moment asked for, unless one has died of it already."""
-    if moment != os.environ.get("CRASH"):
-        return
-    try:
-        (Path(os.environ["NOTES"]) / "crashed").touch(exist_ok=False)
-    except FileExistsError:
-        return
-    os.killpg(0, signal.SIGKILL)
+    """Kill the worker with all its processes at the moment asked for."""
+    asked = NOTES / "crash"
+    if asked.exists() and asked.read_text("utf-8") == moment:
+        asked.unlink()
+        os.killpg(0, signal.SIGKILL)
 
 
 def _watched(name: str, place: int) -> None:

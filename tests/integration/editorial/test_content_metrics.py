@@ -8,7 +8,8 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker import content_metrics
+from contentworker.articles import metrics as content_metrics
+from contentworker.runtime.metrics.definitions import Metric
 from contentworker.runtime.metrics.recording import MILLION, PREFIX, SEPARATOR
 from tests.integration.editorial.test_rewrite import ARTICLE, TASK, WHOLE
 from tests.llm_server import KEY, LlmServer, llm_server
@@ -24,7 +25,7 @@ def model() -> Iterator[LlmServer]:
         yield found
 
 
-def kept(client: redis.Redis, metric: content_metrics.Metric) -> dict[tuple[str, ...], float]:
+def kept(client: redis.Redis, metric: Metric) -> dict[tuple[str, ...], float]:
     """The numbers of a metric by the values of its labels."""
     found = client.hgetall(f"{PREFIX}:{metric.name}")
     return {tuple(field.decode().split(SEPARATOR)): int(value) / MILLION for field, value in found.items()}

@@ -14,6 +14,8 @@ from contentworker.editorial.detector import Detection
 from contentworker.errors import ContentError
 from tests.support import PATIENCE, ROOT, StartWorker, Worker, environment
 
+pytestmark = pytest.mark.every_python
+
 SAMPLE = json.loads((ROOT / "tests" / "data" / "detector.json").read_text("utf-8"))
 TASK = "tasks.evaluation.detect_ai"
 
@@ -25,7 +27,7 @@ def serving(module_worker: StartWorker) -> Worker:
 
 
 def test_verdicts_travel_through_the_queue(client: Celery) -> None:
-    """Whoever knows Celery gets the verdict, its probability and the sentences behind it as JSON."""
+    """A Celery client gets the verdict, its probability and the sentences behind it as JSON."""
     for row in SAMPLE[:4]:
         answer = client.send_task(TASK, kwargs={"content": row["text"], "media_type": "text"}).get(
             timeout=PATIENCE
@@ -45,7 +47,7 @@ def test_the_model_is_loaded_before_the_pool_forks(serving: Worker) -> None:
     ("kwargs", "field"),
     [
         pytest.param({"content": 3}, "content", id="number"),
-        pytest.param({"content": "ab\0cd"}, "content", id="binary"),
+        pytest.param({"content": "ab\0\1cd"}, "content", id="binary"),
         pytest.param({"content": "a " * 1_000_001}, "content", id="over-2-mb"),
         pytest.param({"content": "A text.", "media_type": "pdf"}, "media_type", id="media-type"),
         pytest.param({}, "content", id="nothing"),
@@ -70,7 +72,7 @@ def checkout_with_damaged_model(tmp_path_factory: pytest.TempPathFactory) -> Pat
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("celery_worker.py", "worker.toml"):
         shutil.copy(ROOT / name, folder)
-    model = folder / "contentworker" / "editorial" / "detector" / "model.bin"
+    model = folder / "contentworker" / "editorial" / "detector" / "model.npz"
     model.write_bytes(model.read_bytes()[:1_000])
     return folder
 
@@ -89,28 +91,31 @@ def test_a_damaged_model_is_one_error_at_the_start(checkout_with_damaged_model: 
     done = subprocess.run(
         command,
         cwd=checkout_with_damaged_model,
+        check=False,
         env=environment(REDIS_URL=redis_url),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
     )
     assert done.returncode != 0
-    assert "Configuration error\nmodel.bin: the detector's model is damaged" in done.stderr
+    assert "Configuration error\nmodel.npz: the detector's model is damaged" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_other_queues_need_no_model(checkout_with_damaged_model: Path, redis_url: str) -> None:
     """A worker of another queue starts without the model, and loads no numpy."""
     script = (
-        "import sys, celery_worker, tasks.evaluation as evaluation\n"
-        "class Sender: app = celery_worker.celery_app\n"
+        "import sys, celery_worker\n"
+        "from celery.signals import worker_init\n"
+        "class Sender: app, pool_cls = celery_worker.celery_app, 'prefork'\n"
         "Sender.app.amqp.queues.select(['rewrite'])\n"
-        "evaluation._load_model(Sender)\n"
+        "worker_init.send(Sender)\n"
         "print('numpy' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=checkout_with_damaged_model,
+        check=False,
         env=environment(REDIS_URL=redis_url),
         capture_output=True,
         text=True,

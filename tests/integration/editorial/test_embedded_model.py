@@ -19,7 +19,6 @@ from contentworker.editorial.rewriting.prompts import messages
 from contentworker.editorial.settings import LlmSettings
 from tests.support import PATIENCE, ROOT, StartWorker, service_is_missing, wait_until
 
-pytestmark = pytest.mark.once
 SETTINGS = LlmSettings(idle_seconds=600)
 
 
@@ -55,7 +54,7 @@ def folder(packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def pid(folder: Path) -> int:
-    """Who serves the model: whoever holds the lock."""
+    """The process that serves the model: it holds the lock."""
     inode = (folder / "running").stat().st_ino
     found = {
         int(line.split()[4])
@@ -106,7 +105,7 @@ def test_two_ask_at_once_and_one_serves(folder: Path) -> None:
 
 
 def test_a_killed_one_is_replaced(folder: Path) -> None:
-    """Whoever needs it next starts another."""
+    """The next request starts another."""
     embedded.base_url(SETTINGS, folder)
     first = pid(folder)
     os.kill(first, signal.SIGKILL)

@@ -17,7 +17,7 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ContentError
 from tests.receivers import Mailbox, receiver, smtp
-from tests.support import ROOT, SOON, StartWorker, environment, free_port, run_cli, wait_until
+from tests.support import ROOT, SOON, StartWorker, Worker, environment, free_port, run_cli, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
 
@@ -87,33 +87,7 @@ def test_no_secret_in_the_log_of_a_worker_that_debugs(worker: StartWorker, clien
     assert "hush" not in running.log()
 
 
-def test_two_workers_make_one_record(worker: StartWorker, client: Celery, file: str) -> None:
-    """Two workers of one host are sent the same article twenty times at once."""
-    for _ in range(2):
-        worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=file)
-    arguments = {"article_id": "both", "reason": "failed", "content": "words"}
-    with ThreadPoolExecutor(10) as pool:
-        sent = list(pool.map(lambda _: client.send_task(ESCALATE, kwargs=arguments), range(20)))
-    answers = [each.get(timeout=60) for each in sent]
-    assert len({each["id"] for each in answers}) == 1
-    assert [each["created"] for each in answers].count(True) == 1
-
-
-def test_a_file_locked_for_longer_than_the_time_out(worker: StartWorker, client: Celery, file: str) -> None:
-    """The worker tries again, and records it once the lock is gone."""
-    running = worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=file, **SOON)
-    escalate(client, "before")
-    other = sqlite3.connect(file, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    sent = client.send_task(ESCALATE, kwargs={"article_id": "locked", "reason": "failed"})
-    wait_until(lambda: f"{sent.id}] retry: Retry" in running.log(), "a retry")
-    other.execute("ROLLBACK")
-    other.close()
-    assert sent.get(timeout=60)["created"]
-    assert "database is locked" in running.log()
-
-
-def test_a_file_that_may_only_be_read(worker: StartWorker, client: Celery, file: str, redis_url: str) -> None:
+def test_a_file_that_may_only_be_read(file: str, redis_url: str) -> None:
     """To settle is one line of what is wrong, and nothing is settled."""
     Path(file).parent.chmod(0o755)
     store = Store(open_engine("", Path(file)))
@@ -146,9 +120,41 @@ def test_a_file_that_may_only_be_read(worker: StartWorker, client: Celery, file:
     store.close()
 
 
-def test_bad_arguments_are_named(worker: StartWorker, client: Celery, file: str) -> None:
+@pytest.fixture(scope="module")
+def shared(module_worker: StartWorker, tmp_path_factory: pytest.TempPathFactory) -> tuple[Worker, str]:
+    """A worker with nothing wrong, and its file; for the last tests, as it would take the others' tasks."""
+    path = str(tmp_path_factory.mktemp("records") / "records.sqlite3")
+    return module_worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=path, **SOON), path
+
+
+def test_two_workers_make_one_record(shared: tuple[Worker, str], worker: StartWorker, client: Celery) -> None:
+    """Two workers of one host are sent the same article twenty times at once."""
+    worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=shared[1])
+    arguments = {"article_id": "both", "reason": "failed", "content": "words"}
+    with ThreadPoolExecutor(10) as pool:
+        sent = list(pool.map(lambda _: client.send_task(ESCALATE, kwargs=arguments), range(20)))
+    answers = [each.get(timeout=60) for each in sent]
+    assert len({each["id"] for each in answers}) == 1
+    assert [each["created"] for each in answers].count(True) == 1
+
+
+def test_a_file_locked_for_longer_than_the_time_out(shared: tuple[Worker, str], client: Celery) -> None:
+    """The worker tries again, and records it once the lock is gone."""
+    running, file = shared
+    escalate(client, "before")
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    sent = client.send_task(ESCALATE, kwargs={"article_id": "locked", "reason": "failed"})
+    wait_until(lambda: f"{sent.id}] retry: Retry" in running.log(), "a retry")
+    other.execute("ROLLBACK")
+    other.close()
+    assert sent.get(timeout=60)["created"]
+    assert "database is locked" in running.log()
+
+
+def test_bad_arguments_are_named(shared: tuple[Worker, str], client: Celery) -> None:
     """By a worker, in an error that is not retried and that the client can read."""
-    running = worker("--queues=escalation", WORKER__ESCALATIONS__SQLITE_PATH=file)
+    running, _ = shared
     good, nobody = {"article_id": "a", "reason": "failed"}, uuid.UUID(int=0).hex
     cases: list[tuple[str, str, dict[str, Any]]] = [
         ("article_id", ESCALATE, {**good, "article_id": "a b"}),

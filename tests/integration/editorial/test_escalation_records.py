@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from contentworker.editorial.escalations import schema
 from contentworker.editorial.escalations import store as escalation_store
@@ -28,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest) -> str:
-    """Of an empty database, or nothing, for SQLite."""
+    """The address of an empty database; for SQLite, nothing."""
     if request.param == "sqlite":
         return ""
     running: Postgres = request.getfixturevalue("server")
@@ -84,7 +85,7 @@ def test_a_new_text_opens_a_settled_record_again(store: Store) -> None:
 
 
 def test_settling_twice(store: Store) -> None:
-    """The same decision changes nothing and makes no second event; another is an error."""
+    """Repeating the decision changes nothing and makes no second event; another one is an error."""
     ref = store.escalate("a", "failed", evidence={})
     first, second = store.settle(ref.id, "accept", "ana"), store.settle(ref.id, "accept", "bob")
     assert (first.changed, second.changed, second.by) == (True, False, "ana")
@@ -111,12 +112,26 @@ def test_more_events_than_are_read_at_once(store: Store, monkeypatch: pytest.Mon
     assert set(read) == events
 
 
-@pytest.mark.parametrize("evidence", [{"a": "x" * 200_001}, {"a": float("nan")}, {"a": object()}])
+@pytest.mark.parametrize("evidence", [{"a": "x" * 199_992}, {"a": float("nan")}, {"a": object()}])
 def test_malformed_evidence_is_refused(store: Store, evidence: dict[str, object]) -> None:
     """Too large, not JSON: by the argument's name, and nothing is kept."""
     with pytest.raises(ContentError, match=r"^evidence: "):
         store.escalate("a", "failed", evidence=evidence)
     assert store.read() == []
+    largest = {"a": "x" * 199_991}  # 200,000 bytes of JSON
+    store.escalate("a", "failed", evidence=largest)
+    assert [each.evidence for each in store.read()] == [largest]
+
+
+def test_what_is_not_given_again_stays(store: Store) -> None:
+    """A new text keeps the record's media type, and brings its own evidence and run."""
+    store.escalate("a", "failed", evidence={"n": 1}, content="1", media_type="html", run_id="r1")
+    store.escalate("a", "failed", evidence={"n": 2}, content="2", run_id="r2")
+    (record,) = store.read()
+    assert (record.media_type, record.evidence, record.run_id) == ("html", {"n": 2}, "r2")
+    store.escalate("a", "failed", evidence={"n": 3}, content="2", run_id="r3")  # a text that it has
+    (record,) = store.read()
+    assert (record.evidence, record.run_id) == ({"n": 2}, "r2")
 
 
 def test_forget_and_purge(store: Store) -> None:
@@ -136,13 +151,16 @@ def test_forget_and_purge(store: Store) -> None:
 
 
 def test_a_sending_that_did_not_end_is_unknown(store: Store) -> None:
-    """It is not sent again; a refused one is, alone; a record that is opened again is told of anew."""
+    """It is not sent again; a refused one is, alone; opening a record again notifies everyone again."""
     ref = store.escalate("a", "failed", evidence={}, content="1")
     one, two = ("k1", "mail://one.test"), ("k2", "mail://two.test")
     assert store.begin_sending(ref.id, *one) == 1
     assert store.begin_sending(ref.id, *one) is None
     assert store.begin_sending(ref.id, *two) == 1
-    store.end_sending(ref.id, 1, "k2", "refused", "SMTPDataError")
+    store.end_sending(ref.id, 1, "k2", "refused", "SMTPDataError" + "!" * 200)
+    sent = store.find(ref.id)
+    assert sent is not None
+    assert [each.detail for each in sent.notifications][1] == "SMTPDataError" + "!" * 187
     assert store.begin_sending(ref.id, *two) == 1
     store.end_sending(ref.id, 1, "k2", "sent", "")
     assert store.begin_sending(ref.id, *two) is None
@@ -169,7 +187,7 @@ def test_a_schema_of_another_version(url: str, tmp_path: Path, monkeypatch: pyte
     ref = first.escalate("a", "failed", evidence={})
     first.close()
 
-    def add_column(connection: schema.Connection) -> None:
+    def add_column(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE escalations ADD COLUMN priority INTEGER")
 
     monkeypatch.setattr(schema, "MIGRATIONS", (*old, add_column))
@@ -178,7 +196,7 @@ def test_a_schema_of_another_version(url: str, tmp_path: Path, monkeypatch: pyte
     second.close()
     monkeypatch.setattr(schema, "MIGRATIONS", old)
     third = opened()
-    with pytest.raises(schema.SchemaError, match=r"version 2, this program knows 1"):
+    with pytest.raises(schema.SchemaError, match=r"version 2, this program knows 1 at most"):
         third.read()
     third.close()
 
@@ -205,8 +223,8 @@ def test_a_full_disk_is_a_passing_error(tmp_path: Path) -> None:
     store = Store(engine)
     store.read()
 
-    @schema.event.listens_for(engine, "begin")
-    def _limit(connection: schema.Connection) -> None:
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def _limit(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
 
     with pytest.raises(DatabaseError, match="full"):

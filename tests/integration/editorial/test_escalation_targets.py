@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -10,10 +11,12 @@ from celery import Celery
 
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
-from contentworker.errors import ConfigError
-from contentworker.runtime import single_host
+from contentworker.runtime.records import single_host
 from tests.receivers import receiver
-from tests.support import PATIENCE, SOON, StartWorker, executions, wait_until
+from tests.support import PATIENCE, SOON, StartWorker, as_bytes, executions, wait_until
+
+if TYPE_CHECKING:
+    from contentworker.errors import ConfigError
 
 PATIENT = {
     "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "1",
@@ -120,7 +123,7 @@ def test_a_lease_is_renewed_until_another_has_it(redis_client: redis.Redis) -> N
         lambda: single_host.register(redis_client, "escalation", "here 1", 1), lost.append, 1
     )
     keeper.start()
-    first = int(wait_until(lambda: redis_client.hget(KEY, "here 1"), "the lease"))
+    first = int(as_bytes(wait_until(lambda: redis_client.hget(KEY, "here 1"), "the lease")))
     wait_until(lambda: int(redis_client.hget(KEY, "here 1") or 0) > first, "its renewal")
     with redis_client.pipeline() as both:
         both.delete(KEY)
@@ -143,7 +146,7 @@ def test_a_worker_keeps_its_lease_without_heartbeat(
         WORKER__ESCALATIONS__SQLITE_PATH=file,
     )
     host = single_host.host_id()
-    first = int(wait_until(lambda: redis_client.hget(KEY, host), "the lease"))
+    first = int(as_bytes(wait_until(lambda: redis_client.hget(KEY, host), "the lease")))
     wait_until(lambda: int(redis_client.hget(KEY, host) or 0) > first, "its renewal")
     with redis_client.pipeline() as both:
         both.delete(KEY)

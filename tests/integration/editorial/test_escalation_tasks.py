@@ -17,7 +17,7 @@ from contentworker.editorial import notifications, webhook
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
-from contentworker.runtime import single_host
+from contentworker.runtime.records import single_host
 from tests.receivers import Mailbox, receiver, silent, smtp
 from tests.support import PATIENCE, ROOT, StartWorker, environment, free_port, run_cli, wait_until
 
@@ -53,7 +53,8 @@ def test_from_escalation_to_the_platform(
         wait_until(lambda: mailbox.mails, "the mail")
         cli = {"redis_url": redis_url, **options}
         wait_until(
-            lambda: " sent " in run_cli("escalations", "show", escalation_id, **cli).stdout, "it to be noted"
+            lambda: " sent " in run_cli("escalations", "show", escalation_id[:8], **cli).stdout,
+            "it to be noted",
         )
         assert "a/1" in run_cli("escalations", "list", **cli).stdout
         command = ("escalations", "settle", escalation_id, "--decision", "accept", "--by", "ana", "--json")
@@ -162,7 +163,7 @@ def test_a_webhook_that_hangs() -> None:
         ),
         (
             {"WORKER__ESCALATIONS__SETTLED_TASK": "platform.settled"},
-            "escalations.settled_task: no queue takes the task 'platform.settled'",
+            "escalations.settled_task: there is no task 'platform.settled'",
         ),
     ],
     ids=["notify", "database", "webhook", "task"],

@@ -1,61 +1,95 @@
-"""An article's whole way, with real workers: what becomes of it, once, whatever dies on the way."""
+"""An article's whole way, with real workers: what becomes of it, once, whatever dies on the way.
+
+The tests share one worker; a test that kills it starts the next one, which the tests after it share.
+"""
 
 import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import redis
 from celery import Celery
 
-from contentworker.runtime import dead_letters
-from contentworker.runtime.runs import FINAL, Run, Runs, step_id
+from contentworker.editorial.escalations.schema import open_engine
+from contentworker.editorial.escalations.store import Store
+from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records.dead_letters import DeadLetter
+from contentworker.runtime.records.runs import FINAL, Run, Runs, step_id
+from contentworker.runtime.transport.protocol import Protocol
 from tests.support import ROOT, RedisProcess, StartWorker, Worker, client_of, everything, run_cli, wait_until
 
 APP = "pipeline_worker.celery_app"
+WORD = "zanzibarquokka"
+"""A word that is in the articles and nowhere else."""
 PLAIN = (
-    "Gestern haben wir etwas gesehen. "
-    * 3
-    + "The zanzibarquokka was a thing that some people liked and others did not, and it went on like that "
-    "for a while. Things happened, and then more things happened, and in the end there was not much to say. "
+    "Gestern haben wir etwas gesehen. " * 3
+    + (
+        f"The {WORD} was a thing that some people liked and others did not, and it went on like that "
+        "for a while. Things happened, and then more things happened, and there was not much to say. "
+    )
     * 3
 )
-"""Far below the threshold, with a word that is nowhere else."""
-WORD = "zanzibarquokka"
-Start = Callable[..., Worker]
+"""An article with a score of 23, which is taken to be written by a person."""
+GOOD = (ROOT / "examples" / "why-is-the-sky-blue.md").read_text("utf-8")
+SHORT = "Word " * 20
+"""Too short to be judged: `uncertain`."""
 
 
-@pytest.fixture(autouse=True)
-def clean(request: pytest.FixtureRequest) -> None:
-    if "redis_client" in request.fixturenames:
-        request.getfixturevalue("redis_client").flushdb()
+class Place(NamedTuple):
+    """What the tests share."""
+
+    start: StartWorker
+    notes: Path
+    settings: dict[str, str]
+    workers: list[Worker]
+    """The last one is the one that runs, unless it was killed."""
+
+    def worker(self) -> Worker:
+        """A worker that runs."""
+        if not (self.workers and self.workers[-1].is_alive):
+            self.workers.append(self.start("--loglevel=debug", "-E", app=APP, **self.settings))
+        return self.workers[-1]
+
+    def kill(self) -> None:
+        worker = self.worker()  # once: asked again, it starts another as soon as this one is dead
+        worker.kill(signal.SIGKILL, group=True)
+        worker.wait()
+
+    def rewrites(self, name: str) -> int:
+        """Paid calls for this article."""
+        file = self.notes / "rewrites"
+        return file.read_text("utf-8").splitlines().count(name) if file.exists() else 0
+
+    def records(self, article_id: str) -> list[Any]:
+        store = Store(open_engine("", Path(self.settings["WORKER__ESCALATIONS__SQLITE_PATH"])))
+        try:
+            return [each for each in store.read() if each.article_id == article_id]
+        finally:
+            store.close()
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> dict[str, str]:
-    return {
-        "NOTES": str(tmp_path),
+@pytest.fixture(scope="module")
+def place(module_worker: StartWorker, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """No worker so far."""
+    notes = tmp_path_factory.mktemp("notes")
+    settings = {
+        "NOTES": str(notes),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
-        "WORKER__ESCALATIONS__SQLITE_PATH": str(tmp_path / "records.sqlite3"),
+        "WORKER__ESCALATIONS__SQLITE_PATH": str(notes / "records.sqlite3"),
         "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.2",
         "WORKER__RETRIES__MAX_DELAY_SECONDS": "0.3",
         "WORKER__RETRIES__JITTER_SECONDS": "0",
         "WORKER__PIPELINE__MIN_AEO_SCORE": "90",
+        "WORKER__PIPELINE__MAX_REWRITES": "2",
         "WORKER__PIPELINE__MAX_DETECTOR_RISE": "1",
-        "WORKER__PIPELINE__ESCALATED_VERDICTS": "[]",
+        "WORKER__PIPELINE__ESCALATED_VERDICTS": '["uncertain"]',
     }
-
-
-@pytest.fixture
-def start(worker: StartWorker, settings: dict[str, str]) -> Start:
-    def one(*options: str, **more: str) -> Worker:
-        return worker(*options, app=APP, **{**settings, **more})
-
-    return one
+    return Place(module_worker, notes, settings, [])
 
 
 @pytest.fixture
@@ -63,99 +97,102 @@ def runs(redis_client: redis.Redis) -> Runs:
     return Runs(redis_client, 3600)
 
 
-def send(client: Celery, article_id: str = "article-77", content: str = PLAIN, **more: Any) -> Any:
-    arguments = {"article_id": article_id, "content": content, "media_type": "markdown", **more}
-    return client.send_task("tasks.pipeline.process_content", kwargs=arguments)
+@pytest.fixture
+def paused(redis_client: redis.Redis) -> Iterator[Callable[[], None]]:
+    """Rewrites wait until the test calls this."""
+    protocol = Protocol(redis_client)
+    protocol.pause("rewrite")
+    yield lambda: protocol.resume("rewrite")
+    protocol.resume("rewrite")
 
 
-def ended(runs: Runs, article_id: str = "article-77") -> Run:
+def send(client: Celery, name: str, content: str = PLAIN, **options: Any) -> Any:
+    """Send an article whose id is `name`, and whose rewrite is of the kind with which the name begins."""
+    arguments = {"article_id": name, "content": f"{content}\n\nThis is {name}.\n", "media_type": "markdown"}
+    return client.send_task("tasks.pipeline.process_content", kwargs=arguments, **options)
+
+
+def found(runs: Runs, article_id: str) -> Run | None:
+    """The article's one run."""
+    known = [run for run_id in runs.of(article_id) if (run := runs.find(run_id))]
+    assert len(known) < 2
+    return known[0] if known else None
+
+
+def ended(runs: Runs, article_id: str) -> Run:
     """The article's one run, when it has ended."""
 
     def final() -> Run | None:
-        found = [run for run_id in runs.of(article_id) if (run := runs.find(run_id))]
-        assert len(found) < 2
-        return found[0] if found and found[0].is_final else None
+        run = found(runs, article_id)
+        return run if run and run.is_final else None
 
     return wait_until(final, f"the run of {article_id} to end")
 
 
-def rewrites(folder: Path) -> list[str]:
-    file = folder / "rewrites"
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def records(settings: dict[str, str]) -> list[Any]:
-    path = {"WORKER__ESCALATIONS__SQLITE_PATH": settings["WORKER__ESCALATIONS__SQLITE_PATH"]}
-    if not Path(*path.values()).exists():  # no worker has had one to write
-        return []
-    listed = run_cli("escalations", "list", "--json", **path)
-    assert listed.returncode == 0, listed.stderr
-    return [json.loads(line) for line in listed.stdout.splitlines()]
-
-
 @pytest.mark.parametrize(
-    ("kind", "more", "outcome", "reason", "calls"),
+    ("name", "content", "outcome", "reasons", "calls"),
     [
-        pytest.param("better", {}, "accepted", "better", 1, id="better-is-accepted"),
-        pytest.param("worse", {}, "escalated", "rewrite_not_better", 1, id="no-better-goes-to-a-person"),
-        pytest.param(
-            "worse",
-            {"WORKER__PIPELINE__MAX_REWRITES": "2"},
-            *("escalated", "rewrite_not_better", 2),
-            id="again-and-no-more",
-        ),
-        pytest.param("refused", {}, "escalated", "rewrite_refused", 1, id="refused-goes-to-a-person"),
-        pytest.param("fails", {}, "escalated", "failed", 1, id="failed-goes-to-a-person"),
-        pytest.param(
-            "better",
-            {"WORKER__PIPELINE__MIN_AEO_SCORE": "0"},
-            "passed",
-            "reached_threshold",
-            0,
-            id="good-passes",
-        ),
-        pytest.param(
-            "better",
-            {"WORKER__PIPELINE__ESCALATED_VERDICTS": '["human", "uncertain", "ai"]'},
-            *("escalated", "ai_suspected", 0),
-            id="suspicion-goes-to-a-person",
-        ),
+        pytest.param("better-1", PLAIN, "accepted", ["better"], 1, id="better-is-accepted"),
+        pytest.param("worse-1", PLAIN, "escalated", ["rewrite_not_better"], 2, id="again-and-no-more"),
+        pytest.param("refused-1", PLAIN, "escalated", ["rewrite_refused"], 2, id="refused-goes-to-a-person"),
+        pytest.param("fails-1", PLAIN, "escalated", ["failed"], 1, id="failed-goes-to-a-person"),
+        pytest.param("better-2", GOOD, "passed", ["reached_threshold"], 0, id="good-passes"),
+        pytest.param("better-3", SHORT, "escalated", ["ai_suspected"], 0, id="suspicion-goes-to-a-person"),
     ],
 )
 def test_how_an_article_ends(
-    start: Start,
+    place: Place,
     runs: Runs,
     client: Celery,
-    tmp_path: Path,
-    kind: str,
-    more: dict[str, str],
+    name: str,
+    content: str,
     outcome: str,
-    reason: str,
+    reasons: list[str],
     calls: int,
 ) -> None:
-    """By the thresholds, the rewrite's second scores and the guard, with so many paid calls."""
-    start(REWRITE=kind, **more)
-    send(client)
-    run = ended(runs)
-    assert (run.step, run.data["reasons"][0], len(rewrites(tmp_path))) == (outcome, reason, calls)
+    """By the thresholds, the rewrite's second scores and the guard, with so many paid calls and records."""
+    place.worker()
+    send(client, name, content)
+    run = ended(runs, name)
+    assert (run.step, run.data["reasons"], place.rewrites(name)) == (outcome, reasons, calls)
+    records = place.records(name)
+    assert [each.reason for each in records] == (reasons if outcome == "escalated" else [])
+    assert run.data.get("escalation_id") == (records[0].id if records else None)
+
+
+def test_what_a_person_is_shown(place: Place, runs: Runs, client: Celery) -> None:
+    """The evidence has scores, verdicts and refusals of every step, and no text of the article."""
+    place.worker()
+    send(client, "refused-evidence")
+    ended(runs, "refused-evidence")
+    (record,) = place.records("refused-evidence")
+    assert record.evidence.keys() == {
+        *("reasons", "failure", "rewrites"),
+        *("evaluate:0/detection", "evaluate:0/score"),
+    }
+    assert record.evidence["evaluate:0/detection"]["verdict"] == "human"
+    assert record.evidence["evaluate:0/score"]["score"] == pytest.approx(23, abs=5)
+    assert [each["refusals"][0]["rule"] for each in record.evidence["rewrites"]] == ["numbers", "numbers"]
+    assert WORD not in json.dumps(record.evidence["rewrites"])
 
 
 def test_the_same_article_sent_twice_is_one_run(
-    start: Start, runs: Runs, client: Celery, redis_url: str, tmp_path: Path
+    place: Place, runs: Runs, client: Celery, redis_url: str
 ) -> None:
     """At once and later: the same run, one rewrite; the command shows the steps and prints the end."""
-    both = [send(client), send(client)]
-    start()
-    first, second = (each.get(timeout=60) for each in both)
+    place.worker()
+    first, second = (each.get(timeout=60) for each in [send(client, "better-4"), send(client, "better-4")])
     assert first["run_id"] == second["run_id"]
-    ended(runs)
-    given = ("article_id=article-77", f"content={PLAIN}", "media_type=markdown", "--wait", "30")
-    shown = run_cli("submit", "tasks.pipeline.process_content", *given, redis_url=redis_url)
-    assert json.loads(shown.stdout)["outcome"] == "accepted"
+    ended(runs, "better-4")
+    content = f"content={PLAIN}\n\nThis is better-4.\n"
+    given = ("article_id=better-4", content, "media_type=markdown", "--wait", "30")
+    shown = run_cli("submit", "tasks.pipeline.process_content", *given, redis_url=redis_url, **place.settings)
+    printed = json.loads(shown.stdout)
+    assert (printed["run_id"], printed["outcome"], printed["cost"]) == (first["run_id"], "accepted", 0.25)
     assert [line.split()[-1] for line in shown.stderr.splitlines()] == [
         *("evaluate:0", "rewrite:1", "evaluate:1", "accepted")
     ]
-    assert rewrites(tmp_path) == ["called"]
+    assert place.rewrites("better-4") == 1
 
 
 @pytest.mark.parametrize(
@@ -168,161 +205,176 @@ def test_the_same_article_sent_twice_is_one_run(
         ("before move evaluate:1", "better"),
         ("after move evaluate:1", "better"),
         ("after move accepted", "better"),
-        ("after move escalate", "worse"),
-        ("before move escalated", "worse"),
-        ("after move escalated", "worse"),
+        ("after move escalate", "fails"),
+        ("before move escalated", "fails"),
+        ("after move escalated", "fails"),
     ],
 )
 def test_a_worker_killed_between_two_steps(
-    start: Start,
-    runs: Runs,
-    client: Celery,
-    settings: dict[str, str],
-    tmp_path: Path,
-    moment: str,
-    kind: str,
+    place: Place, runs: Runs, client: Celery, moment: str, kind: str
 ) -> None:
     """kill -9 right before or after a change of the run: another worker ends it once, with one paid call."""
-    killed = start(REWRITE=kind, CRASH=moment)
-    send(client)
+    killed = place.worker()
+    name = f"{kind}-{moment.replace(' ', '-').replace(':', '-').replace('/', '-')}"
+    (place.notes / "crash").write_text(moment, "utf-8")
+    send(client, name)
     assert killed.wait() == -signal.SIGKILL
-    start(REWRITE=kind)
-    run = ended(runs)
+    place.worker()
+    run = ended(runs, name)
     assert run.step == ("accepted" if kind == "better" else "escalated")
-    assert len(records(settings)) == (kind == "worse")
-    assert rewrites(tmp_path) == ["called"]
+    assert len(place.records(name)) == (kind == "fails")
+    assert place.rewrites(name) == 1
     assert sum(each in FINAL for each in run.times) == 1
 
 
-def found(runs: Runs) -> list[Run]:
-    return [run for run_id in runs.of("article-77") if (run := runs.find(run_id))]
-
-
-def test_an_interrupted_rewrite_goes_to_a_person(
-    start: Start, runs: Runs, client: Celery, tmp_path: Path, settings: dict[str, str]
-) -> None:
+def test_an_interrupted_rewrite_goes_to_a_person(place: Place, runs: Runs, client: Celery) -> None:
     """Its worker is killed in the paid call: no second one, and a record that says so."""
-    killed = start(REWRITE="hangs")
-    send(client)
-    wait_until(lambda: rewrites(tmp_path), "the paid call")
-    killed.kill(signal.SIGKILL, group=True)
-    start()
-    run = ended(runs)
+    place.worker()
+    send(client, "hangs-1")
+    wait_until(lambda: place.rewrites("hangs-1"), "the paid call")
+    place.kill()
+    place.worker()
+    run = ended(runs, "hangs-1")
     assert (run.step, run.data["reasons"]) == ("escalated", ["interrupted"])
-    assert rewrites(tmp_path) == ["called"]
-    assert len(records(settings)) == 1
+    assert (run.data["failure"]["step"], run.data["failure"]["error"]) == (
+        "rewrite:1",
+        "InterruptedTaskError",
+    )
+    assert place.rewrites("hangs-1") == 1
+    assert [each.reason for each in place.records("hangs-1")] == ["interrupted"]
 
 
-def test_a_revoked_step_goes_to_a_person(start: Start, runs: Runs, client: Celery, tmp_path: Path) -> None:
-    """Whoever revokes a task of a run by hand leaves no silence behind, and nothing is paid."""
-    start("--queues=celery,evaluation,escalation")
-    send(client)
-    wait_until(lambda: [run for run in found(runs) if run.step == "rewrite:1"], "the rewrite to wait")
-    (run,) = found(runs)
+def test_a_revoked_step_goes_to_a_person(
+    place: Place, runs: Runs, client: Celery, paused: Callable[[], None]
+) -> None:
+    """Revoking a task of a run by hand leaves no silence behind, and nothing is paid."""
+    place.worker()
+    send(client, "better-revoked")
+
+    def waiting() -> Run | None:
+        run = found(runs, "better-revoked")
+        return run if run and run.step == "rewrite:1" else None
+
+    run = wait_until(waiting, "the rewrite to wait")
     assert client.control.revoke(step_id(run.id, "rewrite:1/"), reply=True, timeout=30, limit=1)
-    # Only now can the worker take what it knows to be revoked.
-    assert client.control.add_consumer("rewrite", reply=True, timeout=30, limit=1)
-    run = ended(runs)
+    paused()  # only now can the worker take what it knows to be revoked
+    run = ended(runs, "better-revoked")
     assert (run.step, run.data["reasons"]) == ("escalated", ["failed"])
     assert (run.data["failure"]["step"], run.data["failure"]["error"]) == ("rewrite:1", "TaskRevokedError")
-    assert rewrites(tmp_path) == []
-
-
-def test_a_task_that_no_worker_has_goes_to_a_person(
-    worker: StartWorker, runs: Runs, client: Celery, settings: dict[str, str]
-) -> None:
-    """A message that becomes a dead letter without having been run calls its errbacks as well."""
-    without = {**settings, "WITHOUT": "tasks.rewrite.generate_rewrite"}
-    worker(app="pipeline_worker_without.celery_app", **without)
-    send(client)
-    run = ended(runs)
-    assert (run.step, run.data["failure"]["error"]) == ("escalated", "NotRegistered")
+    assert place.rewrites("better-revoked") == 0
 
 
 def test_a_cancelled_run_goes_no_further(
-    start: Start, runs: Runs, client: Celery, redis_client: redis.Redis, redis_url: str, tmp_path: Path
-) -> None:
-    """What waits is taken back, and nothing is paid."""
-    start("--queues=celery,evaluation")
-    send(client)
-    wait_until(lambda: redis_client.llen("rewrite"), "the rewrite to wait")
-    (run_id,) = runs.of("article-77")
-    assert "messages removed: 1" in run_cli("cancel", run_id, redis_url=redis_url).stdout
-    assert redis_client.llen("rewrite") == 0
-    assert ended(runs).step == "cancelled"
-    assert rewrites(tmp_path) == []
-
-
-def test_forget_leaves_nothing(
-    start: Start,
+    place: Place,
     runs: Runs,
     client: Celery,
     redis_client: redis.Redis,
     redis_url: str,
-    settings: dict[str, str],
+    paused: Callable[[], None],
 ) -> None:
-    """After it neither any key of Redis nor the database has the article's id or text."""
-    start(REWRITE="fails")  # so that there is a dead letter, too
-    send(client)
-    ended(runs)
-    wait_until(lambda: list(dead_letters.read(redis_client)), "the dead letter")
-    assert WORD in everything(redis_client)
-    path = {"WORKER__ESCALATIONS__SQLITE_PATH": settings["WORKER__ESCALATIONS__SQLITE_PATH"]}
-    if not Path(*path.values()).exists():  # no worker has had one to write
-        return []
-    forgotten = run_cli("forget", "article-77", redis_url=redis_url, **path)
+    """Its waiting message is removed, another article's is not; nothing is paid, and a person is asked."""
+    place.worker()
+    send(client, "better-stays")
+    send(client, "better-cancelled")
+    wait_until(lambda: redis_client.llen("rewrite") == 2, "the rewrites to wait")
+    (run_id,) = runs.of("better-cancelled")
+    done = run_cli("runs", "cancel", run_id[:8], "--escalate", redis_url=redis_url, **place.settings)
+    assert done.stdout == f"{run_id}: cancelled; messages removed: 1\n"
+    assert redis_client.llen("rewrite") == 1
+    again = run_cli("runs", "cancel", run_id, redis_url=redis_url, **place.settings)
+    # It was cancelled already, which is what was asked for.
+    assert (again.returncode, "messages removed: 0" in again.stdout) == (0, True)
+    paused()
+    assert ended(runs, "better-stays").step == "accepted"
+    late = run_cli("runs", "cancel", *runs.of("better-stays"), redis_url=redis_url, **place.settings)
+    assert (late.returncode, "has already ended: accepted" in late.stderr) == (1, True)
+    assert ended(runs, "better-cancelled").step == "cancelled"
+    assert place.rewrites("better-cancelled") == 0
+    records = wait_until(lambda: place.records("better-cancelled"), "the record")
+    assert [each.reason for each in records] == ["cancelled"]
+
+
+def test_forget_leaves_nothing(
+    place: Place, runs: Runs, client: Celery, redis_client: redis.Redis, redis_url: str
+) -> None:
+    """After it neither any key of Redis nor the database has the article's id or text; others' stay."""
+    word, name = "hoatzinnumbat", "fails-forgotten"
+    place.worker()
+    send(client, name, PLAIN.replace(WORD, word))
+    ended(runs, name)
+    send(client, "better-remembered")
+    ended(runs, "better-remembered")
+
+    def letters() -> list[Any]:
+        read = [letter for _, _, letter in dead_letters.read(redis_client) if isinstance(letter, DeadLetter)]
+        return [letter for letter in read if name.encode() in dead_letters.raw_message(letter)]
+
+    wait_until(letters, "the dead letter")
+    assert word in everything(redis_client)
+    (run_id,) = runs.of(name)
+    forgotten = run_cli("runs", "forget", name, redis_url=redis_url, **place.settings)
     assert forgotten.returncode == 0, forgotten.stderr
+    assert forgotten.stdout.startswith(f"{name}: runs 1, messages 0, dead letters 1, results ")
     left = everything(redis_client)
-    assert WORD not in left
-    assert "article-77" not in left
-    assert records(settings) == []
+    for gone in (word, name, run_id):
+        assert gone not in left
+    assert place.records(name) == []
+    assert found(runs, "better-remembered")
 
 
-def test_an_article_is_in_no_log_and_no_view(
-    start: Start, runs: Runs, client: Celery, redis_url: str
-) -> None:
+def test_an_article_is_in_no_log_and_no_view(place: Place, client: Celery) -> None:
     """Nor in events, `inspect active` or the list of dead letters; sent with a client's own `argsrepr`."""
-    running = start("--loglevel=debug", "-E", REWRITE="hangs")
-    arguments = {"article_id": "article-77", "content": PLAIN, "media_type": "markdown"}
+    running = place.worker()
     heard: list[Any] = []
     with client.connection_for_read() as connection:
         receiver = client.events.Receiver(connection, handlers={"*": heard.append})
         listening = threading.Thread(target=lambda: receiver.capture(limit=None, timeout=None))
         listening.start()
-        client.send_task("tasks.pipeline.process_content", kwargs=arguments, kwargsrepr=repr(arguments))
-        shown = wait_until(
-            lambda: next(
-                (
-                    text
-                    for text in [json.dumps(client.control.inspect(timeout=1).active())]
-                    if "rewrite" in text
-                ),
-                "",
-            ),
-            "the rewrite to run",
-        )
+        send(client, "hangs-2", kwargsrepr=repr(PLAIN))
+        wait_until(lambda: place.rewrites("hangs-2"), "the rewrite to run")
+
+        def active() -> str:
+            text = json.dumps(client.control.inspect(timeout=1).active())
+            return text if "rewrite" in text else ""
+
+        shown = wait_until(active, "the rewrite to be shown")
         wait_until(lambda: any("rewrite" in event.get("name", "") for event in heard), "its event")
         receiver.should_stop = True
         client.control.ping(timeout=0.1)
         listening.join(30)
     assert WORD not in shown
     assert WORD not in json.dumps(heard)
-    assert WORD not in running.log()
+    for each in place.workers:
+        assert WORD not in each.log_file.read_text("utf-8", "replace")
+    assert '"level": "debug"' in running.log()
+    place.kill()
 
 
-def test_redis_restarted_on_the_way(worker: StartWorker, settings: dict[str, str], tmp_path: Path) -> None:
+def test_a_task_that_no_worker_has_goes_to_a_person(
+    place: Place, worker: StartWorker, runs: Runs, client: Celery
+) -> None:
+    """A message that becomes a dead letter without having been run calls its errbacks as well."""
+    place.kill()
+    without = {**place.settings, "WITHOUT": "tasks.rewrite.generate_rewrite"}
+    worker(app="pipeline_worker_without.celery_app", **without)
+    send(client, "better-without")
+    run = ended(runs, "better-without")
+    assert (run.step, run.data["failure"]["error"]) == ("escalated", "NotRegistered")
+
+
+def test_redis_restarted_on_the_way(worker: StartWorker, place: Place, tmp_path: Path) -> None:
     """A Redis that keeps what it was given, killed and started again in the middle: the run ends once."""
     server = RedisProcess(tmp_path / "redis", durable=True).ready()
     try:
-        worker(redis_url=server.url, app=APP, **settings)
+        worker(redis_url=server.url, app=APP, **place.settings)
         with client_of(server.url) as client, redis.Redis.from_url(server.url) as direct:
-            send(client)
+            send(client, "better-restart")
             known = Runs(direct, 3600)
-            wait_until(lambda: found(known), "the run")
+            wait_until(lambda: found(known, "better-restart"), "the run")
             server.crash()
             server.start()
             server.ready()
-            assert ended(known).step in ("accepted", "escalated")
-        assert len(rewrites(tmp_path)) <= 1
+            assert ended(known, "better-restart").step in ("accepted", "escalated")
+        assert place.rewrites("better-restart") <= 1
     finally:
         server.stop()

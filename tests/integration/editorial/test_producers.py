@@ -27,8 +27,6 @@ from tests.support import (
     wait_until,
 )
 
-pytestmark = pytest.mark.once
-
 ARTICLE = {"article_id": "tea-1", "content": "# What is tea?\n\nTea is a drink made of leaves and water.\n"}
 COMMANDS = {
     "fastapi": ["tests.asgi_server", "examples.producers.fastapi_app:app", "{port}"],
@@ -149,7 +147,7 @@ def test_redis_away_is_503(start: Callable[[str], Producer], tmp_path: Path) -> 
 def test_the_page(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> None:
     """docs/producers.md, as people copy from it: the script, and the two commands."""
     page = (ROOT / "docs" / "producers.md").read_text("utf-8")
-    (script,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     run = [sys.executable, "-P", "-c", script.replace("redis://127.0.0.1:6379/0", redis_url)]
     printed = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert "'article_id': 'tea-1'" in printed

@@ -11,8 +11,8 @@ from celery import Celery
 from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.rewriting.model import ModelNotRunError, ModelRefusesError, ModelUncertainError
 from contentworker.errors import ContentError
+from contentworker.runtime.records.spending import OverBudgetError, Spending
 from contentworker.runtime.settings import SpendingSettings
-from contentworker.runtime.spending import OverBudgetError, Spending
 from contentworker.runtime.transport.protocol import DELAYED
 from tests.llm_server import KEY, LlmServer, llm_server
 from tests.support import PATIENCE, StartWorker, wait_until, waiting_messages
@@ -158,7 +158,7 @@ def test_over_the_cap_it_fails_where_it_is_not_to_wait(
 ) -> None:
     """`pipeline.over_cap`: a final failure, which the pipeline turns into an escalation."""
     serve(worker, model, WORKER__PIPELINE__OVER_CAP="escalate", **CAP)
-    with pytest.raises(OverBudgetError, match="the day's money is spent"):
+    with pytest.raises(OverBudgetError, match="the budget of the day is spent"):
         send(client).get(timeout=PATIENCE)
     assert not model.requests
 

@@ -17,12 +17,12 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker.runtime.runs import Run, Runs
+from contentworker.runtime.records.runs import Run, Runs
+from contentworker.runtime.records.spending import Spending
 from contentworker.runtime.settings import SpendingSettings
-from contentworker.runtime.spending import Spending
 from tests import llm_server as llm
 from tests.receivers import receiver
-from tests.support import StartWorker, Worker, everything, run_cli, wait_until
+from tests.support import StartWorker, Worker, as_bytes, everything, run_cli, wait_until
 
 PASSWORD = "hush-hush-4711"
 WORD = "zanzibarquokka"
@@ -166,7 +166,9 @@ def test_a_wrong_key_goes_to_a_person(
     # The text is where it is kept on purpose, and not beside that.
     assert WORD not in place.worker.log()
     assert WORD not in json.dumps(run.data["failure"])
-    results = [json.loads(redis_client.get(key)) for key in redis_client.scan_iter("celery-task-meta-*")]
+    results = [
+        json.loads(as_bytes(redis_client.get(key))) for key in redis_client.scan_iter("celery-task-meta-*")
+    ]
     failed = [each for each in results if each["status"] == "FAILURE"]
     assert failed
     assert WORD not in json.dumps(failed)
@@ -225,7 +227,7 @@ def test_forget_while_the_model_works(
         assert "gone-tomorrow" in json.dumps(rows(place.records), default=str)
         with ThreadPoolExecutor(1) as one:
             path = {"WORKER__ESCALATIONS__SQLITE_PATH": str(place.records)}
-            forgetting = one.submit(run_cli, "forget", "gone-tomorrow", redis_url=redis_url, **path)
+            forgetting = one.submit(run_cli, "runs", "forget", "gone-tomorrow", redis_url=redis_url, **path)
             wait_until(lambda: not runs.of("gone-tomorrow"), "the run to be forgotten")
             assert not forgetting.done()
             released.set()

@@ -1,26 +1,36 @@
 """Fixtures of the installer's tests."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.installer.machines import Machine
+from contentworker.installer import machine as machine_module
+from contentworker.installer import release
+from tests.integration.installer.machines import Machine, Shared
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the environments of releases are kept, which have no packages here."""
-    return tmp_path_factory.mktemp("environments")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """What takes long and is the same for all tests: ports, a Python, releases that were built."""
+    made = Shared(tmp_path_factory.mktemp("releases"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def machine(tmp_path: Path, environments: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+def machine(tmp_path: Path, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine that nothing is installed on, whose programs are the only ones."""
-    made = Machine(tmp_path, environments)
+
+    def build(source: release.Source, cache: Path, installed: Path, say: Callable[[str], None]) -> Path:
+        say(f"code: {len(source.files)} files")
+        return shared.built(source)
+
     monkeypatch.setattr(os, "fsync", lambda _: None)  # no power is cut in here
     monkeypatch.setattr(os, "sync", lambda: None)
+    monkeypatch.setattr(machine_module, "find_python", lambda *_: shared.python)
+    monkeypatch.setattr(release, "build", build)
+    made = Machine(tmp_path, shared)
     monkeypatch.setenv("PATH", str(made.programs))
-    yield made
-    made.close()
+    return made

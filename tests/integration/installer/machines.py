@@ -1,18 +1,23 @@
 """A machine to install on: a folder in the place of `/`, and stand-ins for what only root may call."""
 
-import itertools
 import os
 import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from contentworker import config
 from contentworker.installer import apply, prepare, release
 from contentworker.installer.layout import Layout
+from contentworker.installer.machine import find_python
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.plan import Plan
 from contentworker.installer.prepare import Options
 from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX = "/opt/content-worker"
 QUEUES = ("alpha", "beta", "celery")
@@ -20,15 +25,16 @@ FLOWER, REDIS = "celery-flower.service", "celery-redis.service"
 
 SYSTEMCTL = """\
 #!/bin/sh
-# The state of each unit is a file. What is told is noted. A unit is made to fail by the file fails/UNIT, and
-# then only with the release that this names, if it names one.
+# The state of each unit is a file, and calls are logged. The file fails/UNIT makes a unit fail, always or, if
+# it names a release, with that release.
 S={state}
 [ "$1" = --version ] && {{ cat "$S/version"; exit; }}
-[ "$1" = is-active ] || echo "systemctl $*" >>"$S/calls"
+case $1 in is-active | is-enabled) ;; *) echo "systemctl $*" >>"$S/calls" ;; esac
 verb=$1; shift; code=0
 for unit; do
     case $verb in
     is-active) cat "$S/active/$unit" 2>/dev/null || echo inactive ;;
+    is-enabled) [ -e "$S/masked/$unit" ] && echo masked ;;
     enable) : >"$S/enabled/$unit" ;;
     disable) rm -f "$S/enabled/$unit" ;;
     stop) rm -f "$S/active/$unit" ;;
@@ -36,6 +42,23 @@ for unit; do
         queue=${{unit#*@}}; queue=${{queue%.service}}
         runs=$(readlink "{queues}/$queue" || readlink "{current}") && runs=${{runs##*/}}
         fails=$(cat "$S/fails/$unit" 2>/dev/null || echo never)
+        [ -e "$S/masked/$unit" ] && fails=
+        case $unit in
+        celery-preflight@*) # it ends: nothing of it stays active
+            while IFS== read -r key value; do
+                [ "$key" = WorkingDirectory ] && folder=${{value%?i}}$queue
+            done <"{units}/celery-preflight@.service"
+            cd "{root}$folder" || exit 1
+            ./environment/bin/python -BES -c "import celery_worker" 2>"$S/journal" && continue
+            echo "Job for $unit failed." >&2; exit 1 ;;
+        celery-redis.service) while read -r key value; do
+            [ "$key" = port ] && echo "$value" >"$S/port"
+        done <"{redis}" ;;
+        celery-worker@*) if [ -e "$S/active/celery-redis.service" ]; then
+            read -r url <"{url}"; read -r port <"$S/port"
+            case $url in *:$port/*) ;; *) fails= ;; esac
+        fi ;;
+        esac
         if [ "${{fails:-$runs}}" = "$runs" ]; then
             echo failed >"$S/active/$unit"; echo "Job for $unit failed." >&2; code=1
         else
@@ -57,45 +80,69 @@ exec "$@"
 """
 JOURNAL = """\
 #!/bin/sh
-echo "what $2 logged"
+# The third argument is the place in the journal to start after, or the number of lines.
+case "$*" in *--show-cursor*) echo "-- cursor: s=now"; exit ;; esac
+echo "what $2 logged $3"
+cat "{state}/journal"
 """
+
+
+class Shared:
+    """What the machines of all tests share, as the tests run one after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = find_python(config.load(environ={}).python.versions, os.environ)
+        self.holders = [_reserved() for _ in range(3)]
+        self.flower_port, self.redis_port, self.other_redis_port = (
+            int(each.getsockname()[1]) for each in self.holders
+        )
+
+    def built(self, source: release.Source) -> Path:
+        """A release, which is built only once: nothing changes it, as it is copied to each machine."""
+        built = self.folder / source.identity
+        if not built.exists():
+            _build(source, self.folder).rename(built)
+        return built
+
+    def close(self) -> None:
+        """Let go of the ports."""
+        for each in self.holders:
+            each.close()
+
+
+_build = release.build  # the fixture `machine` replaces it
 
 
 class Machine:
     """A folder that stands for a machine with systemd, and a checkout to install on it."""
 
-    def __init__(self, folder: Path, environments: Path) -> None:
+    def __init__(self, folder: Path, shared: Shared) -> None:
+        self.shared = shared
         self.folder, self.target, self.state = folder, folder / "root", folder / "state"
         self.programs, self.checkout = folder / "bin", folder / "checkout"
         self.layout = Layout(self.target, PREFIX)
-        self.holders = _reserved(), _reserved()
-        self.redis_port, self.flower_port = (int(each.getsockname()[1]) for each in self.holders)
-        self.cache = self.checkout / ".nox" / "install"
-        self.numbers = itertools.count()
+        self.redis_port, self.flower_port = shared.redis_port, shared.flower_port
         self.said: list[str] = []
         (self.target / "run/systemd/system").mkdir(parents=True)
-        for name in ("active", "enabled", "fails", "runs"):
+        for name in ("active", "enabled", "fails", "masked", "runs"):
             (self.state / name).mkdir(parents=True)
         (self.state / "version").write_text("systemd 252 (252.1)\n")
         (self.state / "calls").touch()
+        (self.state / "journal").touch()
         self.programs.mkdir()
         links = {"queues": self.at(f"{PREFIX}/queues"), "current": self.at(f"{PREFIX}/current")}
+        links["units"], links["root"] = self.at("/etc/systemd/system"), self.target
+        links["redis"] = self.at("/etc/content-worker/redis.conf")
+        links["url"] = self.at("/etc/content-worker/credentials/REDIS_URL")
         self.program("systemctl", SYSTEMCTL.format(state=self.state, **links))
         for name in ("systemd-sysusers", "systemd-tmpfiles", "userdel"):
             self.program(name, NOTING.format(name=name, state=self.state))
-        self.program("journalctl", JOURNAL)
+        self.program("journalctl", JOURNAL.format(state=self.state))
         for name in ("sh", "cat", "rm", "readlink", "sleep"):
             (self.programs / name).symlink_to(Path("/bin") / name)
         self.program("sudo", SUDO)
         self.write_checkout("1")
-        # The environment without packages is the same for all tests.
-        self.cache.parent.mkdir()
-        self.cache.symlink_to(environments)
-
-    def close(self) -> None:
-        """Let go of its ports."""
-        for each in self.holders:
-            each.close()
 
     def program(self, name: str, text: str) -> None:
         (self.programs / name).write_text(text)
@@ -128,11 +175,8 @@ class Machine:
     def plan(self, **more: object) -> Plan:
         """Look at everything, and build."""
         options = self.options(**more)
-        found = prepare.prepare(options)
-        with release.locked(self.cache):
-            built = release.build(found.source, self.cache).folder
-        # The next test's release takes its place there.
-        return found.plan(options, built.rename(self.folder / f"built-{next(self.numbers)}"))
+        prepared = prepare.prepare(options)
+        return prepared.plan(options, self.shared.built(prepared.source))
 
     def apply(self, plan: Plan) -> None:
         """Do it, with services that listen while systemd says that they run."""
@@ -178,7 +222,18 @@ class Machine:
         """From now on this unit does not start, with one release or with any."""
         (self.state / "fails" / unit).write_text(release)
 
-    def mend(self) -> None:
+    def mask(self, unit: str) -> None:
+        """`systemctl mask`."""
+        (self.state / "masked" / unit).touch()
+        self.at("/etc/systemd/system").mkdir(parents=True, exist_ok=True)
+        self.at(f"/etc/systemd/system/{unit}").symlink_to(os.devnull)
+
+    def move_redis(self) -> None:
+        """From now on the checkout gives our Redis another port."""
+        self.redis_port = self.shared.other_redis_port
+
+    def repair(self) -> None:
+        """From now on every unit starts."""
         for path in (self.state / "fails").iterdir():
             path.unlink()
 
@@ -188,14 +243,14 @@ class Machine:
         for path in sorted(self.target.rglob("*")):
             name, mode = str(path.relative_to(self.target)), path.lstat().st_mode
             if path.is_symlink():
-                found[name] = os.readlink(path)
+                found[name] = str(path.readlink())
             else:
                 found[name] = (mode, path.read_bytes() if path.is_file() else None)
         return found
 
 
 def _reserved() -> socket.socket:
-    """A port that nobody else gets: bound, so that nobody listens on it either."""
+    """A reserved port: bound, so that no other program gets it, and without a listener."""
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))
@@ -206,9 +261,10 @@ class _Listeners:
     """Listen where Flower and Redis would, while the stand-in of systemd says that they run."""
 
     def __init__(self, machine: Machine) -> None:
-        self.ports = {
-            machine.state / "active" / FLOWER: machine.flower_port,
-            machine.state / "active" / REDIS: machine.redis_port,
+        active, port = machine.state / "active", machine.state / "port"
+        self.ports: dict[Path, Callable[[], int]] = {
+            active / FLOWER: lambda: machine.flower_port,
+            active / REDIS: lambda: int(port.read_text() or 0),
         }
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._serve)
@@ -223,12 +279,11 @@ class _Listeners:
     def _serve(self) -> None:
         listening: dict[int, socket.socket] = {}
         while not self.done.wait(0.005):
-            for unit, port in self.ports.items():
-                runs = _is_active(unit)
-                if runs and port not in listening:
-                    listening[port] = socket.create_server(("127.0.0.1", port))
-                elif not runs and port in listening:
-                    listening.pop(port).close()
+            wanted = {port() for unit, port in self.ports.items() if _is_active(unit)}
+            for port in wanted - listening.keys():
+                listening[port] = socket.create_server(("127.0.0.1", port))
+            for port in listening.keys() - wanted:
+                listening.pop(port).close()
         for each in listening.values():
             each.close()
 

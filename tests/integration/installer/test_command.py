@@ -2,18 +2,24 @@
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import redis
 from click.testing import CliRunner
 
+from contentworker.installer import credentials
 from contentworker.installer.cli import AS_ROOT, main
 from contentworker.installer.errors import InstallError
+from contentworker.installer.layout import Layout
+from contentworker.runtime.records import single_host
 from tests.integration.installer.machines import PREFIX, Machine
 from tests.support import PATIENCE, free_port, throwaway_redis, wait_until
 
@@ -43,7 +49,8 @@ def test_from_install_to_uninstall(machine: Machine, capfd: pytest.CaptureFixtur
     assert first.code == 0, first.text + capfd.readouterr().err
     release = machine.active()["celery-flower.service"]
     assert f"Content Worker, release {release} of this checkout:" in first.text
-    assert f"one of our own on 127.0.0.1:{machine.redis_port}" in first.text
+    assert re.search(r"^ +\d+ s  code: \d+ files$", first.text, re.MULTILINE), "how far it is"
+    assert f"one of its own on 127.0.0.1:{machine.redis_port}" in first.text
     assert "new, without login: content-worker, content-worker-redis" in first.text
     assert "systemctl status celery-worker 'celery-worker@*' celery-beat celery-flower" in first.text
     before = machine.files()
@@ -67,9 +74,9 @@ def test_from_install_to_uninstall(machine: Machine, capfd: pytest.CaptureFixtur
     assert "data        secrets, Redis' data, accounts: kept" in gone.text
     assert machine.at("/etc/content-worker/credentials/REDIS_URL").exists()
     assert "kept: /etc/content-worker/credentials/REDIS_URL" in capfd.readouterr().out
-    anew = Typed(machine, "install", "--dry-run").text
-    assert "a worker for each of alpha, beta, celery" in anew
-    assert "with the password that it had" in anew
+    planned = Typed(machine, "install", "--dry-run").text
+    assert "a worker for each of alpha, beta, celery" in planned
+    assert "with the password that it had" in planned
 
 
 @pytest.mark.parametrize("command", [("install",), ("upgrade",), ("upgrade", "--rollback"), ("uninstall",)])
@@ -91,26 +98,61 @@ def test_nothing_is_done_unasked(machine: Machine, command: tuple[str, ...], opt
     assert not machine.calls()
 
 
-def test_staging_asks_nobody(machine: Machine, tmp_path: Path) -> None:
-    """With --root the files are placed in that folder; it needs no systemd, no root, and calls nobody."""
+def test_staging_calls_no_program(machine: Machine, tmp_path: Path) -> None:
+    """With --root the files are placed in that folder, without systemd, root, or any program."""
     for path in machine.programs.iterdir():
         path.unlink()
     stage = tmp_path / "stage"
     before = machine.files()
-    typed = Typed(machine, "install", "--yes", "--root", str(stage))
+    typed = Typed(machine, "install", "--yes", "--root", str(stage), FLOWER_BASIC_AUTH="me:secret")
     assert typed.code == 0, typed.text
+    assert "FLOWER_BASIC_AUTH: no secret is staged" in typed.text
     assert f"is staged in {stage}; nothing was started" in typed.text
     assert (stage / "opt/content-worker/current/celery_worker.py").is_file()
     assert (stage / "etc/systemd/system/celery-worker@alpha.service.d/50-worker-toml.conf").is_file()
-    assert (stage / "etc/content-worker/credentials/REDIS_URL").stat().st_mode & 0o777 == 0o600
+    assert (stage / "etc/systemd/system/multi-user.target.wants/celery-secrets.service").is_file()
     assert machine.files() == before
     assert not machine.calls()
     machine.write_checkout("2")
     assert Typed(machine, "install", "--yes", "--root", str(stage)).code == 0
+    assert not list((stage / "etc/content-worker/credentials").iterdir())
+
+
+def test_two_machines_of_one_image_have_secrets_of_their_own(machine: Machine, tmp_path: Path) -> None:
+    """No file of the image holds one; at its first boot each machine makes them, and keeps what is there."""
+    stage = tmp_path / "stage"
+    assert Typed(machine, "install", "--yes", "--root", str(stage)).code == 0
+    passwords = set()
+    for name in ("one", "two"):
+        layout = Layout(tmp_path / name, PREFIX)
+        shutil.copytree(stage, layout.target, symlinks=True)
+        folder = layout.at("/etc/content-worker/credentials")
+        (folder / "METRICS_BASIC_AUTH").touch(0o600)
+        assert credentials.make_missing(layout) == []
+        made = {path.name: path.read_text() for path in folder.iterdir()}
+        assert credentials.make_missing(layout) == []
+        assert made == {path.name: path.read_text() for path in folder.iterdir()}
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+        password = made["redis-password.conf"].split()[1]
+        assert made["REDIS_URL"] == f"redis://:{password}@127.0.0.1:{machine.redis_port}/0\n"
+        assert made["METRICS_BASIC_AUTH"] == ""
+        passwords |= {password, made["FLOWER_BASIC_AUTH"]}
+    assert len(passwords) == 4
+
+
+def test_an_image_that_uses_another_redis(machine: Machine, tmp_path: Path) -> None:
+    """Its machines get the address from a person; nothing makes one up, and nothing else is left out."""
+    stage = tmp_path / "stage"
+    assert Typed(machine, "install", "--yes", "--root", str(stage), REDIS_URL="redis://:pw@h/0").code == 0
+    assert not [path for path in stage.rglob("*") if path.is_file() and b"pw@h" in path.read_bytes()]
+    assert not (stage / "etc/systemd/system/celery-redis.service").exists()
+    assert credentials.make_missing(Layout(stage, PREFIX)) == ["REDIS_URL"]
+    assert (stage / "etc/content-worker/credentials/FLOWER_BASIC_AUTH").exists()
+    assert not (stage / "etc/content-worker/credentials/REDIS_URL").exists()
 
 
 def test_another_folder_and_account(machine: Machine) -> None:
-    """--prefix and --user are in every unit, and later commands find the folder by themselves."""
+    """--prefix and --user are in every unit, and later commands find the folder."""
     typed = Typed(machine, "install", "--yes", "--prefix", "/srv/cw", "--user", "cw")
     assert typed.code == 0, typed.text
     unit = machine.at(f"{UNITS}/celery-worker@.service").read_text()
@@ -127,7 +169,8 @@ def test_another_folder_and_account(machine: Machine) -> None:
 def test_a_machine_without_systemd(machine: Machine) -> None:
     """Without systemctl there is a word on what to use instead."""
     (machine.programs / "systemctl").unlink()
-    assert "no systemd on this machine; systemd/supervisord.conf" in Typed(machine, "install", "--yes").error
+    error = Typed(machine, "install", "--yes").error
+    assert "there is no systemd on this machine; use systemd/supervisord.conf" in error
 
 
 def test_an_old_systemd(machine: Machine) -> None:
@@ -175,7 +218,7 @@ def test_root_writes_nothing_where_it_comes_from(machine: Machine, tmp_path: Pat
 
 @pytest.mark.parametrize("service", ["redis", "flower"])
 def test_a_taken_port(machine: Machine, service: str) -> None:
-    """A port that somebody listens on is named with who does, and the key that changes it."""
+    """A port that is in use is named, with the program that listens and the key to change."""
     port = machine.redis_port if service == "redis" else machine.flower_port
     key = "broker.port" if service == "redis" else "flower.port"
     with socket.create_server(("127.0.0.1", port)):
@@ -185,8 +228,20 @@ def test_a_taken_port(machine: Machine, service: str) -> None:
     assert key in error
 
 
+def test_a_taken_port_that_an_upgrade_moves_to(machine: Machine) -> None:
+    """Our own services may listen on their ports; a new port must be free."""
+    machine.install()
+    assert Typed(machine, "preflight").code == 0
+    machine.move_redis()
+    machine.write_checkout("2")
+    with socket.create_server(("127.0.0.1", machine.redis_port)):
+        error = Typed(machine, "upgrade", "--yes").error
+    assert error.startswith(f"port {machine.redis_port} of Redis is taken by ")
+    assert Typed(machine, "upgrade", "--dry-run").code == 0
+
+
 def test_a_redis_without_its_file(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That messages would be lost when Redis dies is in the plan; it is the operator's decision."""
+    """The plan says that messages would be lost when Redis dies; the operator decides."""
     monkeypatch.setenv("PATH", os.defpath)  # where a Redis may be
     with throwaway_redis(tmp_path / "redis") as address:
         typed = Typed(machine, "install", "--dry-run", REDIS_URL=address)
@@ -231,7 +286,7 @@ def test_open_secrets(machine: Machine, name: str, mode: int, remedy: str) -> No
 
 
 def test_an_edited_unit_is_in_the_plan(machine: Machine) -> None:
-    """Before anything is done the plan says which files are kept as somebody made them."""
+    """The plan says which files were edited and are kept."""
     machine.install()
     machine.at(f"{UNITS}/celery-flower.service").write_text("# mine\n")
     machine.write_checkout("2")
@@ -251,7 +306,7 @@ def test_a_service_that_does_not_run_is_said(machine: Machine) -> None:
 def test_wrong_configuration(machine: Machine) -> None:
     """What is wrong in worker.toml is said as everywhere, before anything is done."""
     machine.write_checkout("1", more="[limits]\nsoft = 3\n")
-    assert Typed(machine, "install", "--yes").error.startswith("worker.toml: limits.soft: unknown key")
+    assert re.match(r"worker\.toml:\d+: limits\.soft: unknown key", Typed(machine, "install", "--yes").error)
 
 
 def test_a_small_disk(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +344,7 @@ def test_interrupted_while_services_start(machine: Machine, number: signal.Signa
         _, errors = run.communicate(timeout=PATIENCE)
     (machine.state / "hangs").unlink()
     assert run.returncode == 1
-    assert errors == f"Error: interrupted by {number.name}; all was taken back\n"
+    assert errors == f"Error: interrupted by {number.name}; all changes were undone\n"
     assert machine.files() == before
     assert not machine.enabled()
 
@@ -304,7 +359,7 @@ def test_killed_while_services_start(machine: Machine, unit: str) -> None:
     )
     machine.program("systemctl", program)
     error = Typed(machine, "install", "--yes").text.splitlines()[-1]
-    assert error == "Error: root's part was killed (exit code -9); type the same again, and it goes on"
+    assert error == "Error: root's part was killed (exit code -9); type the same command again to continue"
     (machine.programs / "really").rename(really)
     typed = Typed(machine, "install", "--yes")
     assert typed.code == 0, typed.text
@@ -324,7 +379,72 @@ def test_two_at_once(machine: Machine) -> None:
     descriptor = os.open(machine.at("/opt"), os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with pytest.raises(InstallError, match="somebody else installs at this moment"):
+        with pytest.raises(InstallError, match="another installation is running"):
             machine.apply(plan)
     finally:
         os.close(descriptor)
+
+
+def test_the_plan_says_what_changes_and_why(machine: Machine) -> None:
+    """A value of the environment, where a kept one comes from, the units' lines that change, and beat."""
+    name = "WORKER__QUEUES__BETA__MEMORY_MAX_MEBIBYTES"
+    first = Typed(machine, "install", "--yes", **{name: "3000"})
+    assert f"{name}=3000 (of this environment)" in first.text
+    assert "; beat, which sends the schedules; Flower" in first.text
+    assert "installed already" in Typed(machine, "install", "--yes").text
+    machine.mask("celery-worker@alpha.service")
+    changed = Typed(machine, "upgrade", "--dry-run", **{name: "4000"}).text
+    assert f"{name}=4000 (of this environment; before: 3000)" in changed
+    assert f"{UNITS}/celery-worker@beta.service.d/50-worker-toml.conf\n" in changed
+    assert "-MemoryMax=3000M\n" in changed
+    assert "+MemoryMax=4000M\n" in changed
+    assert "masked on this machine: alpha" in changed
+    machine.write_checkout("2")
+    kept = Typed(machine, "upgrade", "--dry-run").text
+    assert f"{name}=3000 (kept in /etc/content-worker/environment.installed)" in kept
+
+
+def test_preflight(machine: Machine) -> None:
+    """It asks what an installation asks, and does nothing; an installed release is loaded as well."""
+    before = machine.files()
+    assert Typed(machine, "preflight").text.endswith("Nothing is in the way.\n")
+    with socket.create_server(("127.0.0.1", machine.redis_port)):
+        assert "is taken by" in Typed(machine, "preflight").error
+    assert machine.files() == before
+    machine.install()
+    assert "which is installed, can be loaded" in Typed(machine, "preflight").text
+    machine.at("/etc/systemd/system/celery-preflight@.service").unlink()  # as of a release before it
+    assert Typed(machine, "preflight").text.endswith("Nothing is in the way.\n")
+
+
+# >>> editorial
+QUEUE = '[queues.records]\ndescription = "d"\ntasks = ["tasks.escalation.*"]\n'
+
+
+def test_what_a_second_machine_is_asked_first(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SQLite file that another host has, a database that does not answer, a user with too few rights."""
+    machine.write_checkout("1", more=QUEUE)
+    with ExitStack() as stack:
+        with monkeypatch.context() as context:  # for the server alone: systemd is there, too
+            context.setenv("PATH", os.defpath)
+            address = stack.enter_context(throwaway_redis(tmp_path / "redis"))
+        client = stack.enter_context(redis.Redis.from_url(address))
+        single_host.register(client, "records", "first 1", 60)
+        refused = Typed(machine, "install", "--yes", REDIS_URL=address).error
+        assert refused.startswith("the host first serves the queue records with an SQLite file")
+        assert refused.endswith("Type: sudo systemctl mask celery-worker@records")
+        silent = {"DATABASE_URL": f"postgresql://x:secret@127.0.0.1:{free_port()}/x"}
+        error = Typed(machine, "install", "--yes", REDIS_URL=address, **silent).error
+        assert error.startswith("DATABASE_URL: 127.0.0.1:")
+        assert "secret" not in error
+        machine.mask("celery-worker@records.service")
+        assert Typed(machine, "install", "--dry-run", REDIS_URL=address).code == 0
+        client.execute_command("ACL", "SETUSER", "few", "on", ">x", "~*", "&*", "+@all", "-blmove", "-xadd")
+        few = address.replace("//", "//few:x@")
+        assert "its user may not use blmove, xadd;" in Typed(machine, "preflight", REDIS_URL=few).error
+        assert client.keys() == [b"contentworker:only-host:records"]
+
+
+# <<< editorial

@@ -1,14 +1,12 @@
 """Installing, on a folder with stand-ins for systemd."""
 
-import json
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from contentworker.installer import accounts
+from contentworker.installer import machine as machine_module
 from contentworker.installer.errors import InstallError, ServiceError
 from tests.integration.installer.machines import PREFIX, QUEUES, Machine
 
@@ -24,7 +22,7 @@ def test_all_queues_run_and_are_enabled(machine: Machine) -> None:
     release = machine.install()
     assert machine.active() == dict.fromkeys(sorted(SERVICES), release)
     assert machine.enabled() == set(ONCE)
-    assert {os.readlink(machine.at(f"{PREFIX}/queues/{queue}")) for queue in QUEUES} == {
+    assert {str(machine.at(f"{PREFIX}/queues/{queue}").readlink()) for queue in QUEUES} == {
         f"../releases/{release}"
     }
 
@@ -63,7 +61,7 @@ def test_modes_and_secrets(machine: Machine) -> None:
 
 
 def test_secrets_of_the_environment_are_taken(machine: Machine) -> None:
-    """What is in the environment becomes a credential; a secret that nobody gave is an empty file."""
+    """What is in the environment becomes a credential; a secret that is not given is an empty file."""
     machine.write_checkout(
         "1", more='[queues.delta]\ndescription = "d"\nsecrets = ["OPENAI_API_KEY", "OTHER"]'
     )
@@ -90,7 +88,7 @@ def test_an_existing_address_of_redis_is_used(machine: Machine) -> None:
 
 
 def test_a_second_run_changes_nothing(machine: Machine) -> None:
-    """The same checkout gives the same release: all is there, nobody is told anything."""
+    """The same checkout gives the same release: all is there, and systemd is told nothing."""
     first = machine.install()
     before = machine.files()
     machine.calls()
@@ -112,7 +110,7 @@ def test_a_service_that_does_not_start_takes_all_back(machine: Machine, unit: st
     assert machine.files() == before
     assert not machine.active()
     assert not machine.enabled()
-    machine.mend()
+    machine.repair()
     machine.install()
     assert set(machine.active()) == set(SERVICES)
 
@@ -131,7 +129,7 @@ def test_a_service_that_does_not_listen_counts_as_failed(
 
 @pytest.mark.parametrize("path", [f"{UNITS}/celery-worker.service", "/usr/local/bin/content-worker"])
 def test_files_of_others_are_refused(machine: Machine, path: str) -> None:
-    """A file that somebody else put where one of ours is to be is named, and nothing is changed."""
+    """A file of another program where one of ours goes is named, and nothing is changed."""
     machine.at(path).parent.mkdir(parents=True, exist_ok=True)
     machine.at(path).write_text("[Service]\nExecStart=/usr/bin/celery\n")
     before = machine.files()
@@ -148,7 +146,7 @@ def test_a_folder_of_others_is_refused(machine: Machine) -> None:
 
 
 def test_an_edited_unit_is_kept(machine: Machine) -> None:
-    """A unit that was edited by hand is kept and said; an upgrade puts its own text beside it."""
+    """A unit that was edited by hand is kept and named; an upgrade puts its own text beside it."""
     machine.install()
     unit = f"{UNITS}/celery-flower.service"
     edited = machine.at(unit).read_text().replace("MemoryMax=512M", "MemoryMax=1G")
@@ -197,8 +195,10 @@ def test_the_environment_file_is_never_overwritten(machine: Machine) -> None:
 def test_an_account_that_exists_is_never_removed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only accounts that were not there before are noted, and removed with the data."""
     known = {"content-worker"}
-    monkeypatch.setattr(accounts, "exists", lambda name: name in known)
-    monkeypatch.setattr(accounts, "missing", lambda names: [name for name in names if name not in known])
+    monkeypatch.setattr(machine_module, "account_exists", lambda name: name in known)
+    monkeypatch.setattr(
+        machine_module, "missing_accounts", lambda names: [name for name in names if name not in known]
+    )
     machine.install()
     known.add("content-worker-redis")
     machine.calls()
@@ -207,75 +207,10 @@ def test_an_account_that_exists_is_never_removed(machine: Machine, monkeypatch: 
 
 
 def test_a_person_is_no_account_for_services(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An account that somebody logs in with is refused, with what to type instead."""
+    """An account that a person logs in with is refused, with what to type instead."""
     import pwd
 
     person = pwd.struct_passwd(("content-worker", "x", 1001, 1001, "", "/home/cw", "/bin/bash"))
     monkeypatch.setattr(pwd, "getpwnam", lambda name: person)
     with pytest.raises(InstallError, match=r"is a person's .* --user NAME"):
         machine.install()
-
-
-def test_the_command_passes_settings_and_secrets_on(machine: Machine) -> None:
-    """`content-worker` gives the commands the machine's overrides, quoted or not, and the credentials."""
-    if os.geteuid():
-        pytest.skip("the command is root's")
-    machine.install()
-    machine.at("/etc/content-worker/environment").write_text(
-        'WORKER__A=1\n# WORKER__B=2\nWORKER__C="two words"\nPATH=/nowhere\nWORKER__D=$(id)\n'
-    )
-    python = machine.at(f"{PREFIX}/current/environment/bin/python")
-    python.unlink()
-    python.write_text(
-        "#!/usr/bin/python3\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n"
-    )
-    python.chmod(0o755)
-    text = machine.at("/usr/local/bin/content-worker").read_text()
-    for path in (PREFIX, "/etc/content-worker"):
-        text = text.replace(path, str(machine.at(path)))
-    (machine.folder / "command").write_text(text)
-
-    def run(*arguments: str) -> tuple[list[str], dict[str, str]]:
-        command = ["/bin/sh", str(machine.folder / "command"), *arguments]
-        return tuple(
-            json.loads(
-                subprocess.run(command, capture_output=True, check=True, env={"PATH": "/usr/bin:/bin"}).stdout
-            )
-        )
-
-    arguments, environ = run("submit", "tasks.x", "a=b c")
-    assert arguments == ["-P", "-m", "contentworker", "submit", "tasks.x", "a=b c"]
-    assert {name: value for name, value in environ.items() if name.startswith("WORKER__")} == {
-        "WORKER__A": "1",
-        "WORKER__C": "two words",
-        "WORKER__D": "$(id)",
-    }
-    assert environ["CREDENTIALS_DIRECTORY"] == str(machine.at(CREDENTIALS))
-    assert run("celery", "inspect", "active")[0] == [
-        "-P",
-        "-m",
-        "celery",
-        "-A",
-        "celery_worker.celery_app",
-        "inspect",
-        "active",
-    ]
-
-
-def test_an_interrupted_installation_that_then_fails_is_gone(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What an interrupted run had started is stopped when the next fails, though that did not get there."""
-    plan = machine.plan()
-    with monkeypatch.context() as context:
-        context.setattr("contentworker.installer.apply._Run._take_back", lambda *_: None)  # as if killed
-        machine.fail("celery-flower.service")
-        with pytest.raises(ServiceError):
-            machine.apply(plan)
-    assert machine.active()
-    machine.fail("celery-redis.service")
-    with pytest.raises(ServiceError, match=r"celery-redis\.service: did not become ready"):
-        machine.apply(plan)
-    assert not machine.active()
-    assert not machine.enabled()
-    assert not machine.at(f"{UNITS}/celery-worker.service").exists()

@@ -27,8 +27,10 @@ def test_workers_end_before_redis(machine: Machine) -> None:
     machine.calls()
     machine.uninstall()
     stops = [call for call in machine.calls() if call.startswith("systemctl stop")]
-    assert stops[-1] == "systemctl stop celery-redis.service"
-    assert "celery-worker@alpha.service" in stops[-2]
+    *_, workers, redis, reports = stops
+    assert "celery-worker@alpha.service" in workers
+    assert redis == "systemctl stop celery-redis.service"
+    assert reports == "systemctl stop celery-failed@*.service"
 
 
 def test_data_is_kept_for_the_next_installation(machine: Machine) -> None:
@@ -59,7 +61,7 @@ def test_kept_data_survives_an_installation_that_fails(machine: Machine) -> None
 
 
 def test_what_others_made_is_kept(machine: Machine) -> None:
-    """Files beside ours stay, each is said, and so do the folders that they are in."""
+    """Files of others beside ours stay, with their folders, and each is named."""
     machine.install()
     drop_in = "/etc/systemd/system/celery-worker@alpha.service.d/90-mine.conf"
     secret = f"{CREDENTIALS}/OPENAI_API_KEY"
@@ -68,7 +70,9 @@ def test_what_others_made_is_kept(machine: Machine) -> None:
         machine.at(path).chmod(0o600)
     machine.uninstall(removes_data=True)
     assert machine.at(drop_in).read_text() == machine.at(secret).read_text() == "mine\n"
-    assert {f"kept: {path}, which we did not make" for path in (drop_in, secret)} <= set(machine.said)
+    assert {f"kept: {path}, which this installer did not make" for path in (drop_in, secret)} <= set(
+        machine.said
+    )
 
 
 def test_a_worker_that_does_not_stop_is_waited_for_in_vain(machine: Machine) -> None:

@@ -25,7 +25,8 @@ def first(machine: Machine) -> str:
 def restarts(machine: Machine) -> list[str]:
     """What was started or restarted, in order."""
     calls = [call.split()[1:] for call in machine.calls()]
-    return [" ".join(units) for verb, *units in calls if verb in ("start", "restart")]
+    started = [" ".join(units) for verb, *units in calls if verb in ("start", "restart")]
+    return [units for units in started if "preflight" not in units]
 
 
 def releases(machine: Machine) -> set[str]:
@@ -58,15 +59,17 @@ def test_a_release_that_does_not_become_ready_is_taken_back(machine: Machine, fi
     machine.write_checkout("2")
     plan, before = machine.plan(), machine.files()
     machine.fail(unit, plan.release)
-    with pytest.raises(ServiceError, match=rf"^{unit}: did not become ready \(it is failed\)$"):
+    with pytest.raises(
+        ServiceError, match=rf"^{unit}: did not become ready \(it is failed\): Job for {unit} failed\.$"
+    ):
         machine.apply(plan)
     assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, *LAST, REDIS]), first)
     assert machine.files() == before
-    assert f"what {unit} logged" in "\n".join(machine.said)
+    assert f"what {unit} logged --after-cursor=s=now" in "\n".join(machine.said)
 
 
 def test_a_queue_that_is_new_and_one_that_is_gone(machine: Machine, first: str) -> None:
-    """The worker of a new queue is started; that of a removed one is stopped, and its files are gone."""
+    """The worker of a new queue is started, the worker of a removed one is stopped and its files are gone."""
     machine.write_checkout("2", ("alpha", "gamma", "celery"))
     machine.install()
     assert "celery-worker@gamma.service" in machine.active()
@@ -88,7 +91,7 @@ def test_queues_come_back_when_the_upgrade_is_taken_back(machine: Machine, first
 
 
 def test_a_worker_that_was_stopped_stays_so(machine: Machine, first: str) -> None:
-    """Whoever stopped a queue meant it; it will run the new release when it is started again."""
+    """A person who stopped a queue meant it; started again, it runs the new release."""
     (machine.state / "active" / WORKERS[1]).unlink()
     machine.write_checkout("2")
     second = machine.install()
@@ -143,7 +146,7 @@ def test_an_upgrade_that_was_interrupted_is_taken_back_as_a_whole(
     plan = machine.plan()
     machine.fail(WORKERS[1], plan.release)
     with monkeypatch.context() as context:
-        context.setattr("contentworker.installer.apply._Run._take_back", lambda *_: None)  # as if killed
+        context.setattr("contentworker.installer.apply._Run._undo", lambda *_: None)  # as if killed
         with pytest.raises(ServiceError):
             machine.apply(plan)
     assert machine.active()[WORKERS[0]] == plan.release
@@ -151,21 +154,23 @@ def test_an_upgrade_that_was_interrupted_is_taken_back_as_a_whole(
         machine.apply(plan)
     assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, *LAST, REDIS]), first)
     assert releases(machine) == {first}
-    machine.mend()
+    machine.repair()
     machine.apply(plan)
     assert {machine.active()[unit] for unit in WORKERS} == {plan.release}
 
 
 def test_going_back_that_fails_as_well_is_said(machine: Machine, first: str) -> None:
-    """When the old release does not start either, the message says so: somebody must look."""
+    """If the old release does not start either, the message says so: a person must look."""
     machine.write_checkout("2")
     machine.fail(WORKERS[1])
-    with pytest.raises(Exception, match=rf"\(it is failed\); and taking back failed: {WORKERS[1]}"):
+    with pytest.raises(
+        Exception, match=rf"\(it is failed\): .*; and undoing the changes failed: {WORKERS[1]}"
+    ):
         machine.install()
 
 
 def test_edits_in_an_old_release_are_kept(machine: Machine, first: str) -> None:
-    """A file that somebody changed or added in a release outlives it, and is said."""
+    """A file that a person changed or added in a release outlives it, and is named."""
     folder = machine.at(f"{PREFIX}/releases/{first}")
     (folder / "celery_worker.py").write_text("VERSION = 'patched'\n")
     (folder / "mine.py").write_text("")
@@ -174,3 +179,96 @@ def test_edits_in_an_old_release_are_kept(machine: Machine, first: str) -> None:
         machine.install()
     assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "celery_worker.py", "mine.py"]
     assert len([line for line in machine.said if "added or edited by hand" in line]) == 2
+
+
+def address(machine: Machine) -> str:
+    return machine.at("/etc/content-worker/credentials/REDIS_URL").read_text().strip()
+
+
+def test_our_redis_gets_another_port(machine: Machine, first: str) -> None:
+    """Workers end their tasks on the old port, the address follows the new one, and back with a rollback."""
+    before, port = address(machine), machine.redis_port
+    machine.move_redis()
+    machine.write_checkout("2")
+    plan = machine.plan()
+    machine.apply(plan)
+    assert address(machine) == before.replace(f":{port}/", f":{machine.redis_port}/") != before
+    assert {machine.active()[unit] for unit in WORKERS} == {plan.release}
+    calls = machine.calls()
+    assert calls.index(f"systemctl stop {' '.join([*WORKERS, *LAST])}") < calls.index(
+        f"systemctl restart {REDIS}"
+    )
+    machine.apply(replace(plan, release=first, source=""))
+    assert address(machine) == before
+    assert {machine.active()[unit] for unit in WORKERS} == {first}
+
+
+def test_another_port_is_taken_back(machine: Machine, first: str) -> None:
+    """When a worker does not start, all run on the old port; one that a person stopped stays stopped."""
+    (machine.state / "active" / WORKERS[2]).unlink()
+    before = machine.files()
+    machine.move_redis()
+    machine.write_checkout("2")
+    plan = machine.plan()
+    machine.fail(WORKERS[1], plan.release)
+    with pytest.raises(ServiceError, match=r"failed\.$"):
+        machine.apply(plan)
+    assert machine.files() == before
+    running = {WORKERS[0], WORKERS[1], UMBRELLA, *LAST, REDIS}
+    assert machine.active() == dict.fromkeys(sorted(running), first)
+
+
+def test_an_address_that_a_person_wrote_is_kept(machine: Machine, first: str) -> None:
+    """REDIS_URL was pointed at another server by hand: a new port of ours does not change it."""
+    (machine.state / "active" / REDIS).unlink()
+    place = machine.at("/etc/content-worker/credentials/REDIS_URL")
+    place.write_text("rediss://:secret@10.0.0.5:6380/0\n")
+    machine.move_redis()
+    machine.write_checkout("2")
+    machine.install()
+    assert address(machine) == "rediss://:secret@10.0.0.5:6380/0"
+
+
+def test_a_broken_release_stops_nothing(machine: Machine, first: str) -> None:
+    """It is loaded before anything is stopped: the error is shown, and no service was told a thing."""
+    machine.write_checkout("2")
+    (machine.checkout / "celery_worker.py").write_text("raise RuntimeError('a mistake')\n")
+    plan, before = machine.plan(), machine.files()
+    with pytest.raises(ServiceError, match="this release would not run here, so no service was stopped"):
+        machine.apply(plan)
+    assert "RuntimeError: a mistake" in "\n".join(machine.said)
+    assert not restarts(machine)
+    assert machine.files() == before
+
+
+def test_a_masked_worker_is_left_out(machine: Machine, first: str) -> None:
+    """It is not started, and the others are; unmasked, the next upgrade starts it."""
+    machine.mask(WORKERS[1])
+    (machine.state / "active" / WORKERS[1]).unlink()
+    machine.write_checkout("2")
+    second = machine.install()
+    assert f"{WORKERS[1]} is masked, and left out" in machine.said
+    assert WORKERS[1] not in machine.active()
+    assert machine.active()[WORKERS[2]] == second
+    (machine.state / "masked" / WORKERS[1]).unlink()
+    machine.at(f"/etc/systemd/system/{WORKERS[1]}").unlink()
+    machine.write_checkout("3")
+    third = machine.install()
+    assert machine.active()[WORKERS[1]] == third
+
+
+def test_settings_of_the_environment_are_kept(machine: Machine, first: str) -> None:
+    """What was set when it was typed holds at the next upgrade, until its line is deleted."""
+    memory = machine.at("/etc/systemd/system/celery-worker@beta.service.d/50-worker-toml.conf")
+    kept = machine.at("/etc/content-worker/environment.installed")
+    machine.install(WORKER__QUEUES__BETA__MEMORY_MAX_MEBIBYTES="3000")
+    assert "MemoryMax=3000M" in memory.read_text()
+    machine.write_checkout("2")
+    machine.install()
+    assert "MemoryMax=3000M" in memory.read_text()
+    machine.install(WORKER__QUEUES__BETA__MEMORY_MAX_MEBIBYTES="4000")
+    assert "MemoryMax=4000M" in memory.read_text()
+    kept.write_text("".join(line for line in kept.read_text().splitlines(True) if "BETA" not in line))
+    machine.install()
+    assert "MemoryMax=2048M" in memory.read_text()
+    assert not [line for line in machine.said if "edited by hand" in line]

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Ignore, Reject
+from celery.signals import task_received
 from probe_worker import celery_app, record, wait_for_release
 
 from contentworker.errors import PermanentError
@@ -51,6 +52,23 @@ def fail_until(self: Any, folder: str, times: int) -> int:
     if count <= times:
         raise RuntimeError(f"failure {count}")
     return count
+
+
+@shared_task(base=BaseTask, name="probe.letters.out_of_memory", autoretry_for=())
+def out_of_memory() -> None:
+    raise MemoryError("more than there is")
+
+
+@shared_task(base=BaseTask, name="probe.letters.succeed")
+def succeed(folder: str) -> int:
+    return record(folder)
+
+
+@task_received.connect
+def die_of_it(request: Any = None, **_: Any) -> None:
+    """End the worker while it receives a message that says so."""
+    if request.request_dict.get("ends_its_worker"):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class DiesAfterSuccess(BaseTask):

@@ -7,19 +7,20 @@ from typing import Any
 
 from probe_worker import celery_app
 
-from contentworker.runtime import leases
+from contentworker.runtime.transport.validity import is_held
+from contentworker.runtime.worker import retry
 
 __all__ = ["celery_app"]
 
-_main, _is_held = os.getpid(), leases.is_held
+_main = os.getpid()
 
 
 def _doubt(properties: Mapping[str, Any]) -> bool:
     doubted = Path(os.environ["DOUBTED"])
     if os.getpid() == _main or doubted.exists():
-        return _is_held(properties)
+        return is_held(properties)
     doubted.touch()
     return False
 
 
-leases.is_held = _doubt
+retry.is_held = _doubt  # type: ignore[attr-defined] # the name that it imports

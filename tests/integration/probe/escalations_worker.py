@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import shared_task
 
-from contentworker.runtime import single_host
+from contentworker.runtime.records import single_host
 
 single_host.LEASE_SECONDS = 2
 

@@ -4,6 +4,7 @@ No pattern of worker.toml matches their names, so they go to the default queue. 
 through files, which no fault of Redis touches: each execution is a line in `FOLDER/executions`.
 """
 
+import gc
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import redis
 from celery import shared_task
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 from celery.utils.log import get_task_logger
@@ -19,7 +21,8 @@ from pydantic import BaseModel, StrictStr, TypeAdapter
 
 from celery_worker import celery_app
 from contentworker.errors import ContentError, PermanentError
-from contentworker.runtime import log_context, metrics
+from contentworker.runtime import metrics
+from contentworker.runtime.logs import context as log_context
 from tasks.base import BaseTask, CriticalTask, IdempotentTask
 
 __all__ = ["celery_app"]
@@ -117,9 +120,25 @@ def say(text: StrictStr) -> None:
     get_task_logger(__name__).warning("two\nlines")
 
 
+@shared_task(base=BaseTask, name="probe.send_another")
+def send_another() -> str:
+    celery_app.send_task("tasks.health_check")
+    return "sent"
+
+
+@shared_task(base=BaseTask, name="probe.lose_redis")
+def lose_redis() -> None:
+    raise redis.exceptions.ConnectionError("of the task's own\n\u202eand foreign")
+
+
 @shared_task(base=BaseTask, name="probe.pid")
 def pid() -> int:
     return os.getpid()
+
+
+@shared_task(base=BaseTask, name="probe.frozen")
+def frozen() -> tuple[int, int]:
+    return os.getpid(), gc.get_freeze_count()
 
 
 @shared_task(base=BaseTask, name="probe.measure")
@@ -137,7 +156,7 @@ def queue(self: Any) -> str:
 @shared_task(base=BaseTask, name="probe.import_inside")
 def import_inside() -> str:
     import tasks.health
-    from contentworker.runtime import dead_letters
+    from contentworker.runtime.records import dead_letters
 
     return f"{dead_letters.__name__} {tasks.health.__name__}"
 
@@ -150,6 +169,12 @@ def ignore_soft_limit(folder: str) -> None:
             wait_for_release(folder)
         except SoftTimeLimitExceeded:
             continue
+
+
+@shared_task(base=BaseTask, bind=True, name="probe.counted")
+def counted(self: Any, folder: str, seconds: float = 0.0) -> None:
+    record(folder, id=self.request.id)
+    time.sleep(seconds)
 
 
 @shared_task(base=BaseTask, name="probe.variables")

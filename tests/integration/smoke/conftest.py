@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from pytest_celery import *  # noqa: F403 -- its fixtures; as a plugin it would slow down every test run
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contentworker.editorial import MediaType
 from contentworker.editorial.aeo import AeoScore
+from contentworker.editorial.aeo.questions import check_questions, is_other_language
 from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
@@ -60,8 +61,8 @@ def test_under_thirty_words_is_capped_at_25() -> None:
 
 def test_under_150_words_has_low_confidence() -> None:
     """Short articles are flagged; long ones are not."""
-    assert judge(ENGLISH * 3).confidence == "low"
-    assert judge(ENGLISH * 20).confidence == "normal"
+    assert judge("sky " * 149).confidence == "low"
+    assert judge("sky " * 150).confidence == "normal"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,12 @@ def test_under_150_words_has_low_confidence() -> None:
             f"# How the sky got its colour\n\n{ENGLISH}", "How the sky got its colour", id="title-asks"
         ),
         pytest.param(f"# The blue sky\n\n{ENGLISH}", "The blue sky", id="title"),
+        pytest.param(f"# The sky\n\n## Who knows\n\n{ENGLISH}", "The sky", id="two-words"),
+        pytest.param(f"# The sky\n\n## Who knows it\n\n{ENGLISH}", "Who knows it", id="three-words"),
+        pytest.param(f"# The sky\n\n## The who knew it\n\n{ENGLISH}", "The sky", id="the-who"),
+        pytest.param(f"# The sky\n\n## Blue\uff1f\n\n{ENGLISH}", "Blue\uff1f", id="full-width"),
+        pytest.param(f"# The sky\n\n## Blue\u061f\n\n{ENGLISH}", "Blue\u061f", id="arabic"),
+        pytest.param(f"# {'sky ' * 200}\n\n{ENGLISH}", "sky " * 125, id="500-characters"),
     ],
 )
 def test_a_question_is_inferred_and_marked(source: str, expected: str) -> None:
@@ -87,7 +94,7 @@ def test_a_question_is_inferred_and_marked(source: str, expected: str) -> None:
 
 
 def test_without_question_and_heading_relevance_is_left_out() -> None:
-    """Plain prose without a heading is not judged on a question nobody asked."""
+    """Plain prose without a heading is not judged on an invented question."""
     result = judge(ENGLISH * 5, media_type="text")
     assert [sub_scores(result)[name] for name in RELEVANCE] == [None, None, None]
     assert result.questions == ()
@@ -108,7 +115,7 @@ def test_several_questions_are_averaged_and_the_weakest_is_named() -> None:
 
 
 def test_repeated_questions_count_once() -> None:
-    """The same question in other whitespace is the same question."""
+    """Whitespace makes no other question."""
     result = judge(ENGLISH * 3, "Why is it blue?", " Why  is it blue? ")
     assert len(result.questions) == 1
 
@@ -171,6 +178,14 @@ def test_future_dates_are_named() -> None:
         pytest.param([""], "questions: expected text, got '' at position 0", id="empty"),
         pytest.param(["ok?", 3], "questions: expected text, got 3 at position 1", id="number"),
         pytest.param(
+            [["x" * 50]], f"questions: expected text, got ['{'x' * 38} at position 0", id="long-list"
+        ),
+        pytest.param(
+            ["\ud800"],
+            "questions: expected Unicode text, got half a surrogate pair at position 0",
+            id="half-a-character",
+        ),
+        pytest.param(
             ["x" * 501], "questions: expected at most 500 characters, got 501 at position 0", id="long"
         ),
         pytest.param(
@@ -185,6 +200,30 @@ def test_questions_that_are_none_are_refused(questions: list[str], message: str)
     assert str(caught.value) == message
 
 
+def test_questions_up_to_the_bounds() -> None:
+    """20 of 500 characters, each once."""
+    asked = ["x" * 500, *(f"q{number}" for number in range(19))]
+    assert check_questions([*asked, " q0 "], SETTINGS) == asked
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "is_other"),
+    [
+        ("Das Boot von 1981", "en", True),
+        ("Das Boot von 1981", "de", False),
+        ("Das Boot von 1981", "und", False),
+        ("Das Boot", "en", False),
+        ("El cielo", "en", False),
+        ("El cielo es azul", "en", True),
+        ("Почему", "en", True),
+        ("天空为什么是蓝色的？", "en", True),
+    ],
+)
+def test_a_question_is_certainly_of_another_language(question: str, language: str, is_other: bool) -> None:
+    """By two function words, or by letters that the article's language does not have."""
+    assert is_other_language(question, language) is is_other
+
+
 def test_result_round_trips_through_json() -> None:
     """What a result backend stores can be read back and is equal."""
     result = judge(
@@ -195,14 +234,12 @@ def test_result_round_trips_through_json() -> None:
 
 def test_result_is_of_bounded_size() -> None:
     """A large article with a very long sentence gives a small result."""
-    source = "<h1>" + "sky " * 5_000 + "</h1>" + "<p>" + "It is 5 kg of blue sky !! " * 10_000 + "</p>"
+    source = "<h1>" + "sky " * 2_000 + "</h1>" + "<p>" + "It is 5 kg of blue sky !! " * 1_000 + "</p>"
     result = judge(source, *(f"Why is sky {number} blue?" for number in range(20)))
     assert len(result.model_dump_json()) < 40_000
 
 
-@pytest.mark.parametrize(
-    "source", ["<div>" * 300_000 + "x", "<p>" * 300_000, "<h2>x" * 2_000 + "<li>y" * 20_000]
-)
+@pytest.mark.parametrize("source", ["<div>" * 20_000 + "x", "<p>" * 20_000, "<h2>x" * 500 + "<li>y" * 2_000])
 def test_hostile_html_is_scored(source: str) -> None:
     """Deep nesting and thousands of headings are scored like anything else."""
     assert 0 <= judge(source, "Why x?", media_type="html").score <= 100
@@ -247,7 +284,6 @@ def test_editorial_code_loads_no_queue_and_no_terminal_library() -> None:
     assert loaded.isdisjoint({"celery", "kombu", "redis", "tasks", "rich", "markdown_it"})
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     source=st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n"), max_size=300),
     question=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(

@@ -1,14 +1,17 @@
 """The `[content]` section of worker.toml."""
 
 import datetime
+from pathlib import Path
+from typing import Literal, get_origin
 
 import pytest
 from pydantic import ValidationError
 
+from contentworker import config
 from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
-from contentworker.errors import ContentError
+from contentworker.errors import ConfigError, ContentError
 
 
 def test_every_setting_is_documented_with_default_and_bounds() -> None:
@@ -16,7 +19,7 @@ def test_every_setting_is_documented_with_default_and_bounds() -> None:
     for name, field in ContentSettings.model_fields.items():
         assert field.description, name
         assert not field.is_required(), name
-        assert field.metadata, name
+        assert field.metadata or get_origin(field.annotation) is Literal, name
 
 
 @pytest.mark.parametrize("values", [{"max_bytes": 10}, {"max_recommendations": -1}, {"unknown": 1}])
@@ -51,3 +54,15 @@ def test_limits_are_obeyed() -> None:
     assert all(len(found.text) <= 40 for row in result.criteria for found in row.evidence)
     with pytest.raises(ContentError, match="expected at most 1, got 2"):
         score(document, questions=["Why?", "How?"], today=today, settings=settings)
+
+
+@pytest.mark.parametrize("value", ['"hush"', "57", '["hush"]'], ids=["no-address", "number", "array"])
+def test_a_wrong_address_is_not_shown(tmp_path: Path, value: str) -> None:
+    """It may contain a password."""
+    path = tmp_path / "worker.toml"
+    path.write_text(
+        f"{(config.ROOT / 'worker.toml').read_text('utf-8')}\n[llm]\nbase_url = {value}\n", "utf-8"
+    )
+    with pytest.raises(ConfigError, match=r"^worker\.toml:\d+: llm\.base_url: must ") as caught:
+        config.load(path, {})
+    assert not any(part in str(caught.value) for part in ("hush", "57"))

@@ -4,17 +4,25 @@
 
 import html
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contentworker.editorial import MediaType
-from contentworker.editorial.document import Document, detect_media_type, parse
+from contentworker.editorial.document import Document, Heading, Sentence, detect_media_type, parse
+from contentworker.editorial.parsing import markdown
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from contentworker.editorial.ranges import Range
 
 SETTINGS = ContentSettings()
 EXAMPLES = sorted(
@@ -22,7 +30,7 @@ EXAMPLES = sorted(
     for path in (Path(__file__).parents[3] / "examples").iterdir()
     if path.suffix in (".md", ".html", ".txt")
 )
-# NUL is binary and half a surrogate pair no text: both are refused, see the tests of refusals.
+# Half a surrogate pair is no text, and many controls are binary: both are refused, see the tests of refusals.
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t\r "), max_size=400)
 MARKUP = st.lists(
     st.sampled_from(
@@ -97,7 +105,7 @@ def without_markup(source: str, media_type: str) -> str:
     """The visible text of a slice of source, by means other than the parser's."""
     if media_type == "html":
         source = html.unescape(
-            re.sub(r"<!--.*?-->|</?[a-zA-Z][^>]*>", "", re.sub(r"<br\s*/?>", " ", source), flags=re.S)
+            re.sub(r"<!--.*?-->|</?[a-zA-Z][^>]*>", "", re.sub(r"<br\s*/?>", " ", source), flags=re.DOTALL)
         )
     elif media_type == "markdown":
         source = re.sub(r"\]\([^)]*\)", "", source)
@@ -111,7 +119,8 @@ def test_every_sentence_of_the_examples_stands_at_its_offsets(path: Path) -> Non
     source = path.read_text("utf-8")
     document = read(source)
     assert document.sentences
-    for part in (*document.sentences, *document.headings):
+    parts: list[Heading | Sentence] = [*document.sentences, *document.headings]
+    for part in parts:
         assert without_markup(source[part.start : part.end], document.media_type) == part.text
 
 
@@ -344,20 +353,18 @@ def test_links_know_their_domain() -> None:
         pytest.param(
             "x" * 2_000_001, "content: expected at most 2 000 000 bytes, got 2 000 001", id="too-large"
         ),
-        pytest.param(b"ab\xffcd", "content: expected UTF-8, got an invalid byte at offset 2", id="bad-utf8"),
-        pytest.param("ab\0", "content: expected text, got binary data (a NUL at byte 2)", id="nul"),
         pytest.param(
             b"\x01\x02\x03\x04PNG",
             "content: expected text, got binary data (4 control characters)",
             id="controls",
         ),
         pytest.param("a\ud800", "content: expected Unicode text, got half a surrogate at 1", id="surrogate"),
-        pytest.param(7, "content: expected a string or UTF-8 bytes, got int", id="number"),
-        pytest.param(None, "content: expected a string or UTF-8 bytes, got NoneType", id="none"),
+        pytest.param(7, "content: expected a string or bytes, got int", id="number"),
+        pytest.param(None, "content: expected a string or bytes, got NoneType", id="none"),
     ],
 )
 def test_what_cannot_be_read_is_refused_and_says_why(source: object, message: str) -> None:
-    """Too large, no UTF-8, binary and no text at all are ContentErrors that name the field."""
+    """Too large, binary and no text at all are ContentErrors that name the field."""
     with pytest.raises(ContentError) as caught:
         parse(source, settings=SETTINGS)  # type: ignore[arg-type]
     assert str(caught.value) == message
@@ -372,22 +379,24 @@ def test_unknown_media_type_is_refused() -> None:
 def test_bytes_and_text_give_the_same_document() -> None:
     """UTF-8 bytes are decoded; offsets are characters of the decoded text."""
     source = "# Café\n\nTrès bien, merci."
-    assert parse(source.encode(), settings=SETTINGS) == read(source)
+    read_bytes = parse(source.encode(), settings=SETTINGS)
+    assert (read_bytes.encoding, read_bytes.encoding_source) == ("utf-8", "content")
+    assert replace(read_bytes, encoding=None, encoding_source=None) == read(source)
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        pytest.param("<div>" * 400_000, id="open-divs"),
-        pytest.param("<b>" * 600_000, id="open-inline"),
-        pytest.param("</div>" * 300_000, id="close-divs"),
-        pytest.param('<a b=">"' * 200_000, id="quoted-ends"),
-        pytest.param("<a" * 900_000, id="no-ends"),
-        pytest.param("<!--" * 400_000, id="open-comments"),
-        pytest.param("." * 1_900_000, id="full-stops"),
-        pytest.param("a " * 900_000, id="no-full-stop"),
-        pytest.param("&" * 1_900_000, id="ampersands"),
-        pytest.param("<p>" + "(" * 1_900_000, id="brackets"),
+        pytest.param("<div>" * 20_000, id="open-divs"),
+        pytest.param("<b>" * 20_000, id="open-inline"),
+        pytest.param("</div>" * 20_000, id="close-divs"),
+        pytest.param('<a b=">"' * 20_000, id="quoted-ends"),
+        pytest.param("<a" * 50_000, id="no-ends"),
+        pytest.param("<!--" * 50_000, id="open-comments"),
+        pytest.param("." * 100_000, id="full-stops"),
+        pytest.param("a " * 50_000, id="no-full-stop"),
+        pytest.param("&" * 100_000, id="ampersands"),
+        pytest.param("<p>" + "(" * 100_000, id="brackets"),
     ],
 )
 def test_hostile_html_is_read_to_its_end(source: str) -> None:
@@ -405,10 +414,16 @@ def test_a_markdown_block_beyond_any_article_is_read_as_text() -> None:
         assert " ".join(source[sentence.start : sentence.end].split()) == sentence.text
 
 
-def test_marks_in_markdown_beyond_any_article_are_read_as_text() -> None:
+def test_marks_in_markdown_beyond_any_article_are_read_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """After 100 000 brackets and stars in all the marks of later blocks stay as they are."""
-    document = read("*One*.\n\n" + f"{'[' * 15_000}\n\n" * 7 + "*Two*.", "markdown")
-    assert (document.sentences[0].text, document.sentences[-1].text) == ("One.", "*Two*.")
+    assert markdown._MOST_MARKS == 100_000
+    monkeypatch.setattr(markdown, "_MOST_MARKS", 1_000)  # reading so many takes a second
+    marks = "[" * 498  # with the stars around One: 998 in the second block, 1,496 in the third
+    one, two = (
+        read(f"*One*.\n\n{marks}\n\n{marks}\n\n{more}*Two*.", "markdown").sentences[-1].text
+        for more in ("", "*")
+    )
+    assert (one, two) == ("Two.", "**Two*.")
 
 
 def test_markdown_of_more_lines_than_any_article_is_read_as_text() -> None:
@@ -421,13 +436,16 @@ def test_markdown_of_more_lines_than_any_article_is_read_as_text() -> None:
     assert source[last.start : last.end] == last.text == "It has *one* line."
 
 
-@settings(max_examples=150, deadline=None)
 @given(source=st.one_of(TEXT, MARKUP), media_type=st.sampled_from([None, "html", "markdown", "text"]))
 @example("0`a\n。b`", "markdown")  # in a code span a line ends, and a sentence
+@example("---\n---", None)  # front matter without a key
+@example("+++\n+++", None)
+@example("{}\n", "markdown")
 def test_offsets_of_any_text_are_in_order_and_in_bounds(source: str, media_type: MediaType | None) -> None:
     """Whatever the text, parsing succeeds and every part lies within the source, in reading order."""
     document = read(source, media_type)
-    for parts in (document.sentences, document.headings, document.passages):
+    kinds: list[Sequence[Range]] = [document.sentences, document.headings, document.passages]
+    for parts in kinds:
         assert all(0 <= part.start < part.end <= len(source) for part in parts)
         assert all(earlier.end <= later.start for earlier, later in pairwise(parts))
     assert document.words == sum(sentence.words for sentence in document.sentences)

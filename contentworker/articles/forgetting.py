@@ -1,0 +1,143 @@
+"""Stops a run, and removes what Redis holds of an article: waiting messages, dead letters, results."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from kombu.transport.redis import PRIORITY_STEPS, Channel
+
+from contentworker import config
+from contentworker.articles import steps
+from contentworker.articles.outcome import open_runs
+from contentworker.errors import ContentWorkerError
+from contentworker.printable import decoded
+from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records.runs import Run
+from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
+from contentworker.runtime.transport.stored import call_in, message_in
+
+__all__ = ["Removed", "cancel", "forget", "remove_waiting"]
+
+FORGET_SECONDS = 30.0
+"""Longest wait for tasks that run: when they end they write about the article again."""
+CANCEL_SECONDS = 2.0
+"""Longest wait for tasks that may just be sending a run's next step; they take milliseconds."""
+POLL_SECONDS = 0.1
+MOVING = "tasks.pipeline."
+"""Beginning of the names of the tasks that move runs on and send their steps; the steps send nothing."""
+FIRST_ARGUMENT = (steps.PROCESS, "tasks.escalation.escalate_to_human")
+"""Tasks whose first positional argument is the article's id."""
+RESULTS = "celery-task-meta-"
+
+
+class Removed(NamedTuple):
+    """How much was removed."""
+
+    runs: int
+    messages: int
+    dead_letters: int
+    results: int
+    still_running: int
+    """Tasks that ran on when the time was over: what they write stays."""
+
+
+def forget(client: Any, article_id: str) -> Removed:
+    """Remove an article's runs, messages, dead letters and results; wait for its tasks that run."""
+    runs = open_runs(client)
+    run_ids = runs.of(article_id)
+    for run_id in run_ids:
+        runs.delete(run_id, article_id)  # first, so that a task that ends now moves nothing on
+    names = {article_id, *run_ids}
+    messages = remove_waiting(client, names)
+    deadline = time.monotonic() + FORGET_SECONDS
+    while (running := sum(1 for _ in _held(client, names))) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        messages += remove_waiting(client, names)
+    messages += remove_waiting(client, names)  # a task may send a message right before it ends
+    letters = _discard_letters(client, names)
+    results = _delete_results(client, names, run_ids)
+    return Removed(len(run_ids), messages, letters, results, running)
+
+
+def cancel(client: Any, run_id: str) -> tuple[Run, int]:
+    """Stop a run, also one that was cancelled before; return it, and how many messages were removed.
+
+    A step that runs goes on to its end, which moves nothing any more.
+
+    Raises:
+        ContentWorkerError: there is no such run, or it has ended otherwise.
+    """
+    runs = open_runs(client)
+    run = runs.find(run_id)
+    if run is None:
+        raise ContentWorkerError(f"{run_id}: there is no such run (any more)")
+    while run and not run.is_final:
+        runs.move(run_id, run.step, "cancelled")  # fails if a task moves the run at this moment
+        run = runs.find(run_id)
+    if run is None or run.step != "cancelled":
+        raise ContentWorkerError(f"{run_id}: has already ended: {run.step if run else 'forgotten'}")
+    removed = remove_waiting(client, {run_id})
+    # A task may have moved the run right before, and sends the step's message only now.
+    deadline = time.monotonic() + CANCEL_SECONDS
+    names = {run_id, run.subject}
+    holders = [held_key(decoded(name)) for name in client.hkeys(LEASES)]
+    while any(_is_moving(raw) for raw in _held(client, names, holders)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return run, removed + remove_waiting(client, {run_id})
+
+
+def _is_moving(record: bytes) -> bool:
+    call = call_in(message_in(record))
+    return call is not None and str(call.headers.get("task")).startswith(MOVING)
+
+
+def remove_waiting(client: Any, names: set[str]) -> int:
+    """Remove the messages about these runs and articles that no worker has taken; return their number."""
+    removed = 0
+    for queue in config.load().queues:
+        for step in PRIORITY_STEPS:
+            key = f"{queue}{Channel.sep}{step}" if step else queue
+            for raw in client.lrange(key, 0, -1):
+                if _is_about(raw, names):
+                    removed += client.lrem(key, 1, raw)
+    for record in client.zrange(DELAYED, 0, -1):
+        if _is_about(message_in(record), names):
+            removed += client.zrem(DELAYED, record)
+    return removed
+
+
+def _held(client: Any, names: set[str], keys: Iterable[str] | None = None) -> Iterator[bytes]:
+    """Messages about them that workers have taken: all workers, also dead ones, or those of these keys."""
+    for key in client.scan_iter(match=held_key("*")) if keys is None else keys:
+        for tag, record in client.hgetall(key).items():
+            if tag[:1].isdigit() and _is_about(message_in(record), names):
+                yield record
+
+
+def _discard_letters(client: Any, names: set[str]) -> int:
+    count = 0
+    for letter_id, _, letter in list(dead_letters.read(client)):
+        if isinstance(letter, dead_letters.DeadLetter) and _is_about(dead_letters.raw_message(letter), names):
+            count += dead_letters.discard(client, letter_id)
+    return count
+
+
+def _delete_results(client: Any, names: set[str], run_ids: list[str]) -> int:
+    """Delete the results of the runs' steps, by their ids, and every other result with one of the names."""
+    keys = {f"{RESULTS}{task_id}".encode() for run_id in run_ids for task_id in steps.task_ids(run_id)}
+    words = [json.dumps(name).encode() for name in names]
+    for key in client.scan_iter(match=f"{RESULTS}*", count=1000):
+        if client.type(key) == b"string" and any(word in (client.get(key) or b"") for word in words):
+            keys.add(key)
+    return sum(client.delete(key) for key in keys)
+
+
+def _is_about(raw: bytes, names: set[str]) -> bool:
+    """Whether a message has one of these ids of runs and articles in its headers or among its arguments."""
+    call = call_in(raw)
+    if call is None:  # a stranger's message
+        return False
+    named = [source.get(name) for source in (call.headers, call.kwargs) for name in ("run_id", "article_id")]
+    named += call.args[:1] if call.headers.get("task") in FIRST_ARGUMENT else []
+    return any(isinstance(each, str) and each in names for each in named)

@@ -1,0 +1,33 @@
+"""The runs of articles in Redis, and what became of one."""
+
+from typing import Any
+
+from contentworker import config
+from contentworker.runtime.records.runs import Run, Runs
+
+__all__ = ["open_runs", "outcome"]
+
+
+def open_runs(client: Any) -> Runs:
+    """The runs in Redis, each kept for `retention.runs_seconds`."""
+    return Runs(client, config.load().retention.runs_seconds)
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """What became of a run: its end, the reasons, the scores, the accepted text."""
+    scores, detections = run.parts("evaluate", "score"), run.parts("evaluate", "detection")
+    rewrites = [*run.parts("rewrite", "result").values()]
+    return {
+        "run_id": run.id,
+        "article_id": run.subject,
+        "outcome": run.step if run.is_final else "running",
+        "step": run.step,
+        "progress": run.progress(),
+        "reasons": run.data.get("reasons", []),
+        "scores": {str(number): score["score"] for number, score in scores.items()},
+        "verdicts": {str(number): detection["verdict"] for number, detection in detections.items()},
+        "cost": sum(rewrite["cost"] for rewrite in rewrites),
+        "failure": run.data.get("failure"),
+        "escalation_id": run.data.get("escalation_id"),
+        "text": rewrites[-1]["text"] if run.step == "accepted" else None,
+    }

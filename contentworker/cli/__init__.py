@@ -1,0 +1,1 @@
+"""The commands of `python -m contentworker`, a module for each group."""

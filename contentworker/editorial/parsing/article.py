@@ -1,0 +1,346 @@
+"""Which blocks of a page are its article.
+
+A page of a site holds menus, comments, and other people's headlines beside the article. Each block gets a
+probability from features of itself, its neighbours and its containers, by small boosted trees in two stages:
+the second knows what the first says about the blocks around. research/parsing trains them. Nothing is thrown
+away: what is no article is marked with a reason.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import compress
+from math import exp
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contentworker.editorial import ArticleState, Scope
+from contentworker.editorial.parsing.blocks import Block, Extract, Reason
+from contentworker.editorial.parsing.features import (
+    FEATURES,
+    NEIGHBOUR_FEATURES,
+    PageFeatures,
+    block_features,
+    neighbour_features,
+    title_place,
+)
+from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
+
+__all__ = ["MODEL", "Article", "choose", "find_article", "is_whole_page", "probabilities"]
+
+MODEL = Path(__file__).with_name("article_model.json")
+_COMMENTS = re.compile(r"<!--.*?-->", re.DOTALL)
+_PAGE_TAG = re.compile(r"<(?:!doctype\s|html|head|body|title|frameset)[\s>]", re.IGNORECASE)
+_PAGE_PARTS = re.compile(r"<(main|nav|header|footer)[\s>]", re.IGNORECASE)
+_FEWEST_PAGE_PARTS = 2
+# Chosen by cross-validation: of a paragraph a loss is worse, of a short line noise.
+_SMALLEST_SHARE = 0.3
+_SMALLEST_SHARE_OF_SHORT = 0.6
+_SHORT_BLOCK = 120
+_LONGEST_LINE = 80
+_SMALLEST_SHARE_OF_PROSE = 0.8
+_SMALLEST_SHARE_BETWEEN = 0.1
+# Some pages put an empty <main> beside the text they render elsewhere; then the mark says nothing.
+_SMALLEST_MAIN_SHARE = 1 / 3
+_LEAST_CERTAINTY = 0.6
+_FEWEST_WORDS = 25
+"""A page with less prose holds no article: a login, a gallery, a request to enable JavaScript."""
+_LINKED_SHARE = 0.7
+_MOST_LINKED_BLOCKS = 3
+_FEWEST_TEASERS = 4
+_MOST_TEASER_WORDS = 60
+_FEWEST_ARTICLE_WORDS = 60
+_LONGEST_MEAN_WORD = 12
+
+
+class Article(NamedTuple):
+    """Why each block is left out (None: it belongs to the article), and what the page holds."""
+
+    reasons: list[Reason | None]
+    state: ArticleState
+    is_certain: bool
+
+
+def is_whole_page(source: str) -> bool:
+    """Whether HTML is the page of a site: with `html`, `head` or `body`, or with the parts of a page.
+
+    An article in a CMS may have a menu of its sections and a footer; it has no `main` beside them.
+    """
+    if _PAGE_TAG.search(source):
+        return True
+    parts = {part.lower() for part in _PAGE_PARTS.findall(source)}
+    return len(parts) >= (_FEWEST_PAGE_PARTS if "main" in parts else _FEWEST_PAGE_PARTS + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    base: float
+    trees: tuple[tuple[list[int], list[float], list[int], list[int], list[float]], ...]
+
+    def probabilities(self, columns: Sequence[Sequence[float]], number: int) -> list[float]:
+        """One for each row, given the columns. A split takes all its rows at once: fast in Python."""
+        totals = [self.base] * number
+        everything = range(number)
+        for features, thresholds, lefts, rights, values in self.trees:
+            waiting: list[tuple[int, Sequence[int]]] = [(0, everything)]
+            while waiting:
+                node, rows = waiting.pop()
+                feature = features[node]
+                if feature < 0:
+                    value = values[node]
+                    for row in rows:
+                        totals[row] += value
+                    continue
+                column, threshold = columns[feature], thresholds[node]
+                low = [row for row in rows if column[row] <= threshold]
+                if low:
+                    waiting.append((lefts[node], low))
+                if len(low) < len(rows):
+                    waiting.append((rights[node], [row for row in rows if column[row] > threshold]))
+        return [1 / (1 + exp(-total)) for total in totals]
+
+
+@cache
+def _model() -> tuple[_Stage, _Stage]:
+    content: dict[str, Any] = json.loads(MODEL.read_text("ascii"))
+    if content["features"] != [*FEATURES, *NEIGHBOUR_FEATURES]:
+        raise ValueError(f"{MODEL.name} was trained on other features: train it again (research/parsing)")
+    first, second = (
+        _Stage(stage["base"], tuple(tuple(tree) for tree in stage["trees"])) for stage in content["stages"]
+    )
+    return first, second
+
+
+def probabilities(blocks: list[Block], tree: Tree, features: PageFeatures) -> list[float]:
+    """How probably each block is text of the article."""
+    if not blocks:
+        return []
+    first, second = _model()
+    shares = [0.0] * len(blocks)
+    # A short link alone is no article, and menus have most of a page's blocks.
+    places = [
+        index
+        for index, block in enumerate(blocks)
+        if len(block.text) > _LONGEST_LINE or not _is_linked(blocks, tree, index)
+    ]
+    if not places:
+        return shares
+    columns = [*zip(*[features.rows[place] for place in places], strict=True)]
+    for place, share in zip(places, first.probabilities(columns, len(places)), strict=True):
+        shares[place] = share
+    around = neighbour_features(blocks, tree, shares)
+    columns += zip(*[around[place] for place in places], strict=True)
+    for place, share in zip(places, second.probabilities(columns, len(places)), strict=True):
+        shares[place] = share
+    return shares
+
+
+def choose(
+    blocks: list[Block], tree: Tree, shares: list[float], is_prose_of_root: list[bool]
+) -> tuple[list[bool], bool]:
+    """Which blocks to keep, given how probable each is; and whether that is certain."""
+    sizes = [len(block.text.strip()) for block in blocks]
+    kept = [
+        share > (_SMALLEST_SHARE if size >= _SHORT_BLOCK else _SMALLEST_SHARE_OF_SHORT)
+        for share, size in zip(shares, sizes, strict=True)
+    ]
+    _fill(blocks, tree, shares, kept)
+    _drop_headings(blocks, kept)
+    prose = sum(compress(sizes, is_prose_of_root))
+    if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
+        # A page of a kind that the trees do not know: what its containers say is the better guess.
+        return [keep or is_prose for keep, is_prose in zip(kept, is_prose_of_root, strict=True)], False
+    certainty = sum(abs(2 * share - 1) * size for share, size in zip(shares, sizes, strict=True))
+    return kept, certainty > _LEAST_CERTAINTY * sum(sizes)
+
+
+def _fill(blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool]) -> None:
+    """Keep what stands between two blocks of the article, in or beside their containers, and is no link."""
+    parents, nodes = tree.parents, tree.block_nodes
+    last = -1
+    for index in [index for index, keep in enumerate(kept) if keep]:
+        around = (
+            {nodes[last], nodes[index], parents[nodes[last]], parents[nodes[index]]} if last >= 0 else set()
+        )
+        for between in range(last + 1, index) if around else ():
+            node = nodes[between]
+            kept[between] |= (
+                shares[between] > _SMALLEST_SHARE_BETWEEN
+                and (node in around or parents[node] in around)
+                and not (tree.masks[node] | tree.block_hints[between]) & OTHER_BITS
+                and not _is_linked(blocks, tree, between)
+            )
+        last = index
+
+
+def _drop_headings(blocks: list[Block], kept: list[bool]) -> None:
+    """Leave out headings of what is left out: "Related", "Comments"."""
+    is_followed = False
+    for index in range(len(blocks) - 1, -1, -1):
+        if not blocks[index].level:
+            is_followed = kept[index]
+        elif not is_followed:
+            kept[index] = False
+
+
+def find_article(extract: Extract, scope: Scope) -> Article:
+    """Tell the blocks of the article from the others."""
+    blocks, tree = extract.blocks, extract.tree
+    if tree is None or scope == "fragment":
+        return Article([None] * len(blocks), "article", is_certain=True)
+    title = extract.title.text if extract.title else ""
+    titled = title_place(blocks, title)
+    is_plain = _is_plain(blocks, tree)
+    if is_plain:
+        kept = _kept_of_plain(blocks, tree)
+        is_certain = True
+    else:
+        features = block_features(blocks, tree, title)
+        shares = probabilities(blocks, tree, features)
+        kept, is_certain = choose(blocks, tree, shares, features.is_prose_of_root)
+    reasons: list[Reason | None] = [
+        None if keep else reason for keep, reason in zip(kept, _reasons(tree), strict=True)
+    ]
+    if _is_listing(blocks, tree, kept):
+        return Article([reason or "related" for reason in reasons], "no_article", is_certain=False)
+    articles = _full_articles(blocks, tree)
+    if any(titled in indexes for indexes in articles.values()):
+        for index in (index for indexes in articles.values() if titled not in indexes for index in indexes):
+            reasons[index] = reasons[index] or "related"
+    if titled >= 0:
+        reasons[titled] = None
+    if _words(blocks, (index for index, reason in enumerate(reasons) if reason is None)) < _FEWEST_WORDS:
+        if not is_plain:
+            reasons = [reason or "boilerplate" for reason in reasons]
+        return Article(reasons, "no_article", is_certain=False)
+    # Under a title of their own several are the parts of one text.
+    if len(articles) > 1 and titled < 0:
+        return Article(reasons, "several_articles", is_certain=False)
+    return Article(reasons, "article", is_certain)
+
+
+def _words(blocks: list[Block], chosen: Iterable[int]) -> int:
+    """About how many words of prose these blocks have, in any script."""
+    texts = (blocks[index].text for index in chosen if not blocks[index].level)
+    return sum(max(len(words := text.split()), sum(map(len, words)) // _LONGEST_MEAN_WORD) for text in texts)
+
+
+def _is_plain(blocks: list[Block], tree: Tree) -> bool:
+    """Whether a page has nothing around its article: no names that hint at it, and hardly a link.
+
+    Programs that export a text as HTML write such pages, and so do tests and people. There is nothing to
+    learn from, and nothing to lose.
+    """
+    if any((mask & OTHER_BITS) and not mask & _ARTICLE_BITS for mask in tree.masks + tree.block_hints):
+        return False
+    links = sum(1 for index in range(len(blocks)) if _is_linked(blocks, tree, index))
+    return links <= _MOST_LINKED_BLOCKS and links <= len(blocks) / 2
+
+
+def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
+    """What the tags of a plain page mark as its article, if that is a third of its text; else all."""
+    marks = [0] * len(tree.parents)
+    for node in range(1, len(marks)):
+        tag = tree.tags[node]
+        marks[node] = _MAIN if tag in ("main", "article") else marks[tree.parents[node]] | _AROUND.get(tag, 0)
+        if tag == "blockquote":
+            marks[node] &= ~_AROUND["footer"]
+        if marks[tree.parents[node]] & _MAIN:
+            marks[node] |= _MAIN
+    of_blocks = [marks[node] for node in tree.block_nodes]
+    total = sum(len(block.text) for block in blocks)
+    main = sum(len(block.text) for block, mark in zip(blocks, of_blocks, strict=True) if mark & _MAIN)
+    is_marked = bool(main) and main >= total * _SMALLEST_MAIN_SHARE
+    kept = []
+    for block, mark in zip(blocks, of_blocks, strict=True):
+        around = mark & ~_MAIN
+        if mark & _MAIN:
+            around &= ~_AROUND["header"]
+        elif is_marked:
+            around |= block.level != 1
+        elif block.level:
+            around &= ~_AROUND["header"]
+        kept.append(not around)
+    return kept
+
+
+def _is_listing(blocks: list[Block], tree: Tree, kept: list[bool]) -> bool:
+    """Whether what is kept are teasers: most of it under headings that link to stories, a little each."""
+    linked = 0
+    under: dict[bool, list[int]] = {True: [], False: []}
+    heading = -1
+    for index, block in enumerate(blocks):
+        if block.level:
+            heading = index if _is_linked(blocks, tree, index) else -1
+        elif kept[index]:
+            is_teaser = heading >= 0 and _are_together(tree, heading, index)
+            linked += is_teaser and heading == index - 1
+            under[is_teaser].append(index)
+    teased = _words(blocks, under[True])
+    return (
+        linked >= _FEWEST_TEASERS
+        and teased >= _words(blocks, under[False])
+        and teased < _MOST_TEASER_WORDS * linked
+    )
+
+
+def _are_together(tree: Tree, first: int, second: int) -> bool:
+    """Whether two blocks share their container, or their containers stand side by side."""
+    nodes = tree.block_nodes[first], tree.block_nodes[second]
+    return nodes[0] == nodes[1] or tree.parents[nodes[0]] == tree.parents[nodes[1]]
+
+
+def _full_articles(blocks: list[Block], tree: Tree) -> dict[int, list[int]]:
+    """The blocks of each outermost `article` that has a heading and the prose of one, and is no comment."""
+    outermost = [0] * len(tree.parents)
+    hints = [0] * len(tree.parents)
+    for node in range(1, len(outermost)):
+        parent = tree.parents[node]
+        outermost[node] = outermost[parent] or (node if tree.tags[node] == "article" else 0)
+        hints[node] = hints[parent] | tree.masks[node]
+    members: dict[int, list[int]] = {}
+    for index, node in enumerate(tree.block_nodes):
+        article = outermost[node]
+        if article and not hints[article] & (HINT_BITS["comment"] | HINT_BITS["related"]):
+            members.setdefault(article, []).append(index)
+    return {
+        article: indexes
+        for article, indexes in members.items()
+        if any(blocks[index].level for index in indexes)
+        and _words(blocks, (index for index in indexes if not _is_linked(blocks, tree, index)))
+        >= _FEWEST_ARTICLE_WORDS
+    }
+
+
+def _is_linked(blocks: list[Block], tree: Tree, index: int) -> bool:
+    """Whether a block is a link, but for a few words."""
+    return tree.block_links[index] > _LINKED_SHARE * len(blocks[index].text.strip())
+
+
+_BY_TAG: dict[str, Reason] = {"aside": "aside", "footer": "footer", "header": "header"}
+_BY_HINT: tuple[tuple[str, Reason], ...] = (
+    ("comment", "comments"), ("share", "sharing"), ("subscribe", "subscription"), ("advert", "advertising"),
+    ("related", "related"), ("menu", "navigation"), ("foot", "footer"), ("side", "aside"), ("meta", "byline"),
+)  # fmt: skip
+_AROUND = {"aside": 1, "footer": 2, "header": 4}
+_MAIN = 8
+
+
+def _reasons(tree: Tree) -> list[Reason]:
+    """What the names nearest to each block call it."""
+    of_nodes: list[Reason] = ["boilerplate"] * len(tree.parents)
+    for node in range(1, len(of_nodes)):
+        above = of_nodes[tree.parents[node]]
+        of_nodes[node] = _named(tree.masks[node]) or _BY_TAG.get(tree.tags[node]) or above
+    return [
+        _named(mask) or of_nodes[node] for mask, node in zip(tree.block_hints, tree.block_nodes, strict=True)
+    ]
+
+
+def _named(mask: int) -> Reason | None:
+    return next((reason for name, reason in _BY_HINT if mask & HINT_BITS[name]), None)
+
+
+_ARTICLE_BITS = HINT_BITS["body"] | HINT_BITS["article"]

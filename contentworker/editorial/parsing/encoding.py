@@ -1,0 +1,84 @@
+"""Bytes to text, as browsers read them: https://html.spec.whatwg.org/multipage/parsing.html#encoding-sniffing-algorithm."""
+
+import codecs
+import re
+from typing import Literal, NamedTuple
+
+__all__ = ["Decoded", "EncodingSource", "decode"]
+
+EncodingSource = Literal["bom", "given", "declared", "content", "fallback"]
+"""How an encoding was found: by a byte order mark, by the caller, by the page's own declaration, by what the
+bytes look like, or by nothing, so that windows-1252 was taken, as browsers do."""
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_DECLARED = re.compile(
+    rb"""<meta[^<>]*?\scharset\s*=\s*["']?\s*([\w.:-]+)|<meta[^<>]*?\scontent\s*=\s*["'][^"'<>]*?charset\s*=\s*([\w.:-]+)"""
+    rb"""|\A\s*<\?xml[^<>]*?\sencoding\s*=\s*["']([\w.:-]+)""",
+    re.IGNORECASE,
+)
+_DECLARATION_BYTES = 8_192
+_PATTERN_BYTES = 4_096
+# The standard reads these labels as a superset of what they name, or as what people mean by them.
+_READ_AS = {
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254",
+    "iso8859-11": "cp874", "tis-620": "cp874",
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
+    "utf-16": "utf-8", "utf-16-le": "utf-8", "utf-16-be": "utf-8", "utf-7": "utf-8",
+}  # fmt: skip
+_LARGEST_BROKEN_SHARE = 0.1
+_SMALLEST_NUL_SHARE = 0.3
+_FEWEST_UNITS = 8
+
+
+class Decoded(NamedTuple):
+    """A text with the encoding it was read in (Python's name for it), and how that was found."""
+
+    text: str
+    encoding: str
+    source: EncodingSource
+
+
+def decode(data: bytes, given: str | None = None) -> Decoded:
+    """Decode any bytes. What is invalid in the encoding becomes U+FFFD.
+
+    Args:
+        data: The bytes of an article, as a file or a server has them.
+        given: The encoding that the server declared, for example in its Content-Type; an unknown one is
+            ignored, as browsers do.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return Decoded(data.decode(encoding, "replace"), encoding, "bom")
+    if known := _known(given):
+        return Decoded(data.decode(known, "replace"), known, "given")
+    if known := _utf_16(data[:_PATTERN_BYTES]):
+        return Decoded(data.decode(known, "replace"), known, "content")
+    declared = _DECLARED.search(data[:_DECLARATION_BYTES]) if data.lstrip()[:1] == b"<" else None
+    if declared and (known := _known(next(filter(None, declared.groups())).decode("ascii", "replace"))):
+        return Decoded(data.decode(known, "replace"), known, "declared")
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    # A few broken characters in UTF-8 are an accident; text of another encoding is broken at each accent.
+    if not broken or broken <= _LARGEST_BROKEN_SHARE * sum(not character.isascii() for character in text):
+        return Decoded(text, "utf-8", "content")
+    return Decoded(data.decode("cp1252", "replace"), "cp1252", "fallback")
+
+
+def _known(label: str | None) -> str | None:
+    try:
+        name = codecs.lookup((label or "").strip()).name
+        b"".decode(name)
+    except (LookupError, ValueError):  # no encoding, or one from bytes to bytes
+        return None
+    return _READ_AS.get(name, name)
+
+
+def _utf_16(sample: bytes) -> str | None:
+    """UTF-16 without a mark: every other byte of Latin text is zero."""
+    half = len(sample) // 2
+    if half < _FEWEST_UNITS or b"\0" not in sample:
+        return None
+    even, odd = sample[::2].count(0) / half, sample[1::2].count(0) / half
+    if odd >= _SMALLEST_NUL_SHARE and even < odd / 10:
+        return "utf-16-le"
+    return "utf-16-be" if even >= _SMALLEST_NUL_SHARE and odd < even / 10 else None

@@ -1,0 +1,108 @@
+"""Where in the page each block stands: its containers, and what their class and id names hint at."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+__all__ = ["HINTS", "HINT_BITS", "OTHER_BITS", "Tree", "hints"]
+
+# What people call the parts of a page. Bit i of a mask is the i-th of these.
+HINTS: dict[str, str] = {
+    "comment": r"comment|disqus|repl(?:y|ies)|respond|discuss|kommentar|leserbrief|forum",
+    "related": r"relat|recommend|read-?more|more-|-more|also|similar|teaser|popular|trending|most-?|outbrain"
+    r"|taboola|recirc|up-?next|suggest|latest|recent|mehr|verwandt|carousel|listing|collection",
+    "share": r"shar(?:e|ing)|social|follow|facebook|twitter|whatsapp|addthis|addtoany|print|e-?mail",
+    "menu": r"nav|menu|breadcrumb|crumb|pag(?:ination|er)|tool|skip|tabs|topic|tags?(?![a-z])|categor|jump",
+    "foot": r"foot|copyright|legal|disclaimer|imprint|impressum|colophon|bottom",
+    "side": r"side|widget|aside|rail|column|secondary",
+    "advert": r"(?<![a-z])ads?(?![a-z])|advert|sponsor|banner|promo|commercial|anzeige|affiliate|shop"
+    r"|product",
+    "subscribe": r"cookie|consent|gdpr|newsletter|subscri|sign-?up|log-?in|regist|paywall|popup|modal|overlay"
+    r"|donat|abo(?![a-z])|alert|notice|message|form",
+    "meta": r"by-?line|author|date|time|meta|publish|posted|credit|bio|info|source|kicker|label",
+    "caption": r"caption|galler|slide|figure|photo|image|picture|media|video|player|embed|audio|legend",
+    "head": r"head|masthead|title|logo|brand|topbar|top-|sub-?title|dek|standfirst|hero",
+    "body": r"article-?_*body|articlebody|entry-?_*content|post-?_*content|story-?_*(?:body|content|text)"
+    r"|content-?_*body|body-?_*(?:copy|text)|post-?_*body|article-?_*(?:content|text)|rich-?text"
+    r"|mw-parser|main-?content|text-?_*body|page-?content|blog-?content",
+    "article": r"article|story|post|entry|news|blog|artikel|beitrag",
+    "content": r"content|main|body|text|page|inhalt|copy",
+    "paragraph": r"paragraph|(?<![a-z])p\d*(?![a-z])|lead|intro|summary|abstract|excerpt|quote",
+}
+HINT_BITS = {name: 1 << bit for bit, name in enumerate(HINTS)}
+OTHER_BITS = sum(
+    HINT_BITS[name] for name in ("comment", "related", "share", "menu", "foot", "side", "advert", "subscribe")
+)
+"""What is called so is no article."""
+_EACH = [re.compile(words) for words in HINTS.values()]
+_NAMES = re.compile(
+    r"""(?<![\w-])(?:class|id|role|itemprop|data-(?:component|testid|type|module|name))\s*+=\s*+"""
+    r"""(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""",
+    re.IGNORECASE,
+)
+_LONGEST_ATTRIBUTES = 500
+
+
+def hints(raw: str) -> int:
+    """The hints in the names of a tag, given its attributes as written: a mask of bits."""
+    return _mask(raw[:_LONGEST_ATTRIBUTES]) if raw else 0
+
+
+@lru_cache(maxsize=10_000)
+def _mask(raw: str) -> int:
+    names = " ".join(["".join(found) for found in _NAMES.findall(raw)]).lower()
+    return sum([1 << bit for bit, words in enumerate(_EACH) if words.search(names)]) if names else 0
+
+
+class Tree:
+    """The containers of a page in the order of their start, and the place of each block among them.
+
+    Container 0 is the page. `parents[i] < i` for all others, so that one pass over the lists in either
+    order visits parents before children or the reverse.
+    """
+
+    __slots__ = (
+        "block_hints",
+        "block_links",
+        "block_nodes",
+        "block_tags",
+        "masks",
+        "parents",
+        "starts",
+        "tags",
+    )
+
+    def __init__(self) -> None:
+        self.parents = [0]
+        self.tags = [""]
+        self.masks = [0]
+        self.starts = [0]
+        self.block_nodes: list[int] = []
+        self.block_tags: list[str] = []
+        self.block_hints: list[int] = []
+        self.block_links: list[int] = []
+
+    def add(self, parent: int, tag: str, mask: int, start: int) -> int:
+        """Put a container into another; return its number."""
+        self.parents.append(parent)
+        self.tags.append(tag)
+        self.masks.append(mask)
+        self.starts.append(start)
+        return len(self.parents) - 1
+
+    def place(self, node: int, tag: str, mask: int, linked: int) -> None:
+        """Note where the next block stands: its container, its own tag and hints, its linked characters."""
+        self.block_nodes.append(node)
+        self.block_tags.append(tag)
+        self.block_hints.append(mask)
+        self.block_links.append(linked)
+
+    def holding(self, blocks: Iterable[int]) -> set[int]:
+        """The containers around these blocks, at any distance."""
+        found: set[int] = set()
+        for block in blocks:
+            node = self.block_nodes[block]
+            while node and node not in found:
+                found.add(node)
+                node = self.parents[node]
+        return found

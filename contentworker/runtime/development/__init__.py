@@ -1,0 +1,1 @@
+"""For work on a checkout: reloading, and a Redis of its own."""

@@ -1,0 +1,1 @@
+"""What Redis keeps besides messages: dead letters, runs, spending. Plain Redis, no Celery."""

@@ -1,0 +1,103 @@
+"""Messages, the delivery under which this process holds each, and when they are due."""
+
+import re
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from kombu.transport import virtual
+from kombu.utils.json import dumps
+
+from contentworker.runtime.transport.protocol import Fetched
+
+__all__ = ["Delivery", "DueHeaders", "LeasedMessage", "delivery_of", "due_milliseconds"]
+
+
+class Delivery(NamedTuple):
+    """A message that this process holds."""
+
+    holder: str
+    epoch: int
+    tag: str
+    list_key: str
+    deliveries: int = 0
+    """How many workers have died of it."""
+    redelivered: bool = False
+    """Whether a consumer has had it before."""
+
+
+_DELIVERIES = re.compile(rb'{"deliveries":(\d{1,9}),')
+"""Count of deaths in the message, where the previous release wrote it. It is added to ours."""
+
+
+def delivery_of(taken: Fetched, holder: str, epoch: int) -> Delivery:
+    """Make a delivery of a message that was taken; epoch: how many leases this process has lost so far."""
+    before = _DELIVERIES.match(taken.raw)
+    counted = (taken.deaths or 0) + (int(before[1]) if before else 0)
+    redelivered = bool(before) or taken.deaths is not None
+    return Delivery(holder, epoch, taken.tag, taken.list_key, counted, redelivered)
+
+
+class DueHeaders(dict[str, Any]):
+    """Headers of a message that has waited in Redis until it was due.
+
+    Celery's `Request` asks for the ETA with `get`, and would wait for it once more, by its own clock. The
+    task is given the items, and so sees the ETA that was sent.
+    """
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a header; none for `eta`."""
+        return None if key == "eta" else super().get(key, default)
+
+    def copy(self) -> "DueHeaders":
+        """A copy that hides `eta` too."""
+        return DueHeaders(self)
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+
+class LeasedMessage(virtual.Message):
+    """A message that knows the delivery under which it is held."""
+
+    properties: dict[str, Any]
+    headers: Any
+    delivery_info: dict[str, Any] | None
+
+    def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
+        super().__init__(payload, channel=channel, **options)
+        self.delivery: Delivery | None = None
+        """None if it did not come by lease: it was broadcast, or needs no acknowledgement."""
+        self.deliveries: int = 0
+        """Deliveries that ended in the death of a worker."""
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The bytes as they lay in Redis; encoded again if the message came without a lease."""
+        return str(dumps(self._raw)).encode()
+
+    def deliver_as(self, delivery: Delivery, uid: str, raw: bytes) -> None:
+        """Become this delivery of the holder with this `uid`. `_raw` stays as it lay in Redis."""
+        self.delivery, self.raw, self.deliveries = delivery, raw, delivery.deliveries
+        self.delivery_tag = delivery.tag
+        held = [uid, delivery.epoch, delivery.holder, delivery.tag]
+        self.properties = {**self.properties, "held": held}
+        self.delivery_info = {**(self.delivery_info or {})}
+        if delivery.redelivered:  # in both places where kombu says so
+            self.delivery_info["redelivered"] = True
+            if isinstance(self.headers, dict):
+                self.headers = self.headers.copy()
+                self.headers["redelivered"] = True
+
+
+def due_milliseconds(headers: Any) -> int | None:
+    """When a task message is to run, in milliseconds since 1970; None if it has no readable ETA."""
+    if not isinstance(headers, dict) or not isinstance(eta := headers.get("eta"), str):
+        return None
+    try:
+        moment = datetime.fromisoformat(eta)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,53 @@
+-- Acknowledge messages, then take up to a limit from the first lists that have any.
+--
+-- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] hash of what the holder holds  KEYS[4] PAUSED  KEYS[5...] lists
+-- ARGV[1] holder    ARGV[2] number of the fetch, larger than any before  ARGV[3] limit
+-- ARGV[4...] tags to acknowledge
+-- Returns {acknowledged, tag, list, message, tag, list, message, ..., paused}: how many tags were held; each message
+-- ("#" and a count after its tag: it was delivered before, and so many workers died of it); 1 if a list was paused.
+-- {-1, 0}: nothing was taken, as the holder has no lease.
+
+-- include records
+
+local returned, leases, held, paused_queues = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holder, number, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local acknowledged = #ARGV > 3 and redis.call('HDEL', held, unpack(ARGV, 4)) or 0
+if redis.call('HEXISTS', leases, holder) == 0 then return {-1, 0} end
+local cancelled = redis.call('HGET', held, 'cancelled')
+if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, 0} end
+local answer, taken, paused = {acknowledged}, 0, 0
+for i = 5, #KEYS do
+    local list = KEYS[i]
+    -- kombu puts \6 between a queue's name and a priority.
+    local is_paused = redis.call('SISMEMBER', paused_queues, string.match(list, '^[^\6]*')) == 1
+    if is_paused then paused = 1 end
+    local marks = nil -- not looked for yet; false: the list has none
+    while taken < limit and not is_paused do
+        local raw = redis.call('RPOP', list)
+        if not raw then
+            if marks then redis.call('DEL', marks) end
+            break
+        end
+        if marks == nil then
+            marks = returned .. list
+            marks = redis.call('EXISTS', marks) == 1 and marks
+        end
+        local tag = number .. '-' .. taken
+        local marked = tag
+        if marks then
+            local digest = redis.sha1hex(raw)
+            local deaths = redis.call('HGET', marks, digest)
+            if deaths then
+                redis.call('HDEL', marks, digest)
+                marked = tag .. '#' .. deaths
+            end
+        end
+        redis.call('HSET', held, tag, pack(list, holder .. '/' .. marked, raw))
+        answer[#answer + 1] = marked
+        answer[#answer + 1] = list
+        answer[#answer + 1] = raw
+        taken = taken + 1
+    end
+end
+answer[#answer + 1] = paused
+return answer

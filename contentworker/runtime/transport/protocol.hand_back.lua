@@ -1,0 +1,18 @@
+-- Move delayed messages into their lists, due or not. Returns how many moved.
+--
+-- KEYS[1] RETURNED  KEYS[2] DELAYED
+-- ARGV[1] most messages to move
+
+-- include records
+
+local delayed = KEYS[2]
+local moved = 0
+for _, record in ipairs(redis.call('ZRANGE', delayed, 0, ARGV[1] - 1)) do
+    local list, raw, deaths = unpack_record(record)
+    if list then
+        redis.call('ZREM', delayed, record)
+        put('LPUSH', list, raw, deaths)
+        moved = moved + 1
+    end
+end
+return moved

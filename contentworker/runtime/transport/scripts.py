@@ -1,0 +1,21 @@
+"""Loads Lua scripts, each a file beside the module that runs it: `protocol.fetch.lua` beside `protocol.py`.
+
+A file begins with a comment that says what the script does and names its KEYS and ARGV. The line
+`-- include records` stands for the functions in `protocol.records.lua`, which several scripts share.
+"""
+
+import re
+from pathlib import Path
+
+__all__ = ["load"]
+
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+
+
+def load(module: str, name: str) -> str:
+    """Text of a module's script, with what it includes.
+
+    `FETCH = load(__file__, "fetch")` in `records.py` reads `records.fetch.lua`.
+    """
+    text = Path(module).with_suffix(f".{name}.lua").read_text("utf-8")
+    return _INCLUDE.sub(lambda include: load(module, include[1]), text)

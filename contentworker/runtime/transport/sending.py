@@ -1,0 +1,57 @@
+"""Sending: delayed messages wait in Redis, and a retry takes the place of the message that failed."""
+
+import logging
+import time
+from typing import Any
+
+from kombu.utils.json import dumps
+from redis import Redis
+
+from contentworker.runtime.transport import plain
+from contentworker.runtime.transport.messages import due_milliseconds
+from contentworker.runtime.transport.protocol import DELAYED, REPLACES, Protocol, Replaced
+from contentworker.runtime.transport.stored import record
+
+__all__ = ["Channel"]
+
+logger = logging.getLogger(__package__)
+
+
+class Channel(plain.Channel):
+    """A channel that sends messages with an ETA into a sorted set, where they wait until they are due."""
+
+    def _put(self, queue: str, message: Any, **options: Any) -> None:
+        replaces = message["properties"].pop(REPLACES, None)
+        if not isinstance(replaces, Replaced):  # a stranger's, who may write any property
+            replaces = None
+        due = due_milliseconds(message.get("headers"))
+        if due is not None and due <= time.time() * 1000:
+            due = None
+        if due is None and not replaces:
+            super()._put(queue, message, **options)
+            return
+        priority = self._get_message_priority(message, reverse=False)
+        list_key = self.global_keyprefix + self._q_for_pri(queue, priority)
+        text = dumps(message)
+        member = text if due is None else record(list_key, message["properties"]["delivery_tag"], text)
+        batch = options.get("_publish_batch")
+        if batch is not None and not replaces:
+            batch.add("zadd", DELAYED, {member: due})
+            return
+        with self.conn_or_acquire() as client:
+            if not replaces:
+                client.zadd(DELAYED, {member: due})
+                return
+            protocol = Protocol(Redis(connection_pool=client.connection_pool), self.global_keyprefix)
+            if not protocol.replace(replaces.holder, replaces.tag, list_key, member, due):
+                logger.warning("A retry is not sent: another worker has the message that it would replace")
+
+    def restore_unheld(self, message: Any, *, front: bool) -> None:
+        """Send a message back that came without a lease; a broadcast one was for that moment only."""
+        info = message.delivery_info or {}
+        exchange, routing_key = info.get("exchange"), info.get("routing_key")
+        if exchange and self.typeof(exchange).type == "fanout":
+            logger.warning("A broadcast message (%s) is not delivered again", exchange)
+            return
+        with self.conn_or_acquire() as client:
+            self._do_restore_message(message._raw, exchange, routing_key, client, leftmost=not front)  # noqa: SLF001 (as kombu's own channel does)

@@ -1,0 +1,1 @@
+"""Watching running workers: `top` and Flower."""

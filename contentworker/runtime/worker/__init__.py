@@ -1,0 +1,1 @@
+"""Celery's worker, changed so that no task is lost."""

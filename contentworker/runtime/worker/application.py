@@ -1,0 +1,191 @@
+"""The Celery application, made from the settings."""
+
+import logging
+import os
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from celery.signals import before_task_publish, celeryd_init
+
+from contentworker.errors import ConfigError
+from contentworker.runtime import transport
+from contentworker.runtime.logs import (
+    error_reports,  # noqa: F401 -- for the signals that it connects
+    lines,  # noqa: F401 -- for the signals that it connects
+    traces,
+)
+from contentworker.runtime.logs.context import ARGUMENTS_SHOWN, NOT_SHOWN
+from contentworker.runtime.records import connections
+from contentworker.runtime.settings import DevelopmentSettings, RuntimeSettings
+from contentworker.runtime.worker import (
+    command_line,
+    pool_children,  # noqa: F401 -- for the signals that it connects
+    schedules,
+)
+from contentworker.runtime.worker.routing import kombu_queues, router
+
+__all__ = ["build", "celery_configuration"]
+
+# By the scheme of their address; loaded when a result is stored or asked for.
+RESULT_BACKENDS = {
+    "redis": "contentworker.runtime.worker.results:RedisBackend",
+    "rediss": "contentworker.runtime.worker.results:RedisBackend",
+    "sentinel": "contentworker.runtime.worker.results:SentinelBackend",
+}
+RESULT_RETRIES = 40
+RESULT_SLEEP_MILLISECONDS = 1000
+"""Longest pause. Full jitter halves it on average: 40 tries take about 20 s, longer than a lease."""
+
+
+class Application(Celery):
+    """A Celery application that has its Redis database to itself."""
+
+    development: DevelopmentSettings | None = None
+    """Set in a worker that reloads, which is in development mode; None in services and clients."""
+
+    def enter_development(self) -> None:
+        """Be in development mode from now on, unless `worker.toml` says no."""
+        settings: DevelopmentSettings = self.runtime_settings.development
+        self.development = settings if settings.enabled else None
+
+    def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
+        """Connect to the broker, on every path: worker, beat, client, control and Flower.
+
+        Raises:
+            ConfigError: a key prefix is set. Dead letters, claims and the rest would not have it.
+        """
+        options = {**self.conf.broker_transport_options, **(transport_options or {})}
+        if options.get("global_keyprefix"):
+            command_line.refuse(
+                ConfigError(
+                    "broker_transport_options: global_keyprefix is not supported by this application, whose "
+                    "dead letters, claims and results would be shared; give it a database of its own in "
+                    "REDIS_URL (redis://host:6379/1)"
+                )
+            )
+        return super()._connection(url, *args, transport_options=transport_options, **kwargs)
+
+
+def build(settings: RuntimeSettings, redis_url: str) -> Celery:
+    """Make an application that knows every queue and no task yet. It connects to nothing yet.
+
+    Raises:
+        ConfigError: the environment asks for traces that cannot be sent.
+    """
+    traces.begin()
+    transport.register(settings.broker.transport)
+    app = Application("contentworker")
+    app.loader.override_backends = RESULT_BACKENDS
+    app.runtime_settings = settings
+    app.connect_redis = partial(connections.connect, redis_url, settings.broker)
+    app.conf.update(celery_configuration(settings, redis_url))
+    return app
+
+
+def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str, Any]:
+    """Celery's own configuration keys for our settings. `redis_url` serves broker and results."""
+    broker = settings.broker
+    address = connections.celery_configuration(redis_url, broker)
+    return {
+        **address,
+        "result_expires": settings.results.expires_seconds,
+        # JSON only: unpickling a message would run whatever its sender wants.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        # Every queue is declared, so that a misspelt one is an error and not a new queue.
+        "task_queues": kombu_queues(settings.queues),
+        "task_default_queue": settings.default_queue,
+        "task_create_missing_queues": False,
+        "task_routes": (router(settings),),
+        "beat_schedule": schedules.beat_schedule(settings.schedules),
+        "beat_scheduler": schedules.SCHEDULER,
+        # At least once; `tasks/base.py` says what differs for a task.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_soft_time_limit": settings.limits.soft_time_limit_seconds,
+        "task_time_limit": settings.limits.hard_time_limit_seconds,
+        "worker_max_tasks_per_child": settings.limits.max_tasks_per_child,
+        "worker_prefetch_multiplier": 1,
+        "worker_consumer": "contentworker.runtime.worker.consumer:KeepingConsumer",
+        # A task keeps running while the connection is away. Its message stays held and counts as prefetched,
+        # so nothing needs to be reduced after a reconnect.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_enable_prefetch_count_reduction": settings.broker.transport == "plain",
+        # Wait for a broker that is away, at the start or later, for as long as it takes.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # Also for one that refuses to write: a replica during a failover, a server whose disk is full.
+        "broker_channel_error_retry": True,
+        "broker_connection_timeout": broker.connect_timeout_seconds,
+        "broker_transport_options": {
+            "socket_timeout": broker.socket_timeout_seconds,
+            "socket_connect_timeout": broker.connect_timeout_seconds,
+            "socket_keepalive": True,
+            "health_check_interval": broker.health_check_interval_seconds,
+            "visibility_timeout": broker.visibility_timeout_seconds,
+            "unacked_restore_interval": broker.restore_interval_seconds,
+            "unacked_restore_throttle": 1,
+            "hold_across_connections": True,
+            "max_message_bytes": settings.limits.max_message_bytes,
+            "max_deliveries": settings.limits.max_deliveries,
+            **address["broker_transport_options"],
+        },
+        "redis_socket_timeout": broker.socket_timeout_seconds,
+        "redis_socket_connect_timeout": broker.connect_timeout_seconds,
+        "redis_backend_health_check_interval": broker.health_check_interval_seconds,
+    }
+
+
+@celeryd_init.connect
+def _set_up_worker(instance: Any = None, conf: Any = None, **_: Any) -> None:
+    """Set up what only a worker needs. A client does not even load the modules, and gets an error at once."""
+    # Celery makes a failure of a task that succeeded while Redis is away: try longer to store its result.
+    conf.update(
+        result_backend_always_retry=True,
+        result_backend_max_retries=RESULT_RETRIES,
+        result_backend_max_sleep_between_retries_ms=RESULT_SLEEP_MILLISECONDS,
+    )
+    logging.getLogger("celery.backends.base").addFilter(_reason_for_traceback)
+    logging.getLogger("celery.pool").addFilter(_without_arguments)
+    if {"NOTIFY_SOCKET", "WORKER_ALIVE_FILE", "WORKER_WATCHDOG_SECONDS"} & os.environ.keys():
+        from contentworker.runtime.health import pulse
+
+        pulse.begin(instance)
+    from contentworker.runtime.logs import outages, task_lines
+
+    outages.begin(instance)
+    task_lines.begin(instance.app)
+    if instance.app.runtime_settings.metrics.enabled:
+        from contentworker.runtime.metrics import worker
+
+        worker.begin(instance)
+
+
+def _reason_for_traceback(record: logging.LogRecord) -> bool:
+    """Replace the traceback of each failed attempt, some fifty lines, by the error in a line."""
+    if record.levelno == logging.WARNING and record.exc_info and isinstance(record.args, tuple):
+        record.msg, record.args = f"{record.msg} (%s)", (*record.args, record.exc_info[1])
+        record.exc_info = None
+    return True
+
+
+def _without_arguments(record: logging.LogRecord) -> bool:
+    """Hide the message in the line that Celery logs, at level debug, for each task it hands to the pool."""
+    if str(record.msg).startswith("TaskPool: Apply") and isinstance(record.args, tuple):
+        record.args = (record.args[0], NOT_SHOWN, NOT_SHOWN)
+    return True
+
+
+@before_task_publish.connect
+def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Add when a message was sent: the age of a queue's oldest message needs it.
+
+    Also hide the argument previews that Celery puts into the headers.
+    """
+    if headers is not None:
+        headers["sent_at"] = datetime.now(UTC).isoformat()
+        headers.update(dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN))

@@ -1,0 +1,123 @@
+"""At most once: a task that must not run twice claims its message before it starts.
+
+A claim is one key per run of a task. It names the delivery that runs, so a second delivery can tell whether
+the first still runs, has ended, or was cut off. It also has a digest of the task's name and arguments: a
+different task with the same id may run.
+"""
+
+import hashlib
+import json
+from typing import Any, NoReturn
+
+from celery.exceptions import Ignore, Reject, Retry
+from celery.states import FAILURE, READY_STATES, SUCCESS
+from celery.utils.log import get_logger
+from redis.exceptions import RedisError
+
+from contentworker.errors import PermanentError
+from contentworker.runtime.transport.protocol import LEASES, held_key
+from contentworker.runtime.transport.scripts import load
+from contentworker.runtime.worker.results import Digest
+from contentworker.runtime.worker.retry import RetryingTask
+
+__all__ = ["ClaimingTask", "InterruptedTaskError"]
+
+logger = get_logger(__name__)
+
+EXPIRES_SECONDS = 7 * 86_400
+"""Lifetime of a claim. A message comes again within seconds of its worker's death, never after a week."""
+
+_CLAIM = load(__file__, "claim")
+_FINISH = load(__file__, "finish")
+_UNDO = load(__file__, "undo")
+
+
+class InterruptedTaskError(PermanentError):
+    """The worker that ran the task died, so its effect may or may not have happened. It is not repeated."""
+
+    dead_letter_reason = "interrupted"
+    escalation_reason = "interrupted"
+
+
+class ClaimingTask(RetryingTask):
+    """A task that runs at most once per retry and replay, and whose interruption is a visible failure.
+
+    Without leases there are no claims: with the plain transport such a task has to acknowledge early.
+    """
+
+    abstract = True
+    claimed = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Claim the run.
+
+        Raises:
+            Ignore: it has ended or is running; this delivery is one too many.
+            InterruptedTaskError: the worker that ran it died.
+            Reject: Redis is away; the message goes back to its queue.
+        """
+        super().before_start(task_id, args, kwargs)
+        if not (held := (self.request.properties or {}).get("held")):
+            return
+        _, _, holder, tag = held
+        self.request.claimed = digest = _digest(self.name, args, kwargs)
+        try:
+            answer = self.app.backend.client.eval(
+                _CLAIM,
+                *(4, *_keys(self.request, digest), LEASES, held_key(holder)),
+                *(holder, tag, EXPIRES_SECONDS, digest, held_key("")),
+            ).decode()
+        except RedisError as error:
+            raise Reject(f"not claimed, so not run: {error}", requeue=True) from error
+        if answer == "claimed beside another":
+            logger.warning(
+                "%s[%s] runs, though another task or other arguments had the same id", self.name, task_id
+            )
+        elif answer in ("interrupted", "unknown") and not self._has_ended_well(task_id, digest):
+            raise InterruptedTaskError("the worker that ran it died; whether it had its effect is not known")
+        elif answer != "claimed":
+            logger.warning("%s[%s] is delivered once more, and not run: %s", self.name, task_id, answer)
+            raise Ignore
+
+    def postpone(self, seconds: float) -> NoReturn:
+        """Give up the claim and run later instead, as if this had been no try. Call it before any effect.
+
+        The message goes back to Redis in one step, due in `seconds`.
+        """
+        if held := (self.request.properties or {}).get("held"):
+            digest = _digest(self.name, self.request.args, self.request.kwargs)
+            keys = _keys(self.request, digest)
+            self.app.backend.client.eval(_UNDO, len(keys), *keys, _claim(held[2], held[3], digest))
+        again = self.signature_from_request(countdown=seconds, retries=self.request.retries or 0)
+        again.apply_async()
+        raise Retry("postponed", when=seconds, sig=again)
+
+    def end_claim(self, holder: Any, delivery: Any, request: Any) -> None:
+        """Mark the claim of a run as done, whatever its outcome, before its message is acknowledged."""
+        digest = _digest(self.name, request.args, request.kwargs)
+        keys = _keys(request, digest)
+        own, done = _claim(delivery.holder, delivery.tag, digest), _claim("done", "", digest)
+        holder.do(holder.client.eval, _FINISH, len(keys), *keys, own, done, EXPIRES_SECONDS)
+
+    def _has_ended_well(self, task_id: str, digest: Digest) -> bool:
+        # Not FAILURE: its worker may have died before it wrote the dead letter.
+        meta = self.backend.get_task_meta(task_id)
+        if meta["status"] == SUCCESS:  # of this task, not of another with its id
+            return bool(meta.get("claimed") == digest)
+        return meta["status"] in READY_STATES - {FAILURE}
+
+
+def _keys(request: Any, digest: str) -> tuple[str, str]:
+    """The two keys that a run's claim may have; each retry and each replay is a run of its own."""
+    key = f"contentworker:claim:{request.id}:{request.retries or 0}:{getattr(request, 'replays', 0)}"
+    return key, f"{key}:{digest}"
+
+
+def _claim(holder: str, tag: str, digest: str) -> str:
+    return f"1\n{holder}\n{tag}\n{digest}"
+
+
+def _digest(name: str, args: Any, kwargs: Any) -> Digest:
+    """A digest that tells this task from another with the same id."""
+    text = json.dumps([name, args, kwargs], sort_keys=True, default=repr)
+    return Digest(hashlib.sha256(text.encode()).hexdigest()[:32])

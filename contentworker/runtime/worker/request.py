@@ -1,0 +1,345 @@
+"""The request class of every task: what the worker's main process does with one message.
+
+The life of a failing task, step by step. Steps 1, 2 and 4 to 7 run in the worker's main process, which also
+learns of failures that leave a pool process no time to act; step 3 runs in the pool process.
+
+1. `consumer.py` takes a message by lease and makes a `TaskRequest` of it. The message stays held, and is not
+   acknowledged, until step 7.
+2. `execute_using_pool` hands it to the pool. If the lease has ended, another worker has the message: this one
+   drops it. If it cannot be handed over (its arguments cannot be pickled), it fails: go to step 5.
+3. The task runs (`retry.py`). It raises. An error that is worth another try sends a retry, which takes the
+   place of the failed message in Redis in one step, and ends as `Retry`; any other error ends the task.
+   `claims.py` claims the run of a `CriticalTask` before it starts.
+4. `on_failure` gets the error, or `on_timeout` the time limit. If the lease has ended meanwhile, the outcome
+   belongs to another worker: no retry, no result, no dead letter. If the pool process died,
+   `_retry_worker_lost` sends the retry that the process could not send.
+5. If the failure is final, it is remembered (`_failure`). Not final: a retry, `Ignore`, a revoked task,
+   a `Reject` that goes back to its queue, a process that died after its task's success was stored.
+6. `acknowledge` (or `reject`) writes the dead letter first (`final_failures.py`). If Redis is away or full,
+   the message stays held; a thread writes the letter later and then acknowledges.
+7. `acknowledge_now` marks the claim as done, then acknowledges the message. If the retry of step 3 replaced
+   the message, nothing is left to acknowledge in Redis.
+8. The end is counted, once.
+
+If a step raises, the worker goes on: `_settles` turns the error into a final failure (step 5), and `_goes_on`
+logs it while the task still runs. Otherwise Celery's event loop would end the worker, or the message would be
+held for as long as the worker lives.
+"""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminated
+from celery.utils.log import get_logger
+from celery.worker.request import ExceptionInfo, Request
+from celery.worker.state import task_ready
+
+from contentworker.runtime.logs import context as log_context
+from contentworker.runtime.logs.context import NOT_SHOWN
+from contentworker.runtime.metrics import count, observe
+from contentworker.runtime.metrics.definitions import TASK_SECONDS, TASKS, WAITING_SECONDS
+from contentworker.runtime.records.dead_letters import PRIORITY_MARK
+from contentworker.runtime.records.queue_state import since
+from contentworker.runtime.transport.validity import is_held
+from contentworker.runtime.worker import final_failures
+
+__all__ = ["TaskRequest"]
+
+logger = get_logger(__name__)
+
+Handler = Callable[..., Any]
+
+
+def _settles(handle: Handler) -> Handler:
+    """Wrap a handler that decides about the message: if it raises, that is the task's final failure."""
+
+    @wraps(handle)
+    def guarded(self: "TaskRequest", *arguments: Any, **options: Any) -> Any:
+        try:
+            return handle(self, *arguments, **options)
+        except TaskRevokedError:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is, the task has failed)
+            self.fail(error)
+
+    return guarded
+
+
+def _goes_on(handle: Handler) -> Handler:
+    """Wrap a handler that runs while the task does: if it raises, log that. billiard would end the worker."""
+
+    @wraps(handle)
+    def guarded(self: "TaskRequest", *arguments: Any, **options: Any) -> Any:
+        try:
+            return handle(self, *arguments, **options)
+        except Exception:
+            logger.exception("%s of %s[%s] failed; the task runs on", handle.__name__, self._type, self.id)
+
+    return guarded
+
+
+class TaskRequest(Request):
+    """One message of a task in this worker; the module's docstring lists the steps in their order."""
+
+    _failure: Any = None
+    """Exception info of a final failure, while there is one."""
+    _is_letter_written: bool | None = None
+    _is_replaced = False
+    """Whether a retry took the message's place in Redis."""
+    _is_lost_without_retry = False
+    _outcome = ""
+    """State to count, where the error alone does not tell it."""
+    _run_seconds: float | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Wrap the two methods that Celery's `create_request_cls` writes into a class for each task.
+
+        They call nothing of their base class, so overriding them here would have no effect.
+        """
+        super().__init_subclass__(**options)
+        if "execute_using_pool" in vars(cls):
+            own: Any = cls
+            own.execute_using_pool = _started_by(cls.execute_using_pool)
+            own.on_success = _ended_by(cls.on_success)
+
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """What `inspect` shows: all but the arguments, which are other people's texts."""
+        return {**super().info(safe=safe), "args": NOT_SHOWN, "kwargs": NOT_SHOWN}
+
+    # Step 2: to the pool.
+
+    def start(self) -> None:
+        """Check, before the task goes to the pool, that the message is still this worker's.
+
+        Raises:
+            TaskRevokedError: another worker may have it by now.
+        """
+        if not self.is_held:
+            task_ready(self)
+            raise TaskRevokedError(self.id)
+        if getattr(self._message, "deliveries", 0):
+            self._holder.note_start(self._delivery)
+
+    @_goes_on
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Observe how long the message waited, now that the task starts."""
+        super().on_accepted(pid, time_accepted)
+        # The transport's headers hide the ETA from `get`, so that Celery does not wait for it again.
+        began = since(self._request_dict.get("sent_at"), dict.get(self._request_dict, "eta"))
+        if began is not None:
+            observe(WAITING_SECONDS, self.time_start - began.timestamp(), queue=self._queue)
+
+    # Step 4: the failure arrives.
+
+    @_settles
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """Handle any end but success, as Celery does, unless another worker has the message now.
+
+        For a hard time limit billiard calls this first, and `on_timeout` after it.
+        """
+        if not self.is_held:
+            task_ready(self)
+            return None
+        error, acknowledged_early = final_failures.exception(exc_info), self.acknowledged
+        # `default_retry_delay` asks which request failed; in the main process no task runs that would tell.
+        self.task.request_stack.push(self._context)
+        try:
+            with log_context.handling(self._request_dict, self.delivery_info):
+                if self._may_be_final(error):
+                    self._failure = exc_info
+                try:
+                    return super().on_failure(exc_info, send_failed_event, return_ok)
+                finally:
+                    self._count(self._outcome or _state_of(error))
+                    if acknowledged_early:
+                        self._is_kept()
+        finally:
+            self.task.request_stack.pop()
+
+    @_goes_on
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """Handle a time limit as Celery does, unless another worker has the message now."""
+        if self.is_held:
+            with log_context.handling(self._request_dict, self.delivery_info):
+                return super().on_timeout(soft, timeout)
+        task_ready(self)
+        return None
+
+    def on_retry(self, exc_info: Any) -> None:
+        """Note that the task sent its retry in place of this message, then handle it as Celery does."""
+        self._is_replaced = True
+        super().on_retry(exc_info)
+
+    def _retry_worker_lost(self, exc: BaseException, exc_info: Any) -> bool:
+        failure, self._failure = self._failure, None
+        self._is_replaced = True  # Celery acknowledges before it returns
+        is_sent: bool = super()._retry_worker_lost(exc, exc_info)
+        self._is_replaced, self._is_lost_without_retry = is_sent, not is_sent
+        if is_sent:
+            self._outcome = "retry"
+        else:
+            self._failure = failure
+        return is_sent
+
+    # Step 5: is it final?
+
+    def _may_be_final(self, error: BaseException) -> bool:
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            return not (self._already_cancelled or self._already_revoked)
+        if isinstance(error, Reject):
+            return not error.requeue
+        return not isinstance(error, Ignore | Retry | Terminated)
+
+    def _worker_lost_info(self, exc: BaseException) -> Any:
+        self._failure = super()._worker_lost_info(exc)
+        return self._failure
+
+    def _success_was_stored(self) -> Any:
+        meta = super()._success_was_stored()
+        if meta:
+            self._failure, self._outcome = None, "success"
+        return meta
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        super()._announce_revoked(reason, terminated, signum, expired)
+        self._count("revoked")
+
+    def fail(self, error: Exception) -> None:
+        """Make `error`, which this process met as it handled the message, a final failure. Never raises."""
+        logger.error("%s[%s] cannot be handled: %r", self._type, self.id, error, exc_info=error)
+        if self.acknowledged:
+            return
+        try:
+            if self._failure is None:
+                self._failure = ExceptionInfo()  # of the error that the caller handles
+            self.acknowledge()
+        except Exception:
+            logger.exception("%s[%s] stays held until this worker ends", self._type, self.id)
+
+    # Steps 6 and 7: the letter, then the message.
+
+    def acknowledge(self) -> None:
+        """Acknowledge, but a final failure only once it is a dead letter."""
+        if self._is_kept():
+            self.acknowledge_now()
+
+    def reject(self, requeue: bool = False) -> None:
+        """Reject, but a final failure only once it is a dead letter.
+
+        A message whose process died, and whose retry could not be sent, goes back as one that ended a worker.
+        """
+        if requeue and not self.acknowledged:
+            self._failure = None
+        if requeue and self._is_lost_without_retry and self._delivery is not None:
+            self._holder.give_back(self._delivery, front=False, counted=True)
+        if not self._is_kept():
+            return
+        if requeue:
+            self._outcome = "rejected"
+        super().reject(requeue)
+
+    def acknowledge_now(self) -> None:
+        """End the claim, then acknowledge: if the message comes again in between, it counts as done."""
+        if self._delivery is not None:
+            if self.task.claimed and not self.acknowledged:
+                self.task.end_claim(self._holder, self._delivery, self._context)
+            if self._is_replaced:
+                self._holder.acknowledge_replaced(self._delivery)
+        super().acknowledge()
+
+    def _is_kept(self) -> bool:
+        """Whether nothing final has happened, or its dead letter is written."""
+        if self._failure is None:
+            return True
+        if self._is_letter_written is None:
+            letter = final_failures.letter_of(self, self._failure)
+            self._is_letter_written = final_failures.keep(
+                self._app, letter, self._message, self.acknowledge_now
+            )
+        return self._is_letter_written
+
+    # Step 8: counting.
+
+    def _count(self, state: str) -> None:
+        if not state:
+            return
+        count(TASKS, task=self._type, queue=self._queue, state=state)
+        seconds = self._run_seconds
+        if seconds is None and self.time_start:  # the process died before it could tell
+            seconds = time.time() - self.time_start
+        if seconds is not None:
+            observe(TASK_SECONDS, seconds, task=self._type)
+
+    # The message.
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no other worker can be given the message."""
+        return is_held(self._request_dict["properties"])
+
+    @property
+    def _delivery(self) -> Any:
+        """The transport's record of the message; None where it came without a lease."""
+        return getattr(self._message, "delivery", None)
+
+    @property
+    def _holder(self) -> Any:
+        return self._message.channel.holder
+
+    @property
+    def _queue(self) -> str:
+        delivery = self._delivery
+        key = delivery.list_key if delivery else (self.delivery_info or {}).get("routing_key")
+        return str(key).partition(PRIORITY_MARK)[0]
+
+
+def _started_by(hand_over: Handler) -> Handler:
+    """Wrap `execute_using_pool`: check the lease first; if it raises, take the task back from the pool."""
+
+    @wraps(hand_over)
+    def execute_using_pool(self: TaskRequest, pool: Any, **options: Any) -> Any:
+        try:
+            self.start()
+            return hand_over(self, pool, **options)
+        except TaskRevokedError:
+            raise
+        except Exception as error:
+            self.fail(error)
+            task_ready(self)
+            _take_back(pool, self.id)
+            raise TaskRevokedError(self.id) from error  # Celery frees the slot of the pool on this error only
+
+    return execute_using_pool
+
+
+def _ended_by(handle: Handler) -> Handler:
+    """Wrap `on_success`, which pools call for failures too: count a success, and note how long it ran."""
+
+    @wraps(handle)
+    def on_success(self: TaskRequest, answer: Any, **options: Any) -> Any:
+        failed, _, self._run_seconds = answer
+        if not failed:
+            self._count("success")
+        return handle(self, answer, **options)
+
+    return _settles(on_success)
+
+
+def _take_back(pool: Any, task_id: str) -> None:
+    """Forget a task that the pool could not pickle: the end of the worker would wait for it."""
+    results = getattr(getattr(pool, "_pool", None), "_cache", {})
+    for result in list(results.values()):
+        if result.correlation_id == task_id and not hasattr(result, "_payload"):
+            result.discard()
+
+
+def _state_of(error: BaseException) -> str:
+    """The state to count for an error; empty where it is counted elsewhere, as a terminated task is."""
+    if isinstance(error, Terminated):
+        return ""
+    for kind, state in ((Retry, "retry"), (Reject, "rejected"), (Ignore, "ignored")):
+        if isinstance(error, kind):
+            return state
+    return "failure"

@@ -1,0 +1,62 @@
+"""Celery's Redis result backend, which stores a result in one step."""
+
+from typing import Any
+
+from celery.backends.redis import RedisBackend as CeleryRedisBackend
+from celery.backends.redis import SentinelBackend as CelerySentinelBackend
+from celery.exceptions import BackendStoreError, TaskRevokedError
+from celery.states import FAILURE
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+from contentworker.runtime.transport.scripts import load
+
+__all__ = ["Digest", "RedisBackend", "SentinelBackend"]
+
+_STORE = load(__file__, "store")
+
+
+class Digest(str):
+    """The digest of a claimed task, kept with its result. A header of a message cannot have this type."""
+
+    __slots__ = ()
+
+
+class RedisBackend(CeleryRedisBackend):
+    """Stores a result in one step, and never replaces the success of an earlier run.
+
+    Celery reads the stored result and writes its own in a second step: two round trips and a transaction. A
+    success that is stored in between is replaced by a failure.
+    """
+
+    def _store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **_: Any
+    ) -> Any:
+        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        if isinstance(digest := getattr(request, "claimed", None), Digest):
+            meta["claimed"] = digest
+        value = self.encode({**meta, "task_id": task_id})
+        if len(value) > self._MAX_STR_VALUE_SIZE:
+            raise BackendStoreError("result too large for Redis", state=state, task_id=task_id)
+        expires = self.failure_expires if state == FAILURE else self.expires
+        store = self.client.register_script(_STORE)
+        store(keys=[self.get_key_for_task(task_id)], args=[value, int(expires or 0)])
+        return result
+
+    def exception_safe_to_retry(self, exc: BaseException) -> bool:
+        """Also retry on a server that is full, has a full disk, or is a replica during a failover.
+
+        Otherwise Celery makes a failure, and so a dead letter, of a task that succeeded.
+        """
+        refuses = isinstance(exc, ResponseError) and str(exc).startswith("MISCONF")
+        is_passing = refuses or isinstance(exc, OutOfMemoryError | ReadOnlyError)
+        return is_passing or bool(super().exception_safe_to_retry(exc))
+
+    def mark_as_revoked(self, task_id: str, *args: Any, request: Any = None, **options: Any) -> None:
+        """Call the errbacks too, as for any end without success: otherwise a pipeline would wait for ever."""
+        super().mark_as_revoked(task_id, *args, request=request, **options)
+        if request and request.errbacks:
+            self._call_task_errbacks(request, TaskRevokedError("revoked or expired"), None)
+
+
+class SentinelBackend(RedisBackend, CelerySentinelBackend):
+    """The result backend for `sentinel://` addresses."""

@@ -1,0 +1,71 @@
+"""Which queue a task goes to, by the patterns in `worker.toml`."""
+
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from contentworker.errors import ConfigError
+from contentworker.runtime.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kombu import Queue
+
+__all__ = ["Match", "best_matches", "kombu_queues", "queue_of", "router"]
+
+
+class Match(NamedTuple):
+    """A pattern that a task's name matches: the queue's name, and the pattern's place in its `tasks`."""
+
+    queue: str
+    position: int
+    pattern: str
+
+
+def kombu_queues(queues: "Iterable[str]") -> "tuple[Queue, ...]":
+    """Declare one direct queue per name, as Celery does by default, so that any client can publish to it."""
+    from kombu import Queue  # commands that only look at the settings do without
+
+    return tuple(Queue(name, routing_key=name) for name in queues)
+
+
+def queue_of(task_name: str, settings: RuntimeSettings) -> str:
+    """The queue with the most specific pattern that matches; the default queue if no pattern does.
+
+    Raises:
+        ConfigError: two queues have equally specific ones.
+    """
+    matches = best_matches(task_name, settings)
+    if len(matches) > 1:
+        shown = " and ".join(f"{each.pattern} (queue {each.queue})" for each in matches)
+        raise ConfigError(f"task {task_name!r} matches equally specific patterns: {shown}")
+    return matches[0].queue if matches else settings.default_queue
+
+
+def best_matches(task_name: str, settings: RuntimeSettings) -> list[Match]:
+    """The most specific pattern that matches, one for each queue that has one of this rank."""
+    found = [
+        Match(name, index, pattern)
+        for name, queue in settings.queues.items()
+        for index, pattern in enumerate(queue.tasks)
+        if fnmatchcase(task_name, pattern)
+    ]
+    best = max((_rank(each.pattern) for each in found), default=None)
+    return list({each.queue: each for each in found if _rank(each.pattern) == best}.values())
+
+
+def _rank(pattern: str) -> tuple[bool, int]:
+    """A whole name before any wildcard, then the pattern with more characters that are no wildcard."""
+    literal = re.sub(r"\[[^]]*\]|[*?]", "", pattern)
+    return literal == pattern, len(literal)
+
+
+def router(settings: RuntimeSettings) -> Callable[..., dict[str, str]]:
+    """An entry of Celery's `task_routes`: the queue of a task."""
+
+    def route(name: str, *_: Any, **__: Any) -> dict[str, str]:
+        return {"queue": queue_of(name, settings)}
+
+    return route

@@ -1,0 +1,158 @@
+"""docs/operations.md, "On more machines": its commands, word for word, on two connected machines."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from contentworker.runtime.development import local_redis
+from tests.acceptance.systemd import installation
+from tests.acceptance.systemd.installation import (
+    AS_OPERATOR,
+    BEAT,
+    CREDENTIALS,
+    FLOWER,
+    QUEUES,
+    UMBRELLA,
+)
+from tests.acceptance.systemd.machine import Machine
+from tests.acceptance.systemd.test_operations import PAGE, expression
+from tests.support import wait_until
+
+pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+
+REDIS, FIRST, SECOND = "10.0.0.5", "10.0.0.5", "10.0.0.6"
+"""The page's address of Redis, which runs on the first machine."""
+SERVER = "/srv/redis"
+
+
+class Page(NamedTuple):
+    """The blocks of the section."""
+
+    install: str
+    leave_out: str
+    look: str
+    prints: str
+
+
+def page() -> Page:
+    _, _, section = PAGE.read_text("utf-8").partition("### On more machines\n")
+    section, _, _ = section.partition("\n## ")
+    (prints,) = re.findall(r"^```text\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    install, leave_out, look = re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return Page(install, leave_out, look, prints)
+
+
+def typed(machine: Machine, commands: str) -> subprocess.CompletedProcess[str]:
+    """The operator types commands on a terminal, and says yes when asked."""
+    machine.path("/srv/typed").write_text(commands, "utf-8")
+    shell = ("script", "--quiet", "--return", "--command", "bash -e /srv/typed", "/dev/null")
+    return machine.run(*AS_OPERATOR, *shell, check=False, input="y\n", timeout=900)
+
+
+class Pair(NamedTuple):
+    """The two machines, and what the first attempt on the second one said."""
+
+    first: Machine
+    second: Machine
+    refused: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def pair(
+    checkout_files: Path, installed: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pair]:
+    """Two machines on which the page's steps were typed, with what a second one is told that forgets one.
+
+    The packages are those that the machine of the other tests has built.
+    """
+    server = Path(local_redis.find_executable(os.environ["PATH"]))
+    with ExitStack() as stack:
+        machines = []
+        for name in ("first", "second"):
+            own = tmp_path_factory.mktemp(f"{name}-files")
+            shutil.copytree(checkout_files, own, symlinks=True, dirs_exist_ok=True, copy_function=os.link)
+            (own / "etc/hostname").write_text(f"{name}\n")
+            folder = tmp_path_factory.mktemp(name)
+            machine = Machine(folder, files=own, binds={server.parent: SERVER})
+            machines.append(stack.enter_context(machine))
+            installation.add_operator(machine)
+            installation.share(installed, machine)
+        first, second = machines
+        first.connect(second, FIRST, SECOND)
+        options = ("--bind", REDIS, "--requirepass", "PASSWORD", "--appendonly", "yes")
+        run = ["systemd-run", "--unit=shared-redis", "--property=StateDirectory=shared-redis"]
+        run += ["--property=WorkingDirectory=/var/lib/shared-redis"]
+        first.run(*run, f"{SERVER}/{server.name}", *options)
+        steps = page()
+        done = typed(first, steps.install)
+        assert done.returncode == 0, done.stdout + first.journal()
+        refused = typed(second, steps.install)
+        done = typed(second, steps.leave_out)
+        assert done.returncode == 0, done.stdout
+        done = typed(second, steps.install)  # on a terminal of its own: sudo reads ahead what is typed
+        assert done.returncode == 0, done.stdout + second.journal()
+        yield Pair(first, second, refused)
+        # Their Redis is no unit of ours, and would end before them when the machine does.
+        first.systemctl("stop", UMBRELLA, BEAT, FLOWER)
+
+
+def test_the_second_is_told_before_anything_is_built(pair: Pair) -> None:
+    """Without the step that leaves the queue out: a line that names the host, and what to type."""
+    assert pair.refused.returncode == 1
+    assert "the host first serves the queue escalation with an SQLite file" in pair.refused.stdout
+    assert "Type: sudo systemctl mask celery-worker@escalation" in pair.refused.stdout
+    assert "packages:" not in pair.refused.stdout
+
+
+def test_all_workers_answer(pair: Pair) -> None:
+    """What the page says is printed; the masked queue has a worker on the first machine only."""
+    done = typed(pair.second, page().look)
+    printed = done.stdout.replace("\r", "")
+    assert re.fullmatch(expression(page().prints), printed), printed
+    assert not pair.second.is_active("celery-worker@escalation.service")
+    found = json.loads(pair.second.output("content-worker", "health", "--json"))
+    assert {item["queue"]: item["status"] for item in found} == dict.fromkeys(QUEUES, "ok")
+
+
+def test_the_second_serves_alone(pair: Pair) -> None:
+    """A task that the first machine sends runs on the second, while the first one's worker is stopped."""
+    pair.first.systemctl("stop", "celery-worker@evaluation")
+    asked = ("submit", "tasks.evaluation.score_aeo", "content=# Tea\n\nTea is brewed.", "--wait", "60")
+    assert json.loads(pair.first.output("content-worker", *asked))["score"] >= 0
+    unit = "celery-worker@evaluation.service"  # which tells systemd now and then
+    wait_until(
+        lambda: " 0 processed" not in pair.second.show(unit, "StatusText"), "the second to have run it"
+    )
+    pair.first.systemctl("start", "celery-worker@evaluation")
+
+
+def test_what_was_set_is_kept_and_nothing_large_is_left(pair: Pair) -> None:
+    """The services read the addresses from a file; the checkout has the few packages of the plan."""
+    lines = pair.second.output("cat", "/etc/content-worker/environment.installed").splitlines()
+    assert 'WORKER__SERVICES__ALLOWED_ADDRESSES=["localhost", "10.0.0.5"]' in lines
+    assert (
+        int(pair.second.output("du", "--summarize", "--block-size=1M", installation.CHECKOUT).split()[0]) < 60
+    )
+
+
+def test_the_unit_of_the_first_boot(pair: Pair) -> None:
+    """In its sandbox it makes what is missing, for root alone; where nothing is, it is not started."""
+    missing = pair.second.path(f"{CREDENTIALS}/FLOWER_BASIC_AUTH")
+    before = missing.read_text("utf-8")
+    kept = installation.secret(pair.second, "REDIS_URL")
+    missing.unlink()
+    pair.second.systemctl("start", "celery-secrets")
+    assert missing.read_text("utf-8") != before
+    stat = pair.second.output("stat", "--format=%U:%G %a", f"{CREDENTIALS}/FLOWER_BASIC_AUTH")
+    assert stat.strip() == "root:root 600"
+    assert installation.secret(pair.second, "REDIS_URL") == kept
+    pair.second.systemctl("start", "celery-secrets")
+    assert pair.second.show("celery-secrets.service", "ConditionResult") == "no"

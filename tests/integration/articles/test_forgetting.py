@@ -1,0 +1,171 @@
+"""What is removed of an article from Redis, and what is not."""
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from contentworker.articles import forgetting, steps
+from contentworker.articles.outcome import open_runs
+from contentworker.errors import ContentWorkerError
+from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records.dead_letters import DeadLetter
+from contentworker.runtime.settings import DeadLetterSettings
+from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
+from tests.servers import server
+from tests.support import ROOT, run_cli
+
+RUN = "6c1c5a3e-6a3f-5a0e-9a53-7f0f8f1b6d12"
+TASK = "tasks.evaluation.detect_ai"
+
+
+@pytest.fixture(autouse=True)
+def clean(redis_client: redis.Redis) -> Iterator[None]:
+    """No key before or after."""
+    redis_client.flushdb()
+    yield
+    redis_client.flushdb()
+
+
+def message(task: str = TASK, args: object = (), kwargs: object = None, **headers: str) -> bytes:
+    body = json.dumps([args, kwargs or {}, {}])
+    whole = {"body": body, "headers": {"task": task, **headers}, "properties": {}}
+    return json.dumps(whole).encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_about"),
+    [
+        pytest.param(message(article_id="a"), True, id="header of the article"),
+        pytest.param(message(run_id=RUN), True, id="header of the run"),
+        pytest.param(message(kwargs={"article_id": "a"}), True, id="argument"),
+        pytest.param(message(kwargs={"run_id": RUN}), True, id="argument of the run"),
+        pytest.param(message(kwargs={"content": "a"}), False, id="another argument"),
+        pytest.param(message(steps.PROCESS, ["a", "text"]), True, id="by position"),
+        pytest.param(message(steps.PROCESS, ["text", "a"]), False, id="second position"),
+        pytest.param(message(TASK, ["a"]), False, id="by position, of a task that takes a text"),
+        pytest.param(message(article_id="b"), False, id="another article"),
+        pytest.param(message(article_id=["a"]), False, id="a list"),  # type: ignore[arg-type]
+        pytest.param(message(kwargs=["a"]), False, id="no arguments"),
+        pytest.param(b"{}", False, id="no message"),
+        pytest.param(b"a", False, id="no JSON"),
+        pytest.param(b"[" * 100_000, False, id="deep"),
+    ],
+)
+def test_which_messages_are_about_an_article(raw: bytes, is_about: bool) -> None:
+    """By the ids that they name; a stranger's message is about nothing."""
+    assert forgetting._is_about(raw, {"a", RUN}) is is_about
+
+
+def test_a_body_in_base64() -> None:
+    """As Celery sends it."""
+    whole = json.loads(message(kwargs={"article_id": "a"}))
+    whole["body"] = base64.b64encode(whole["body"].encode()).decode()
+    whole["properties"]["body_encoding"] = "base64"
+    assert forgetting._is_about(json.dumps(whole).encode(), {"a"})
+
+
+def test_messages_of_every_queue_and_priority(client: Celery, redis_client: redis.Redis) -> None:
+    """Also delayed ones; another article's stay."""
+    for article_id in ("a", "b"):
+        for options in ({}, {"priority": 6}, {"queue": "rewrite"}, {"countdown": 3600}):
+            client.send_task(TASK, kwargs={"article_id": article_id}, **options)
+    assert forgetting.remove_waiting(redis_client, {"b"}) == 4
+    waiting = [raw for key in ("evaluation", "rewrite") for raw in redis_client.lrange(key, 0, -1)]
+    assert (len(waiting), redis_client.zcard(DELAYED)) == (2, 1)
+    assert forgetting.remove_waiting(redis_client, {"b"}) == 0
+    assert forgetting.remove_waiting(redis_client, {"a"}) == 4
+
+
+def test_a_task_that_runs_is_waited_for(redis_client: redis.Redis) -> None:
+    """What it leaves behind when it ends is removed, too."""
+    redis_client.hset(held_key("w"), "1", b"1\n2\n3\n" + message(article_id="a"))
+
+    def end() -> None:
+        redis_client.lpush("rewrite", message(article_id="a"))
+        redis_client.delete(held_key("w"))
+
+    ending = threading.Timer(0.3, end)
+    ending.start()
+    assert forgetting.forget(redis_client, "a") == (0, 1, 0, 0, 0)
+    ending.join()
+
+
+def test_a_cancelled_run_sends_nothing_more(redis_client: redis.Redis) -> None:
+    """Also where a task had moved it on and was about to send; twice is as good, a run that ended is not."""
+    runs = open_runs(redis_client)
+    runs.create(RUN, "a", "evaluate:0", {})
+    record = b"1\n2\n3\n"
+    redis_client.hset(LEASES, "w", "1")
+    redis_client.hset(held_key("w"), "1", record + message("tasks.pipeline.take_evaluation", run_id=RUN))
+    redis_client.hset(held_key("w"), "2", record + message("tasks.rewrite.generate_rewrite", run_id=RUN))
+
+    def send() -> None:
+        redis_client.lpush("rewrite", message("tasks.rewrite.generate_rewrite", run_id=RUN))
+        redis_client.hdel(held_key("w"), "1")
+
+    sending = threading.Timer(0.3, send)
+    sending.start()
+    run, removed = forgetting.cancel(redis_client, RUN)
+    sending.join()
+    assert (run.step, removed, redis_client.llen("rewrite")) == ("cancelled", 1, 0)
+    assert not runs.move(RUN, "evaluate:0", "rewrite:1")  # what the step that runs will try
+    assert forgetting.cancel(redis_client, RUN)[1] == 0
+    runs.create("ended", "a", "passed", {})
+    for run_id, why in (("ended", "has already ended: passed"), ("none", "there is no such run")):
+        with pytest.raises(ContentWorkerError, match=f"^{run_id}: {why}"):
+            forgetting.cancel(redis_client, run_id)
+    assert [line[:3] for line in runs.read()] == [(RUN, "a", "cancelled"), ("ended", "a", "passed")]
+    assert sorted(runs.ids("6c1c")) == [RUN]
+    assert list(runs.ids("6*")) == []
+
+
+def test_everything_of_an_article(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run, letter and results go, by id and by content; a task that runs is waited for, and counted."""
+    monkeypatch.setattr(forgetting, "FORGET_SECONDS", 0.2)
+    runs = open_runs(redis_client)
+    runs.create(RUN, "a", "evaluate:0", {})
+    runs.create(RUN[:-1] + "3", "b", "evaluate:0", {})
+    kept, named, *others = steps.task_ids(RUN), "celery-task-meta-by-content", "celery-task-meta-other"
+    for task_id in kept:
+        redis_client.set(f"celery-task-meta-{task_id}", "{}")
+    redis_client.set(named, json.dumps({"result": {"article_id": "a"}}))
+    redis_client.set(others[0], json.dumps({"result": {"article_id": "ab"}}))
+    for article_id in ("a", "b"):
+        letter = DeadLetter(
+            reason="failed",
+            error="e",
+            queue="q",
+            worker="w",
+            message=message(article_id=article_id).decode(),
+        )
+        dead_letters.add(redis_client, letter, DeadLetterSettings())
+    redis_client.hset(held_key("w"), "1", b"1\n2\n3\n" + message(run_id=RUN))
+    redis_client.hset(held_key("w"), "2", b"1\n2\n3\n" + message(run_id="another"))
+    redis_client.hset(held_key("w"), "name", b"1\n2\n3\n" + message(run_id=RUN))  # no message's tag
+    removed = forgetting.forget(redis_client, "a")
+    assert removed == (1, 0, 1, 2 * 33 + 1, 1)
+    assert (runs.of("a"), runs.find(RUN)) == ([], None)
+    assert len(runs.of("b")) == len(list(dead_letters.read(redis_client))) == 1
+    assert [key.decode() for key in redis_client.keys("celery-task-meta-*")] == others
+    redis_client.delete(held_key("w"))
+    assert forgetting.forget(redis_client, "a") == (0, 0, 0, 0, 0)
+
+
+def test_as_the_user_with_few_rights(tmp_path: Path) -> None:
+    """docs/redis.md's line lets it list runs, cancel one by the start of its id, forget an article."""
+    page = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    (user,) = re.findall(r"^user content-worker .*$", page, re.MULTILINE)
+    with server(tmp_path / "redis", user.replace("PASSWORD", "few")) as running, running.client() as admin:
+        open_runs(admin).create(RUN, "a", "evaluate:0", {"article": {}})
+        url = f"redis://content-worker:few@127.0.0.1:{running.port}/0"
+        for words in ("runs list", f"runs cancel {RUN[:8]}", "runs show a", "runs forget a"):
+            done = run_cli(*words.split(), redis_url=url, STATE_DIRECTORY=str(tmp_path))
+            assert (done.returncode, done.stderr) == (0, ""), words
+        assert not admin.exists(f"contentworker:run:{RUN}")

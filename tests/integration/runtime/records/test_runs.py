@@ -1,0 +1,97 @@
+"""Runs: each step happens once, even if it is repeated, and Redis keeps a run for its lifetime."""
+
+import uuid
+from typing import Any
+
+import pytest
+import redis
+
+from contentworker.runtime.records.runs import INDEX, PREFIX, Run, Runs, step_id
+
+LIFETIME_SECONDS = 1000
+RUN = "0b0e7c5c-35a0-4ff0-9dcb-0f3c6a2d8f11"
+
+
+@pytest.fixture
+def runs(redis_client: redis.Redis) -> Runs:
+    redis_client.flushdb()
+    return Runs(redis_client, LIFETIME_SECONDS)
+
+
+def found(runs: Runs) -> Run:
+    run = runs.find(RUN)
+    assert run is not None
+    return run
+
+
+def test_a_run_is_begun_once(runs: Runs, redis_client: redis.Redis) -> None:
+    """A second one of the same id changes nothing; other runs of the subject stand beside it."""
+    assert runs.create(RUN, "a-1", "score", {"content": "text"})
+    assert not runs.create(RUN, "a-2", "rewrite", {"content": "other"})
+    run = found(runs)
+    assert (run.id, run.subject, run.step, run.came_from) == (RUN, "a-1", "score", "")
+    assert run.data == {"content": "text"}
+    assert list(run.times) == ["score"]
+    assert run.times["score"] == pytest.approx(redis_client.time()[0], abs=60)
+    other = str(uuid.uuid4())
+    assert runs.create(other, "a-1", "score", {})
+    assert runs.of("a-1") == sorted([RUN, other])
+    assert runs.of("a-2") == []
+
+
+def test_a_step_ends_once(runs: Runs) -> None:
+    """A move from the current step works once; a move from any other step changes nothing."""
+    runs.create(RUN, "a-1", "score", {})
+    assert not runs.move(RUN, "rewrite", "passed", {"score": 1})
+    assert runs.move(RUN, "score", "rewrite", {"score": 2})
+    assert not runs.move(RUN, "score", "rewrite", {"score": 3})
+    run = found(runs)
+    assert (run.step, run.came_from, run.data, run.is_final) == ("rewrite", "score", {"score": 2}, False)
+    assert runs.move(RUN, "rewrite", "passed")
+    assert found(runs).progress() == ["score", "rewrite", "passed"]
+    assert found(runs).is_final
+    assert not runs.move("none", "score", "rewrite")
+
+
+def test_a_value_is_kept_once(runs: Runs) -> None:
+    """The first stays; a run that is gone does not come back by it."""
+    runs.note(RUN, "score:1/points", 70)
+    assert runs.find(RUN) is None
+    runs.create(RUN, "a-1", "score", {})
+    for number in (10, 2, 1):
+        runs.note(RUN, f"score:{number}/points", number)
+    runs.note(RUN, "score:2/points", 99)
+    runs.note(RUN, "score:x/points", 99)
+    assert list(found(runs).parts("score", "points").items()) == [(1, 1), (2, 2), (10, 10)]
+
+
+def test_a_run_is_forgotten_after_its_last_step(runs: Runs, redis_client: redis.Redis) -> None:
+    """Each step begins its time again; it can be deleted before."""
+
+    def left(*keys: str) -> list[bool]:
+        return [LIFETIME_SECONDS - 100 < redis_client.ttl(key) <= LIFETIME_SECONDS for key in keys]
+
+    runs.create(RUN, "a-1", "score", {})
+    assert left(PREFIX + RUN, INDEX + "a-1") == [True, True]
+    redis_client.expire(PREFIX + RUN, 10)
+    runs.move(RUN, "score", "rewrite")
+    assert left(PREFIX + RUN) == [True]
+    runs.delete(RUN, "a-1")
+    assert redis_client.keys("contentworker:run*") == []
+
+
+def test_the_task_of_a_step_has_one_id() -> None:
+    """Each step of each run has its own id, and always this one."""
+    ids: list[Any] = [step_id(RUN, "score"), step_id(RUN, "rewrite"), step_id(str(uuid.uuid4()), "score")]
+    assert len(set(ids)) == 3
+    assert step_id(RUN, "score") == ids[0]
+    assert uuid.UUID(ids[0]).version == 5
+
+
+def test_a_client_that_decodes(runs: Runs, redis_url: str) -> None:
+    """Reads the same."""
+    runs.create(RUN, "a-1", "score", {"ä": "ö"})
+    with redis.Redis.from_url(redis_url, decode_responses=True) as decoding:
+        same = Runs(decoding, LIFETIME_SECONDS)
+        assert same.find(RUN) == runs.find(RUN)
+        assert same.of("a-1") == [RUN]

@@ -1,0 +1,248 @@
+"""CriticalTask: whatever happens it is not run twice, and never silently lost."""
+
+import os
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from celery.exceptions import Ignore, MaxRetriesExceededError
+
+from contentworker.runtime.transport.messages import Delivery
+from contentworker.runtime.transport.protocol import DELAYED, LEASES, Protocol, held_key
+from contentworker.runtime.worker.claims import InterruptedTaskError
+from tasks.base import CriticalTask
+from tests.support import (
+    PATIENCE,
+    PROBE_APP,
+    RedisProcess,
+    StartWorker,
+    as_bytes,
+    client_of,
+    executions,
+    wait_until,
+)
+
+pytestmark = pytest.mark.usefixtures("clean")
+
+ONE_AT_A_TIME = ("--queues=celery", "--concurrency=1", "--prefetch-multiplier=2")
+
+
+def take_from_the_dead(client: redis.Redis) -> None:
+    """What another worker does with holders that are dead, without its wait of a lease."""
+    protocol = Protocol(client)
+    for name, renewals in protocol.beat("").leases.items():
+        protocol.reclaim(name, renewals)
+
+
+def send(client: Celery, folder: Path, task: str = "probe.critical.hold", **kwargs: Any) -> Any:
+    """Send a probe task with a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    return client.send_task(task, kwargs={"folder": str(folder), **kwargs})
+
+
+def held(client: redis.Redis) -> int:
+    """How many messages are in the hands of workers."""
+    keys = client.scan_iter(match=held_key("*"))
+    return sum(tag[:1].isdigit() for key in keys for tag in client.hkeys(key))
+
+
+def is_done(client: redis.Redis) -> bool:
+    """Whether no message is anywhere."""
+    return not (held(client) or client.zcard(DELAYED) or client.llen("celery"))
+
+
+@pytest.fixture(scope="module")
+def task(client: Celery) -> Any:
+    """A CriticalTask that this process has under two deliveries, by a lease that stands."""
+
+    def body(**_: Any) -> None:
+        """Do nothing."""
+
+    return client.task(base=CriticalTask, name="probe.claims.unit", shared=False)(body)
+
+
+class Run:
+    """A delivery of a task, in the pool process that is to run it."""
+
+    KEY = "contentworker:claim:the-id:0:0"
+    LIFETIME = 7 * 86_400
+
+    def __init__(self, task: Any, redis_client: redis.Redis, tag: str, holder: str = "holder") -> None:
+        self.task, self.client, self.delivery = task, redis_client, Delivery(holder, 0, tag, "celery")
+        redis_client.hset(held_key(holder), tag, "a message")
+        redis_client.hset(LEASES, holder, 1)
+
+    def start(self, **kwargs: Any) -> None:
+        """Claim, as before the body of the task."""
+        held = ["no lease of this process", 0, self.delivery.holder, self.delivery.tag]
+        self.task.push_request(id="the-id", retries=0, args=[], kwargs=kwargs, properties={"held": held})
+        try:
+            self.task.before_start("the-id", [], kwargs)
+            self.request = self.task.request_stack.top
+        finally:
+            self.task.pop_request()
+
+    def end(self) -> None:
+        """What the worker's main process does before it acknowledges."""
+        holder = SimpleNamespace(client=self.client, do=lambda step, *arguments: step(*arguments))
+        self.task.end_claim(holder, self.delivery, self.request)
+
+    def die(self) -> None:
+        """The worker of this run ends."""
+        self.client.delete(held_key(self.delivery.holder))
+        self.client.hdel(LEASES, self.delivery.holder)
+
+
+def expires_in_a_week(client: redis.Redis, key: str) -> bool:
+    return Run.LIFETIME - 60 <= client.ttl(key) <= Run.LIFETIME
+
+
+def test_claim_and_its_lifetime(task: Any, redis_client: redis.Redis) -> None:
+    """A claim expires after a week, while the task runs and after it; then nothing is left in Redis."""
+    run = Run(task, redis_client, "1")
+    run.start()
+    assert as_bytes(redis_client.get(Run.KEY)).startswith(b"1\nholder\n1\n")
+    assert expires_in_a_week(redis_client, Run.KEY)
+    redis_client.expire(Run.KEY, 10)
+    run.end()
+    assert as_bytes(redis_client.get(Run.KEY)).startswith(b"1\ndone\n\n")
+    assert expires_in_a_week(redis_client, Run.KEY)
+
+
+def test_what_another_delivery_finds(task: Any, redis_client: redis.Redis) -> None:
+    """Running or done: it is dropped. Its own claim: it runs. Cut off: it fails for all to see, each time."""
+    first, second = Run(task, redis_client, "1"), Run(task, redis_client, "2", "other")
+    first.start()
+    first.start()
+    with pytest.raises(Ignore):
+        second.start()
+    first.die()
+    for _ in range(2):
+        with pytest.raises(InterruptedTaskError):
+            second.start()
+    redis_client.delete(Run.KEY)
+    second.start()
+    second.end()
+    with pytest.raises(Ignore):
+        Run(task, redis_client, "3").start()
+
+
+def test_message_that_is_not_held_is_not_run(task: Any, redis_client: redis.Redis) -> None:
+    """Its lease has ended between the check of this process and the claim."""
+    run = Run(task, redis_client, "1")
+    run.die()
+    with pytest.raises(Ignore):
+        run.start()
+    assert not redis_client.exists(Run.KEY)
+
+
+def test_other_arguments_under_the_same_id(task: Any, redis_client: redis.Redis) -> None:
+    """Another task, which runs beside the first, and once."""
+    first, second = Run(task, redis_client, "1"), Run(task, redis_client, "2")
+    first.start(number=1)
+    second.start(number=2)
+    (other,) = set(redis_client.scan_iter(match="contentworker:claim:*")) - {Run.KEY.encode()}
+    assert expires_in_a_week(redis_client, other.decode())
+    with pytest.raises(Ignore):
+        Run(task, redis_client, "3").start(number=2)
+
+
+def test_success_of_an_interrupted_run_counts(
+    task: Any, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker died after it had stored this task's success: nothing is interrupted."""
+    first, second = Run(task, redis_client, "1"), Run(task, redis_client, "2", "other")
+    first.start()
+    first.die()
+    meta = {"status": "SUCCESS", "claimed": first.request.claimed}
+    monkeypatch.setattr(task.backend, "get_task_meta", lambda _: meta)
+    with pytest.raises(Ignore):
+        second.start()
+    for other in ({"status": "SUCCESS", "claimed": "another"}, {"status": "FAILURE"}, {"status": "STARTED"}):
+        meta.clear()
+        meta.update(other)
+        with pytest.raises(InterruptedTaskError):
+            second.start()
+
+
+def test_death_of_its_worker(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """What it ran is a visible failure and is not run again; what it had only fetched is run, once."""
+    killed = worker(*ONE_AT_A_TIME, app=PROBE_APP)
+    running, fetched = tmp_path / "running", tmp_path / "fetched"
+    first, second = send(client, running), send(client, fetched)
+    wait_until(lambda: executions(running), "the task to start")
+    wait_until(lambda: held(redis_client) == 2, "the prefetch")
+    killed.kill(signal.SIGKILL, group=True)
+    killed.wait()
+    take_from_the_dead(redis_client)
+    (fetched / "release").touch()
+    worker(*ONE_AT_A_TIME, app=PROBE_APP)
+    with pytest.raises(InterruptedTaskError):
+        first.get(timeout=PATIENCE)
+    assert second.get(timeout=PATIENCE) == "released"
+    assert [len(executions(running)), len(executions(fetched))] == [1, 1]
+    wait_until(lambda: is_done(redis_client), "the acknowledgements")
+
+
+def test_second_delivery(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """The same message published twice runs once: a second is dropped while the first runs, and after it."""
+    sent = send(client, tmp_path)
+    raw = as_bytes(redis_client.lindex("celery", 0))
+    serving = worker("--queues=celery", "--concurrency=2", app=PROBE_APP)
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    redis_client.lpush("celery", raw)
+    wait_until(lambda: "is delivered once more, and not run: running" in serving.log(), "the second to go")
+    wait_until(lambda: held(redis_client) == 1, "its acknowledgement")
+    (tmp_path / "release").touch()
+    assert sent.get(timeout=PATIENCE) == "released"
+    wait_until(lambda: is_done(redis_client), "the acknowledgement")
+    redis_client.lpush("celery", raw)
+    wait_until(lambda: "is delivered once more, and not run: done" in serving.log(), "the third to go")
+    wait_until(lambda: is_done(redis_client), "its acknowledgement")
+    assert len(executions(tmp_path)) == 1
+    assert client.AsyncResult(sent.id).get(timeout=PATIENCE) == "released"
+
+
+def test_explicit_retry(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """`self.retry()` is a run of its own, as often as `critical_max_retries` allows."""
+    worker("--queues=celery", app=PROBE_APP, WORKER__RETRIES__CRITICAL_MAX_RETRIES="1")
+    sent = send(client, tmp_path, "probe.critical.retry", countdown=0.1)
+    with pytest.raises(MaxRetriesExceededError):
+        sent.get(timeout=PATIENCE)
+    assert [line["retries"] for line in executions(tmp_path)] == [0, 1]
+    wait_until(lambda: is_done(redis_client), "the acknowledgements")
+
+
+def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisProcess, tmp_path: Path) -> None:
+    """Not claimed, so not run: the message goes back, and is run when Redis is there again."""
+    serving = worker("--queues=celery", "--concurrency=1", redis_url=server.url, app=PROBE_APP)
+    (tmp_path / "release").touch()
+    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+        child = client.send_task("probe.pid").get(timeout=PATIENCE)
+        wait_until(lambda: is_done(plain), "the acknowledgement")
+        os.kill(child, signal.SIGSTOP)
+        sent = send(client, tmp_path).id
+        wait_until(lambda: held(plain) == 1, "the worker to have it")
+        serving.wait_for_log(f"[{sent}] received")
+        assert client.control.ping(timeout=PATIENCE, limit=1)  # a turn of its loop later the child has it
+    server.crash()
+    os.kill(child, signal.SIGCONT)
+    serving.wait_for_log("not claimed, so not run")
+    assert not executions(tmp_path)
+    server.start()
+    server.ready()
+    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+        result = client.AsyncResult(sent)
+        wait_until(lambda: result.state == "SUCCESS", "the result")
+        assert len(executions(tmp_path)) == 1
+        wait_until(lambda: is_done(plain), "the acknowledgement")

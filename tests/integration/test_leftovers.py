@@ -1,0 +1,81 @@
+"""A test run that is interrupted or killed leaves no process behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.leftovers import is_running
+from tests.support import ROOT, environment, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+RUN = """
+import os, subprocess, sys, time
+from pathlib import Path
+from tests import leftovers
+from tests.support import ROOT, Process, RedisProcess, environment
+
+folder = Path(sys.argv[1])
+leftovers.watch()
+redis = RedisProcess(folder / "redis").ready()
+forked = Process([sys.executable, "-m", "contentworker", "with-redis", "sleep", "1000"], folder / "forked",
+                 environment(REDIS_URL=redis.url))
+daemon = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE, text=True)
+print(redis.pid, forked.pid, daemon.stdout.readline().strip(), flush=True)
+time.sleep(1000)
+"""
+"""Stands for a run: it starts a server, a forked command, and a daemon that leaves its session."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def pids_of(run: "subprocess.Popen[str]") -> list[int]:
+    assert run.stdout
+    return [int(pid) for pid in run.stdout.readline().split()]
+
+
+def watcher_of(run: "subprocess.Popen[str]") -> int:
+    """The process that waits for the end of the run."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        if any(word.endswith(b"leftovers.py") for word in words) and f"{run.pid}-".encode() in words[3]:
+            return int(folder.name)
+    raise AssertionError("there is no watcher")
+
+
+@pytest.mark.parametrize(
+    "signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name
+)
+def test_what_a_run_has_started_ends_with_it(run: "subprocess.Popen[str]", signum: signal.Signals) -> None:
+    """Whatever ends the run, also what has left its session."""
+    pids = pids_of(run)
+    assert len(pids) == 3
+    assert all(map(is_running, pids))
+    run.send_signal(signum)
+    wait_until(lambda: not any(map(is_running, pids)), "the end of what the run has started")
+
+
+def test_the_next_run_ends_what_is_left(run: "subprocess.Popen[str]") -> None:
+    """The watcher was killed as well."""
+    _, _, daemon = pids_of(run)
+    os.kill(watcher_of(run), signal.SIGKILL)
+    run.kill()
+    run.wait()
+    assert is_running(daemon)
+    code = "from tests import leftovers; leftovers.watch()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), check=True)
+    assert not is_running(daemon)

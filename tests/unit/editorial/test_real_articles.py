@@ -1,0 +1,369 @@
+"""Articles as they really are: each kind of fault by the smallest input that shows it."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from contentworker.editorial import MediaType
+from contentworker.editorial.aeo.questions import infer_question
+from contentworker.editorial.aeo.scoring import score
+from contentworker.editorial.detector.judging import judge
+from contentworker.editorial.detector.model import shipped
+from contentworker.editorial.document import Document, parse
+from contentworker.editorial.settings import ContentSettings
+from contentworker.errors import ContentError
+
+SETTINGS = ContentSettings()
+PAGES = Path(__file__).parents[2] / "data" / "pages"
+PROSE = "The committee met on Monday and agreed to publish the findings of the survey in the spring of next "
+PROSE += "year. "
+
+
+def read(source: str | bytes, media_type: MediaType | None = None) -> Document:
+    return parse(source, media_type=media_type, settings=SETTINGS)
+
+
+def page(name: str) -> Document:
+    return read((PAGES / name).read_bytes())
+
+
+def texts(document: Document) -> list[str]:
+    return [sentence.text for sentence in document.sentences]
+
+
+def left_out(document: Document) -> dict[str, str]:
+    return {part.text: part.reason for part in document.excluded}
+
+
+def test_menus_comments_and_cookie_boxes_in_divs_are_left_out() -> None:
+    """The article's sentences only; the rest is kept, with the reason why it is no article."""
+    document = page("01-nav-in-div.html")
+    assert set(texts(document)) == {PROSE.strip()}
+    assert [heading.text for heading in document.headings] == ["Findings of the survey"]
+    reasons = left_out(document)
+    assert reasons["Home"] == "navigation"
+    assert reasons["Great post! I loved this a lot."] == "comments"
+    assert reasons["We use cookies to improve your experience on our site."] == "subscription"
+
+
+def test_another_story_does_not_give_the_question() -> None:
+    """The question comes from the article's own title, though a related story's heading asks one."""
+    document = page("02-related-article.html")
+    assert infer_question(document) == "Findings of the survey"
+    assert "Farmers paint their cows." not in texts(document)
+
+
+@pytest.mark.parametrize(
+    ("name", "author"), [("03-author-is-url.html", "Jane Doe"), ("05-author-entity.html", "O'Neil Doe")]
+)
+def test_an_author_is_a_name(name: str, author: str) -> None:
+    """JSON-LD is trusted before a link, which is no name; entities are decoded."""
+    found = page(name).metadata.author
+    assert found is not None
+    assert (found.text, found.origin) == (author, "json-ld")
+
+
+@pytest.mark.parametrize(
+    "author", ["null", "undefined", "https://www.facebook.com/example", "@example", "   "]
+)
+def test_what_is_no_name_is_no_author(author: str) -> None:
+    """What systems write where a name is missing, and addresses."""
+    head = f'<html><head><meta name="author" content="{author}"></head>'
+    assert read(f"{head}<body><p>{PROSE}</p></body></html>").metadata.author is None
+
+
+def test_the_title_lacks_the_name_of_the_site() -> None:
+    """As it stands in the head, so that its place is exact; published and modified are told apart."""
+    source = (
+        '<html><head><title>How cows sleep &#8211; Example News</title><meta property="og:site_name" '
+        'content="Example News"><meta property="article:published_time" content="2024-03-03T10:00:00Z">'
+        '<meta property="article:modified_time" content="2024-04-01"></head><body>'
+        f"<p>{PROSE}</p></body></html>"
+    )
+    document = read(source)
+    assert document.title is not None
+    assert document.title.text == source[document.title.start : document.title.end] == "How cows sleep"
+    metadata = document.metadata
+    assert metadata.published is not None
+    assert metadata.modified is not None
+    assert (metadata.published.value.isoformat(), metadata.published.name) == (
+        "2024-03-03",
+        "article:published_time",
+    )
+    assert metadata.modified.value.isoformat() == "2024-04-01"
+    assert metadata.site is not None
+    assert metadata.site.text == "Example News"
+
+
+def test_hidden_text_is_not_read() -> None:
+    """`hidden`, `display:none`, `visibility:hidden` and `aria-hidden`, in blocks and inside of them."""
+    document = page("06-hidden-p.html")
+    assert texts(document) == ["Shown text."]
+    assert set(left_out(document).values()) == {"hidden"}
+    source = (
+        '<p>Seen <span style="visibility: hidden">not <span>this</span></span>too.</p><ul><li hidden>No.'
+        "<li>Yes.</ul><p hidden>No.<p>Then <b aria-hidden=true>no</p><p>End.</p>"
+    )
+    assert texts(read(source)) == ["Seen too.", "Yes.", "Then", "End."]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param((PAGES / "07-small-first.md").read_text("utf-8"), id="inline"),
+        pytest.param(
+            '<p align="center"><img src="a.png"></p>\n\n# Title\n\nSome **bold** text.\n', id="block"
+        ),
+        pytest.param("<!-- markdownlint-disable -->\n\n# Title\n\nText.\n", id="comment"),
+    ],
+)
+def test_markdown_that_begins_with_a_tag_is_markdown(source: str) -> None:
+    """Release notes and readmes often do."""
+    document = read(source)
+    assert document.media_type == "markdown"
+    assert document.headings
+
+
+def test_front_matter_is_no_prose() -> None:
+    """TOML, YAML with blocks and lists, JSON, and the headers of a mail."""
+    toml = page("08-toml-front-matter.md")
+    yaml = page("13-yaml-block.md")
+    json = read(
+        '{\n  "title": "My post",\n  "authors": ["Jane Doe"]\n}\n\nText here.\n\n## More\n', "markdown"
+    )
+    mail = read("From: Jane Doe <jane@example.org>\nTo: all@example.org\nSubject: My post\n\nText here.\n")
+    for document, title in (
+        (toml, "My post"),
+        (yaml, "A folded title"),
+        (json, "My post"),
+        (mail, "My post"),
+    ):
+        assert document.title is not None
+        assert document.title.text == title
+        assert document.metadata.author is not None
+        assert document.metadata.author.text == "Jane Doe"
+        assert "Jane" not in " ".join(texts(document))
+    assert toml.metadata.published is not None
+    assert toml.metadata.published.value.isoformat() == "2024-03-03"
+    assert toml.source[toml.metadata.published.start : toml.metadata.published.end] == "date = 2024-03-03"
+
+
+def test_soft_hyphens_do_not_cut_words() -> None:
+    """As a character or as an entity; the place in the source still holds them."""
+    document = page("10-soft-hyphen.html")
+    assert texts(document) == ["Die Donaudampfschifffahrt ist lang."]
+    assert document.sentences[0].tokens[1] == "donaudampfschifffahrt"
+    (sentence,) = read("Donau\u00addampf\u00adschiff.\n").sentences
+    assert (sentence.text, sentence.end - sentence.start) == ("Donaudampfschiff.", 19)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            (PAGES / "11-abbreviations.txt").read_text("utf-8"),
+            [
+                "Gov. Doe met Sen. Roe on Mt. Example.",
+                "Im 20. Jahrhundert galt nach Abs. 3 ein Betrag von 5 Mio. Euro.",
+            ],
+            id="mixed",
+        ),
+        pytest.param(
+            "Der 1. Platz ging nach § 5 Abs. 2 an Köln. Es war 1990. "
+            "Die Mauer ist nicht mehr da und das ist gut.",
+            [
+                "Der 1. Platz ging nach § 5 Abs. 2 an Köln.",
+                "Es war 1990.",
+                "Die Mauer ist nicht mehr da und das ist gut.",
+            ],
+            id="de",
+        ),
+        pytest.param(
+            "He changed his mind about modern art. Then he said no. See No. 5 of the list. "
+            "I am 20. She is 21.",
+            [
+                "He changed his mind about modern art.",
+                "Then he said no.",
+                "See No. 5 of the list.",
+                "I am 20.",
+                "She is 21.",
+            ],
+            id="en",
+        ),
+        pytest.param(
+            "M. Dupont et Mme. Durand sont dans la rue. Ils lisent l'art. 5 de la loi.",
+            ["M. Dupont et Mme. Durand sont dans la rue.", "Ils lisent l'art. 5 de la loi."],
+            id="fr",
+        ),
+        pytest.param(
+            "La Sra. López vive en la calle. El art. 5 de la ley está en la pág. 3 del libro.",
+            ["La Sra. López vive en la calle.", "El art. 5 de la ley está en la pág. 3 del libro."],
+            id="es",
+        ),
+    ],
+)
+def test_abbreviations_and_ordinals_end_no_sentence(text: str, expected: list[str]) -> None:
+    """In English, German, French and Spanish; words that only look like them do."""
+    assert texts(read(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param(
+            'First with <em>one</em> tag.\n\nSecond [gallery ids="1,2"] has a shortcode, [sic].\n\n'
+            "<strong>Third</strong>.",
+            ["First with one tag.", "Second has a shortcode, [sic].", "Third."],
+            id="classic-wordpress",
+        ),
+        pytest.param(
+            '<p>Text<sup><a href="#cmnt1" id="cmnt_ref1">[a]</a></sup> goes on.</p><div><p>'
+            '<a href="#cmnt_ref1" id="cmnt1">[a]</a>Please fix.</p><p>Soon.</p></div><p>End.</p>',
+            ["Text goes on.", "End."],
+            id="google-docs",
+        ),
+        pytest.param(
+            "<p class=MsoNormal>Text<span class=MsoCommentReference><a class=msocomanchor href='#_msocom_1'>"
+            "[JD1]</a></span> goes on.</p><div style='mso-element:comment-list'>"
+            "<p class=MsoCommentText>Fix.</p></div>",
+            ["Text goes on."],
+            id="word",
+        ),
+        pytest.param(
+            "## Why\n\n> [!NOTE]\n> Mind the gap.\n\n- [ ] Open.\n- [x] Done.\n\nText[^1] goes on.\n\n"
+            "[^1]: The note says so.\n\n:::tip\nTip.\n:::\n\n{{< youtube abc >}}\n",
+            ["Mind the gap.", "Open.", "Done.", "Text goes on.", "The note says so.", "Tip."],
+            id="markdown",
+        ),
+        pytest.param(
+            'import Chart from "./chart"\nimport { a } from "b";\n\n# Why\n\nText goes on.\n\n'
+            "<Chart x={1} />\n",
+            ["Text goes on."],
+            id="mdx",
+        ),
+        pytest.param(
+            "1\n00:00:01,000 --> 00:00:04,000\nHello <i>there</i>, this is\n\n"
+            "2\n00:00:05,000 --> 00:00:06,000\na test. And\n\n"
+            "3\n00:00:07,000 --> 00:00:08,000\nmore to come.\n",
+            ["Hello there, this is a test.", "And more to come."],
+            id="subtitles",
+        ),
+    ],
+)
+def test_marks_of_other_programs_are_no_text(source: str, expected: list[str]) -> None:
+    """Shortcodes, reviewers' comments, callouts, tasks, footnote marks, modules, times of subtitles."""
+    assert texts(read(source)) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "encoding", "found"),
+    [
+        pytest.param("Das Café öffnet.".encode("cp1252"), "cp1252", "fallback", id="cp1252"),
+        pytest.param(
+            b"\xff\xfe" + "Das Café öffnet.".encode("utf-16-le"), "utf-16-le", "bom", id="utf-16-bom"
+        ),
+        pytest.param("Das Café öffnet.".encode("utf-16-be"), "utf-16-be", "content", id="utf-16"),
+        pytest.param(
+            b'<meta charset="iso-8859-2"><p>' + "Das Café öffnet.".encode("iso-8859-2"),
+            "iso8859-2",
+            "declared",
+            id="meta",
+        ),
+        pytest.param("Das Café öffnet.".encode(), "utf-8", "content", id="utf-8"),
+        pytest.param(("é" * 20 + ". Das Café öffnet.").encode() + b"\xff", "utf-8", "content", id="broken"),
+    ],
+)
+def test_bytes_are_read_as_a_browser_reads_them(source: bytes, encoding: str, found: str) -> None:
+    """By mark, declaration or content; the result says which."""
+    document = read(source)
+    assert (document.encoding, document.encoding_source) == (encoding, found)
+    assert "Das Café öffnet." in " ".join(texts(document))
+
+
+def test_a_nul_is_read_and_pictures_are_refused() -> None:
+    """A NUL becomes U+FFFD, so that all places stay; what is no text at all is refused."""
+    assert texts(read("One.\0 Two.")) == ["One.\ufffd Two."]
+    for binary in (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0", b"%PDF-1.7\n%\xe2\xe3", b"PK\x03\x04\x14\0"):
+        with pytest.raises(ContentError, match="expected text, got binary data"):
+            read(binary)
+
+
+def test_a_fragment_loses_nothing() -> None:
+    """A CMS has the article alone: not even what looks like a menu is left out."""
+    source = (
+        f'<h2>Why</h2><nav class="toc"><ul><li><a href="#a">First part</a></li></ul></nav><p>{PROSE}</p>'
+        '<aside class="related"><p>Aside.</p></aside><footer class="comments"><p>Foot.</p></footer>'
+    )
+    document = read(source)
+    assert document.scope == "fragment"
+    assert texts(document) == ["First part", PROSE.strip(), "Aside.", "Foot."]
+    assert parse(source, scope="whole_page", settings=SETTINGS).scope == "whole_page"
+    with pytest.raises(ContentError, match="scope: expected whole_page or fragment, got 'page'"):
+        parse(source, scope="page", settings=SETTINGS)  # type: ignore[arg-type]
+
+
+MENU = '<div class="nav"><ul><li><a href="/">Home</a></li><li><a href="/world">World</a></li></ul></div>'
+FOOT = (
+    '<div class="footer"><p>Copyright Example News. All rights reserved.</p><a href="/legal">Legal</a></div>'
+)
+TEASERS = "".join(
+    f'<div class="teaser"><h2><a href="/{number}">Story {number} about the town</a></h2><p>The council '
+    f'talked about the plan. <a href="/{number}">More</a></p></div>'
+    for number in range(10)
+)
+TWO_POSTS = f"<article><h2>On cows</h2><p>{PROSE * 6}</p></article>"
+TWO_POSTS += f"<article><h2>On sheep</h2><p>{PROSE * 5}</p></article>"
+
+
+def site(body: str, title: str = "Example News") -> Document:
+    return read(f"<html><head><title>{title}</title></head><body>{MENU}{body}{FOOT}</body></html>")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(
+            '<div class="login-form"><h1>Log in</h1><label>E-mail</label><a href="/p">Lost?</a></div>',
+            id="login",
+        ),
+        pytest.param('<noscript>Please enable JavaScript.</noscript><div id="root"></div>', id="script"),
+        pytest.param(f"<main><h1>Latest</h1>{TEASERS}</main>", id="listing"),
+        pytest.param(
+            "<h1>Photos</h1>" + "<figure><figcaption>A photo: Doe</figcaption></figure>" * 9, id="gallery"
+        ),
+        pytest.param(
+            '<div class="cookie-banner"><p>We use cookies to improve your experience.</p></div>', id="cookies"
+        ),
+    ],
+)
+def test_a_page_without_an_article_says_so(body: str) -> None:
+    """And nothing of it is judged as anybody's text."""
+    document = site(body)
+    assert (document.state, document.is_certain, document.words) == ("no_article", False, 0)
+    result = score(document, today=date(2026, 1, 1), settings=SETTINGS)
+    assert (result.found, result.confidence) == ("no_article", "low")
+    assert judge(document, model=shipped(), settings=SETTINGS).abstained == "no_article"
+
+
+def test_several_articles_on_one_page_are_told() -> None:
+    """Unless one of them has the title of the page: then that is the article."""
+    assert (site(TWO_POSTS).state, site(TWO_POSTS).is_certain) == ("several_articles", False)
+    document = site(TWO_POSTS, "On cows")
+    assert document.state == "article"
+    assert (document.words, len(document.headings)) == (len(PROSE.split()) * 6, 1)
+
+
+def test_what_stands_around_an_article_adds_no_links_lists_or_tables() -> None:
+    """They are counted within the article only; metadata is read everywhere."""
+    aside = '<aside class="related"><ul><li><a href="https://other.org">Other</a></li></ul></aside>'
+    source = f'<h1>On cows</h1><div class="byline">By Jane Doe, May 3, 2024</div><p>{PROSE * 3}</p>'
+    document = site(
+        f'{source}<p>See <a href="https://source.org">the study</a>. {PROSE}</p>{aside}', "On cows"
+    )
+    assert [link.domain for link in document.links] == ["source.org"]
+    assert (document.lists, document.tables) == (0, 0)
+    assert document.metadata.author is not None
+    assert document.metadata.author.text == "Jane Doe"
+    assert document.metadata.published is not None
+    assert document.metadata.published.value.isoformat() == "2024-05-03"

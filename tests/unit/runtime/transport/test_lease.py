@@ -1,0 +1,303 @@
+"""When a lease is renewed, lost, and over: by a clock that the test moves, without a Redis."""
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from contentworker.runtime.transport import lease as lease_module
+from contentworker.runtime.transport import processes, validity
+from contentworker.runtime.transport.lease import FENCE_SECONDS, LEASE_SECONDS, Lease
+from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, Beat
+
+
+class Clock:
+    """A clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def clock_gettime(self, _: int) -> float:
+        return self.now
+
+
+class Redis:
+    """The steps that a keeper takes, with the answers that a test gives."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.seconds = 0.0
+        """Duration of a beat."""
+        self.answer = Beat(alive=True, promoted=0, leases={})
+        self.error: Exception | None = None
+        self.reclaimed: list[tuple[str, int]] = []
+        self.registered: list[str] = []
+
+    def register(self, name: str) -> None:
+        self.clock.now += self.seconds
+        self.registered.append(name)
+
+    def beat(self, _: str) -> Beat:
+        self.clock.now += self.seconds
+        if self.error:
+            raise self.error
+        return self.answer
+
+    def reclaim(self, name: str, renewals: int) -> tuple[int, int]:
+        self.reclaimed.append((name, renewals))
+        return 3, 0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """All that the lease knows of time."""
+    clock = Clock()
+    monkeypatch.setattr(validity, "time", SimpleNamespace(clock_gettime=clock.clock_gettime))
+    monkeypatch.setattr(lease_module, "_callbacks", {"answers": [], "moved": []})
+    return clock
+
+
+@pytest.fixture
+def server(clock: Clock) -> Redis:
+    """What answers the keeper."""
+    return Redis(clock)
+
+
+class Fences(list[tuple[str, bool]]):
+    """Why the work was stopped, and whether another worker may be working on it."""
+
+    def __call__(self, reason: str, *, overlaps: bool) -> None:
+        self.append((reason, overlaps))
+
+
+@pytest.fixture
+def fences() -> Fences:
+    """Losses of the lease."""
+    return Fences()
+
+
+@pytest.fixture
+def lease(server: Redis, fences: Fences) -> Lease:
+    """A lease without its threads."""
+    lease = Lease(server, lambda: None, fences, is_wanted=True)  # type: ignore[arg-type]
+    lease._threads = [threading.current_thread()]
+    lease.start()
+    return lease
+
+
+class Turns:
+    """An event that lets a loop run so often."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.waited: list[float] = []
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+    def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+
+
+def watch(lease: Lease) -> list[float]:
+    """One look of the watchdog; return how long it waits then."""
+    lease._stopping = turns = Turns(1)  # type: ignore[assignment]
+    lease._watch()
+    return turns.waited
+
+
+def keep(lease: Lease, server: Redis, *errors: str) -> None:
+    """A turn of the keeper for each of these; an empty one is none."""
+    lease._stopping = Turns(len(errors))  # type: ignore[assignment]
+    lease._wake = SimpleNamespace(wait=lambda _: None, clear=lambda: None)  # type: ignore[assignment]
+    answers, beat = iter(errors), server.beat
+
+    def answer(name: str) -> Beat:
+        server.error = redis.exceptions.ConnectionError(error) if (error := next(answers)) else None
+        return beat(name)
+
+    server.beat = answer  # type: ignore[assignment, method-assign]
+    lease._keep()
+    server.beat = beat  # type: ignore[method-assign]
+
+
+def test_a_lease_counts_from_before_the_question(lease: Lease, server: Redis, clock: Clock) -> None:
+    """Redis may have renewed it at any moment since then: 10.5 s, for the first and each other one."""
+    assert lease.validity.until == 1000.0 + FENCE_SECONDS == 1010.5
+    clock.now, server.seconds = 1005.0, 1.5
+    lease._beat()
+    assert lease.validity.until == 1005.0 + 10.5
+    lease.end()
+    lease.start()
+    assert lease.validity.until == 1006.5 + 10.5
+    assert len(set(server.registered)) == 2
+
+
+def test_what_has_a_lease_gets_no_second(lease: Lease, server: Redis) -> None:
+    """Nor does a worker of the plain transport get any."""
+    lease.start()
+    assert server.registered == [lease.name]
+    other = Lease(server, lambda: None, lambda *_, **__: None, is_wanted=False)  # type: ignore[arg-type]
+    other._threads = [threading.current_thread()]
+    other.start()
+    assert (other.name, len(server.registered)) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fenced"),
+    [
+        (10.4999, []),
+        (10.5, [("it could not be renewed for 10.5 s", False)]),
+        (12.0, [("it could not be renewed for 10.5 s", False)]),
+        (12.0001, [("it could not be renewed for 10.5 s", True)]),
+    ],
+)
+def test_the_watchdog_ends_work_in_time(
+    lease: Lease, clock: Clock, fences: Fences, seconds: float, fenced: list[tuple[str, bool]]
+) -> None:
+    """At 10.5 s without renewal. From 12 s on, if the process was frozen, another may work on it already."""
+    clock.now += seconds
+    watch(lease)
+    assert fences == fenced
+
+
+def test_the_watchdog_looks_again_in_time(lease: Lease, clock: Clock, fences: Fences) -> None:
+    """Every half second, and sooner when the end is near; it does not spin after it."""
+    assert watch(lease) == [0.5]
+    clock.now += 10.25
+    assert watch(lease) == [0.25]
+    clock.now += 0.24
+    assert watch(lease) == [0.05]
+    lease.end()
+    clock.now += 100
+    assert watch(lease) == [0.05]
+    assert fences == []
+
+
+def test_a_lease_that_redis_does_not_have_is_lost(lease: Lease, server: Redis, fences: Fences) -> None:
+    """Another worker took it; its messages may be in work there. It is not extended."""
+    until = lease.validity.until
+    server.clock.now += 1
+    server.answer = Beat(alive=False, promoted=0, leases={})
+    lease._beat()
+    assert fences == [("another worker took this one for dead", True)]
+    assert lease.validity.until == until
+
+
+def test_a_lease_that_ended_during_the_beat_is_not_extended(lease: Lease, server: Redis) -> None:
+    """The answer is about the name that it had before."""
+    answer = server.beat
+
+    def lose_it(name: str) -> Beat:
+        lease.end()
+        return answer(name)
+
+    server.beat = lose_it  # type: ignore[assignment, method-assign]
+    lease._beat()
+    assert lease.validity.until == 0.0
+
+
+def reclaims(lease: Lease, server: Redis, *beats: tuple[float, int]) -> list[list[tuple[str, int]]]:
+    """What is taken back after each beat: seconds since the one before, and the other worker's renewals."""
+    found = []
+    for seconds, renewals in beats:
+        server.reclaimed.clear()
+        server.clock.now += seconds
+        server.answer = Beat(alive=True, promoted=0, leases={lease.name: 0, "other": renewals})
+        lease._beat()
+        found.append([*server.reclaimed])
+    return found
+
+
+def test_a_worker_is_dead_after_twelve_seconds(lease: Lease, server: Redis) -> None:
+    """Of which nothing was renewed, and not a moment before; each renewal starts them again."""
+    assert LEASE_SECONDS == 12.0
+    assert reclaims(lease, server, (0, 7), (11.984375, 7)) == [[], []]
+    assert reclaims(lease, server, (0.015625, 7)) == [[("other", 7)]]
+    assert reclaims(lease, server, (0, 1), (11.5, 1), (0.25, 2), (11.75, 2)) == [[]] * 4
+    assert reclaims(lease, server, (0.25, 2)) == [[("other", 2)]]
+
+
+def test_the_twelve_seconds_are_between_an_answer_and_a_question(lease: Lease, server: Redis) -> None:
+    """What happens while Redis is asked may have come at any moment: it counts for the other worker."""
+    server.seconds = 2.0
+    # Answered at 2, asked at 13.75: less than 12 s, though the answer comes at 15.75.
+    assert reclaims(lease, server, (0, 7), (11.75, 7)) == [[], []]
+    assert reclaims(lease, server, (0, 7)) == [[("other", 7)]]
+
+
+def test_an_ended_process_is_dead_at_once(
+    lease: Lease, server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the same machine, once its lease stood still from one beat to the next."""
+    monkeypatch.setattr(processes, "has_ended", lambda name: name == "other")
+    assert reclaims(lease, server, (0, 7), (0.5, 8), (0.5, 8)) == [[], [], [("other", 8)]]
+
+
+@pytest.mark.parametrize(("promoted", "more"), [(PROMOTED_AT_A_TIME - 1, False), (PROMOTED_AT_A_TIME, True)])
+def test_as_many_due_messages_as_one_script_moves(
+    lease: Lease, server: Redis, promoted: int, more: bool
+) -> None:
+    """There may be more, so the next beat comes at once."""
+    server.answer = Beat(alive=True, promoted=promoted, leases={})
+    assert lease._beat() is more
+
+
+def test_messages_that_moved_are_reported(lease: Lease, server: Redis) -> None:
+    """Why, and how many; not that there were none. A callback that fails keeps no lease from renewal."""
+    moved: list[tuple[str, int]] = []
+    lease_module.when_moved(lambda *_: 1 / 0)  # type: ignore[arg-type] # it fails
+    lease_module.when_moved(lambda how, number: moved.append((how, number)))
+    lease._beat()
+    server.answer = Beat(alive=True, promoted=2, leases={"other": 1})
+    lease._beat()
+    server.clock.now += 12
+    server.answer = Beat(alive=True, promoted=0, leases={"other": 1})
+    lease._beat()
+    assert moved == [("promoted", 2), ("reclaimed", 3)]
+
+
+def test_an_outage_is_reported_once_and_proves_no_death(
+    lease: Lease, server: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While Redis is away no worker can renew: all get a full lease from its return on."""
+    answers: list[bool] = []
+    lease_module.when_redis_answers(answers.append)
+    assert reclaims(lease, server, (0, 7)) == [[]]
+    server.clock.now += 13
+    keep(lease, server, "refused", "refused", "timed out", "", "")
+    assert server.reclaimed == []
+    assert reclaims(lease, server, (12, 7)) == [[("other", 7)]]
+    assert answers == [False, True]
+    assert [record.message for record in caplog.records if "lease" in record.message] == [
+        "The lease cannot be renewed: refused",
+        "The lease cannot be renewed: timed out",
+        "The lease is renewed again",
+    ]
+
+
+def test_acknowledgements_that_wait_go_first(
+    server: Redis, fences: Fences, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Then what was acknowledged since, then the renewal. A refusal is reported once and stops none of it."""
+    done: list[str] = []
+    lease = Lease(server, lambda: done.append("flush"), fences, is_wanted=True)  # type: ignore[arg-type]
+
+    def refuse() -> None:
+        done.append("waiting")
+        raise redis.exceptions.ResponseError("MISCONF")
+
+    def renew(name: str, beat: Callable[[str], Beat] = server.beat) -> Any:
+        done.append("renew")
+        return beat(name)
+
+    server.beat = renew  # type: ignore[assignment, method-assign]
+    lease.outbox.add(refuse)
+    for _ in range(2):
+        lease._beat()
+    assert done == ["waiting", "flush", "renew"] * 2
+    assert caplog.text.count("MISCONF") == 1

@@ -1,0 +1,50 @@
+"""What a worker does with its pool processes."""
+
+import os
+import signal
+import subprocess
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.concurrency.asynpool import AsynPool
+
+from contentworker.runtime.worker import pool_children
+
+
+def test_all_work_ends_at_once() -> None:
+    """Each process is killed, also after one that has ended already."""
+    ended, running = (subprocess.Popen(["sleep", "1000"]) for _ in range(2))
+    ended.kill()
+    ended.wait()
+    pool = SimpleNamespace(_pool=SimpleNamespace(_pool=[ended, running]))
+    pool_children.end_all_work(pool)
+    assert running.wait(10) == -signal.SIGKILL
+
+
+def test_threads_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the worker ends, with the code that asks for another try."""
+    codes = []
+
+    class EndedError(Exception):
+        pass
+
+    def end(code: int) -> None:
+        codes.append(code)
+        raise EndedError
+
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(EndedError):
+        pool_children.end_all_work(SimpleNamespace(_pool=object()))
+    assert codes == [75]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_only_a_process_that_ends_is_replaced(ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery would look again only after five seconds; a file number may be another process's by now."""
+    events: list[Any] = []
+    monkeypatch.setattr(AsynPool, "_event_process_exit", lambda *_: events.append("replaced"))
+    pool_children._replace_at_once()
+    process = SimpleNamespace(join=events.append, is_alive=lambda: not ends)
+    AsynPool._event_process_exit(None, None, process)
+    assert events == [pool_children._STALE_SECONDS, *["replaced"] * ends]

@@ -1,0 +1,51 @@
+"""What `[schedules.NAME]` may say, and what Celery makes of it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contentworker import config
+from contentworker.runtime.settings import ScheduleSettings
+from contentworker.runtime.worker.schedules import beat_schedule
+
+
+def schedule(**keys: Any) -> dict[str, ScheduleSettings]:
+    return {"night": ScheduleSettings(**{"task": "a.task", **keys})}
+
+
+def test_celery_gets_what_is_enabled() -> None:
+    """Interval or crontab, with the arguments; what is not enabled is left out."""
+    every = beat_schedule(schedule(every_seconds=90, arguments={"deep": {"list": [1, None]}}))["night"]
+    assert (every["task"], every["kwargs"]) == ("a.task", {"deep": {"list": [1, None]}})
+    assert every["schedule"].run_every == timedelta(seconds=90)
+    crontab = beat_schedule(schedule(crontab="*/30 3 1 * mon-fri"))["night"]["schedule"]
+    assert (crontab.minute, crontab.hour, crontab.day_of_month) == ({0, 30}, {3}, {1})
+    assert crontab.day_of_week == {1, 2, 3, 4, 5}
+    assert beat_schedule(schedule(every_seconds=90, enabled=False)) == {}
+
+
+def test_those_of_worker_toml_are_right() -> None:
+    """worker.toml has one example."""
+    assert [*beat_schedule(config.load(environ={}).schedules)] == ["purge"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        pytest.param({}, "either every_seconds or crontab must be given", id="no-rhythm"),
+        pytest.param(
+            {"every_seconds": 1, "crontab": "* * * * *"}, "either every_seconds or crontab", id="two-rhythms"
+        ),
+        pytest.param({"every_seconds": 0.5}, "every_seconds must be at least 1", id="too-often"),
+        pytest.param({"every_seconds": -1}, "greater than or equal to 0", id="negative"),
+        pytest.param({"crontab": "30 3 * *"}, "must be five fields", id="four-fields"),
+        pytest.param({"every_seconds": 1, "arguments": {"when": object()}}, "JSON", id="no-json"),
+        pytest.param({"every_seconds": 1, "queue": "one"}, "Extra inputs", id="unknown-key"),
+    ],
+)
+def test_what_is_wrong_with_a_schedule_is_said(keys: dict[str, Any], said: str) -> None:
+    """One error that says what is expected."""
+    with pytest.raises(ValidationError, match=said):
+        schedule(**keys)
