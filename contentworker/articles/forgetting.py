@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from kombu.transport.redis import PRIORITY_STEPS, Channel
@@ -17,7 +17,7 @@ from contentworker.runtime.records.runs import Run
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.stored import call_in, message_in
 
-__all__ = ["Removed", "cancel", "forget", "remove_waiting"]
+__all__ = ["CANCELLED", "Removed", "cancel", "forget"]
 
 FORGET_SECONDS = 30.0
 """Longest wait for tasks that run: when they end they write about the article again."""
@@ -29,6 +29,8 @@ MOVING = "tasks.pipeline."
 FIRST_ARGUMENT = (steps.PROCESS, "tasks.escalation.escalate_to_human")
 """Tasks whose first positional argument is the article's id."""
 RESULTS = "celery-task-meta-"
+CANCELLED = "cancelled"
+"""Last step of a run that was stopped, and the reason of the escalation for it."""
 
 
 class Removed(NamedTuple):
@@ -49,12 +51,16 @@ def forget(client: Any, article_id: str) -> Removed:
     for run_id in run_ids:
         runs.delete(run_id, article_id)  # first, so that a task that ends now moves nothing on
     names = {article_id, *run_ids}
-    messages = remove_waiting(client, names)
+
+    def is_removed(raw: bytes) -> bool:
+        return _is_about(raw, names)
+
+    messages = _remove_waiting(client, is_removed)
     deadline = time.monotonic() + FORGET_SECONDS
     while (running := sum(1 for _ in _held(client, names))) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-        messages += remove_waiting(client, names)
-    messages += remove_waiting(client, names)  # a task may send a message right before it ends
+        messages += _remove_waiting(client, is_removed)
+    messages += _remove_waiting(client, is_removed)  # a task may send a message right before it ends
     letters = _discard_letters(client, names)
     results = _delete_results(client, names, run_ids)
     return Removed(len(run_ids), messages, letters, results, running)
@@ -73,18 +79,28 @@ def cancel(client: Any, run_id: str) -> tuple[Run, int]:
     if run is None:
         raise ContentWorkerError(f"{run_id}: there is no such run (any more)")
     while run and not run.is_final:
-        runs.move(run_id, run.step, "cancelled")  # fails if a task moves the run at this moment
+        runs.move(run_id, run.step, CANCELLED)  # fails if a task moves the run at this moment
         run = runs.find(run_id)
-    if run is None or run.step != "cancelled":
+    if run is None or run.step != CANCELLED:
         raise ContentWorkerError(f"{run_id}: has already ended: {run.step if run else 'forgotten'}")
-    removed = remove_waiting(client, {run_id})
+    removed = _remove_steps(client, run_id)
     # A task may have moved the run right before, and sends the step's message only now.
     deadline = time.monotonic() + CANCEL_SECONDS
     names = {run_id, run.subject}
     holders = [held_key(decoded(name)) for name in client.hkeys(LEASES)]
     while any(_is_moving(raw) for raw in _held(client, names, holders)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    return run, removed + remove_waiting(client, {run_id})
+    return run, removed + _remove_steps(client, run_id)
+
+
+def _remove_steps(client: Any, run_id: str) -> int:
+    """Remove a run's waiting messages, but not the escalation that an earlier cancellation asked for."""
+
+    def is_removed(raw: bytes) -> bool:
+        call = call_in(raw) if _is_about(raw, {run_id}) else None
+        return call is not None and call.kwargs.get("reason") != CANCELLED
+
+    return _remove_waiting(client, is_removed)
 
 
 def _is_moving(record: bytes) -> bool:
@@ -92,17 +108,17 @@ def _is_moving(record: bytes) -> bool:
     return call is not None and str(call.headers.get("task")).startswith(MOVING)
 
 
-def remove_waiting(client: Any, names: set[str]) -> int:
-    """Remove the messages about these runs and articles that no worker has taken; return their number."""
+def _remove_waiting(client: Any, is_removed: Callable[[bytes], bool]) -> int:
+    """Remove those of the messages that no worker has taken; return their number."""
     removed = 0
     for queue in config.load().queues:
         for step in PRIORITY_STEPS:
             key = f"{queue}{Channel.sep}{step}" if step else queue
             for raw in client.lrange(key, 0, -1):
-                if _is_about(raw, names):
+                if is_removed(raw):
                     removed += client.lrem(key, 1, raw)
     for record in client.zrange(DELAYED, 0, -1):
-        if _is_about(message_in(record), names):
+        if is_removed(message_in(record)):
             removed += client.zrem(DELAYED, record)
     return removed
 

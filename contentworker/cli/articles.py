@@ -131,7 +131,7 @@ def cancel(connect: Connect, /, run_id: str, escalate: bool) -> None:
         run, removed = forgetting.cancel(client, run_id)
         if escalate:
             arguments = {name: run.data["article"][name] for name in ("content", "media_type")}
-            arguments |= {"article_id": run.subject, "reason": "cancelled", "run_id": run_id}
+            arguments |= {"article_id": run.subject, "reason": forgetting.CANCELLED, "run_id": run_id}
             connection.application().send_task("tasks.escalation.escalate_to_human", kwargs=arguments)
     click.echo(f"{run_id}: cancelled; messages removed: {removed}")
 

@@ -118,9 +118,9 @@ def test_a_day(checkout: Checkout, tmp_path: Path) -> None:
             wait_until((tmp_path / "runs").exists, "the task to run")
             terminal.type(CTRL_C)
             terminal.wait_for("stopping, which waits for running tasks; Ctrl-C again ends them")
-            terminal.wait_for("[reload] stopping: 1 task still runs; Ctrl-C again ends it")
+            end = terminal.wait_for("[reload] stopping: 1 task still runs; Ctrl-C again ends it")
             (tmp_path / "end").touch()
-            end = terminal.wait_for("redis has ended")
+            end += terminal.wait_for("redis has ended")
         assert all(f"{name} has ended" in end for name in ("worker", "beat"))
         assert "hold[" in end, "its success"
         assert terminal.wait() == 0
