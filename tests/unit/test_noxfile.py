@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nox.command import CommandFailed
 
 from contentworker.doctor import project
 from locks import environments
@@ -51,6 +53,53 @@ def test_one_dependency_is_updated_in_every_lock(noxfile: Any, monkeypatch: pyte
     assert written[0] == "locks/lint.txt"  # has most of the packages
     assert "--constraint" not in compiled[0]
     assert all(command[command.index("--constraint") + 1] == written[0] for command in compiled[1:])
+
+
+@pytest.mark.parametrize(
+    ("failed", "in_ci", "again"),
+    [
+        (["a.py::b"], True, ["pytest", "a.py::b"]),
+        (["a.py::b"], False, None),
+        (list("abcd"), True, None),
+        ([], True, None),
+    ],
+)
+def test_few_failures_have_a_second_chance_in_ci(
+    noxfile: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    failed: list[str],
+    in_ci: bool,
+    again: list[str] | None,
+) -> None:
+    """Alone, and at most three; a crash that notes no failed test has none."""
+    results = tmp_path / ".pytest_cache" / "v" / "cache" / "lastfailed"
+    results.parent.mkdir(parents=True)
+    results.write_text(json.dumps(dict.fromkeys(failed, True)))
+    monkeypatch.setattr(noxfile, "HERE", tmp_path)
+    monkeypatch.setattr(noxfile, "_install", lambda session, group: None)
+    monkeypatch.setattr(noxfile, "tested_versions", [])
+    monkeypatch.setenv("CI", "true") if in_ci else monkeypatch.delenv("CI", raising=False)
+    ran: list[list[str]] = []
+    warned: list[str] = []
+
+    def run(*command: str) -> None:
+        ran.append(list(command))
+        if len(ran) == 1:
+            raise CommandFailed("exit code 1")
+
+    def error(message: str) -> None:
+        raise CommandFailed(message)
+
+    session = SimpleNamespace(posargs=[], python="9.9", run=run, error=error, warn=warned.append)
+    if again:
+        noxfile.tests.func(session)
+        assert ran[1:] == [again]
+        assert "a.py::b" in warned[0]
+    else:
+        with pytest.raises(CommandFailed):
+            noxfile.tests.func(session)
+        assert len(ran) == 1
 
 
 def test_environment_is_rebuilt_for_another_lock_python_or_folder(
