@@ -213,7 +213,7 @@ def tests(session: nox.Session) -> None:
 
 
 def _run_alone(session: nox.Session) -> None:
-    """Run what failed once more, alone, if it is little: in CI the machine may be too busy for one in 3,600."""
+    """Run what failed once more, alone, if it is little: CI may be too busy for one of 3,600 tests."""
     results = HERE / ".pytest_cache" / "v" / "cache" / "lastfailed"
     failed = list(json.loads(results.read_text("utf-8"))) if results.is_file() else []
     if not 0 < len(failed) <= MOST_SECOND_CHANCES:
