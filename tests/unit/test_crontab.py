@@ -47,14 +47,14 @@ def we_take(text: str) -> bool:
 
 
 @given(st.tuples(*[WORDS] * 5).map(" ".join) | GOOD)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_celery_takes_what_we_take(text: str) -> None:
     """Nothing that passes here stops beat."""
     assert celery_takes(text) or not we_take(text)
 
 
 @given(GOOD)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_we_take_what_celery_takes(text: str) -> None:
     """Numbers, ranges and steps: neither is stricter, also about days that no month has."""
     assert we_take(text) == celery_takes(text)

@@ -67,8 +67,14 @@ def words_of(lines: list[str], beginning: str) -> list[str]:
     return found.split()
 
 
-@pytest.mark.parametrize("number", [0, 3, 2000])
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 20), (200, 60), (40, 12)])
+@pytest.mark.parametrize(
+    ("number", "width", "height"),
+    [
+        (number, width, height)
+        for width, height in ((80, 24), (60, 20), (200, 60), (40, 12))
+        for number in (0, 3, 2000 if width == 80 else 200)
+    ],
+)
 def test_it_fits(number: int, width: int, height: int) -> None:
     """Into every terminal, whatever there is to show; what has no place is counted."""
     away = Away(NOW - timedelta(seconds=80), "Error 111 connecting to 127.0.0.1:6379. Connection refused.")
@@ -76,7 +82,7 @@ def test_it_fits(number: int, width: int, height: int) -> None:
         lines = lines_of(shown, width, height)
         assert len(lines) <= height
         assert max(map(len, lines)) <= width
-        if number == 2000 and height == 24:
+        if number == 2000:
             assert sum("and 199" in line for line in lines) == 3
             assert words_of(lines, "queue-1999")[1] == "13993"  # the fullest first
 
