@@ -76,11 +76,11 @@ def test_messages_of_every_queue_and_priority(client: Celery, redis_client: redi
     for article_id in ("a", "b"):
         for options in ({}, {"priority": 6}, {"queue": "rewrite"}, {"countdown": 3600}):
             client.send_task(TASK, kwargs={"article_id": article_id}, **options)
-    assert forgetting.remove_waiting(redis_client, {"b"}) == 4
+    assert forgetting.forget(redis_client, "b").messages == 4
     waiting = [raw for key in ("evaluation", "rewrite") for raw in redis_client.lrange(key, 0, -1)]
     assert (len(waiting), redis_client.zcard(DELAYED)) == (2, 1)
-    assert forgetting.remove_waiting(redis_client, {"b"}) == 0
-    assert forgetting.remove_waiting(redis_client, {"a"}) == 4
+    assert forgetting.forget(redis_client, "b").messages == 0
+    assert forgetting.forget(redis_client, "a").messages == 4
 
 
 def test_a_task_that_runs_is_waited_for(redis_client: redis.Redis) -> None:
