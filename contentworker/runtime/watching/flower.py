@@ -5,11 +5,13 @@ Celery loads the application before Flower reads its options, from the environme
 Flower makes its server, before the server listens.
 """
 
+import asyncio
 import dbm
 import glob
 import ipaddress
 import logging
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ MAX_TASKS = 10_000
 """Tasks to keep in memory and on disk. Flower's default is ten times this: too much for its service."""
 SAVE_MILLISECONDS = 60_000
 """Time between two writes to disk."""
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 RESULTS = ("TaskApply", "TaskResult")
 """Handlers of Flower's API that show a task's result, which may be an article."""
 
@@ -51,9 +54,31 @@ def guard(settings: FlowerSettings, log_settings: LogSettings, folder: Path) -> 
             _make_folder(Path(options.db).parent)
             _save_whole_states_only()
         _close_pages()
-        return unguarded(*arguments, **more)
+        flower = unguarded(*arguments, **more)
+        if sys.platform != "win32":
+            _end_between_callbacks(command, flower.io_loop.asyncio_loop)
+        return flower
 
     command.Flower = guarded
+
+
+def _end_between_callbacks(command: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Let a first SIGINT or SIGTERM end the loop, and a second one the process.
+
+    Python and Flower raise an exception wherever the process is. Where that is the start of a thread of the
+    pool, `concurrent.futures` does not know the thread yet, and waits for it for ever at exit.
+    """
+
+    def stop() -> None:
+        for signum in STOPPING:
+            loop.remove_signal_handler(signum)
+        loop.stop()
+
+    for signum in STOPPING:
+        loop.add_signal_handler(signum, stop)
+    command.sigterm_handler = lambda *_: (
+        None
+    )  # which Flower sets for SIGTERM next; the loop hears of it all the same
 
 
 def _refusal(options: Any) -> str:

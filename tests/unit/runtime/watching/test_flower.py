@@ -1,8 +1,12 @@
 """Which options Flower is refused with."""
 
+import asyncio
 import logging
+import os
 import shelve
+import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +21,8 @@ from contentworker.runtime.watching import flower as flower_page
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Start a Flower that was given these options."""
-    nothing = {"basic_auth": None, "auth": "", "unix_socket": ""}
+    loop = SimpleNamespace(asyncio_loop=None)
+    nothing = {"basic_auth": None, "auth": "", "unix_socket": "", "io_loop": loop}
 
     def start(folder: Path = tmp_path, settings: FlowerSettings | None = None, **given: Any) -> Any:
         command: SimpleNamespace = SimpleNamespace(
@@ -25,6 +30,7 @@ def start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         )
         monkeypatch.setitem(sys.modules, "flower.command", command)
         monkeypatch.setattr(flower_page, "_close_pages", lambda: None)
+        monkeypatch.setattr(flower_page, "_end_between_callbacks", lambda command, loop: None)
         monkeypatch.setattr(flower_page, "_save_whole_states_only", lambda: None)
         monkeypatch.setattr(lines, "set_up", lambda settings, level: None)
         flower_page.guard(settings or FlowerSettings(), LogSettings(), folder)
@@ -117,3 +123,19 @@ def test_a_state_that_was_not_written_replaces_none(
     assert f"cannot save its state to {events.db}; is the disk full?" in said
     with shelve.open(events.db, flag="r") as kept:
         assert kept["events"] == ["seen"]
+
+
+@pytest.mark.parametrize("signum", flower_page.STOPPING)
+def test_a_signal_ends_it_between_callbacks(signum: signal.Signals) -> None:
+    """It raises nothing where the process is, also before the loop runs; a second one ends the process."""
+    before = [signal.getsignal(each) for each in flower_page.STOPPING]
+    command = SimpleNamespace()
+    with closing(asyncio.new_event_loop()) as loop:
+        flower_page._end_between_callbacks(command, loop)
+        signal.signal(signal.SIGTERM, command.sigterm_handler)
+        os.kill(os.getpid(), signum)
+        loop.run_forever()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    for each, handler in zip(flower_page.STOPPING, before, strict=True):
+        signal.signal(each, handler)
