@@ -135,7 +135,7 @@ def _contentworker(*arguments: str) -> None:
 
 @nox.session(venv_backend="none")
 def worker(session: nox.Session) -> None:
-    """Run a worker that reloads on save, with a Redis if you have none. Options: `-- --queue rewrite`."""
+    """Run a worker that reloads on save, with a Redis if you have none. Options: `-- --queue celery`."""
     _contentworker("worker", "--reload", *session.posargs)
 
 

@@ -2,20 +2,31 @@
 
 import re
 
-__all__ = ["put_into"]
+__all__ = ["put_into", "without_articles"]
 
 OTHERS = "(?:rewrite|escalation)"
 """Queues that the adopted project does not have. The example task's queue takes the place of `evaluation`."""
 REPLACED = (
+    # One line for each unit or worker, of which there are two less.
+    (
+        r"^active\nactive\n(?=(?:active\n){6}```)|^NRestarts=0\n\nNRestarts=0\n\n(?=NRestarts=0\n\nNRestarts=0\n```)",
+        "",
+    ),
+    (r"\b4 nodes online", "2 nodes online"),
+    (r"\b7 nodes online", "4 nodes online"),
     # Lines about one of the others: what a command prints, and the commands of one worker for each queue.
     (rf"^(?:{OTHERS} +ok | +\"{OTHERS}\": \"ready|\| `\S+@{OTHERS}\.service` |.* --queue={OTHERS} ).*\n", ""),
     (r"evaluation( |, )rewrite\1escalation", "thumbnails"),
     (r"tasks\.(?:evaluation|pipeline)\.\w+", "tasks.thumbnails.fit"),
     (rf"(--queue[ =]|worker@|llen ){OTHERS}\b", r"\1thumbnails"),
     (r"QUEUES__REWRITE__", "QUEUES__THUMBNAILS__"),
+    (r"\bqueues\.rewrite\b", "queues.thumbnails"),
     (r"\bevaluation\b", "thumbnails"),
-    (r"\barticle(s?)\b", r"document\1"),
-    (r"\b(a)n (document)", r"\1 \2"),
+    (
+        r"^(\| `tasks\.maintenance\.purge` .*\n)",
+        r"| `tasks.thumbnails.fit` | `thumbnails` | `IdempotentTask` | `width`, `height`, `longest_side` "
+        r"| `width`, `height` |\n\1",
+    ),
     (r"AI detector and AEO scoring tasks", "the example: sizes of pictures"),
 )
 
@@ -25,3 +36,9 @@ def put_into(page: str) -> str:
     for pattern, text in REPLACED:
         page = re.sub(pattern, text, page, flags=re.MULTILINE)
     return page
+
+
+def without_articles(text: str) -> str:
+    """Any file, in whose words and fields the content is a document."""
+    text = re.sub(r"\b([Aa])n article(?=s?\b|_id\b)", r"\1 article", text)
+    return re.sub(r"\barticle(?=s?\b|_id\b)", "document", text).replace("ARTICLE_ID", "DOCUMENT_ID")

@@ -58,7 +58,8 @@ def make(source: Path, commit: str, name: Name, root: Path) -> None:
     for file in texts(root):
         text = file.read_text("utf-8")
         in_docs = file.parent == root / "docs" and file.suffix == ".md"
-        file.write_text(examples.put_into(unmarked(text)) if in_docs else unmarked(text), "utf-8")
+        text = examples.without_articles(unmarked(text))
+        file.write_text(examples.put_into(text) if in_docs else text, "utf-8")
     _shorten_menu(root / "noxfile.py")
     for path, content in own_files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)

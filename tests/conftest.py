@@ -50,16 +50,18 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-OWN_TESTS = Path(__file__).parent / "tasks"
-"""Tests of the tasks of a project that was made by `nox -s adopt`: they see its worker.toml."""
+OWN_TESTS = [
+    Path(__file__).parent / name for name in ("tasks", "acceptance/systemd", "acceptance/test_autoreload.py")
+]
+"""In a project that `nox -s adopt` made, these see its own worker.toml: its tasks, and what installs or edits it."""
 if os.environ.get("TESTS_REDIS") == "embedded":
     prefer_embedded_redis()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def worker_toml(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Show the project's own worker.toml to the tests of its tasks."""
-    if not request.path.is_relative_to(OWN_TESTS):
+    """Show the project's own worker.toml to the tests of OWN_TESTS, and to what they start."""
+    if not any(request.path.is_relative_to(each) for each in OWN_TESTS):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:

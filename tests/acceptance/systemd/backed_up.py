@@ -7,10 +7,9 @@ from celery import Celery
 
 from contentworker.runtime.records.dead_letters import STREAM
 from contentworker.runtime.transport.protocol import DELAYED, PAUSED
+from tests.acceptance.systemd.installation import DEFAULT, OTHER
 from tests.acceptance.systemd.machine import Machine
 from tests.support import PATIENCE, wait_until
-
-QUEUE = "rewrite"
 
 
 class BackedUp:
@@ -21,10 +20,10 @@ class BackedUp:
 
     def make(self) -> None:
         """Have all of them, before the backup."""
-        self._machine.run("content-worker", "pause", QUEUE)
-        self._waiting = self._client.send_task("tasks.health_check", queue=QUEUE)
+        self._machine.run("content-worker", "pause", OTHER)
+        self._waiting = self._client.send_task("tasks.health_check", queue=OTHER)
         self._client.send_task("tasks.health_check", countdown=1000).forget()
-        self._client.send_task("tasks.misspelt", queue="celery").forget()
+        self._client.send_task("tasks.misspelt", queue=DEFAULT).forget()
         done = self._client.send_task("tasks.health_check")
         done.get(timeout=PATIENCE)
         self._result = done.backend.get_key_for_task(done.id)
@@ -34,7 +33,7 @@ class BackedUp:
 
     def lose(self) -> None:
         """Have none of them, and what was not there, before it is restored."""
-        self._redis.delete(QUEUE, DELAYED, STREAM, PAUSED, self._result)
+        self._redis.delete(OTHER, DELAYED, STREAM, PAUSED, self._result)
         self._redis.set("since", "the backup")
 
     def check(self) -> None:
@@ -42,13 +41,13 @@ class BackedUp:
         wait_until(self._answers, "Redis to answer")
         assert self._now() == self._then
         assert self._redis.get("since") is None
-        self._machine.run("content-worker", "resume", QUEUE)
+        self._machine.run("content-worker", "resume", OTHER)
         assert self._waiting.get(timeout=PATIENCE)["status"] == "ok"
         self._redis.delete(DELAYED, STREAM)
 
     def _now(self) -> tuple[Any, ...]:
         return (
-            self._redis.lrange(QUEUE, 0, -1),
+            self._redis.lrange(OTHER, 0, -1),
             self._redis.zrange(DELAYED, 0, -1, withscores=True),
             self._redis.xrange(STREAM),
             self._redis.smembers(PAUSED),

@@ -8,11 +8,14 @@ from contentworker import config
 from contentworker.installer.release import MADE_OF
 from tests.acceptance.conftest import make_checkout
 from tests.acceptance.systemd.machine import Machine
-from tests.support import service_is_missing
+from tests.support import ROOT, service_is_missing
 
-SETTINGS = config.load(environ={})
+SETTINGS = config.load(ROOT / "worker.toml", environ={})
 PREFIX = SETTINGS.services.prefix
 QUEUES = list(SETTINGS.queues)
+DEFAULT = SETTINGS.default_queue
+OTHER = next((queue for queue in QUEUES if queue != DEFAULT), DEFAULT)
+"""A second queue, where there is one."""
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
 UMBRELLA, FLOWER, REDIS = "celery-worker.service", "celery-flower.service", "celery-redis.service"
 BEAT, HEALTH, METRICS = "celery-beat.service", "celery-health.service", "celery-metrics.service"

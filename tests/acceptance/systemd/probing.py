@@ -9,7 +9,7 @@ from pathlib import Path
 from celery import Celery
 from celery.result import AsyncResult
 
-from tests.acceptance.systemd.installation import PROBE, STATE
+from tests.acceptance.systemd.installation import DEFAULT, PROBE, STATE
 from tests.acceptance.systemd.machine import Machine
 from tests.support import PATIENCE, executions, wait_until
 
@@ -36,9 +36,10 @@ def probed(machine: Machine, queue: str, module: str, *directives: str) -> Itera
         machine.systemctl("daemon-reload")
 
 
-def hold(client: Celery, folder: Path) -> AsyncResult:
+def hold(client: Celery, folder: Path, queue: str = DEFAULT) -> AsyncResult:
     """Have a task run that does not end before it is told to."""
-    sent = client.send_task("probe.base.hold", kwargs={"folder": f"{STATE}/{folder.name}"})
+    where = {"folder": f"{STATE}/{folder.name}"}
+    sent = client.send_task("probe.base.hold", kwargs=where, queue=queue)
     wait_until(lambda: len(executions(folder)) == 1, "the task to start")
     return sent
 

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from tests.acceptance.systemd import installation
-from tests.acceptance.systemd.exposure import exposures, table, version
+from tests.acceptance.systemd.exposure import exposures
 from tests.acceptance.systemd.installation import (
     BACKUP,
     BEAT,
@@ -19,6 +19,7 @@ from tests.acceptance.systemd.installation import (
     HEALTH,
     METRICS,
     OPERATOR,
+    OTHER,
     PREFIX,
     QUEUES,
     REDIS,
@@ -30,12 +31,11 @@ from tests.acceptance.systemd.installation import (
     WORKERS,
 )
 from tests.acceptance.systemd.machine import Machine
-from tests.support import PATIENCE, ROOT, client_of, wait_until
+from tests.support import PATIENCE, client_of, wait_until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
-MOST_EXPOSED = {"evaluation": 1.0, "celery": 1.0, "rewrite": 1.2, "escalation": 1.2}
-PAGE = ROOT / "docs" / "operations.md"
+MOST_EXPOSED, WITH_NETWORK = 1.0, 1.2
 
 
 def check_all_answer(machine: Machine) -> None:
@@ -55,6 +55,7 @@ def test_install_ends_with_every_queue_served(installed: Machine) -> None:
     assert {installed.show(unit, "UnitFileState") for unit in (UMBRELLA, BEAT, FLOWER, REDIS)} == {"enabled"}
 
 
+# >>> editorial
 def test_a_rewrite_by_the_installed_model(installed: Machine) -> None:
     """The embedded model comes with the installation, and works under the sandbox."""
     article = "content=# Tea\n\nDue to the fact that it was raining, they had to make use of an old umbrella."
@@ -72,6 +73,7 @@ def test_a_record_for_a_person(installed: Machine) -> None:
     assert "tea-1" in installed.output("content-worker", "escalations", "list")
 
 
+# <<< editorial
 def test_nothing_of_root_s_in_the_checkout(installed: Machine) -> None:
     """The user who typed it can still change and remove all of it."""
     assert installed.output("find", CHECKOUT, "-not", "-user", OPERATOR) == ""
@@ -121,7 +123,7 @@ def test_enable_and_start(installed: Machine) -> None:
 
 def test_boot(installed: Machine) -> None:
     """A boot brings up all that is enabled, Redis before the workers; a worker that is masked is left out."""
-    left_out = "celery-worker@escalation.service"
+    left_out = f"celery-worker@{OTHER}.service"
     installed.systemctl("mask", left_out)
     installed.reboot()
     assert {unit for unit in UNITS if not installed.is_active(unit)} == {left_out}
@@ -135,15 +137,16 @@ def test_boot(installed: Machine) -> None:
 def test_start_revives_a_worker_that_was_stopped(services: Machine) -> None:
     """`systemctl start celery-worker` starts what is missing, though all of it counts as started."""
     before = main_pids(services)
-    services.systemctl("stop", "celery-worker@rewrite")
+    services.systemctl("stop", f"celery-worker@{OTHER}")
     assert services.is_active(UMBRELLA)
     services.systemctl("start", "celery-worker")
-    services.wait_active("celery-worker@rewrite.service")
+    services.wait_active(f"celery-worker@{OTHER}.service")
     changed = {unit for unit, pid in main_pids(services).items() if before[unit] != pid}
-    assert changed == {"celery-worker@rewrite.service"}
+    assert changed == {f"celery-worker@{OTHER}.service"}
     check_all_answer(services)
 
 
+# >>> editorial
 @pytest.mark.parametrize("article", ["how-leap-years-work.html", "wann-ist-ein-schaltjahr.md"])
 def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
     """An article is scored, and who wrote it is judged, by compiled code."""
@@ -154,20 +157,21 @@ def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
     assert json.loads(judged)["abstained"] == ("language" if article.startswith("wann") else None)
 
 
+# <<< editorial
 def test_the_journal_has_fields(services: Machine, redis_url: str) -> None:
-    """What was said of an article, or of a task, is found by its id; and no line of Celery's banner."""
-    unit = "--unit=celery-worker@evaluation"
+    """What was said of a task is found by its id, or by one that it carries; and no line of Celery's banner."""
+    unit = f"--unit=celery-worker@{OTHER}"
     with client_of(redis_url) as client:
-        headers = {"article_id": "tea-7"}
-        sent = client.send_task("tasks.evaluation.score_aeo", kwargs={"content": 1}, headers=headers)
+        headers, unknown = {"article_id": "tea-7"}, {"content": 1}
+        sent = client.send_task("tasks.health_check", kwargs=unknown, queue=OTHER, headers=headers)
         sent.get(timeout=PATIENCE, propagate=False)
     asked = ("journalctl", "--output=json", unit, f"TASK_ID={sent.id}", "ARTICLE_ID=tea-7")
     (line,) = wait_until(lambda: services.output(*asked).splitlines(), "its dead letter in the journal")
     event = json.loads(line)
-    assert event["MESSAGE"].startswith("Kept tasks.evaluation.score_aeo")
+    assert event["MESSAGE"].startswith("Kept tasks.health_check")
     assert (event["QUEUE"], event["TASK"], event["ATTEMPT"], event["PRIORITY"]) == (
-        "evaluation",
-        "tasks.evaluation.score_aeo",
+        OTHER,
+        "tasks.health_check",
         "1",
         "4",
     )
@@ -208,6 +212,7 @@ def test_a_failure_is_reported(services: Machine) -> None:
     services.systemctl("stop", f"celery-failed@{BEAT}.service")
 
 
+# >>> editorial
 def test_commands_run_as_the_services_user(services: Machine) -> None:
     """What a service left in its folder is not opened as root: a link to a file of root's is refused."""
     state = installation.STATE
@@ -226,6 +231,7 @@ def test_commands_run_as_the_services_user(services: Machine) -> None:
     assert services.path("/etc/planted.sqlite3").stat().st_size == 0
 
 
+# <<< editorial
 @pytest.mark.parametrize("unit", [*UNITS, HEALTH, METRICS, BACKUP, TIMER, REPORT])
 def test_verify_is_silent(installed: Machine, unit: str) -> None:
     """`systemd-analyze verify` finds nothing to say about a unit."""
@@ -236,18 +242,7 @@ def test_verify_is_silent(installed: Machine, unit: str) -> None:
 def test_exposure(installed: Machine) -> None:
     """systemd rates the sandboxes as we want it, the running ones as well as the files."""
     found = exposures()
-    for queue, most in MOST_EXPOSED.items():
+    for queue in QUEUES:
         unit = f"celery-worker@{queue}.service"
-        assert found[unit] <= most
+        assert found[unit] <= (WITH_NETWORK if SETTINGS.queues[queue].allowed_addresses else MOST_EXPOSED)
         assert f": {found[unit]} " in installed.output("systemd-analyze", "security", "--no-pager", unit)
-
-
-def test_exposure_is_that_of_the_docs() -> None:
-    """docs/operations.md has the table."""
-    _, _, rest = PAGE.read_text("utf-8").partition("<!-- exposure -->\n")
-    written, end, _ = rest.partition("<!-- /exposure -->")
-    assert " by systemd " in written
-    assert end
-    if f" by {version()} " not in written:
-        pytest.skip(f"the page has the scores of another systemd, this is {version()}")
-    assert written == f"{table()}\n"

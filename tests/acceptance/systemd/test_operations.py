@@ -8,12 +8,16 @@ import redis
 from celery import Celery
 
 from tests.acceptance.systemd.backed_up import BackedUp
+from tests.acceptance.systemd.exposure import table, version
+from tests.acceptance.systemd.installation import DEFAULT, QUEUES
 from tests.acceptance.systemd.machine import Machine
 from tests.support import ROOT, wait_until
 
-pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
-
 PAGE = ROOT / "docs" / "operations.md"
+IN_DOCS = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+# adopted: _QUEUES = {*re.findall(r"^(\S+) +ok ", PAGE.read_text("utf-8"), re.MULTILINE)}
+# adopted: IN_DOCS += [pytest.mark.skipif(_QUEUES != {*QUEUES}, reason="the page has other queues")]
+pytestmark = IN_DOCS
 
 
 class Step(NamedTuple):
@@ -59,7 +63,7 @@ def healthy(services: Machine) -> Machine:
         "an answer of every queue",
     )
     services.run("journalctl", "--rotate", "--vacuum-size=1")
-    services.systemctl("restart", "celery-worker@celery")  # else the journal knows of no worker at all
+    services.systemctl("restart", f"celery-worker@{DEFAULT}")  # else the journal knows of no worker at all
     return services
 
 
@@ -87,4 +91,15 @@ def test_commands(healthy: Machine, backed_up: BackedUp, step: Step) -> None:
 
 def test_all_is_well_in_the_end(healthy: Machine) -> None:
     """After backup, restore and new passwords: every queue answers."""
-    assert healthy.output("content-worker", "health").count(" ok ") == 4
+    assert healthy.output("content-worker", "health").count(" ok ") == len(QUEUES)
+
+
+def test_exposure_is_that_of_the_docs() -> None:
+    """docs/operations.md has the table."""
+    _, _, rest = PAGE.read_text("utf-8").partition("<!-- exposure -->\n")
+    written, end, _ = rest.partition("<!-- /exposure -->")
+    assert " by systemd " in written
+    assert end
+    if f" by {version()} " not in written:
+        pytest.skip(f"the page has the scores of another systemd, this is {version()}")
+    assert written == f"{table()}\n"

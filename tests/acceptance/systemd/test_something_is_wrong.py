@@ -15,16 +15,26 @@ from kombu.exceptions import EncodeError, OperationalError
 
 from contentworker.runtime.records.dead_letters import STREAM
 from contentworker.runtime.transport.protocol import DELAYED
-from tests.acceptance.systemd.installation import BEAT, CREDENTIALS, REDIS, SETTINGS, STATE, WORKERS
+from tests.acceptance.systemd.installation import (
+    BEAT,
+    CREDENTIALS,
+    DEFAULT,
+    OTHER,
+    QUEUES,
+    REDIS,
+    SETTINGS,
+    STATE,
+    WORKERS,
+)
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
-from tests.acceptance.systemd.test_operations import PAGE, expression
+from tests.acceptance.systemd.test_operations import IN_DOCS, PAGE, expression
 from tests.support import PATIENCE, executions, wait_until
 
-pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+pytestmark = IN_DOCS
 
-UNIT = "celery-worker@celery.service"
-OTHER = "celery-worker@rewrite.service"
+UNIT = f"celery-worker@{DEFAULT}.service"
+OTHER_UNIT = f"celery-worker@{OTHER}.service"
 DATA = "/var/lib/content-worker-redis"
 ENVIRONMENT = "/etc/content-worker/environment"
 FLOOD = """\
@@ -120,7 +130,7 @@ def machine(services: Machine) -> Iterator[Machine]:
         "Environment=WORKER__RETRIES__INITIAL_DELAY_SECONDS=0.1 WORKER__RETRIES__JITTER_SECONDS=0",
         "Environment=WORKER__LIMITS__MAX_TASKS_PER_CHILD=5",
     ]
-    with probed(services, "celery", "blocked_worker,sandbox_worker", *directives):
+    with probed(services, DEFAULT, "blocked_worker,sandbox_worker", *directives):
         yield services
 
 
@@ -164,13 +174,13 @@ def test_a_journal_that_hangs(machine: Machine, client: Celery) -> None:
 @cause("Tasks are not picked up")
 def _not_picked_up(place: Place) -> None:
     machine = place.machine
-    machine.systemctl("stop", OTHER)
-    sent = place.client.send_task("tasks.health_check", queue="rewrite")
-    assert place.look().endswith("\n3 nodes online.\n")
-    machine.systemctl("start", OTHER)
+    machine.systemctl("stop", OTHER_UNIT)
+    sent = place.client.send_task("tasks.health_check", queue=OTHER)
+    assert place.look().endswith(f"\n{len(QUEUES) - 1} nodes online.\n")
+    machine.systemctl("start", OTHER_UNIT)
     assert sent.get(timeout=PATIENCE)["status"] == "ok"
     place.page_says("a wrong name becomes a dead letter".capitalize())
-    place.client.send_task("tasks.misspelt", queue="celery")
+    place.client.send_task("tasks.misspelt", queue=DEFAULT)
     wait_until(lambda: place.redis.xlen(STREAM), "the dead letter")
     assert "tasks.misspelt" in machine.output("content-worker", "dead-letters", "list")
     place.redis.delete(STREAM)
@@ -200,7 +210,7 @@ def _memory(place: Place) -> None:
     place.look(well=True)
     place.page_says("after `limits.max_tasks_per_child` tasks", "its task is delivered again")
     pids = {place.client.send_task("probe.pid").get(timeout=PATIENCE) for _ in range(25)}
-    assert len(pids) > SETTINGS.queues["celery"].concurrency
+    assert len(pids) > SETTINGS.queues[DEFAULT].concurrency
     # As the kernel does where a service passes its memory: these machines enforce no such limit.
     sent, pid = hold(place.client, place.folder), place.machine.main_pid(UNIT)
     place.machine.run("kill", "-KILL", str(executions(place.folder)[0]["pid"]))
@@ -212,19 +222,19 @@ def _memory(place: Place) -> None:
 @cause("A queue falls behind")
 def _behind(place: Place) -> None:
     machine = place.machine
-    machine.systemctl("stop", "celery-worker@evaluation")
-    sent = [place.client.send_task("tasks.health_check", queue="evaluation") for _ in range(2)]
+    machine.systemctl("stop", OTHER_UNIT)
+    sent = [place.client.send_task("tasks.health_check", queue=OTHER) for _ in range(2)]
     assert place.look(well=True) == "2\n"
-    machine.systemctl("start", "celery-worker@evaluation")
+    machine.systemctl("start", OTHER_UNIT)
     for each in sent:
         each.get(timeout=PATIENCE)
-    concurrency = SETTINGS.queues["celery"].concurrency
+    concurrency = SETTINGS.queues[DEFAULT].concurrency
     place.hold(concurrency + 1)
     wait_until(lambda: len(executions(place.folder)) == concurrency, "a busy worker")
-    asked = machine.run("content-worker", "health", "--queue=celery", "--timeout=1", check=False)
+    asked = machine.run("content-worker", "health", f"--queue={DEFAULT}", "--timeout=1", check=False)
     (place.folder / "release").touch()
     assert asked.returncode == 1
-    assert re.search(r"celery +busy .* 1 waiting, oldest \d+ s", asked.stdout), asked.stdout
+    assert re.search(rf"{DEFAULT} +busy .* 1 waiting, oldest \d+ s", asked.stdout), asked.stdout
     place.page_says("`busy` in `health` is not an error", "`oldest` shows how far behind")
     place.wait_for_health()
 
@@ -234,11 +244,11 @@ def _starts_again(place: Place) -> None:
     machine = place.machine
 
     def see(*reasons: str) -> None:
-        machine.systemctl("restart", OTHER, check=False)
-        wait_until(lambda: machine.show(OTHER, "NRestarts") != "0", "another start")
+        machine.systemctl("restart", OTHER_UNIT, check=False)
+        wait_until(lambda: machine.show(OTHER_UNIT, "NRestarts") != "0", "another start")
         assert re.search(r"NRestarts=[1-9]", place.look(well=True))
         for reason in reasons:
-            place.wait_for_journal(OTHER, reason)
+            place.wait_for_journal(OTHER_UNIT, reason)
 
     place.page_says("the line begins with `Error:` and names the key")
     file = machine.path(ENVIRONMENT)
@@ -248,7 +258,7 @@ def _starts_again(place: Place) -> None:
         see("Error: WORKER__LIMITS__NONSENSE: ")
     finally:
         file.write_text(written, "utf-8")
-    machine.wait_active(OTHER)
+    machine.wait_active(OTHER_UNIT)
 
     place.page_says("`status=243/CREDENTIALS`")
     secret = machine.path(f"{CREDENTIALS}/REDIS_URL")
@@ -257,7 +267,7 @@ def _starts_again(place: Place) -> None:
         see("status=243/CREDENTIALS")
     finally:
         aside.rename(secret)
-    machine.wait_active(OTHER)
+    machine.wait_active(OTHER_UNIT)
 
     place.page_says("Exit code 78: Redis could lose messages; the line says why")
     place.redis.config_set("maxmemory", "1gb")
@@ -267,14 +277,14 @@ def _starts_again(place: Place) -> None:
     finally:
         place.redis.config_set("maxmemory-policy", "noeviction")
         place.redis.config_set("maxmemory", 0)
-    machine.wait_active(OTHER)
+    machine.wait_active(OTHER_UNIT)
 
 
 @cause("A worker hangs")
 def _hangs(place: Place) -> None:
     machine, pid = place.machine, place.machine.main_pid(UNIT)
     where = {"folder": f"{STATE}/{place.folder.name}"}
-    place.client.control.broadcast("block", where, destination=["celery@test-machine"])
+    place.client.control.broadcast("block", where, destination=[f"{DEFAULT}@test-machine"])
     wait_until(lambda: machine.main_pid(UNIT) not in (0, pid), "the watchdog")
     assert "Watchdog timeout" in place.look()
     _, _, after = machine.journal(UNIT).rpartition("Watchdog timeout")
@@ -291,10 +301,10 @@ def _stop_takes_long(place: Place) -> None:
     stop = Background(lambda: machine.systemctl("stop", UNIT, check=False))
     wait_until(lambda: "finishing 1 task" in machine.show(UNIT, "StatusText"), "the worker to drain")
     (command,) = re.findall(r"`(systemctl kill .*?)`", place.entry.text)
-    machine.run(*command.replace("QUEUE", "celery").split())
+    machine.run(*command.replace("QUEUE", DEFAULT).split())
     stop.end()
     place.page_says("running tasks go back to their queue")
-    assert place.redis.llen("celery") == 1
+    assert place.redis.llen(DEFAULT) == 1
     machine.systemctl("start", UNIT)
     wait_until(lambda: len(executions(place.folder)) == 2, "the task to be run again")
     (place.folder / "release").touch()
@@ -430,7 +440,7 @@ def _dead_letters(place: Place) -> None:
 @cause("Which release runs?")
 def _which_release(place: Place) -> None:
     """After an upgrade that went back, `test_upgrade.py` looks at the same link."""
-    pid = place.machine.main_pid("celery-worker@evaluation")
+    pid = place.machine.main_pid(OTHER_UNIT)
     runs = place.machine.output("readlink", f"/proc/{pid}/cwd")
     assert Path(place.look(well=True)).name == Path(runs).name
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from tests.acceptance.systemd.installation import REDIS, STATE, UMBRELLA, WORKERS
+from tests.acceptance.systemd.installation import DEFAULT, REDIS, STATE, UMBRELLA, WORKERS
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
 from tests.support import executions, wait_until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
-UNIT = "celery-worker@celery.service"
+UNIT = f"celery-worker@{DEFAULT}.service"
 WATCHDOG_SECONDS = 5
 
 
@@ -26,14 +26,14 @@ def machine(services: Machine) -> Iterator[Machine]:
         f"WatchdogSec={WATCHDOG_SECONDS}",
         "Environment=WORKER__RETRIES__INITIAL_DELAY_SECONDS=0.1 WORKER__RETRIES__JITTER_SECONDS=0",
     ]
-    with probed(services, "celery", "blocked_worker", *directives):
+    with probed(services, DEFAULT, "blocked_worker", *directives):
         yield services
 
 
 def wait_for_next_life(machine: Machine, pid: int) -> None:
     wait_until(lambda: machine.main_pid(UNIT) not in (0, pid), "another main process")
     machine.wait_active(UNIT)
-    machine.run("content-worker", "health", "--queue=celery")
+    machine.run("content-worker", "health", f"--queue={DEFAULT}")
 
 
 def test_main_process_killed(machine: Machine, client: Celery, folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_event_loop_blocked(machine: Machine, client: Celery, folder: Path) -> N
     """A loop that hangs in a process that is well: the same, and the journal has the line it hung in."""
     pid = machine.main_pid(UNIT)
     where = {"folder": f"{STATE}/{folder.name}"}
-    client.control.broadcast("block", where, destination=["celery@test-machine"])
+    client.control.broadcast("block", where, destination=[f"{DEFAULT}@test-machine"])
     wait_until(lambda: executions(folder), "the loop to hang")
     wait_for_next_life(machine, pid)
     assert "Fatal Python error: Aborted" in machine.journal(UNIT)
@@ -78,8 +78,11 @@ def test_stop_waits_for_running_tasks(machine: Machine, client: Celery, folder: 
     """`systemctl stop celery-worker` returns when the task has ended, well and not earlier."""
     sent = hold(client, folder)
     stop = Background(lambda: machine.systemctl("stop", UMBRELLA, check=False))
-    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: finishing 1 task", "the worker to drain")
-    wait_until(lambda: not machine.is_active("celery-worker@rewrite.service"), "the others to end")
+    wait_until(
+        lambda: machine.show(UNIT, "StatusText") == f"{DEFAULT}: finishing 1 task", "the worker to drain"
+    )
+    others = [unit for unit in WORKERS if unit != UNIT]
+    wait_until(lambda: not any(map(machine.is_active, others)), "the others to end")
     assert stop.is_alive()
     assert machine.show(UNIT, "ActiveState") == "deactivating"
     release(sent, folder)
@@ -93,7 +96,9 @@ def test_restart_waits_for_running_tasks(machine: Machine, client: Celery, folde
     """`systemctl restart celery-worker`: the same, and then each worker has another main process."""
     sent, pids = hold(client, folder), {machine.main_pid(unit) for unit in WORKERS}
     restart = Background(lambda: machine.systemctl("restart", UMBRELLA, check=False))
-    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: finishing 1 task", "the worker to drain")
+    wait_until(
+        lambda: machine.show(UNIT, "StatusText") == f"{DEFAULT}: finishing 1 task", "the worker to drain"
+    )
     release(sent, folder)
     restart.end()
     assert {machine.main_pid(unit) for unit in WORKERS}.isdisjoint({0, *pids})
@@ -107,7 +112,7 @@ def test_redis_away_for_longer_than_the_watchdog(
     """The worker waits, is not taken for hung, and resumes."""
     pid, restarts = machine.main_pid(UNIT), machine.show(UNIT, "NRestarts")
     with away(machine, how):
-        waiting = "celery: waiting for Redis"
+        waiting = f"{DEFAULT}: waiting for Redis"
         wait_until(lambda: machine.show(UNIT, "StatusText") == waiting, "Redis to be missed")
         end = time.monotonic() + 2 * WATCHDOG_SECONDS
         wait_until(lambda: time.monotonic() > end, "twice the watchdog's time")
@@ -138,6 +143,6 @@ def test_redis_never_there(machine: Machine) -> None:
     assert "timeout" in started.stderr
     short.unlink()
     machine.systemctl("daemon-reload")
-    wait_until(lambda: machine.show(UNIT, "StatusText") == "celery: waiting for Redis", "another attempt")
+    wait_until(lambda: machine.show(UNIT, "StatusText") == f"{DEFAULT}: waiting for Redis", "another attempt")
     machine.systemctl("start", REDIS)
     wait_for_next_life(machine, 0)

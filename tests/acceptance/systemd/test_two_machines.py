@@ -18,15 +18,16 @@ from tests.acceptance.systemd.installation import (
     AS_OPERATOR,
     BEAT,
     CREDENTIALS,
+    DEFAULT,
     FLOWER,
     QUEUES,
     UMBRELLA,
 )
 from tests.acceptance.systemd.machine import Machine
-from tests.acceptance.systemd.test_operations import PAGE, expression
+from tests.acceptance.systemd.test_operations import IN_DOCS, PAGE, expression
 from tests.support import wait_until
 
-pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
+pytestmark = IN_DOCS
 
 REDIS, FIRST, SECOND = "10.0.0.5", "10.0.0.5", "10.0.0.6"
 """The page's address of Redis, which runs on the first machine."""
@@ -37,17 +38,20 @@ class Page(NamedTuple):
     """The blocks of the section."""
 
     install: str
-    leave_out: str
     look: str
     prints: str
+    leave_out: str  # editorial
 
 
 def page() -> Page:
     _, _, section = PAGE.read_text("utf-8").partition("### On more machines\n")
     section, _, _ = section.partition("\n## ")
     (prints,) = re.findall(r"^```text\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-    install, leave_out, look = re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
-    return Page(install, leave_out, look, prints)
+    commands = re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    leave_out = commands.pop(1)  # editorial
+    install, look = commands
+    return Page(install, look, prints, leave_out)  # editorial
+    # adopted: return Page(install, look, prints)
 
 
 def typed(machine: Machine, commands: str) -> subprocess.CompletedProcess[str]:
@@ -60,16 +64,19 @@ def typed(machine: Machine, commands: str) -> subprocess.CompletedProcess[str]:
 class Pair(NamedTuple):
     """The two machines, and what the first attempt on the second one said."""
 
+      # editorial
+    # adopted: """The two machines."""
+
     first: Machine
     second: Machine
-    refused: subprocess.CompletedProcess[str]
+    refused: subprocess.CompletedProcess[str]  # editorial
 
 
 @pytest.fixture(scope="module")
 def pair(
     checkout_files: Path, installed: Machine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pair]:
-    """Two machines on which the page's steps were typed, with what a second one is told that forgets one.
+    """Two machines on which the page's steps were typed.
 
     The packages are those that the machine of the other tests has built.
     """
@@ -94,16 +101,20 @@ def pair(
         steps = page()
         done = typed(first, steps.install)
         assert done.returncode == 0, done.stdout + first.journal()
+        # >>> editorial
         refused = typed(second, steps.install)
         done = typed(second, steps.leave_out)
         assert done.returncode == 0, done.stdout
+        # <<< editorial
         done = typed(second, steps.install)  # on a terminal of its own: sudo reads ahead what is typed
         assert done.returncode == 0, done.stdout + second.journal()
-        yield Pair(first, second, refused)
+        yield Pair(first, second, refused)  # editorial
+        # adopted: yield Pair(first, second)
         # Their Redis is no unit of ours, and would end before them when the machine does.
         first.systemctl("stop", UMBRELLA, BEAT, FLOWER)
 
 
+# >>> editorial
 def test_the_second_is_told_before_anything_is_built(pair: Pair) -> None:
     """Without the step that leaves the queue out: a line that names the host, and what to type."""
     assert pair.refused.returncode == 1
@@ -112,26 +123,28 @@ def test_the_second_is_told_before_anything_is_built(pair: Pair) -> None:
     assert "packages:" not in pair.refused.stdout
 
 
+# <<< editorial
 def test_all_workers_answer(pair: Pair) -> None:
-    """What the page says is printed; the masked queue has a worker on the first machine only."""
+    """What the page says is printed."""
     done = typed(pair.second, page().look)
     printed = done.stdout.replace("\r", "")
     assert re.fullmatch(expression(page().prints), printed), printed
-    assert not pair.second.is_active("celery-worker@escalation.service")
+    assert not pair.second.is_active("celery-worker@escalation.service")  # editorial
     found = json.loads(pair.second.output("content-worker", "health", "--json"))
     assert {item["queue"]: item["status"] for item in found} == dict.fromkeys(QUEUES, "ok")
 
 
 def test_the_second_serves_alone(pair: Pair) -> None:
     """A task that the first machine sends runs on the second, while the first one's worker is stopped."""
-    pair.first.systemctl("stop", "celery-worker@evaluation")
-    asked = ("submit", "tasks.evaluation.score_aeo", "content=# Tea\n\nTea is brewed.", "--wait", "60")
-    assert json.loads(pair.first.output("content-worker", *asked))["score"] >= 0
-    unit = "celery-worker@evaluation.service"  # which tells systemd now and then
+    unit = f"celery-worker@{DEFAULT}.service"
+    pair.first.systemctl("stop", unit)
+    asked = ("submit", "tasks.health_check", "--wait", "60")
+    assert json.loads(pair.first.output("content-worker", *asked))["host"] == "second"
+    # The worker tells systemd now and then.
     wait_until(
         lambda: " 0 processed" not in pair.second.show(unit, "StatusText"), "the second to have run it"
     )
-    pair.first.systemctl("start", "celery-worker@evaluation")
+    pair.first.systemctl("start", unit)
 
 
 def test_what_was_set_is_kept_and_nothing_large_is_left(pair: Pair) -> None:

@@ -24,7 +24,7 @@ from tests.support import executions, wait_until
 pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
 CHANGED = f"{CHECKOUT}/tasks/health.py"
-FIRST = "celery"
+FIRST = min(QUEUES)
 """The queue that is switched before the others."""
 
 
@@ -56,7 +56,7 @@ def test_upgrade_goes_queue_by_queue_and_loses_no_task(
     """While the first worker ends its task the others run the old version; then all run the new one."""
     (old,) = set(releases(services).values())
     with probed(services, FIRST, "probe_worker") as unit:
-        sent = hold(client, folder)
+        sent = hold(client, folder, FIRST)
         edit(services, "\n# Another version.\n")
         upgrade = Background(lambda: installation.command(services, "upgrade"))
         draining = f"{FIRST}: finishing 1 task"
@@ -107,7 +107,19 @@ def test_uninstall(services: Machine) -> None:
     done = installation.command(services, "uninstall", "--data")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kept:" not in done.stdout
-    left = services.output("find", "/etc", "/opt", "/var/lib", "/usr/local", "/run", "-name", "c*-worker*")
+    left = services.output(
+        "find",
+        "/etc",
+        "/opt",
+        "/var/lib",
+        "/usr/local",
+        "/run",
+        "-name",
+        "content-worker*",
+        "-o",
+        "-name",
+        "celery-*",
+    )
     assert [path for path in left.splitlines() if not re.search("/dpkg/|credentials", path)] == []
     assert services.run("pgrep", "--full", PREFIX, check=False).returncode == 1
     assert "celery" not in services.output("systemctl", "list-units", "--all", "--type=service")
