@@ -6,6 +6,8 @@ __all__ = ["put_into", "without_articles"]
 
 OTHERS = "(?:rewrite|escalation)"
 """Queues that the adopted project does not have. The example task's queue takes the place of `evaluation`."""
+FIT = "| `tasks.thumbnails.fit` | `thumbnails` | `IdempotentTask` | `width`, `height`, `longest_side` | `Size` |"
+"""Its row in docs/tasks.md."""
 REPLACED = (
     # One line for each unit or worker, of which there are two less.
     (
@@ -22,11 +24,7 @@ REPLACED = (
     (r"QUEUES__REWRITE__", "QUEUES__THUMBNAILS__"),
     (r"\bqueues\.rewrite\b", "queues.thumbnails"),
     (r"\bevaluation\b", "thumbnails"),
-    (
-        r"^(\| `tasks\.maintenance\.purge` .*\n)",
-        r"| `tasks.thumbnails.fit` | `thumbnails` | `IdempotentTask` | `width`, `height`, `longest_side` "
-        r"| `width`, `height` |\n\1",
-    ),
+    (r"^(\| `tasks\.maintenance\.purge` .*\n)", rf"{FIT}\n\1"),
     (r"AI detector and AEO scoring tasks", "the example: sizes of pictures"),
 )
 

@@ -35,7 +35,8 @@ def adopt(root: Path, wanted: str, folder: Path) -> None:
     """Make a repository with one commit in `folder`, which must be empty or not exist.
 
     Raises:
-        AdoptionError: name or folder cannot be used, the checkout has changes, or there is no git.
+        AdoptionError: name or folder cannot be used, the checkout has changes, or there is no git, or it
+            knows no name for commits.
     """
     name = check(wanted, root)
     source = _source(root)
@@ -50,6 +51,7 @@ def adopt(root: Path, wanted: str, folder: Path) -> None:
         # Beside FOLDER, to become it at once when all is done.
         with _temporary(folder.parent, f".{folder.name}.") as made:
             _git(made, "init", "--quiet", "--initial-branch=main")
+            _refuse_nameless(made)  # here, as git can have another name for each folder
             commit = _commit(made, source, name, None)
             _git(made, "reset", "--quiet", "--hard", commit)
             made.chmod(0o777 & ~_umask())
@@ -88,6 +90,7 @@ def update(root: Path, folder: Path) -> int:
         raise AdoptionError(
             f"this checkout ({source.commit[:9]}) is not later than what was adopted ({before[:9]})"
         )
+    _refuse_nameless(folder)
     commit = _commit(folder, source, name, last)
     message = f"Update from {_title(source)}"
     merged = subprocess.run(["git", "merge", "--no-ff", "-m", message, commit], cwd=folder, check=False)
@@ -116,6 +119,15 @@ def _refuse_changes(root: Path, what: str) -> None:
     if changed:
         first = changed.splitlines()[0].split(maxsplit=1)[-1]
         raise AdoptionError(f"{what}: {root} has uncommitted changes ({first}); commit or stash them")
+
+
+def _refuse_nameless(repository: Path) -> None:
+    """Ask as a commit does: git can take the name from its settings, the environment or the account."""
+    if not all(_succeeds(repository, "var", f"GIT_{role}_IDENT") for role in ("AUTHOR", "COMMITTER")):
+        raise AdoptionError(
+            "git: knows no name for your commits; type: git config --global user.name 'YOUR NAME'"
+            " && git config --global user.email YOU@EXAMPLE.COM"
+        )
 
 
 def _commit(repository: Path, source: _Source, name: Name, parent: str | None) -> str:

@@ -53,7 +53,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 OWN_TESTS = [
     Path(__file__).parent / name for name in ("tasks", "acceptance/systemd", "acceptance/test_autoreload.py")
 ]
-"""In a project that `nox -s adopt` made, these see its own worker.toml: its tasks, and what installs or edits it."""
+"""In a project that `nox -s adopt` made, these see its own worker.toml."""
 if os.environ.get("TESTS_REDIS") == "embedded":
     prefer_embedded_redis()
 

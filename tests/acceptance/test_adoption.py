@@ -1,5 +1,6 @@
 """docs/adopting.md and docs/adding-tasks.md, followed: what is made is green, grows, and takes updates."""
 
+import os
 import re
 import shutil
 import signal
@@ -28,6 +29,9 @@ WHAT_DIFFERS = (
 """Tests of an adopted project: all that start no process, and those of what adopting changes. The others test
 layers of which only the name has changed, and run in the project itself."""
 GIT = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost")
+SOMEBODY = {
+    f"GIT_{role}_{what}": "test@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
 PAGE = "adopting.md"
 
 
@@ -93,12 +97,7 @@ def finish(command: str, checkout: Path, environment: dict[str, str]) -> str:
 def adopted(tmp_path_factory: pytest.TempPathFactory, bare_environment: dict[str, str]) -> Adopted:
     """A project that the page's first command made."""
     folder = tmp_path_factory.mktemp("adoption")
-    who = {
-        f"GIT_{role}_{what}": "test@localhost"
-        for role in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    environment = {**bare_environment, **who}
+    environment = {**bare_environment, **SOMEBODY}
     project = Adopted(make_checkout(folder / "source"), folder / "own project", environment)
     adopt, _ = commands_of(PAGE)
     assert "a repository with one commit" in finish(
@@ -233,10 +232,27 @@ def test_what_cannot_be_adopted_is_said_in_a_line(source: Path, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full", "other"]
 
 
+def test_git_without_a_name_is_said_in_a_line(source: Path, tmp_path: Path) -> None:
+    """Before the files are made; the command to type is in it, and works."""
+    nobody = {**os.environ, "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"), "GIT_CONFIG_SYSTEM": os.devnull}
+    # Without this, git takes the name and the host of the account, where they look like an address.
+    subprocess.run(["git", "config", "--global", "user.useConfigOnly", "true"], env=nobody, check=True)
+    (tmp_path / "new").mkdir()
+    code, error = adopt(source, "news_desk", tmp_path / "new" / "project", **nobody)
+    assert (code, error.count("\n")) == (1, 1), error
+    assert error.startswith("adopt: git: knows no name for your commits; type: git config --global user.name")
+    assert not [*(tmp_path / "new").iterdir()]
+    command = error.partition("type: ")[2]
+    subprocess.run(["sh", "-ec", command], env=nobody, check=True)
+    said = subprocess.run(["git", "var", "GIT_AUTHOR_IDENT"], env=nobody, capture_output=True, check=True)
+    assert said.stdout.startswith(b"YOUR NAME <YOU@EXAMPLE.COM>")
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_adoption_leaves_nothing(source: Path, tmp_path: Path, signum: signal.Signals) -> None:
     command = [sys.executable, "-m", "adoption", "news_desk", str(tmp_path / "new")]
-    with subprocess.Popen(command, cwd=source, stderr=subprocess.PIPE, text=True) as adopting:
+    env = {**os.environ, **SOMEBODY}
+    with subprocess.Popen(command, cwd=source, env=env, stderr=subprocess.PIPE, text=True) as adopting:
         wait_until(lambda: any(tmp_path.glob(".new.*/.git/objects")), "the adoption to begin")
         adopting.send_signal(signum)
         assert adopting.wait(PATIENCE) == 128 + signum

@@ -159,7 +159,7 @@ def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
 
 # <<< editorial
 def test_the_journal_has_fields(services: Machine, redis_url: str) -> None:
-    """What was said of a task is found by its id, or by one that it carries; and no line of Celery's banner."""
+    """What was said of a task is found by its id, or by one it carries; and no line of Celery's banner."""
     unit = f"--unit=celery-worker@{OTHER}"
     with client_of(redis_url) as client:
         headers, unknown = {"article_id": "tea-7"}, {"content": 1}

@@ -62,14 +62,12 @@ def typed(machine: Machine, commands: str) -> subprocess.CompletedProcess[str]:
 
 
 class Pair(NamedTuple):
-    """The two machines, and what the first attempt on the second one said."""
-
-      # editorial
-    # adopted: """The two machines."""
+    """The two machines."""
 
     first: Machine
     second: Machine
     refused: subprocess.CompletedProcess[str]  # editorial
+    """What the first attempt on the second one said."""  # editorial
 
 
 @pytest.fixture(scope="module")
