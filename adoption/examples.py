@@ -6,7 +6,10 @@ __all__ = ["put_into", "without_articles"]
 
 OTHERS = "(?:rewrite|escalation)"
 """Queues that the adopted project does not have. The example task's queue takes the place of `evaluation`."""
-FIT = "| `tasks.thumbnails.fit` | `thumbnails` | `IdempotentTask` | `width`, `height`, `longest_side` | `Size` |"
+FIT = (
+    "| `tasks.thumbnails.fit` | `thumbnails` | `IdempotentTask` "
+    "| `width`, `height`, `longest_side` | `width`, `height` |"
+)
 """Its row in docs/tasks.md."""
 REPLACED = (
     # One line for each unit or worker, of which there are two less.
@@ -24,6 +27,8 @@ REPLACED = (
     (r"QUEUES__REWRITE__", "QUEUES__THUMBNAILS__"),
     (r"\bqueues\.rewrite\b", "queues.thumbnails"),
     (r"\bevaluation\b", "thumbnails"),
+    # No queue of its reaches the network, as two of ours do.
+    (r"(-preflight@\.service` \| )1\.0", r"\g<1>0.9"),
     (r"^(\| `tasks\.maintenance\.purge` .*\n)", rf"{FIT}\n\1"),
     (r"AI detector and AEO scoring tasks", "the example: sizes of pictures"),
 )

@@ -15,7 +15,7 @@ from contentworker import config
 from contentworker.editorial.settings import MOST_REWRITES
 from contentworker.runtime.records.runs import Run, step_id
 
-__all__ = ["ESCALATE", "PROCESS", "evaluation", "rewriting", "send", "task_ids"]
+__all__ = ["ESCALATE", "PROCESS", "evaluation", "rewriting", "send", "task_ids", "task_ids_of"]
 
 PROCESS = "tasks.pipeline.process_content"
 ESCALATE = "escalate"
@@ -40,6 +40,12 @@ def task_ids(run_id: str) -> Iterator[str]:
     for part in (*parts, *(f"{rewriting(number)}/" for number in numbers[1:]), f"{ESCALATE}/"):
         yield step_id(run_id, part)
         yield step_id(run_id, f"{part}/then")
+
+
+def task_ids_of(run_id: str, step: str) -> list[str]:
+    """Ids of the tasks that do the work of a step."""
+    parts = ("detection", "score") if step.startswith("evaluate:") else ("",)
+    return [step_id(run_id, f"{step}/{part}") for part in parts]
 
 
 def send(run: Run) -> None:

@@ -2,19 +2,22 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from celery.states import FAILURE
 
 from contentworker import config
 from contentworker.articles import forgetting
 from contentworker.articles.outcome import open_runs, outcome
+from contentworker.articles.steps import task_ids_of
 from contentworker.cli import connection, ids
 from contentworker.cli.connection import Connect
 from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.cli.exit_codes import ExitCode
+from contentworker.cli.retries import Retries, where_to_look
 from contentworker.printable import json_text, lines, one_line
 from contentworker.runtime import environment
 from contentworker.runtime.records.runs import Run, Runs
@@ -94,8 +97,13 @@ def _whole(known: Runs, typed: str) -> str:
     return typed if known.find(typed) else ids.whole(typed, known.ids)
 
 
-def follow(client: Any, run_id: str, deadline: float) -> Run | None:
-    """Print each step as it is reached, until the run's end or the deadline (`time.monotonic`)."""
+def follow(
+    client: Any, run_id: str, deadline: float, look: Callable[[Run], None] = lambda _: None
+) -> Run | None:
+    """Print each step as it is reached, until the run's end or the deadline (`time.monotonic`).
+
+    `look` gets the run now and then, while it goes on.
+    """
     printed = 0
     while True:
         run = open_runs(client).find(run_id)
@@ -105,13 +113,24 @@ def follow(client: Any, run_id: str, deadline: float) -> Run | None:
         printed = len(progress)
         if run is None or run.is_final or time.monotonic() > deadline:
             return run
+        look(run)
         time.sleep(POLL_SECONDS)
 
 
 def end_of(run_id: str, deadline: float) -> dict[str, Any]:
     """Print a run's steps until its end; return its outcome."""
     with connection.connected() as client:
-        run = follow(client, run_id, deadline)
+        backend, retries = connection.application().backend, Retries()
+
+        def tell(run: Run) -> None:
+            for task_id in task_ids_of(run.id, run.step):
+                retries.tell(backend.get_task_meta(task_id))
+
+        run = follow(client, run_id, deadline, tell)
+        failure = run.data.get("failure") if run else None
+        for task_id in task_ids_of(run_id, failure["step"]) if failure else ():
+            if backend.get_task_meta(task_id)["status"] == FAILURE:
+                click.echo(where_to_look(task_id), err=True)
     if run is None or not run.is_final:
         raise click.ClickException(f"{run_id}: stands at {run.step if run else 'nothing: it was removed'}")
     return outcome(run)

@@ -111,7 +111,10 @@ def list_command(connect: Connect, /, as_json: bool, **options: Any) -> None:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.pass_obj
 def show(connect: Connect, /, ids: tuple[str, ...], as_json: bool) -> None:
-    """Show all that is known of a letter: its task's arguments, the error, earlier failures."""
+    """Show all that is known of a letter: its task's arguments, the error, earlier failures.
+
+    ID is the letter's or the task's; its first characters are enough.
+    """
     missing = []
     with connect() as client:
         for letter_id in _whole(client, ids):
@@ -219,11 +222,13 @@ def _ids(client: Any, chosen: _Filter) -> list[str]:
 
 
 def _whole(client: Any, ids: tuple[str, ...]) -> list[str]:
-    """The ids that these abbreviate; checked before anything is done with the first."""
+    """The ids that these abbreviate, or of the tasks that these name; checked before the first is used."""
     most = abbreviated.MOST_LISTED + 1
-    return [
-        abbreviated.whole(typed, lambda beginning: dead_letters.ids(client, beginning, most)) for typed in ids
-    ]
+
+    def beginning_with(typed: str) -> list[str]:
+        return dead_letters.ids(client, typed, most) or dead_letters.ids_of_task(client, typed, most)
+
+    return [abbreviated.whole(typed, beginning_with) for typed in ids]
 
 
 def _end(missing: list[str], *, failed: bool = False) -> None:

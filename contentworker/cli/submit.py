@@ -12,6 +12,7 @@ from celery.states import PROPAGATE_STATES
 from contentworker import config
 from contentworker.cli import connection
 from contentworker.cli.articles import end_of
+from contentworker.cli.retries import Retries, where_to_look
 from contentworker.errors import ContentError, ContentWorkerError, did_you_mean
 from contentworker.printable import json_text
 from contentworker.runtime.worker import task_names
@@ -75,7 +76,7 @@ def _answer(result: Any, seconds: float) -> Any:
     backend = result.backend
     try:
         # Not raised: a ConnectionError of the task would look like one of this command's own connection.
-        value = result.get(timeout=seconds, propagate=False)
+        value = result.get(timeout=seconds, propagate=False, on_message=Retries().tell)
     except ResultTimeoutError:
         raise click.ClickException(f"{result.id}: no result within {seconds:g} s") from None
     finally:
@@ -86,7 +87,8 @@ def _answer(result: Any, seconds: float) -> Any:
         return value
     if isinstance(value, ContentWorkerError):
         raise click.ClickException(str(value))
-    raise click.ClickException(f"{result.id} failed: {type(value).__name__}: {value}")
+    where = f"\n{where_to_look(result.id)}" if result.traceback else ""
+    raise click.ClickException(f"{result.id} failed: {type(value).__name__}: {value}{where}")
 
 
 def _argument(text: str) -> tuple[str, Any]:

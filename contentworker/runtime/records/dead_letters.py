@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, Literal, get_args
 
 import redis
@@ -211,6 +212,12 @@ def ids(client: Any, beginning: str, most: int) -> list[str]:
         first = last = digits
     entries = client.xrange(STREAM, min=first, max=last, count=most)
     return [letter_id for key, _ in entries if (letter_id := decoded(key)).startswith(beginning)]
+
+
+def ids_of_task(client: Any, beginning: str, most: int) -> list[str]:
+    """At most so many ids of letters of tasks whose ids begin so, oldest first. Reads every letter."""
+    letters = ((letter_id, letter) for letter_id, _, letter in read(client) if isinstance(letter, DeadLetter))
+    return [*islice((letter_id for letter_id, each in letters if each.task_id.startswith(beginning)), most)]
 
 
 def replay(client: Any, letter_id: str) -> bool:

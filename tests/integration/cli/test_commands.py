@@ -12,7 +12,7 @@ from celery import Celery
 from contentworker import config
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.records.dead_letters import DeadLetter
-from tests.support import PROBE_APP, SOON, StartWorker, environment, run_cli
+from tests.support import PROBE_APP, SOON, StartWorker, environment, run_cli, wait_until
 
 TASK = "tasks.health_check"
 
@@ -24,7 +24,7 @@ def serving(module_worker: StartWorker) -> None:
 
 
 def plain(done: subprocess.CompletedProcess[str], code: int) -> str:
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback (" not in done.stdout + done.stderr
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 
@@ -117,8 +117,31 @@ class TestSubmit:
         """The exit code says how the task ended; nothing else is printed, at the end of Python either."""
         patterns = {"WORKER__QUEUES__CELERY__TASKS": '["probe.*"]'}
         done = run_cli("submit", task, "--wait=30", redis_url=redis_url, **patterns)
-        assert plain(done, code).rstrip("\n").endswith(said)
+        assert said in plain(done, code)
         assert not (done.stderr and code == 0)
+
+    def test_retries_and_where_the_traceback_is(
+        self, redis_url: str, redis_client: redis.Redis, tmp_path: Path
+    ) -> None:
+        """A line for each attempt that failed, and what to type in the end; it works when it is typed."""
+        keywords, patterns = f"folder={tmp_path}", {"WORKER__QUEUES__CELERY__TASKS": '["probe.*"]'}
+        task = ("submit", "probe.base.fail_until", keywords, "--wait=60")
+        done = run_cli(*task, "times:=2", redis_url=redis_url, **patterns)
+        assert plain(done, 0) == "3\n"
+        first, second = done.stderr.splitlines()
+        assert first.endswith(": attempt 1 failed, another follows: RuntimeError: failure 1")
+        assert second.endswith(": attempt 2 failed, another follows: RuntimeError: failure 2")
+        done = run_cli(*task, "times:=99", redis_url=redis_url, **patterns)
+        *retries, error, where = plain(done, 1).splitlines()
+        assert len(retries) == 3
+        assert error.endswith(" failed: RuntimeError: failure 7")
+        said, command = where.split("python -m contentworker ")
+        assert said == "See its traceback: "
+        task_id = command.split()[-1]
+        wait_until(lambda: dead_letters.ids_of_task(redis_client, task_id, 1), "the dead letter")
+        shown = run_cli(*command.split(), redis_url=redis_url)
+        assert shown.returncode == 0, shown.stderr
+        assert 'raise RuntimeError(f"failure {count}")' in shown.stdout
 
     def test_no_result_in_time(self, redis_url: str, redis_client: redis.Redis) -> None:
         """Nobody serves the queue: it says so after the time given, and the task stays sent."""
