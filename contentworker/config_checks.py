@@ -20,6 +20,10 @@ PYTHON_OF_DEBIAN = {"bookworm": "3.11", "12": "3.11", "trixie": "3.13", "13": "3
 """The `python3` of each Debian that the devcontainer's image may be."""
 
 
+OTHER = "\0"
+"""Stands in the text of a problem for the place of its second key: ` (line 7)`, ` (default)`."""
+
+
 class Problem(NamedTuple):
     """Settings that do not fit: first the key that the error names, then those it does not fit to."""
 
@@ -48,9 +52,8 @@ def _names_with_one_variable(section: str, names: Iterable[str]) -> Iterator[Pro
         variable = variable_part(name)
         if variable in seen:
             shared = f"WORKER__{section.upper()}__{variable}__…"
-            text = (
-                f"has the same variables as {section[:-1]} {seen[variable]!r} ({shared}); rename one of them"
-            )
+            other = f"{section[:-1]} {seen[variable]!r}{OTHER}"
+            text = f"has the same variables ({shared}) as {other}; rename one of them"
             yield Problem(((section, name), (section, seen[variable])), text)
         seen.setdefault(variable, name)
 
@@ -67,7 +70,7 @@ def _patterns_of_two_queues(settings: RuntimeSettings) -> Iterator[Problem]:
             keys = ("queues", name, "tasks", f"[{index}]")
             first = owners.setdefault(pattern, keys)
             if first[1] != name:
-                text = f"{pattern!r} is already in queue {first[1]!r}; a task goes to one queue"
+                text = f"{pattern!r} is already in queue {first[1]!r}{OTHER}; a task goes to one queue"
                 yield Problem((keys, first), text)
 
 
@@ -77,7 +80,7 @@ def _ports_of_two(settings: RuntimeSettings) -> Iterator[Problem]:
         if keys[-1] == "port":
             first = seen.setdefault(value, keys)
             if first != keys:
-                text = f"{value} is the port of {'.'.join(first)}, too; each needs one of its own"
+                text = f"{value} is the port of {'.'.join(first)}{OTHER}, too; each needs one of its own"
                 yield Problem((keys, first), text)
 
 
@@ -146,8 +149,8 @@ def about_tasks(settings: RuntimeSettings, tasks: TaskNames) -> Iterator[Problem
             told.add(pair)
             first, second = matches[0], matches[1]
             text = (
-                f"{second.pattern!r} and {first.pattern!r} of queue {first.queue!r} match the task {name!r} "
-                "and are equally specific; write its whole name into one of the queues"
+                f"{second.pattern!r} and {first.pattern!r} of queue {first.queue!r}{OTHER} match the task "
+                f"{name!r} and are equally specific; write its whole name into one of the queues"
             )
             both = (second, first)
             yield Problem(tuple(("queues", each.queue, "tasks", f"[{each.position}]") for each in both), text)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from contentworker.config_checks import Problem, variable_part
+from contentworker.config_checks import OTHER, Problem, variable_part
 from contentworker.errors import ConfigError, did_you_mean
 from contentworker.printable import one_line
 from contentworker.toml_lines import Keys, line_of, lines_of_keys
@@ -55,6 +55,8 @@ TOML_REASONS = MappingProxyType(
     }
 )
 """Plainer words for `tomllib`'s most frequent reasons."""
+QUOTED = MappingProxyType({"int_type": r"-?\d+", "float_type": r"-?\d+(\.\d+)?", "bool_type": "true|false"})
+"""What is right but for the quotes around it, by the type of error."""
 OTHER_VARIABLES = ("WORKER_ALIVE_FILE", "WORKER_BOOT_ID", "WORKER_WATCHDOG_SECONDS")
 """Variables of ours that are no settings (docs/operations.md)."""
 
@@ -70,8 +72,22 @@ class Sources(NamedTuple):
     def error(self, problems: Iterable[Problem]) -> ConfigError:
         """The error with a line for each problem."""
         lines = lines_of_keys(self.text)
-        said = (f"{self._where(each, lines)}: {_shown(each.keys[0])}: {each.text}" for each in problems)
+        said = (
+            f"{self._where(each, lines)}: {_shown(each.keys[0])}: "
+            + each.text.replace(OTHER, self._other(each, lines))
+            for each in problems
+        )
         return ConfigError("\n".join(dict.fromkeys(map(one_line, said))))
+
+    def _other(self, problem: Problem, lines: Mapping[Keys, int]) -> str:
+        """Where the second key of a problem is, in brackets."""
+        if len(problem.keys) < 2:  # noqa: PLR2004 (the second)
+            return ""
+        keys = problem.keys[1]
+        given = {o for each, o in self.origins.items() if _begins(keys, each) or _begins(each, keys)}
+        if self.file in given:
+            return f" (line {line_of(keys, lines)})"
+        return f" ({', '.join(sorted(given)) or 'default'})"
 
     def error_of(self, error: ValidationError, model: type[BaseModel]) -> ConfigError:
         """The error that says in our words what pydantic found."""
@@ -110,8 +126,12 @@ def no_toml(file: str, text: str, reason: str) -> ConfigError:
     place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", reason)
     line = int(place[1]) if place and place[1] else text.count("\n") + 1
     if twice := re.search(r"Cannot declare \((.+)\) twice", reason):
-        key = ".".join(re.findall(r"'([^']*)'", twice[1]))
-        return ConfigError(f"{file}:{line}: {key}: this table is there already; write each one once")
+        keys = tuple(re.findall(r"'([^']*)'", twice[1]))
+        above = "".join(text.splitlines(keepends=True)[: line - 1])
+        first = lines_of_keys(above).get(keys)
+        where = f"in line {first}" if first else "there"
+        said = f"this table is {where} already; write each one once"
+        return ConfigError(one_line(f"{file}:{line}: {'.'.join(keys)}: {said}"))
     what = reason[: place.start()] if place else reason
     what = TOML_REASONS.get(what, what[0].lower() + what[1:])
     column = f" (column {place[2]})" if place and place[2] else ""
@@ -144,6 +164,8 @@ def _problem(error: dict[str, Any], model: type[BaseModel], origins: Mapping[Key
         return Problem((keys,), f"{text}{_given(error, keys)}{close}")
     elif kind in TEXTS:
         text = TEXTS[kind].format(**context)
+        if kind in QUOTED and re.fullmatch(QUOTED[kind], str(error["input"])):
+            text += " without quotes"
     else:
         text = error["msg"][0].lower() + error["msg"][1:]
     return Problem((keys,), f"{text}{_given(error, keys)}")

@@ -135,9 +135,9 @@ def exit_no_broker(reason: str) -> NoReturn:
     from contentworker.runtime.records import connections
 
     where = f"Redis at {connections.sanitized(redis_url())} cannot be used: {one_line(reason).rstrip('.')}"
-    raise NoRedisError(
-        f"{where}. Start one with `{environment.session('redis')}`, or set REDIS_URL."
-    ) from None
+    hint = "" if os.environ.get("REDIS_URL") else local_redis.mistyped()
+    advice = f"Start one with `{environment.session('redis')}`, or set REDIS_URL."
+    raise NoRedisError(f"{where}. {hint or advice}") from None
 
 
 def listen_options(command: Command) -> Command:

@@ -8,6 +8,7 @@ import click
 from contentworker import config
 from contentworker.cli import connection
 from contentworker.cli.exit_codes import ExitCode
+from contentworker.runtime.environment import session
 from contentworker.runtime.health.queues import check_queues
 from contentworker.runtime.records.spending import Spending
 from contentworker.runtime.transport.protocol import LEASES, Protocol
@@ -47,9 +48,16 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
             oldest = "" if age is None else f", oldest {age:.0f} s"
             click.echo(f"{item.queue:<{width}}  {item.status:<6}  {latency:<9}  {item.depth} waiting{oldest}")
     statuses = {item.status for item in answers}
+    if statuses == {"down"}:
+        click.echo(f"No worker answers. Start one with `{_start_command()}`.", err=True)
     if "down" in statuses:
         sys.exit(ExitCode.DOWN)
     sys.exit(ExitCode.FAILED if statuses & {"busy", "paused"} else ExitCode.DONE)
+
+
+def _start_command() -> str:
+    is_installed = str(click.get_current_context().find_root().info_name).startswith("sudo ")
+    return "sudo systemctl start celery-worker" if is_installed else session("worker")
 
 
 @click.command("hand-back")

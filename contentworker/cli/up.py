@@ -66,7 +66,10 @@ def up(only: tuple[str, ...], without: tuple[str, ...], detach: bool, background
     try:
         environ = _environment(settings, coloured=coloured)
         folder, file = connection.STATE_FOLDER, config.file()
-        code = Supervisor(programs, folder, say, environ, settings_file=file, reread=reread).run()
+        ends = f"`{session('down')}`" if background else "Ctrl-C"
+        code = Supervisor(
+            programs, folder, say, environ, settings_file=file, reread=reread, stopped_by=ends
+        ).run()
     except supervisor.AlreadyRunsError:
         found = supervisor.state(connection.STATE_FOLDER)
         which = f"as process {found[0]}" if found else "and is ending"

@@ -143,7 +143,9 @@ def test_commands_of_the_page(checkout: Checkout) -> None:
         assert "\x1b" not in started.stdout, "no terminal, no colours"
         assert checkout.programs().keys() == expected
         assert checkout.run("down").returncode == 0
-    assert checkout.run(*detach).returncode == 0
+    started = checkout.run(*detach)
+    assert started.returncode == 0
+    assert f"everything is ready; `{session('down')}` stops it\n" in started.stdout
     shown = checkout.run(*status)
     assert shown.returncode == 0
     assert shown.stdout.count(" ready for ") == len(PROGRAMS)

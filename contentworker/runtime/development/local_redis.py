@@ -12,12 +12,14 @@ which the first starts and the last stops. Two more files in its folder:
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 
@@ -27,7 +29,16 @@ from contentworker.runtime.development.redis_server import LocalRedisError, Serv
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["LocalRedisError", "find", "find_executable", "run", "session", "throwaway", "url"]
+__all__ = [
+    "LocalRedisError",
+    "find",
+    "find_executable",
+    "mistyped",
+    "run",
+    "session",
+    "throwaway",
+    "url",
+]
 
 DEFAULT_PORT = 6379
 
@@ -41,6 +52,14 @@ def url(state_dir: Path, port: int = DEFAULT_PORT, environ: Mapping[str, str] = 
     """Return `REDIS_URL`, else the running server's address, else where one would be. Starts nothing."""
     server = None if environ.get("REDIS_URL") else find(state_dir)
     return environ.get("REDIS_URL") or redis_server.url_of(server.port if server else port)
+
+
+def mistyped(environ: Mapping[str, str] = os.environ) -> str:
+    """A sentence about a variable whose name is nearly `REDIS_URL`, with an address of Redis; or nothing."""
+    addresses = [name for name, value in environ.items() if re.match(r"(rediss?|sentinel)(\+\w+)?://", value)]
+    if close := get_close_matches("REDIS_URL", addresses, n=1, cutoff=0.85):
+        return f"{close[0]} is set, and REDIS_URL is not; did you mean REDIS_URL?"
+    return ""
 
 
 def find_executable(path: str) -> str:
@@ -73,6 +92,8 @@ def session(
     if given := environ.get("REDIS_URL"):
         yield given
         return
+    if hint := mistyped(environ):
+        _say(hint)
     if sys.platform == "win32":
         raise LocalRedisError("The local Redis needs Linux or macOS. On Windows set REDIS_URL, or use WSL.")
     state_dir = state_dir.absolute()  # the block may change the working directory

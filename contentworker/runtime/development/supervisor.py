@@ -135,12 +135,14 @@ class Supervisor:
         *,
         settings_file: Path | None = None,
         reread: Callable[[], Sequence[Program]] = tuple,
+        stopped_by: str = "Ctrl-C",
     ) -> None:
         order = graphlib.TopologicalSorter({each.name: each.after for each in programs}).static_order()
         named = {program.name: program for program in programs}
         self._running = {name: _Running(named[name]) for name in order if name in named}
         self._folder, self._print, self._environ = folder, say, environ
         self._selector = selectors.DefaultSelector()
+        self._stopped_by = stopped_by
         self._interrupts = 0
         self._kill_at: float | None = None
         self._log: Any = None
@@ -269,7 +271,7 @@ class Supervisor:
         where = f": http://{f'[{host}]' if ':' in host else host}:{port}" if host else ""
         self._say(f"{each.program.name} is ready{after}{where}")
         if all(other.state == "ready" for other in self._running.values()):
-            self._say("everything is ready; Ctrl-C stops it")
+            self._say(f"everything is ready; {self._stopped_by} stops it")
 
     def _ended(self, each: _Running, code: int) -> None:
         os.write(self._guarding, f"{each.program.name} 0\n".encode())

@@ -65,7 +65,10 @@ class Application(Celery):
                     "REDIS_URL (redis://host:6379/1)"
                 )
             )
-        return super()._connection(url, *args, transport_options=transport_options, **kwargs)
+        connection = super()._connection(url, *args, transport_options=transport_options, **kwargs)
+        if not connection.password:  # kombu's log lines would show a masked one: redis://:**@host
+            connection.as_uri = partial(connection.as_uri, include_password=True)
+        return connection
 
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:

@@ -181,6 +181,23 @@ def test_an_empty_list_is_no_error(words: str, empty: str, redis_url: str, tmp_p
         assert (done.returncode, done.stdout, done.stderr) == (ExitCode.DONE, expected, "")
 
 
+def test_no_worker(redis_url: str) -> None:
+    """All queues are down: what to type is in a line, and stdout has the table only."""
+    done = run_cli("health", "--timeout=0.1", redis_url=redis_url)
+    assert done.returncode == ExitCode.DOWN
+    assert done.stderr == f"No worker answers. Start one with `{session('worker')}`.\n"
+    assert len(done.stdout.splitlines()) == len(config.load().queues)
+
+
+def test_a_mistyped_address_of_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named where this checkout's Redis is used in its place."""
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    done = run_cli("dead-letters", "list", REDIS_ULR=redis_url, WORKER__BROKER__PORT=str(free_port()))
+    assert done.returncode == ExitCode.NO_REDIS
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(". REDIS_ULR is set, and REDIS_URL is not; did you mean REDIS_URL?")
+
+
 def test_a_state_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that starts a Redis says so in a line."""
     monkeypatch.delenv("REDIS_URL", raising=False)

@@ -52,6 +52,21 @@ def test_url_without_a_server_of_ours(tmp_path: Path, environ: dict[str, str], e
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"REDIS_ULR": "redis://far:6379/0"}, "REDIS_ULR"),
+        ({"REDS_URL": "sentinel://a:26379"}, "REDS_URL"),
+        ({"REDIS_ULR": "yes"}, ""),
+        ({"CELERY_BROKER_URL": "redis://far:6379/0", "REDIS_PORT": "tcp://10.0.0.1:6379"}, ""),
+    ],
+)
+def test_a_mistyped_variable_is_named(environ: dict[str, str], named: str) -> None:
+    """Only one that has an address of Redis."""
+    said = local_redis.mistyped(environ)
+    assert said == (f"{named} is set, and REDIS_URL is not; did you mean REDIS_URL?" if named else "")
+
+
 def test_session_takes_redis_url_as_it_is(tmp_path: Path) -> None:
     """With `REDIS_URL` set nothing is started, checked or written."""
     with session(tmp_path / "state", environ={"REDIS_URL": "redis://nowhere.invalid:1/0"}) as address:

@@ -140,3 +140,12 @@ def test_ambiguous_task_cannot_be_sent() -> None:
     with pytest.raises(ConfigError, match="equally specific patterns"):
         app.send_task("a.b", retry=False)
     app.close()
+
+
+def test_connections_show_a_password_only_where_there_is_one() -> None:
+    """kombu's log lines show a masked one for every address."""
+    for address, shown in (
+        ("redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
+        ("redis://:hunter2@127.0.0.1:1/0", "redis://:**@127.0.0.1:1/0"),
+    ):
+        assert application.build(SETTINGS, address).connection_for_write().as_uri() == shown
