@@ -15,9 +15,13 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+if hasattr(signal, "SIGPIPE") and {"-l", "--list"}.intersection(sys.argv):
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `nox -l | head` ends quietly
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE))  # nox loads this file by its path

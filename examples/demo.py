@@ -161,7 +161,7 @@ def _command() -> str:
     """What runs a command on the records of the demo, from any terminal in this folder."""
     # The demo keeps its records in the SQLite file, whatever database you have.
     variable = "DATABASE_URL= " if os.environ.get("DATABASE_URL") else ""
-    return f"{variable}{environment.session('shell --')} python -m contentworker"
+    return f"{variable}{environment.session('shell --')} content-worker"
 
 
 @contextmanager

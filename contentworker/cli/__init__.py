@@ -1,1 +1,1 @@
-"""The commands of `python -m contentworker`, a module for each group."""
+"""The commands of `content-worker`, a module for each group."""

@@ -1,4 +1,4 @@
-"""`python -m contentworker backup`: what `celery-backup.timer` runs."""
+"""`content-worker backup`: what `celery-backup.timer` runs."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""`python -m contentworker config`: show the configuration, and write the files generated from it."""
+"""`content-worker config`: show the configuration, and write the files generated from it."""
 
 import json
 import os

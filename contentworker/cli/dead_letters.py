@@ -1,4 +1,4 @@
-"""`python -m contentworker dead-letters …`: look at dead letters, run them again, or delete them."""
+"""`content-worker dead-letters …`: look at dead letters, run them again, or delete them."""
 
 import json
 import re

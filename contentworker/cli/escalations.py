@@ -1,4 +1,4 @@
-"""`python -m contentworker escalations …`: articles that wait for a person, and the person's answer."""
+"""`content-worker escalations …`: articles that wait for a person, and the person's answer."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`python -m contentworker health-server`."""
+"""`content-worker health-server`."""
 
 from pathlib import Path
 from typing import Any

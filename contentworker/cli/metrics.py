@@ -1,4 +1,4 @@
-"""`python -m contentworker metrics`."""
+"""`content-worker metrics`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`python -m contentworker submit`: send a task by its name."""
+"""`content-worker submit`: send a task by its name."""
 
 import json
 import time

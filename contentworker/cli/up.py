@@ -1,4 +1,4 @@
-"""`python -m contentworker up | down | status | logs`: all programs of a checkout in one terminal."""
+"""`content-worker up | down | status | logs`: all programs of a checkout in one terminal."""
 
 import json
 import os

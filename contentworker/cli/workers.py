@@ -1,4 +1,4 @@
-"""`python -m contentworker worker | with-redis | redis`: run a worker, a command or Redis in a checkout."""
+"""`content-worker worker | with-redis | redis`: run a worker, a command or Redis in a checkout."""
 
 import os
 import signal

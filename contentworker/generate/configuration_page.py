@@ -28,7 +28,7 @@ file, so that one file serves every stage. A variable is `{ENVIRONMENT_PREFIX}SE
 in a queue's name become underscores. Its value is written as in TOML; anything else is a string.
 
 `worker.toml` lists every queue, and settings that differ from the defaults below.
-`python -m contentworker config show` prints every setting, its value and where the value comes from.
+`content-worker config show` prints every setting, its value and where the value comes from.
 
 An unknown key, a value of the wrong type, two limits that contradict each other, a schedule of a task that
 does not exist: each is an error that names the line (or variable), the key and what is allowed, before

@@ -428,7 +428,7 @@ class FlowerSettings(ListeningSection):
 
 
 class HealthSettings(ListeningSection):
-    """`python -m contentworker health-server`, for load balancers (docs/operations.md)."""
+    """`content-worker health-server`, for load balancers (docs/operations.md)."""
 
     address: str = Field(
         "127.0.0.1",
@@ -450,7 +450,7 @@ class LogSettings(Section):
 
 
 class MetricsSettings(ListeningSection):
-    """Metrics, and `python -m contentworker metrics`, which serves them to Prometheus (docs/metrics.md)."""
+    """Metrics, and `content-worker metrics`, which serves them to Prometheus (docs/metrics.md)."""
 
     enabled: bool = Field(
         True, description="Whether workers measure. With `false` only what Redis knows is shown."

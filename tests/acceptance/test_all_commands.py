@@ -142,7 +142,7 @@ def test_commands_of_dead_letters(redis_url: str, redis_client: redis.Redis) -> 
     )
 
     def run(command: str) -> str:
-        done = run_cli(*shlex.split(command.removeprefix("python -m contentworker ")), redis_url=redis_url)
+        done = run_cli(*shlex.split(command.removeprefix("content-worker ")), redis_url=redis_url)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -93,7 +93,7 @@ INSPECTIONS = {
 PURGE = f"{CELERY} purge"
 CALL = f"{CELERY} call tasks.health_check"
 BEAT = f"{CELERY} beat --loglevel=info"
-HEALTH = "python -m contentworker health"
+HEALTH = "content-worker health"
 
 
 def test_each_documented_command_is_tested() -> None:

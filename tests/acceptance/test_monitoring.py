@@ -111,7 +111,7 @@ def test_dashboard_asks_what_prometheus_understands(tmp_path: Path) -> None:
 def test_prometheus_takes_what_is_shown(redis_url: str) -> None:
     """The page's command prints what promtool finds nothing to say about."""
     (command,) = commands_of("metrics.md")
-    arguments = command.removeprefix("python -m contentworker ").split()
+    arguments = command.removeprefix("content-worker ").split()
     printed = run_cli(*arguments, redis_url=redis_url)
     assert printed.returncode == 0, printed.stderr
     promtool("--version")  # to be skipped where there is none

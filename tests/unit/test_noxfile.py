@@ -3,8 +3,10 @@
 import ast
 import importlib.util
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +235,16 @@ def test_environment_grows(noxfile: Any, monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_old_pythons_can_read_it(name: str) -> None:
     """Its syntax is that of Python 3.7, so that an old Python can say that it is too old."""
     ast.parse((ROOT / name).read_text("utf-8"), feature_version=(3, 7))
+
+
+def test_menu_ends_quietly_where_nobody_reads_on() -> None:
+    """`nox -l | head` prints no BrokenPipeError."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "nox", "-f", str(ROOT / "noxfile.py"), "-l"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
 
 
 def test_menu_has_a_sentence_for_each_session(noxfile: Any) -> None:

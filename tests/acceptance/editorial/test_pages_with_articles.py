@@ -20,9 +20,9 @@ def test_an_article_s_way_and_a_person_s_answer(worker: StartWorker, redis_url: 
     article.write_text(TEXT, "utf-8")
 
     def run(command: str) -> str:
-        words = shlex.split(command.replace("@article.md", f"@{article}"))
-        assert words[:3] == ["python", "-m", "contentworker"]
-        done = run_cli(*words[3:], redis_url=redis_url, **records)
+        program, *words = shlex.split(command.replace("@article.md", f"@{article}"))
+        assert program == "content-worker"
+        done = run_cli(*words, redis_url=redis_url, **records)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

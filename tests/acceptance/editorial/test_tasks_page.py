@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from tests.acceptance.pages import commands_of
-from tests.support import ROOT, StartWorker, environment
+from tests.support import ROOT, StartWorker, environment, run_cli
 
 
 def test_tasks_page_commands_run(worker: StartWorker, redis_url: str) -> None:
@@ -20,8 +20,5 @@ def test_tasks_page_commands_run(worker: StartWorker, redis_url: str) -> None:
     )
     assert 0 <= float(printed.stdout) <= 100
     (command,) = commands_of("tasks.md")
-    arguments = command.split()[1:]
-    printed = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=True
-    )
-    assert '"score"' in printed.stdout
+    printed = run_cli(*command.removeprefix("content-worker ").split(), redis_url=redis_url)
+    assert '"score"' in printed.stdout, printed.stderr

@@ -118,7 +118,7 @@ def test_nobody_tells_anything(client: Celery, redis_url: str) -> None:
 
 def test_the_documented_commands() -> None:
     """docs/watching.md holds these; test_documented_commands.py starts the last of them."""
-    commands = ["python -m contentworker top", "python -m contentworker top --once"]
+    commands = ["content-worker top", "content-worker top --once"]
     assert commands_of("watching.md") == [*commands, "celery -A celery_worker.celery_app flower"]
 
 
