@@ -56,7 +56,10 @@ def top(once: bool, as_json: bool, svg: Path | None, interval_seconds: float) ->
     """
     logging.getLogger().addHandler(logging.NullHandler())  # kombu's warnings would be drawn into the page
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
-    console = Console(highlight=False, width=width)
+    # With NO_COLOR rich alone still prints bold and dim.
+    console = Console(
+        highlight=False, width=width, color_system=None if os.environ.get("NO_COLOR") else "auto"
+    )
     is_screen = console.is_terminal and sys.stdin.isatty() and os.name != "nt" and not once and not as_json
     code = ExitCode.DONE
     with Observer(

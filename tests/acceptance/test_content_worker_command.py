@@ -5,13 +5,17 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from locks import environments
+from tests.acceptance.conftest import Terminal
 from tests.acceptance.pages import commands_of
+from tests.integration.cli.test_bad_input import command_at, commands
 from tests.support import ROOT, StartWorker, environment
 
 
@@ -60,6 +64,74 @@ def test_the_documented_commands(folder: Path, worker: StartWorker, redis_url: s
     assert shown["content-worker health"].count(" ok ") == 4
     assert shown["content-worker dead-letters list"] == "No dead letters.\n"
     assert len(json.loads(shown["content-worker top --once --json"])["workers"]) == 1
+
+
+EVERY = {
+    "up --only nope": 2,
+    "down": 0,
+    "worker --queue nope": 2,
+    "redis ping": 0,
+    "with-redis true": 0,
+    "submit tasks.health_check": 0,
+    "status": 1,
+    "logs": 0,
+    "top --once": 0,
+    "health --timeout 0.1": 4,
+    "doctor --json": None,
+    "spending": 0,
+    # >>> editorial
+    "runs list": 0,
+    "runs show unknown-id": 1,
+    "runs cancel unknown-id": 1,
+    "runs forget unknown-id": 0,
+    "escalations list": 0,
+    "escalations show unknown-id": 1,
+    "escalations settle unknown-id --decision accept --by ana": 1,
+    # <<< editorial
+    "dead-letters list": 0,
+    "dead-letters show unknown-id": 1,
+    "dead-letters replay unknown-id": 1,
+    "dead-letters discard unknown-id": 1,
+    "pause celery": 0,
+    "resume celery": 0,
+    "config show": 0,
+    "config document --output 'an output'": 0,
+    "metrics --once": 0,
+    "health-server --port 0": 2,
+    "backup 'a backup'": 0,
+    "hand-back": 0,
+    "completion bash": 0,
+}
+"""A line for each command, and its exit code; None: that of the machine."""
+
+
+def test_no_command_is_left_out() -> None:
+    leaves = {path for path in commands() if not isinstance(command_at(path), click.Group)}
+    assert {leaf for leaf in leaves if any(line.split()[: len(leaf)] == [*leaf] for line in EVERY)} == leaves
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_in_a_small_terminal(
+    folder: Path, redis_url: str, terminal: Callable[..., Terminal], command: str
+) -> None:
+    """79 columns, NO_COLOR, a path with spaces, a folder that keeps nothing: one line if it fails."""
+    # No folder of this name can be made, also not by root.
+    (folder / ".contentworker").touch()
+    below = folder / "sub folder"
+    below.mkdir(exist_ok=True)
+    path = f"{folder / '.venv' / 'bin'}:/usr/bin:/bin"
+    env = environment(PATH=path, REDIS_URL=redis_url, NO_COLOR="1", TERM="xterm-256color")
+    env.pop("COLUMNS", None)
+    shown = terminal(["sh", "-c", f"stty cols 79 && content-worker {command}"], below, env)
+    code = shown.wait()
+    (folder / ".contentworker").unlink()
+    assert EVERY[command] in (code, None), shown.screen
+    assert "Traceback" not in shown.screen
+    assert "\x1b[" not in shown.screen
+    if code in (1, 2) and EVERY[command]:
+        *before, line = shown.screen.splitlines()
+        assert line.startswith(("Error: ", "Nothing is running here.")), shown.screen
+        assert before in ([], ["Replayed 0 dead letters."], ["Discarded 0 dead letters."])
 
 
 @pytest.mark.parametrize("command", ["content-worker", "python -m contentworker"])

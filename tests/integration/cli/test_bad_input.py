@@ -41,6 +41,17 @@ def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[
         yield (*path, name)
 
 
+def command_at(path: tuple[str, ...]) -> click.Command:
+    """The command of these names."""
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found
+        command = found
+    return command
+
+
 def typed(*words: str) -> Result:
     """Run a command in this process, in a terminal of 79 columns: click leaves two of them free."""
     return CliRunner().invoke(main, words, prog_name="content-worker", terminal_width=79 - 2)
@@ -219,11 +230,5 @@ def test_reading_commands_print_json() -> None:
     reading = {"list", "show", "health", "doctor", "spending", "top"}
     for path in commands():
         if path[-1] in reading:
-            command: click.Command = main
-            for name in path:
-                assert isinstance(command, click.Group)
-                found = command.get_command(click.Context(command), name)
-                assert found
-                command = found
-            assert any("--json" in parameter.opts for parameter in command.params), one_line(path)
+            assert any("--json" in parameter.opts for parameter in command_at(path).params), one_line(path)
     assert all(entry.summary.endswith(".") for entry in LISTED.values())
