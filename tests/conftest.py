@@ -50,9 +50,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-OWN_TESTS = [
-    Path(__file__).parent / name for name in ("tasks", "acceptance/systemd", "acceptance/test_autoreload.py")
-]
+OWN_TESTS = [Path(__file__).parent / name for name in ("tasks", "acceptance/systemd")]
 """In a project that `nox -s adopt` made, these see its own worker.toml."""
 if os.environ.get("TESTS_REDIS") == "embedded":
     prefer_embedded_redis()

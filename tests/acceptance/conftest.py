@@ -32,11 +32,12 @@ def project_files() -> list[str]:
     return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-def make_checkout(checkout: Path) -> Path:
+def make_checkout(checkout: Path, worker_toml: Path = ROOT / "worker.toml") -> Path:
     """Make a checkout of the project as it is now."""
     for name in project_files():
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, checkout / name)
+    shutil.copy2(worker_toml, checkout / "worker.toml")
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-C", str(checkout)]
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "--no-verify", "-m", "copy"]):
         subprocess.run([*git, *arguments], check=True)

@@ -17,8 +17,9 @@ import pytest
 import redis
 from celery import Celery
 
+from contentworker import config
 from tests.acceptance.conftest import Terminal, make_checkout
-from tests.support import PATIENCE, environment, free_port, service_is_missing, wait_until
+from tests.support import PATIENCE, WORKER_TOML, environment, free_port, service_is_missing, wait_until
 
 CTRL_C = "\x03"
 SERVES = "the new code serves after"
@@ -85,7 +86,8 @@ class Session:
     """A checkout to edit, and the worker that reloads in it."""
 
     def __init__(self, checkout: Path, client: Celery, env: dict[str, str]) -> None:
-        self.checkout, self.client, self._env = checkout, client, env
+        self.checkout, self.client = checkout, client
+        self._env = {**env, config.FILE_VARIABLE: str(checkout / "worker.toml")}
         self.terminals: list[Terminal] = []
         self.version = 0
         self.edit()
@@ -174,7 +176,7 @@ class Held:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout where paths go wrong easily. The tests share it, one after the other."""
-    return make_checkout(tmp_path_factory.mktemp("checkout") / "Ein Ordner für Größeres")
+    return make_checkout(tmp_path_factory.mktemp("checkout") / "Ein Ordner für Größeres", WORKER_TOML)
 
 
 @pytest.fixture

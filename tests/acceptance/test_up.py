@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
+from contentworker import config
 from contentworker.runtime.development import local_redis
 from contentworker.runtime.environment import session, state_folder
 from tests.acceptance.conftest import Terminal, make_checkout
 from tests.acceptance.pages import ask, commands_of
 from tests.acceptance.test_autoreload import CTRL_C, PROBE, nobody_is_left_in
-from tests.support import PATIENCE, client_of, environment, free_port, wait_until
+from tests.support import PATIENCE, WORKER_TOML, client_of, environment, free_port, wait_until
 
 PROGRAMS = {"redis", "worker", "beat", "metrics", "flower"}
 SECTIONS = ("FLOWER", "METRICS", "BROKER")
@@ -28,10 +29,11 @@ class Checkout:
     """A checkout with ports of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = make_checkout(folder)
+        self.folder = make_checkout(folder, WORKER_TOML)
         (self.folder / "tasks" / "probe.py").write_text(PROBE.replace("{version}", "1"), "utf-8")
         self.ports = {name: free_port() for name in SECTIONS}
-        self.env = environment(**{f"WORKER__{name}__PORT": str(port) for name, port in self.ports.items()})
+        ports = {f"WORKER__{name}__PORT": str(port) for name, port in self.ports.items()}
+        self.env = environment(**ports, **{config.FILE_VARIABLE: str(self.folder / "worker.toml")})
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "contentworker", *words]

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import kombu
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.signals import before_task_publish, celeryd_init
 
 from contentworker.errors import ConfigError
@@ -39,8 +41,24 @@ RESULT_SLEEP_MILLISECONDS = 1000
 """Longest pause. Full jitter halves it on average: 40 tries take about 20 s, longer than a lease."""
 
 
+class Connection(kombu.Connection):
+    """A connection whose address in log lines has a masked password only if there is one."""
+
+    def as_uri(self, include_password: bool = False, **options: Any) -> str:
+        """The address, as kombu writes it."""
+        return str(super().as_uri(include_password=include_password or not self.password, **options))
+
+
+class Amqp(AMQP):
+    """Makes our connections."""
+
+    Connection = Connection
+
+
 class Application(Celery):
     """A Celery application that has its Redis database to itself."""
+
+    amqp_cls = Amqp
 
     development: DevelopmentSettings | None = None
     """Set in a worker that reloads, which is in development mode; None in services and clients."""
@@ -65,10 +83,7 @@ class Application(Celery):
                     "REDIS_URL (redis://host:6379/1)"
                 )
             )
-        connection = super()._connection(url, *args, transport_options=transport_options, **kwargs)
-        if not connection.password:  # kombu's log lines would show a masked one: redis://:**@host
-            connection.as_uri = partial(connection.as_uri, include_password=True)
-        return connection
+        return super()._connection(url, *args, transport_options=transport_options, **kwargs)
 
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:

@@ -148,4 +148,5 @@ def test_connections_show_a_password_only_where_there_is_one() -> None:
         ("redis://127.0.0.1:1/0", "redis://127.0.0.1:1/0"),
         ("redis://:hunter2@127.0.0.1:1/0", "redis://:**@127.0.0.1:1/0"),
     ):
-        assert application.build(SETTINGS, address).connection_for_write().as_uri() == shown
+        connection = application.build(SETTINGS, address).connection_for_write()
+        assert connection.as_uri() == connection.clone().as_uri() == shown
