@@ -7,7 +7,7 @@ from celery.states import RETRY
 
 from contentworker.printable import one_line
 
-__all__ = ["Retries", "where_to_look"]
+__all__ = ["Retries", "reason", "where_to_look"]
 
 
 class Retries:
@@ -24,8 +24,14 @@ class Retries:
         if (task_id, attempt) in self._told:
             return
         self._told.add((task_id, attempt))
-        why = "" if error is None else f": {type(error).__name__}: {error}"
-        click.echo(one_line(f"{task_id}: attempt {attempt} failed, another follows{why}"), err=True)
+        happened = "asks for another" if error is None else f"failed, another follows: {reason(error)}"
+        click.echo(one_line(f"{task_id}: attempt {attempt} {happened}"), err=True)
+
+
+def reason(error: BaseException) -> str:
+    """`ValueError: what it says`; an error whose class is not known here may have more than one argument."""
+    said = [str(each) for each in error.args if each is not None]
+    return f"{type(error).__name__}: {', '.join(said) if len(error.args) > 1 else error}"
 
 
 def where_to_look(task_id: str) -> str:

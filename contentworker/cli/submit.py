@@ -12,7 +12,7 @@ from celery.states import PROPAGATE_STATES
 from contentworker import config
 from contentworker.cli import connection
 from contentworker.cli.articles import end_of
-from contentworker.cli.retries import Retries, where_to_look
+from contentworker.cli.retries import Retries, reason, where_to_look
 from contentworker.errors import ContentError, ContentWorkerError, did_you_mean
 from contentworker.printable import json_text
 from contentworker.runtime.worker import task_names
@@ -88,7 +88,7 @@ def _answer(result: Any, seconds: float) -> Any:
     if isinstance(value, ContentWorkerError):
         raise click.ClickException(str(value))
     where = f"\n{where_to_look(result.id)}" if result.traceback else ""
-    raise click.ClickException(f"{result.id} failed: {type(value).__name__}: {value}{where}")
+    raise click.ClickException(f"{result.id} failed: {reason(value)}{where}")
 
 
 def _argument(text: str) -> tuple[str, Any]:

@@ -170,7 +170,7 @@ def test_completion(folder: Path, shell: str) -> None:
         return {value.removeprefix("plain,").split("\t")[0] for value in values}
 
     assert completes("content-worker he", "he") == {"health", "health-server"}
-    assert completes("content-worker runs ca", "ca") == {"cancel"}
+    assert completes("content-worker dead-letters sh", "sh") == {"show"}
     assert completes("content-worker top --int", "--int") == {"--interval"}
     assert completes("content-worker pause rew", "rew") == {"rewrite"}
     assert completes("content-worker submit tasks.hea", "tasks.hea") == {"tasks.health_check"}
