@@ -107,21 +107,11 @@ def test_uninstall(services: Machine) -> None:
     done = installation.command(services, "uninstall", "--data")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kept:" not in done.stdout
-    left = services.output(
-        "find",
-        "/etc",
-        "/opt",
-        "/var/lib",
-        "/usr/local",
-        "/run",
-        "-name",
-        "content-worker*",
-        "-o",
-        "-name",
-        "celery-*",
-    )
+    ours = ("-name", "content-worker*", "-o", "-name", "celery-worker*")
+    left = services.output("find", "/etc", "/opt", "/var/lib", "/usr/local", "/run", *ours)
     assert [path for path in left.splitlines() if not re.search("/dpkg/|credentials", path)] == []
     assert services.run("pgrep", "--full", PREFIX, check=False).returncode == 1
-    assert "celery" not in services.output("systemctl", "list-units", "--all", "--type=service")
+    known = services.output("systemctl", "list-units", "--all", "--type=service")
+    assert [unit for unit in UNITS if unit in known] == []
     assert services.run("id", "content-worker", check=False).returncode == 1
     assert not services.path(STATE).exists()
