@@ -8,7 +8,7 @@ from celery import shared_task
 from pydantic import StrictStr
 
 from contentworker import config
-from contentworker.editorial import MediaType
+from contentworker.editorial import MediaType, Scope
 from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
 from tasks.base import IdempotentTask, Question, at_start
@@ -23,6 +23,7 @@ def score_aeo(
     questions: list[Question] | None = None,
     url: StrictStr | None = None,
     today: date | None = None,
+    scope: Scope | None = None,
 ) -> AeoScore:
     """Score how ready an article is to be found, quoted and attributed by answer engines (0 to 100).
 
@@ -32,6 +33,7 @@ def score_aeo(
         questions: What the article should answer; inferred from its headings or title if not given.
         url: Where the article is, or will be, published; tells its own links from references.
         today: The day (ISO 8601) by which freshness is judged; the worker's current day in UTC by default.
+        scope: Of HTML, `whole_page` or `fragment`; `content.scope` decides if not given.
 
     Raises:
         ContentError: an argument that cannot be worked on, by name. Never retried.
@@ -42,7 +44,7 @@ def score_aeo(
 
     settings = config.load().content
     return score(
-        parse(content, media_type=media_type, settings=settings),
+        parse(content, media_type=media_type, scope=scope, settings=settings),
         questions=tuple(questions or ()),
         url=url,
         today=today or datetime.now(UTC).date(),
@@ -51,7 +53,9 @@ def score_aeo(
 
 
 @shared_task(base=IdempotentTask)
-def detect_ai(content: StrictStr, media_type: MediaType | None = None) -> Detection:
+def detect_ai(
+    content: StrictStr, media_type: MediaType | None = None, scope: Scope | None = None
+) -> Detection:
     """Judge whether a language model wrote an article: `human`, `uncertain` or `ai`, and what drove it.
 
     An `ai` verdict alone is no ground to reject an article. What cannot be judged (fewer than 75 words, not
@@ -60,6 +64,7 @@ def detect_ai(content: StrictStr, media_type: MediaType | None = None) -> Detect
     Args:
         content: The article as HTML, Markdown or plain text; at most `content.max_bytes` of UTF-8.
         media_type: `html`, `markdown` or `text`; detected if not given.
+        scope: Of HTML, `whole_page` or `fragment`; `content.scope` decides if not given.
 
     Raises:
         ContentError: an argument that cannot be worked on, by name. Never retried.
@@ -70,7 +75,8 @@ def detect_ai(content: StrictStr, media_type: MediaType | None = None) -> Detect
     from contentworker.editorial.document import parse
 
     settings = config.load().content
-    return judge(parse(content, media_type=media_type, settings=settings), model=shipped(), settings=settings)
+    document = parse(content, media_type=media_type, scope=scope, settings=settings)
+    return judge(document, model=shipped(), settings=settings)
 
 
 def _load_model(_app: Any) -> None:

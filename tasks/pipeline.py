@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StrictStr
 
 from contentworker.articles import pipeline
 from contentworker.articles.outcome import open_runs, outcome
-from contentworker.editorial import MediaType
+from contentworker.editorial import MediaType, Scope
 from contentworker.editorial.escalations.result import ArticleId
 from tasks.base import IdempotentTask, Question
 
@@ -30,15 +30,27 @@ def process_content(
     media_type: MediaType | None = None,
     questions: list[Question] | None = None,
     url: StrictStr | None = None,
+    scope: Scope | None = None,
 ) -> PipelineStart:
     """Begin an article's run and answer at once. The same text under the same thresholds has one run.
 
     To see how it ends: `python -m contentworker runs show RUN_ID`.
 
+    Args:
+        article_id: Whose run it is; `forget` takes it.
+        content: The article as HTML, Markdown or plain text; at most `content.max_bytes` of UTF-8.
+        media_type: `html`, `markdown` or `text`; detected if not given.
+        questions: What the article should answer; inferred if not given.
+        url: Where the article is, or will be, published.
+        scope: Of HTML, `whole_page` or `fragment`; `content.scope` decides if not given. Another scope has
+            another run.
+
     Raises:
         ContentError: an argument that cannot be worked on, by name. Never retried.
     """
     article = {"content": content, "media_type": media_type, "questions": questions, "url": url}
+    if scope:
+        article["scope"] = scope
     run = pipeline.begin(article_id, article)
     return PipelineStart(run_id=run.id, article_id=article_id, step=run.step)
 

@@ -7,7 +7,7 @@ from celery import shared_task
 from pydantic import StrictStr
 
 from contentworker import config
-from contentworker.editorial import MediaType
+from contentworker.editorial import MediaType, Scope
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.rewriting import Mode, Rewrite
 from tasks.base import CriticalTask, Question
@@ -25,6 +25,7 @@ def generate_rewrite(  # noqa: PLR0917 (callers may send them by position)
     url: StrictStr | None = None,
     today: date | None = None,
     recommendations: list[Recommendation] | None = None,
+    scope: Scope | None = None,
 ) -> Rewrite:
     """Have the configured model do what the AEO score recommends; the guard refuses what changes the meaning.
 
@@ -36,6 +37,7 @@ def generate_rewrite(  # noqa: PLR0917 (callers may send them by position)
         url: Where the article is published.
         today: The day by which freshness is judged, if the task scores the article itself.
         recommendations: From an `AeoScore` of this very content; if not given, the task scores it.
+        scope: Of HTML, `whole_page` or `fragment`; `content.scope` decides if not given.
 
     Raises:
         ContentError: an argument that cannot be worked on, by name.
@@ -60,6 +62,7 @@ def generate_rewrite(  # noqa: PLR0917 (callers may send them by position)
             url=url,
             today=today,
             recommendations=recommendations,
+            scope=scope,
         )
     except NotAdmittedError as error:
         raise self.postpone(error.retry_after_seconds) from None

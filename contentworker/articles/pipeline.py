@@ -29,7 +29,10 @@ MOST_MESSAGE_CHARACTERS = 500
 
 
 def begin(article_id: str, article: dict[str, Any]) -> Run:
-    """Begin a run, or find the one that the same text under the same thresholds has; send its step."""
+    """Begin a run, or find the one that the same text under the same thresholds has; send its step.
+
+    `article` holds the arguments of `process_content`; `scope` only if it was given.
+    """
     from contentworker.editorial import policy
 
     log_context.bind(article_id=article_id)
@@ -38,7 +41,10 @@ def begin(article_id: str, article: dict[str, Any]) -> Run:
     if len(text) > settings.content.max_bytes:
         raise ContentError("content", f"at most {settings.content.max_bytes} bytes of UTF-8, not {len(text)}")
     version = policy.version(settings.pipeline)
-    run_id = str(uuid.uuid5(NAMESPACE, f"{article_id}\n{hashlib.sha256(text).hexdigest()}\n{version}"))
+    identity = [article_id, hashlib.sha256(text).hexdigest(), version]
+    # Another scope is another article. Without one, the id is that of earlier versions.
+    identity += [article["scope"]] if "scope" in article else []
+    run_id = str(uuid.uuid5(NAMESPACE, "\n".join(identity)))
     log_context.bind(run_id=run_id)
     article = {**article, "today": datetime.now(UTC).date().isoformat()}
     runs = _runs()

@@ -7,7 +7,7 @@ from typing import Any
 
 from contentworker import config
 from contentworker.articles import metrics
-from contentworker.editorial import MediaType
+from contentworker.editorial import MediaType, Scope
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.document import parse
@@ -49,6 +49,7 @@ def rewrite_article(
     url: str | None,
     today: date | None,
     recommendations: list[Recommendation] | None,
+    scope: Scope | None,
 ) -> Rewrite:
     """Rewrite an article within the budget that all workers share in Redis (`client`).
 
@@ -61,7 +62,7 @@ def rewrite_article(
     settings = config.load()
     soft_seconds = SHARE_OF_TIME * settings.limits.soft_time_limit_seconds
     longest_seconds = max(soft_seconds - settings.llm.timeout_seconds, soft_seconds / 10)
-    document = parse(content, media_type=media_type, settings=settings.content)
+    document = parse(content, media_type=media_type, scope=scope, settings=settings.content)
     if recommendations is None or (mode == "answer_first" and not questions):
         day = today or datetime.now(UTC).date()
         asked = tuple(questions or ())

@@ -55,7 +55,7 @@ def send(run: Run) -> None:
     if kind == "evaluate":
         if number != "0":
             article = {**article, "content": run.data[f"rewrite:{number}/result"]["text"]}
-        text = {name: article[name] for name in ("content", "media_type")}
+        text = {name: article[name] for name in ("content", "media_type")} | _scope(article)
         more = {name: article[name] for name in ("questions", "url", "today")}
         halves = (("detect_ai", "detection", text), ("score_aeo", "score", {**text, **more}))
         group(
@@ -66,6 +66,7 @@ def send(run: Run) -> None:
     elif kind == "rewrite":
         arguments = {
             **{name: article[name] for name in ("content", "media_type", "questions", "url", "today")},
+            **_scope(article),
             "mode": config.load().pipeline.mode,
             "recommendations": run.data["evaluate:0/score"]["recommendations"],
         }
@@ -82,6 +83,11 @@ def send(run: Run) -> None:
             "run_id": run.id,
         }
         _task(run, "escalation.escalate_to_human", arguments, "close").apply_async()
+
+
+def _scope(article: dict[str, Any]) -> dict[str, Any]:
+    """The scope if one was given. Workers of an earlier version do not take the argument, nor did runs."""
+    return {"scope": article["scope"]} if "scope" in article else {}
 
 
 def _task(run: Run, task: str, arguments: dict[str, Any], then: str, **more: Any) -> Any:

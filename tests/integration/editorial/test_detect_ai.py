@@ -50,6 +50,7 @@ def test_the_model_is_loaded_before_the_pool_forks(serving: Worker) -> None:
         pytest.param({"content": "ab\0\1cd"}, "content", id="binary"),
         pytest.param({"content": "a " * 1_000_001}, "content", id="over-2-mb"),
         pytest.param({"content": "A text.", "media_type": "pdf"}, "media_type", id="media-type"),
+        pytest.param({"content": "A text.", "scope": "page"}, "scope", id="scope"),
         pytest.param({}, "content", id="nothing"),
     ],
 )

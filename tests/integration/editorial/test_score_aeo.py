@@ -64,6 +64,7 @@ def test_bad_content_is_one_content_error(client: Celery, serving: Worker, conte
     ("kwargs", "field"),
     [
         pytest.param({"media_type": "pdf"}, "media_type", id="media-type"),
+        pytest.param({"scope": "page"}, "scope", id="scope"),
         pytest.param({"questions": "why?"}, "questions", id="questions-no-list"),
         pytest.param({"questions": [""]}, "questions.0", id="empty-question"),
         pytest.param({"today": "yesterday"}, "today", id="no-date"),

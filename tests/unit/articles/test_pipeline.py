@@ -90,6 +90,8 @@ def test_the_same_text_under_the_same_thresholds_is_one_run(
     monkeypatch.setattr(policy, "version", lambda settings: "another")
     ids.add(pipeline.begin("a-1", ARTICLE).id)
     assert len(ids) == 4
+    ids |= {pipeline.begin("a-1", {**ARTICLE, "scope": scope}).id for scope in ("fragment", "whole_page")}
+    assert len(ids) == 6
 
 
 def test_an_article_has_a_size(runs: Memory, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,14 @@ def test_an_evaluation_is_two_tasks(app: Celery) -> None:
         assert (failed_later["task"], failed_later["kwargs"]) == (failed["task"], failed["kwargs"])
 
 
+@pytest.mark.parametrize("step", ["evaluate:0", "rewrite:1"])
+def test_a_scope_is_sent_only_if_one_was_given(app: Celery, step: str) -> None:
+    """To every task that reads the article; a run of an earlier version has none."""
+    for article, expected in ((ARTICLE, None), ({**ARTICLE, "scope": "fragment"}, "fragment")):
+        steps.send(run(step, article=article, **{"evaluate:0/score": SCORE}))
+        assert {message["kwargs"].get("scope") for message in sent(app)} == {expected}
+
+
 def test_a_half_that_is_there_is_not_asked_for_again(app: Celery) -> None:
     """Of an evaluation that is sent again, only what is missing."""
     steps.send(run("evaluate:1", **{"rewrite:1/result": {"text": "new"}, "evaluate:1/score": SCORE}))
