@@ -17,7 +17,7 @@ __all__ = ["detect_ai", "score_aeo"]
 
 
 @shared_task(base=IdempotentTask)
-def score_aeo(
+def score_aeo(  # noqa: PLR0917 (callers may send them by position)
     content: StrictStr,
     media_type: MediaType | None = None,
     questions: list[Question] | None = None,

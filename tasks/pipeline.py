@@ -24,7 +24,7 @@ class PipelineStart(BaseModel):
 
 
 @shared_task(base=IdempotentTask)
-def process_content(
+def process_content(  # noqa: PLR0917 (callers may send them by position)
     article_id: ArticleId,
     content: StrictStr,
     media_type: MediaType | None = None,
