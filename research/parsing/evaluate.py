@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,15 @@ import click
 from contentworker.editorial.document import Document, parse
 from contentworker.editorial.parsing.encoding import decode
 from contentworker.editorial.settings import ContentSettings
-from research.parsing.pages import Page, aeb, article_text, marked, readability, scores, shingle_match
+from research.parsing.pages import Page, aeb, article_text, marked, readability, scores, shingle_match, shown
 
 SETTINGS = ContentSettings(max_bytes=50_000_000)
 Extract = Callable[[str], str]
 
 
-def _ours(source: str, *, headings: bool = True) -> str:
-    return article_text(parse(source, media_type="html", settings=SETTINGS), headings=headings)
+def _ours(source: str, *, headings: bool = True, figures: bool = False) -> str:
+    document = parse(source, media_type="html", settings=SETTINGS)
+    return article_text(document, headings=headings, figures=figures)
 
 
 def _everything(source: str) -> str:
@@ -58,6 +58,7 @@ def _resiliparse(source: str) -> str:
 EXTRACTORS: dict[str, Extract] = {
     "**ours**": _ours,
     "ours, sentences only": partial(_ours, headings=False),
+    "ours, with its captions and code": partial(_ours, figures=True),
     "all text (ours, as a fragment)": _everything,
     "trafilatura": _trafilatura,
     "readability-lxml": _readability_lxml,
@@ -99,7 +100,7 @@ def fragments(pages: Sequence[tuple[str, str, str]]) -> str:
         document = parse(source, media_type="html", settings=SETTINGS)
         found = [article_text(document), document.title.text if document.title else ""]
         # Code is kept, though not judged; what is hidden no reader sees.
-        found += [_shown(source[part.start : part.end]) for part in document.excluded]
+        found += [shown(source[part.start : part.end]) for part in document.excluded]
         expected = _letters(text)
         lost = (expected - _letters(" ".join(found))).total()
         shares.append(1 - lost / (expected.total() or 1))
@@ -110,10 +111,6 @@ def fragments(pages: Sequence[tuple[str, str, str]]) -> str:
     return (
         f"{len(shares)} expected articles as fragments: recall of letters {mean:.4f}, {whole} lose nothing."
     )
-
-
-def _shown(source: str) -> str:
-    return unescape(re.sub(r"<[^>]*>", " ", source))
 
 
 def _letters(text: str) -> Counter[str]:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from html import unescape
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -28,6 +29,7 @@ __all__ = [
     "readability",
     "scores",
     "shingle_match",
+    "shown",
     "tokens",
 ]
 
@@ -84,13 +86,29 @@ def marked(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
             yield decode(path.read_bytes()).text, {name: value for name, value in given.items() if value}
 
 
-def article_text(document: Document, *, headings: bool = True) -> str:
-    """The text of a parsed article in its order, without the heading that is its title."""
+def article_text(document: Document, *, headings: bool = True, figures: bool = False) -> str:
+    """The text of a parsed article in its order, without the heading that is its title.
+
+    With `figures`, also the captions and the code between its first and its last sentence: they are left out
+    because they are no prose to judge, and some sets count them.
+    """
     title = document.title.start if document.title else -1
     parts: list[tuple[int, str]] = [(sentence.start, sentence.text) for sentence in document.sentences]
     if headings:
         parts += [(heading.start, heading.text) for heading in document.headings if heading.start != title]
+    if figures and document.sentences:
+        first, last = document.sentences[0].start, document.sentences[-1].end
+        parts += [
+            (part.start, shown(document.source[part.start : part.end]))
+            for part in document.excluded
+            if part.reason in ("caption", "code") and first < part.start < last
+        ]
     return "\n".join(text for _, text in sorted(parts))
+
+
+def shown(source: str) -> str:
+    """What a reader sees of a piece of HTML."""
+    return unescape(re.sub(r"<[^>]*>", " ", source))
 
 
 def tokens(text: str) -> list[str]:

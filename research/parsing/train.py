@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import KFold
 
-from contentworker.editorial.parsing.article import MODEL, choose
+from contentworker.editorial.parsing.article import MODEL
+from contentworker.editorial.parsing.choosing import choose
 from contentworker.editorial.parsing.encoding import decode
 from contentworker.editorial.parsing.features import (
     FEATURES,

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import compress
 from math import exp
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from contentworker.editorial import ArticleState, Scope
 from contentworker.editorial.parsing.blocks import Block, Extract, Reason
+from contentworker.editorial.parsing.choosing import captions, choose, is_linked, named_captions
 from contentworker.editorial.parsing.features import (
     FEATURES,
     NEIGHBOUR_FEATURES,
@@ -28,26 +28,18 @@ from contentworker.editorial.parsing.features import (
 )
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
-__all__ = ["MODEL", "Article", "choose", "find_article", "is_whole_page", "probabilities"]
+__all__ = ["MODEL", "Article", "find_article", "is_whole_page", "probabilities"]
 
 MODEL = Path(__file__).with_name("article_model.json")
 _COMMENTS = re.compile(r"<!--.*?-->", re.DOTALL)
 _PAGE_TAG = re.compile(r"<(?:!doctype\s|html|head|body|title|frameset)[\s>]", re.IGNORECASE)
 _PAGE_PARTS = re.compile(r"<(main|nav|header|footer)[\s>]", re.IGNORECASE)
 _FEWEST_PAGE_PARTS = 2
-# Chosen by cross-validation: of a paragraph a loss is worse, of a short line noise.
-_SMALLEST_SHARE = 0.3
-_SMALLEST_SHARE_OF_SHORT = 0.6
-_SHORT_BLOCK = 120
 _LONGEST_LINE = 80
-_SMALLEST_SHARE_OF_PROSE = 0.8
-_SMALLEST_SHARE_BETWEEN = 0.1
 # Some pages put an empty <main> beside the text they render elsewhere; then the mark says nothing.
 _SMALLEST_MAIN_SHARE = 1 / 3
-_LEAST_CERTAINTY = 0.6
 _FEWEST_WORDS = 25
 """A page with less prose holds no article: a login, a gallery, a request to enable JavaScript."""
-_LINKED_SHARE = 0.7
 _MOST_LINKED_BLOCKS = 3
 _FEWEST_TEASERS = 4
 _MOST_TEASER_WORDS = 60
@@ -123,7 +115,7 @@ def probabilities(blocks: list[Block], tree: Tree, features: PageFeatures) -> li
     places = [
         index
         for index, block in enumerate(blocks)
-        if len(block.text) > _LONGEST_LINE or not _is_linked(blocks, tree, index)
+        if len(block.text) > _LONGEST_LINE or not is_linked(blocks, tree, index)
     ]
     if not places:
         return shares
@@ -135,54 +127,6 @@ def probabilities(blocks: list[Block], tree: Tree, features: PageFeatures) -> li
     for place, share in zip(places, second.probabilities(columns, len(places)), strict=True):
         shares[place] = share
     return shares
-
-
-def choose(
-    blocks: list[Block], tree: Tree, shares: list[float], is_prose_of_root: list[bool]
-) -> tuple[list[bool], bool]:
-    """Which blocks to keep, given how probable each is; and whether that is certain."""
-    sizes = [len(block.text.strip()) for block in blocks]
-    kept = [
-        share > (_SMALLEST_SHARE if size >= _SHORT_BLOCK else _SMALLEST_SHARE_OF_SHORT)
-        for share, size in zip(shares, sizes, strict=True)
-    ]
-    _fill(blocks, tree, shares, kept)
-    _drop_headings(blocks, kept)
-    prose = sum(compress(sizes, is_prose_of_root))
-    if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
-        # A page of a kind that the trees do not know: what its containers say is the better guess.
-        return [keep or is_prose for keep, is_prose in zip(kept, is_prose_of_root, strict=True)], False
-    certainty = sum(abs(2 * share - 1) * size for share, size in zip(shares, sizes, strict=True))
-    return kept, certainty > _LEAST_CERTAINTY * sum(sizes)
-
-
-def _fill(blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool]) -> None:
-    """Keep what stands between two blocks of the article, in or beside their containers, and is no link."""
-    parents, nodes = tree.parents, tree.block_nodes
-    last = -1
-    for index in [index for index, keep in enumerate(kept) if keep]:
-        around = (
-            {nodes[last], nodes[index], parents[nodes[last]], parents[nodes[index]]} if last >= 0 else set()
-        )
-        for between in range(last + 1, index) if around else ():
-            node = nodes[between]
-            kept[between] |= (
-                shares[between] > _SMALLEST_SHARE_BETWEEN
-                and (node in around or parents[node] in around)
-                and not (tree.masks[node] | tree.block_hints[between]) & OTHER_BITS
-                and not _is_linked(blocks, tree, between)
-            )
-        last = index
-
-
-def _drop_headings(blocks: list[Block], kept: list[bool]) -> None:
-    """Leave out headings of what is left out: "Related", "Comments"."""
-    is_followed = False
-    for index in range(len(blocks) - 1, -1, -1):
-        if not blocks[index].level:
-            is_followed = kept[index]
-        elif not is_followed:
-            kept[index] = False
 
 
 def find_article(extract: Extract, scope: Scope) -> Article:
@@ -201,7 +145,7 @@ def find_article(extract: Extract, scope: Scope) -> Article:
         shares = probabilities(blocks, tree, features)
         kept, is_certain = choose(blocks, tree, shares, features.is_prose_of_root)
     reasons: list[Reason | None] = [
-        None if keep else reason for keep, reason in zip(kept, _reasons(tree), strict=True)
+        None if keep else reason for keep, reason in zip(kept, _reasons(blocks, tree), strict=True)
     ]
     if _is_listing(blocks, tree, kept):
         return Article([reason or "related" for reason in reasons], "no_article", is_certain=False)
@@ -235,7 +179,7 @@ def _is_plain(blocks: list[Block], tree: Tree) -> bool:
     """
     if any((mask & OTHER_BITS) and not mask & _ARTICLE_BITS for mask in tree.masks + tree.block_hints):
         return False
-    links = sum(1 for index in range(len(blocks)) if _is_linked(blocks, tree, index))
+    links = sum(1 for index in range(len(blocks)) if is_linked(blocks, tree, index))
     return links <= _MOST_LINKED_BLOCKS and links <= len(blocks) / 2
 
 
@@ -254,7 +198,7 @@ def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
     main = sum(len(block.text) for block, mark in zip(blocks, of_blocks, strict=True) if mark & _MAIN)
     is_marked = bool(main) and main >= total * _SMALLEST_MAIN_SHARE
     kept = []
-    for block, mark in zip(blocks, of_blocks, strict=True):
+    for block, mark, is_caption in zip(blocks, of_blocks, captions(blocks, tree), strict=True):
         around = mark & ~_MAIN
         if mark & _MAIN:
             around &= ~_AROUND["header"]
@@ -262,7 +206,7 @@ def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
             around |= block.level != 1
         elif block.level:
             around &= ~_AROUND["header"]
-        kept.append(not around)
+        kept.append(not around and not is_caption)
     return kept
 
 
@@ -273,7 +217,7 @@ def _is_listing(blocks: list[Block], tree: Tree, kept: list[bool]) -> bool:
     heading = -1
     for index, block in enumerate(blocks):
         if block.level:
-            heading = index if _is_linked(blocks, tree, index) else -1
+            heading = index if is_linked(blocks, tree, index) else -1
         elif kept[index]:
             is_teaser = heading >= 0 and _are_together(tree, heading, index)
             linked += is_teaser and heading == index - 1
@@ -309,14 +253,9 @@ def _full_articles(blocks: list[Block], tree: Tree) -> dict[int, list[int]]:
         article: indexes
         for article, indexes in members.items()
         if any(blocks[index].level for index in indexes)
-        and _words(blocks, (index for index in indexes if not _is_linked(blocks, tree, index)))
+        and _words(blocks, (index for index in indexes if not is_linked(blocks, tree, index)))
         >= _FEWEST_ARTICLE_WORDS
     }
-
-
-def _is_linked(blocks: list[Block], tree: Tree, index: int) -> bool:
-    """Whether a block is a link, but for a few words."""
-    return tree.block_links[index] > _LINKED_SHARE * len(blocks[index].text.strip())
 
 
 _BY_TAG: dict[str, Reason] = {"aside": "aside", "footer": "footer", "header": "header"}
@@ -328,14 +267,19 @@ _AROUND = {"aside": 1, "footer": 2, "header": 4}
 _MAIN = 8
 
 
-def _reasons(tree: Tree) -> list[Reason]:
+def _reasons(blocks: list[Block], tree: Tree) -> list[Reason]:
     """What the names nearest to each block call it."""
     of_nodes: list[Reason] = ["boilerplate"] * len(tree.parents)
     for node in range(1, len(of_nodes)):
         above = of_nodes[tree.parents[node]]
         of_nodes[node] = _named(tree.masks[node]) or _BY_TAG.get(tree.tags[node]) or above
-    return [
+    reasons = [
         _named(mask) or of_nodes[node] for mask, node in zip(tree.block_hints, tree.block_nodes, strict=True)
+    ]
+    is_caption = zip(captions(blocks, tree), named_captions(blocks, tree), strict=True)
+    return [
+        "caption" if any(is_one) and reason in ("boilerplate", "byline") else reason
+        for reason, is_one in zip(reasons, is_caption, strict=True)
     ]
 
 

@@ -13,8 +13,8 @@ __all__ = ["Block", "BlockKind", "Extract", "Link", "Reason", "Skipped", "Span",
 
 BlockKind = Literal["heading", "paragraph", "item", "cell", "quote"]
 Reason = Literal[
-    "navigation", "code", "control", "embedded", "hidden", "header", "footer", "aside", "comments", "related",
-    "sharing", "advertising", "subscription", "byline", "boilerplate", "markup", "metadata",
+    "navigation", "code", "caption", "control", "embedded", "hidden", "header", "footer", "aside", "comments",
+    "related", "sharing", "advertising", "subscription", "byline", "boilerplate", "markup", "metadata",
 ]  # fmt: skip
 """Why a part of the source is no text of the article."""
 

@@ -1,0 +1,140 @@
+"""From how probable each block is to which ones make the article."""
+
+from collections import Counter
+from itertools import compress
+
+from contentworker.editorial.parsing.blocks import Block
+from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
+
+__all__ = ["captions", "choose", "is_linked", "named_captions"]
+
+# Chosen by cross-validation: of a paragraph a loss is worse, of a short line noise.
+_SMALLEST_SHARE = 0.3
+_SMALLEST_SHARE_OF_SHORT = 0.6
+_SHORT_BLOCK = 120
+_LONGEST_FIGURE = 600
+_SMALLEST_SHARE_OF_PROSE = 0.8
+_SMALLEST_SHARE_BETWEEN = 0.1
+_LEAST_CERTAINTY = 0.6
+_LINKED_SHARE = 0.7
+_LISTS = frozenset({"ul", "ol", "dl", "table"})
+_QUOTES = frozenset({"blockquote", "table"})
+
+
+def choose(
+    blocks: list[Block], tree: Tree, shares: list[float], is_prose_of_root: list[bool]
+) -> tuple[list[bool], bool]:
+    """Which blocks to keep, given how probable each is; and whether that is certain."""
+    sizes = [len(block.text.strip()) for block in blocks]
+    is_caption = captions(blocks, tree)
+    kept = [
+        share > (_SMALLEST_SHARE if size >= _SHORT_BLOCK else _SMALLEST_SHARE_OF_SHORT) and not caption
+        for share, size, caption in zip(shares, sizes, is_caption, strict=True)
+    ]
+    is_own = _own(blocks, tree, is_caption)
+    is_prose = [own and of_root for own, of_root in zip(is_own, is_prose_of_root, strict=True)]
+    _fill(blocks, tree, shares, kept, is_own)
+    _drop_headings(blocks, kept, is_caption)
+    prose = sum(compress(sizes, is_prose))
+    if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
+        # A page of a kind that the trees do not know: what its containers say is the better guess.
+        return [keep or more for keep, more in zip(kept, is_prose, strict=True)], False
+    certainty = sum(abs(2 * share - 1) * size for share, size in zip(shares, sizes, strict=True))
+    return kept, certainty > _LEAST_CERTAINTY * sum(sizes)
+
+
+def captions(blocks: list[Block], tree: Tree) -> list[bool]:
+    """Whether each block is the caption of a figure: what its tags say, which few sites use otherwise."""
+    chars = _chars(blocks, tree)
+    in_figure = [False] * len(tree.parents)
+    for node in range(1, len(in_figure)):
+        tag = tree.tags[node]
+        # A quotation or a table is a figure, too, and its text is the article's. So is what is too long.
+        is_figure = tag == "figure" and chars[node] <= _LONGEST_FIGURE
+        in_figure[node] = (in_figure[tree.parents[node]] or is_figure) and tag not in _QUOTES
+    return [
+        tag == "figcaption" or in_figure[node]
+        for tag, node in zip(tree.block_tags, tree.block_nodes, strict=True)
+    ]
+
+
+def named_captions(blocks: list[Block], tree: Tree) -> list[bool]:
+    """Whether each block has the name of a caption and no other: enough to say why one is left out."""
+    return [
+        bool((mask := own | tree.masks[node]) & HINT_BITS["caption"])
+        and not mask & OTHER_BITS
+        and not is_linked(blocks, tree, index)
+        for index, (own, node) in enumerate(zip(tree.block_hints, tree.block_nodes, strict=True))
+    ]
+
+
+def is_linked(blocks: list[Block], tree: Tree, index: int) -> bool:
+    """Whether a block is a link, but for a few words."""
+    return tree.block_links[index] > _LINKED_SHARE * len(blocks[index].text.strip())
+
+
+def _chars(blocks: list[Block], tree: Tree) -> list[int]:
+    """How much text is in each container."""
+    chars = [0] * len(tree.parents)
+    for block, node in zip(blocks, tree.block_nodes, strict=True):
+        chars[node] += len(block.text)
+    for node in range(len(chars) - 1, 0, -1):
+        chars[tree.parents[node]] += chars[node]
+    return chars
+
+
+def _own(blocks: list[Block], tree: Tree, is_caption: list[bool]) -> list[bool]:
+    """Whether nothing says that a block is not the article's: no name around it, no repetition."""
+    chars = _chars(blocks, tree)
+    hints = [0] * len(chars)
+    for node in range(1, len(hints)):
+        # What holds most of a page may be called "with-sidebar".
+        own = tree.masks[node] if 2 * chars[node] < chars[0] else 0
+        hints[node] = hints[tree.parents[node]] | own
+    texts = [block.text.strip() for block in blocks]
+    number_of = Counter(texts)
+    return [
+        not (hints[node] | own) & OTHER_BITS and not caption and number_of[text] == 1
+        for node, own, caption, text in zip(
+            tree.block_nodes, tree.block_hints, is_caption, texts, strict=True
+        )
+    ]
+
+
+def _fill(blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool], is_own: list[bool]) -> None:
+    """Keep what stands between two blocks of the article, beside one of them or in a list or a table.
+
+    The trees saw few lists and tables that are no menus.
+    """
+    parents, nodes = tree.parents, tree.block_nodes
+    in_list = [False] * len(parents)
+    for node in range(1, len(parents)):
+        in_list[node] = in_list[parents[node]] or tree.tags[node] in _LISTS
+    last = -1
+    for index in [index for index, keep in enumerate(kept) if keep]:
+        around = (
+            {nodes[last], nodes[index], parents[nodes[last]], parents[nodes[index]]} if last >= 0 else set()
+        )
+        for between in range(last + 1, index) if around else ():
+            node = nodes[between]
+            kept[between] = is_own[between] and (
+                in_list[node]
+                or (
+                    shares[between] > _SMALLEST_SHARE_BETWEEN
+                    and (node in around or parents[node] in around)
+                    and not is_linked(blocks, tree, between)
+                )
+            )
+        last = index
+
+
+def _drop_headings(blocks: list[Block], kept: list[bool], is_caption: list[bool]) -> None:
+    """Leave out headings of what is left out: "Related", "Comments"."""
+    is_followed = False
+    for index in range(len(blocks) - 1, -1, -1):
+        if is_caption[index]:
+            continue
+        if not blocks[index].level:
+            is_followed = kept[index]
+        elif not is_followed:
+            kept[index] = False
