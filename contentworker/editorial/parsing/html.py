@@ -75,6 +75,9 @@ _ENDS_HEADING = frozenset({"p", "ul", "ol", "dl", "table", "section", "article",
 _REASONS_BY_ROLE: dict[str, Reason] = {"navigation": "navigation", "search": "control", "menu": "navigation"}
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 _MARKUP = re.compile(r"<!--.*?-->|<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL)
+_MOST_WORDS_WITHOUT_ARTICLE = 100
+"""Words around a hidden article: a menu, a footer."""
+_FEWEST_HIDDEN_WORDS = 100
 _LONGEST_BYLINE = 600
 _MOST_BYLINES = 30
 _HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
@@ -83,11 +86,24 @@ _HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++
 def read_html(source: str, *, whole_page: bool = True) -> Extract:
     """Read any string as HTML. Malformed markup is read as far as it goes and never raises.
 
-    Of a whole page, menus are left out. Of a fragment only what no reader sees is, and code.
+    Of a whole page, menus are left out. Of a fragment only what no reader sees is, and code. A page that hides all
+    of its text shows it by a script, and is read as if it did.
     """
     reader = _Reader(source, whole_page=whole_page)
     reader.run()
+    if whole_page and _hides_all(source, reader.extract):
+        reader = _Reader(source, whole_page=whole_page, shows_hidden=True)
+        reader.run()
     return reader.extract
+
+
+def _hides_all(source: str, extract: Extract) -> bool:
+    """Whether an article may be hidden, and none is shown."""
+    hidden = [part for part in extract.skipped if part.reason == "hidden"]
+    if not hidden or sum(len(block.text.split()) for block in extract.blocks) > _MOST_WORDS_WITHOUT_ARTICLE:
+        return False
+    words = (len(_MARKUP.sub(" ", source[part.start : part.end]).split()) for part in hidden)
+    return any(number > _FEWEST_HIDDEN_WORDS for number in words)
 
 
 def attributes(raw: str) -> dict[str, str]:
@@ -120,7 +136,7 @@ _REVIEW = re.compile(
 )
 
 
-def _hidden_reason(name: str, raw: str, *, whole_page: bool) -> Reason | None:
+def _hidden_reason(name: str, raw: str, *, whole_page: bool, shows_hidden: bool) -> Reason | None:
     """Why the content of a tag is left out, as its attributes say."""
     if ("omment" in raw or "msocom" in raw) and _REVIEW.search(raw):
         return "comments"
@@ -128,7 +144,7 @@ def _hidden_reason(name: str, raw: str, *, whole_page: bool) -> Reason | None:
         return None
     given = attributes(raw)
     style = given.get("style", "").replace(" ", "").lower()
-    if (
+    if not shows_hidden and (
         "hidden" in given
         or "display:none" in style
         or "visibility:hidden" in style
@@ -139,9 +155,10 @@ def _hidden_reason(name: str, raw: str, *, whole_page: bool) -> Reason | None:
 
 
 class _Reader:
-    def __init__(self, source: str, *, whole_page: bool) -> None:
+    def __init__(self, source: str, *, whole_page: bool, shows_hidden: bool = False) -> None:
         self.source = source
         self.whole_page = whole_page
+        self.shows_hidden = shows_hidden
         self.extract = Extract(has_metadata=True)
         self.tree = self.extract.tree = Tree()
         self.stack: list[tuple[str, bool, int]] = []
@@ -257,14 +274,17 @@ class _Reader:
         reason = _SKIPPED.get(name)
         if reason == "navigation" and not self.whole_page:
             reason = None
-        reason = reason or _hidden_reason(name, raw, whole_page=self.whole_page)
+        reason = reason or self.hidden_reason(name, raw)
         self.push(name, reason, start)
         if not self.skipping:
             self.node = self.tree.add(self.node, name, hints(raw), start)
 
+    def hidden_reason(self, name: str, raw: str) -> Reason | None:
+        return _hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
+
     def hide(self, name: str, raw: str, start: int) -> None:
         """Skip an element that is not stacked otherwise, if it is hidden."""
-        reason = _hidden_reason(name, raw, whole_page=self.whole_page)
+        reason = self.hidden_reason(name, raw)
         if reason and not self.skipping:
             self.push(name, reason, start)
             self.is_passing_over = False
