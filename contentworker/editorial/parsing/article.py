@@ -8,6 +8,7 @@ away: what is no article is marked with a reason.
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -147,7 +148,7 @@ def find_article(extract: Extract, scope: Scope) -> Article:
     reasons: list[Reason | None] = [
         None if keep else reason for keep, reason in zip(kept, _reasons(blocks, tree), strict=True)
     ]
-    if _is_listing(blocks, tree, kept):
+    if _is_listing(extract, tree, kept):
         return Article([reason or "related" for reason in reasons], "no_article", is_certain=False)
     articles = _full_articles(blocks, tree)
     if any(titled in indexes for indexes in articles.values()):
@@ -210,9 +211,13 @@ def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
     return kept
 
 
-def _is_listing(blocks: list[Block], tree: Tree, kept: list[bool]) -> bool:
-    """Whether what is kept are teasers: most of it under headings that link to stories, a little each."""
-    linked = 0
+def _is_listing(extract: Extract, tree: Tree, kept: list[bool]) -> bool:
+    """Whether what is kept are teasers: most of it under headings that link to stories, a little each.
+
+    Teasers lead to one site. A letter that comments on what others wrote leads to many.
+    """
+    blocks = extract.blocks
+    heads: list[int] = []
     under: dict[bool, list[int]] = {True: [], False: []}
     heading = -1
     for index, block in enumerate(blocks):
@@ -220,14 +225,26 @@ def _is_listing(blocks: list[Block], tree: Tree, kept: list[bool]) -> bool:
             heading = index if is_linked(blocks, tree, index) else -1
         elif kept[index]:
             is_teaser = heading >= 0 and _are_together(tree, heading, index)
-            linked += is_teaser and heading == index - 1
+            if is_teaser and heading == index - 1:
+                heads.append(heading)
             under[is_teaser].append(index)
     teased = _words(blocks, under[True])
     return (
-        linked >= _FEWEST_TEASERS
+        len(heads) >= _FEWEST_TEASERS
         and teased >= _words(blocks, under[False])
-        and teased < _MOST_TEASER_WORDS * linked
+        and teased < _MOST_TEASER_WORDS * len(heads)
+        and 2 * len(_sites(extract, heads)) < len(heads)
     )
+
+
+def _sites(extract: Extract, headings: list[int]) -> set[str]:
+    """The domains that these headings link to."""
+    ends = [link.end for link in extract.links]
+    sites = set()
+    for heading in headings:
+        place = bisect_left(ends, extract.blocks[heading].sources[0][1])
+        sites.add(extract.links[place].domain if place < len(ends) else "")
+    return sites
 
 
 def _are_together(tree: Tree, first: int, second: int) -> bool:

@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import compress
 
 from contentworker.editorial.parsing.blocks import Block
+from contentworker.editorial.parsing.features import ENDS
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
 __all__ = ["captions", "choose", "is_linked", "named_captions"]
@@ -15,6 +16,8 @@ _SHORT_BLOCK = 120
 _LONGEST_FIGURE = 600
 _SMALLEST_SHARE_OF_PROSE = 0.8
 _SMALLEST_SHARE_BETWEEN = 0.1
+_SMALLEST_SHARE_AFTER = 0.05
+_SHORTEST_SENTENCE = 60
 _LEAST_CERTAINTY = 0.6
 _LINKED_SHARE = 0.7
 _LISTS = frozenset({"ul", "ol", "dl", "table"})
@@ -34,6 +37,7 @@ def choose(
     is_own = _own(blocks, tree, is_caption)
     is_prose = [own and of_root for own, of_root in zip(is_own, is_prose_of_root, strict=True)]
     _fill(blocks, tree, shares, kept, is_own)
+    _add_prose(blocks, tree, shares, kept, is_own)
     _drop_headings(blocks, kept, is_caption)
     prose = sum(compress(sizes, is_prose))
     if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
@@ -126,6 +130,30 @@ def _fill(blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool]
                 )
             )
         last = index
+
+
+def _add_prose(
+    blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool], is_own: list[bool]
+) -> None:
+    """Keep sentences between blocks of the article, and after them those whose names and tags are the same.
+
+    A gallery with texts, or a list of things to buy, is in more parts than the trees know.
+    """
+    kinds = [
+        (tree.masks[node], tag, hint)
+        for node, tag, hint in zip(tree.block_nodes, tree.block_tags, tree.block_hints, strict=True)
+    ]
+    places = [index for index, keep in enumerate(kept) if keep]
+    known = {kinds[index] for index in places if len(blocks[index].text) > _SHORTEST_SENTENCE}
+    for index in range(places[0], len(blocks)) if places else ():
+        text = blocks[index].text.strip()
+        kept[index] |= (
+            is_own[index]
+            and len(text) >= _SHORTEST_SENTENCE
+            and text.endswith(ENDS)
+            and 2 * tree.block_links[index] < len(text)
+            and (index < places[-1] or (kinds[index] in known and shares[index] > _SMALLEST_SHARE_AFTER))
+        )
 
 
 def _drop_headings(blocks: list[Block], kept: list[bool], is_caption: list[bool]) -> None:

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from contentworker.editorial.parsing.blocks import Block
 from contentworker.editorial.parsing.tree import HINTS, OTHER_BITS, Tree
 
-__all__ = ["FEATURES", "NEIGHBOUR_FEATURES", "block_features", "neighbour_features", "title_place"]
+__all__ = ["ENDS", "FEATURES", "NEIGHBOUR_FEATURES", "block_features", "neighbour_features", "title_place"]
 
 _MARKS = ".,;:!?…、。，！？؟۔।"
 _ASCII_MARKS = ".,;:!?"
-_ENDS = tuple('.!?…。！？؟۔।:”"»)')
+ENDS = tuple('.!?…。！？؟۔।:”"»)')
 _TAGS = ("p", "li", "td", "figcaption", "dt", "h1", "h2", "h3", "h4")
 _WITHIN = (
     "article", "main", "aside", "footer", "header", "form", "ul", "table", "figure", "section", "blockquote",
@@ -93,7 +93,7 @@ class _Blocks:
     def _basic(text: str, links: int) -> tuple[float, ...]:
         size = len(text)
         marks = sum(map(text.count, _ASCII_MARKS if text.isascii() else _MARKS))
-        ends = float(text.endswith(_ENDS))
+        ends = float(text.endswith(ENDS))
         return log1p(size), links / size, 10 * marks / size, ends, log1p(text.count(" ") + 1)
 
     def points(self, index: int) -> float:

@@ -86,8 +86,8 @@ _HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++
 def read_html(source: str, *, whole_page: bool = True) -> Extract:
     """Read any string as HTML. Malformed markup is read as far as it goes and never raises.
 
-    Of a whole page, menus are left out. Of a fragment only what no reader sees is, and code. A page that hides all
-    of its text shows it by a script, and is read as if it did.
+    Of a whole page, menus are left out. Of a fragment only what no reader sees is, and code. A page that
+    hides all of its text shows it by a script, and is read as if it did.
     """
     reader = _Reader(source, whole_page=whole_page)
     reader.run()

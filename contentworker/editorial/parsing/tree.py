@@ -8,23 +8,31 @@ __all__ = ["HINTS", "HINT_BITS", "OTHER_BITS", "Tree", "hints"]
 
 # What people call the parts of a page. Bit i of a mask is the i-th of these.
 HINTS: dict[str, str] = {
-    "comment": r"comment|disqus|repl(?:y|ies)|respond|discuss|kommentar|leserbrief|forum",
-    "related": r"relat|recommend|read-?more|more-|-more|also|similar|teaser|popular|trending|most-?|outbrain"
-    r"|taboola|recirc|up-?next|suggest|latest|recent|mehr|verwandt|carousel|listing|collection",
-    "share": r"shar(?:e|ing)|social|follow|facebook|twitter|whatsapp|addthis|addtoany|print|e-?mail",
-    "menu": r"nav|menu|breadcrumb|crumb|pag(?:ination|er)|tool|skip|tabs|topic|tags?(?![a-z])|categor|jump",
-    "foot": r"foot|copyright|legal|disclaimer|imprint|impressum|colophon|bottom",
-    "side": r"side|widget|aside|rail|column|secondary",
-    "advert": r"(?<![a-z])ads?(?![a-z])|advert|sponsor|banner|promo|commercial|anzeige|affiliate|shop"
-    r"|product",
-    "subscribe": r"cookie|consent|gdpr|newsletter|subscri|sign-?up|log-?in|regist|paywall|popup|modal|overlay"
-    r"|donat|abo(?![a-z])|alert|notice|message|form",
-    "meta": r"by-?line|author|date|time|meta|publish|posted|credit|bio|info|source|kicker|label",
+    "comment": r"comment(?!ary)|disqus|repl(?:y|ies)|respond|discuss|kommentar|leserbrief|forum",
+    "related": r"relat(?!ive)|recommend|read-?more|(?<![a-z])more-|-more|(?<![a-z])also|similar|teaser"
+    r"|popular|trending|(?<![a-z])most-?(?:read|popular|view|shared|recent|comment|watch)"
+    r"|outbrain|taboola|recirc|up-?next|suggest|latest|recent|(?<![a-z])mehr|verwandt|carousel"
+    r"|listing|collection",
+    "share": r"shar(?:e(?!d)|ing)|social|follow|facebook|twitter|whatsapp|addthis|addtoany"
+    r"|(?<![a-z])print(?!ed)|e-?mail",
+    "menu": r"(?<![a-z])nav|(?:sub|main|top|side|site|foot|head|global)-?nav|menu|crumb"
+    r"|pag(?:ination|er)|tool|skip|tabs(?![a-z])|topic|tags?(?![a-z])|categor|jump",
+    "foot": r"(?<![a-z])foot(?!ball|age|note)|[a-z]footer|copyright|legal|disclaimer|imprint|impressum"
+    r"|colophon|(?<![a-z])bottom",
+    "side": r"(?<![a-z])side|[a-z]sidebar|widget|aside|(?<![a-z])rail(?![a-z])|right-?col|left-?col"
+    r"|(?<![a-z])secondary",
+    "advert": r"(?<![a-z])ads?(?![a-z])|advert|sponsor|banner|promo|commercial|anzeige|affiliate"
+    r"|(?<![a-z])shop|product(?!ion)",
+    "subscribe": r"cookie|consent|gdpr|newsletter|subscri|sign-?up|log-?in|regist(?:er|ration)|paywall|popup"
+    r"|modal|overlay|donat|abo(?![a-z])|alert|notice|(?<![a-z])forms?(?![a-z])",
+    "meta": r"by-?line|author|date(?!d)|time(?!s)|meta|publish|posted|credit|bio(?![a-z])|info(?!r)"
+    r"|source|kicker|label",
     "caption": r"caption|galler|slide|figure|photo|image|picture|media|video|player|embed|audio|legend",
     "head": r"head|masthead|title|logo|brand|topbar|top-|sub-?title|dek|standfirst|hero",
-    "body": r"article-?_*body|articlebody|entry-?_*content|post-?_*content|story-?_*(?:body|content|text)"
-    r"|content-?_*body|body-?_*(?:copy|text)|post-?_*body|article-?_*(?:content|text)|rich-?text"
-    r"|mw-parser|main-?content|text-?_*body|page-?content|blog-?content",
+    "body": r"article-?_*body|articlebody|entry-?_*content|post-?_*content"
+    r"|story-?_*(?:body|content|text)|content-?_*body|body-?_*(?:copy|text)|post-?_*body"
+    r"|article-?_*(?:content|text)|rich-?text|mw-parser|main-?content|text-?_*body|page-?content"
+    r"|blog-?content",
     "article": r"article|story|post|entry|news|blog|artikel|beitrag",
     "content": r"content|main|body|text|page|inhalt|copy",
     "paragraph": r"paragraph|(?<![a-z])p\d*(?![a-z])|lead|intro|summary|abstract|excerpt|quote",
@@ -40,6 +48,12 @@ _NAMES = re.compile(
     r"""(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""",
     re.IGNORECASE,
 )
+# "articleSidebar" has two words.
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# WordPress says on every article in which categories it is, and so it says of no part of a page.
+_ABOUT_POST = re.compile(
+    r"(?<![\w-])(?:(?:category|tag)-(?!list|link|cloud|menu|nav|item)|format-|status-)[\w-]+"
+)
 _LONGEST_ATTRIBUTES = 500
 
 
@@ -50,7 +64,8 @@ def hints(raw: str) -> int:
 
 @lru_cache(maxsize=10_000)
 def _mask(raw: str) -> int:
-    names = " ".join(["".join(found) for found in _NAMES.findall(raw)]).lower()
+    names = _CAMEL_CASE.sub("-", " ".join(["".join(found) for found in _NAMES.findall(raw)])).lower()
+    names = _ABOUT_POST.sub("", names)
     return sum([1 << bit for bit, words in enumerate(_EACH) if words.search(names)]) if names else 0
 
 
