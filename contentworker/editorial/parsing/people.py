@@ -1,0 +1,174 @@
+"""Who wrote an article: names in structured data, metadata and bylines."""
+
+import re
+from collections.abc import Iterator
+
+from contentworker.editorial.parsing.blocks import Block, Extract, Span, domain_of
+from contentworker.editorial.parsing.names import (
+    ADDRESS,
+    KEYS,
+    MONTHS,
+    Candidate,
+    Value,
+    decoded,
+    is_name,
+    key_of,
+)
+from contentworker.editorial.parsing.structured import Structured
+
+__all__ = ["author_of", "not_authors"]
+
+_LABEL = re.compile(r"\A[^\W\d_]{2,14}:\s+")
+_AROUND_NAME = " .,;:-\u2013*\u201c\u201d\"'"
+_BETWEEN_NAMES = re.compile(r"\s?(?:[,;|]|\s&\s|\band\b|\bund\b|\bet\b)\s?")
+# What follows a name in a byline: a desk, an agency, a job.
+_ROLES = (
+    r"\b(?:(?:staff|senior|chief|sports|national|political|security|auto|business|news|tech|science|health)\s+)*"
+    r"(?:writers?|reporters?|editors?|correspondents?|contributors?|columnists?|producers?|analysts?|staff|press"
+    r"|media|news|agenc(?:y|ies)|services?|bureau|today|international|redakt(?:eur(?:in)?|ion)|korrespondent(?:in)?"
+    r"|(?:vice\s+)?president|ceo|cto|founder|director|professor|fellow|scientist|manager|engineer|division|corp|inc"
+    r"|ltd|gmbh|university|institute|m\.?d|ph\.?d|rdn?|ms|cnn|ap|afp|dpa|reuters)\b"
+)
+_ROLE = re.compile(_ROLES, re.IGNORECASE)
+_ROLE_AFTER = re.compile(
+    r"(?P<name>\S+\s+\S+.*?)\s+(?:associated\s+press|usa\s+today|(?:staff\s+|senior\s+|news\s+)?"
+    r"(?:writer|reporter|editor|correspondent|contributor|columnist|redakteur(?:in)?|fellow|ceo|cto|founder"
+    r"|director|professor)\b).*",
+    re.IGNORECASE,
+)
+_NAME = r"(?:[^\W\d_a-z][\w.'\u2019-]*\s+){1,3}[^\W\d_a-z][\w.'\u2019-]*"
+_BYLINE = re.compile(
+    r"^\s*(?i:(?:written |reviewed |text |story |posted |published |words )?by|author|autor(?:in)?|von|par"
+    r"|por|di)\s*:?\s+"
+    rf"({_NAME}(?:\s*(?:,|&|and|und|et|y)\s+{_NAME})*)"
+)
+_BY = re.compile(
+    r"^(?:(?:written|posted|published|reviewed|story|text|words|opinion|article|(?:more|all)\s+(?:stories|articles|posts))\s+)?"
+    r"(?:by|von|par|por|author|autor(?:in)?)(?![\w-])\s*:?\s*",
+    re.IGNORECASE,
+)
+_PICTURE = re.compile(r"(?:photo|image|picture|illustration|graphic|video|foto|bild)\w*\b", re.IGNORECASE)
+_MAIL = re.compile(r"[\w.]@\w")
+_AFTER_NAME = re.compile(
+    r"\s?(?:[|•·\u2013\u2014@(\[/]|\s-\s|\d|https?:|\b(?:for|is|in|at|published|publiziert|posted|last|updated"
+    r"|on|am|vor|follow|lesedauer|reading"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b).*",
+    re.DOTALL | re.IGNORECASE,
+)
+_LONGEST_NAME_CHARACTERS = 80
+_MOST_NAME_WORDS = 6
+_MOST_AUTHORS = 8
+_LONGEST_GAP = 400
+"""Characters of the source between two names of one byline, or between a byline and the text."""
+_PARTICLES = frozenset(
+    ("al", "bin", "da", "das", "de", "del", "den", "der", "di", "do", "dos", "du", "el", "la", "le", "ten",
+     "ter", "van", "von", "y", "zu")
+)  # fmt: skip
+
+
+_SHORTEST_NAME = 3
+
+
+def not_authors(site: Value | None, canonical: Span | None) -> set[str]:
+    """The names of the site, as `key_of` makes them."""
+    names = {key_of(site.text)} if site else set()
+    if canonical and (domain := domain_of(canonical.text)):
+        names |= {key_of(domain), key_of(domain.rpartition(".")[0])}
+    return names - {""}
+
+
+def author_of(  # noqa: PLR0917 (one for each kind of source)
+    extract: Extract,
+    properties: list[Candidate],
+    structured: Structured,
+    edges: list[Block],
+    sites: set[str],
+    around: tuple[int, int],
+) -> Value | None:
+    """The author or authors, by the first source that names a person; else the site's name, if one has it.
+
+    `edges` are short blocks beside the article, `sites` names that are no person's, and `around` is the part
+    of the source in which the article stands: who is named elsewhere wrote another one.
+    """
+    sources: list[tuple[str, list[Span]]] = [("json-ld", structured.authors)]
+    sources += [(key, [span for found, span in properties if found == key]) for key in KEYS["author"]]
+    sources += _bylines(extract, around)
+    sites_name = None
+    for origin, spans in sources:
+        names: dict[str, Span] = {}
+        for span in spans:
+            for name in _people(span.text, is_marked=origin != "class"):
+                names.setdefault(name, span)
+        people = [name for name in names if key_of(name) not in sites]
+        if people:
+            span = names[people[0]]
+            return Value(", ".join(people[:_MOST_AUTHORS]), span.start, span.end, origin)
+        sites_name = sites_name or next(
+            (Value(name, span.start, span.end, origin) for name, span in names.items()), None
+        )
+    return _byline(edges) or sites_name
+
+
+def _bylines(extract: Extract, around: tuple[int, int]) -> Iterator[tuple[str, list[Span]]]:
+    """The bylines beside the article; several that are marked as its authors, side by side, are one."""
+    last: tuple[str, list[Span]] | None = None
+    for origin, span in extract.bylines:
+        if not around[0] - _LONGEST_GAP <= span.start <= around[1] + _LONGEST_GAP:
+            continue
+        if last and origin == last[0] != "class" and 0 <= span.start - last[1][-1].end <= _LONGEST_GAP:
+            last[1].append(span)
+            continue
+        if last:
+            yield last
+        last = origin, [span]
+    if last:
+        yield last
+
+
+def _people(text: str, *, is_marked: bool) -> Iterator[str]:
+    """The names in a byline, which may join several; nothing that is an address or no name.
+
+    A class that says "author" may hold anything: unless `is_marked`, names must also look like a person's.
+    """
+    text = " ".join(decoded(text).split())
+    if re.match(r"https?:|www\.|/", text) or _PICTURE.match(text):
+        return
+    whole = text
+    text = _BY.sub("", _LABEL.sub("", text))
+    parts = [part for part in _BETWEEN_NAMES.split(text) if not _MAIL.search(part)]
+    parts = [_without_end(part).strip(_AROUND_NAME) for part in parts]
+    parts = [named["name"] if (named := _ROLE_AFTER.fullmatch(part)) else part for part in parts]
+    persons = [part for part in parts if not _ROLE.search(part) and part.lower() not in MONTHS]
+    for part in persons or parts:
+        name = _BY.sub("", part)
+        if (
+            _SHORTEST_NAME <= len(name) <= _LONGEST_NAME_CHARACTERS
+            and len(name.split()) <= _MOST_NAME_WORDS
+            and is_name(name)
+            and not ADDRESS.search(name)
+            and (is_marked or name == whole or _is_capitalized(name))
+        ):
+            yield name
+
+
+def _without_end(part: str) -> str:
+    """A name without the date, the place or the desk that follows it."""
+    end = _AFTER_NAME.search(part)
+    if not end:
+        return part
+    name = part[: end.start()]
+    before, _, last = name.rstrip(" .,").rpartition(" ")
+    return before if before and end[0].strip()[:1].isdigit() and last.lower().strip(".") in MONTHS else name
+
+
+def _is_capitalized(name: str) -> bool:
+    """Whether all words but particles begin as names do; scripts without capitals always do."""
+    return all(not word[0].islower() or word in _PARTICLES for word in name.split())
+
+
+def _byline(blocks: list[Block]) -> Value | None:
+    for block in blocks:
+        match = _BYLINE.match(block.text)
+        if match and not block.level:
+            return Value(" ".join(match[1].split()), *block.source_span(match.start(1), match.end(1)), "text")
+    return None
