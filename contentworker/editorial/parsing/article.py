@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from contentworker.editorial import ArticleState, Scope
 from contentworker.editorial.parsing.blocks import Block, Extract, Reason
-from contentworker.editorial.parsing.choosing import captions, choose, is_linked, named_captions
+from contentworker.editorial.parsing.choosing import captions, choose, hints_around, is_linked, named_captions
 from contentworker.editorial.parsing.features import (
     FEATURES,
     NEIGHBOUR_FEATURES,
@@ -45,6 +45,12 @@ _MOST_LINKED_BLOCKS = 3
 _FEWEST_TEASERS = 4
 _MOST_TEASER_WORDS = 60
 _FEWEST_ARTICLE_WORDS = 60
+_MOST_WORDS_OF_NOTICE = 150
+_MOST_BLOCKS_OF_NOTICE = 5
+_WHOLE_SHARE = 0.95
+_MOST_WORDS_OF_GALLERY = 300
+_LONGEST_CAPTION = 300
+_NOTICE = re.compile(r"javascript|\b404\b", re.IGNORECASE)
 _LONGEST_MEAN_WORD = 12
 
 
@@ -152,18 +158,34 @@ def find_article(extract: Extract, scope: Scope) -> Article:
         return Article([reason or "related" for reason in reasons], "no_article", is_certain=False)
     articles = _full_articles(blocks, tree)
     if any(titled in indexes for indexes in articles.values()):
-        for index in (index for indexes in articles.values() if titled not in indexes for index in indexes):
-            reasons[index] = reasons[index] or "related"
+        _keep_titled(extract, tree, articles, titled, reasons)
     if titled >= 0:
         reasons[titled] = None
-    if _words(blocks, (index for index, reason in enumerate(reasons) if reason is None)) < _FEWEST_WORDS:
-        if not is_plain:
+    chosen = [index for index, reason in enumerate(reasons) if reason is None]
+    is_notice = _is_notice(blocks, tree, chosen, title, is_titled=titled >= 0)
+    if is_notice or _words(blocks, chosen) < _FEWEST_WORDS:
+        if is_notice or not is_plain:
             reasons = [reason or "boilerplate" for reason in reasons]
         return Article(reasons, "no_article", is_certain=False)
     # Under a title of their own several are the parts of one text.
     if len(articles) > 1 and titled < 0:
         return Article(reasons, "several_articles", is_certain=False)
     return Article(reasons, "article", is_certain)
+
+
+def _keep_titled(
+    extract: Extract, tree: Tree, articles: dict[int, list[int]], titled: int, reasons: list[Reason | None]
+) -> None:
+    """Of several articles, keep the one with the page's title: its paragraphs, if nothing else of it."""
+    blocks = extract.blocks
+    for indexes in articles.values():
+        if titled not in indexes:
+            for index in indexes:
+                reasons[index] = reasons[index] or "related"
+        elif _words(blocks, (index for index in indexes if reasons[index] is None)) < _FEWEST_WORDS:
+            for index in indexes:
+                if not (tree.block_hints[index] & OTHER_BITS or is_linked(blocks, tree, index)):
+                    reasons[index] = None
 
 
 def _words(blocks: list[Block], chosen: Iterable[int]) -> int:
@@ -225,7 +247,7 @@ def _is_listing(extract: Extract, tree: Tree, kept: list[bool]) -> bool:
             heading = index if is_linked(blocks, tree, index) else -1
         elif kept[index]:
             is_teaser = heading >= 0 and _are_together(tree, heading, index)
-            if is_teaser and heading == index - 1:
+            if is_teaser and heading not in heads[-1:]:
                 heads.append(heading)
             under[is_teaser].append(index)
     teased = _words(blocks, under[True])
@@ -235,6 +257,27 @@ def _is_listing(extract: Extract, tree: Tree, kept: list[bool]) -> bool:
         and teased < _MOST_TEASER_WORDS * len(heads)
         and 2 * len(_sites(extract, heads)) < len(heads)
     )
+
+
+def _is_notice(blocks: list[Block], tree: Tree, own: list[int], title: str, *, is_titled: bool) -> bool:
+    """Whether what is kept is a gallery, a login, a request for consent or JavaScript, or an error.
+
+    A notice is short, the more so if the page has its title (`is_titled`), and names or words that are the
+    same in all languages give it away.
+    """
+    asked, shown = HINT_BITS["subscribe"], HINT_BITS["caption"]
+    hints = hints_around(blocks, tree, most=_WHOLE_SHARE)
+    size = _words(blocks, own)
+    if size < (_FEWEST_ARTICLE_WORDS if is_titled else _MOST_WORDS_OF_NOTICE):
+        if 2 * _words(blocks, (i for i in own if hints[tree.block_nodes[i]] & asked)) > size:
+            return True
+        if len(own) <= _MOST_BLOCKS_OF_NOTICE and _NOTICE.search(
+            " ".join([title, *(blocks[index].text for index in own)])
+        ):
+            return True
+    names = [tree.block_hints[i] | tree.masks[tree.block_nodes[i]] for i in range(len(blocks))]
+    captions_of = (i for i in own if names[i] & shown and len(blocks[i].text) < _LONGEST_CAPTION)
+    return size < _MOST_WORDS_OF_GALLERY and 2 * _words(blocks, captions_of) > size
 
 
 def _sites(extract: Extract, headings: list[int]) -> set[str]:

@@ -7,7 +7,7 @@ from contentworker.editorial.parsing.blocks import Block
 from contentworker.editorial.parsing.features import ENDS
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
-__all__ = ["captions", "choose", "is_linked", "named_captions"]
+__all__ = ["captions", "choose", "hints_around", "is_linked", "named_captions"]
 
 # Chosen by cross-validation: of a paragraph a loss is worse, of a short line noise.
 _SMALLEST_SHARE = 0.3
@@ -87,14 +87,24 @@ def _chars(blocks: list[Block], tree: Tree) -> list[int]:
     return chars
 
 
-def _own(blocks: list[Block], tree: Tree, is_caption: list[bool]) -> list[bool]:
-    """Whether nothing says that a block is not the article's: no name around it, no repetition."""
+def hints_around(blocks: list[Block], tree: Tree, *, most: float) -> list[int]:
+    """The hints of each container and those above, but of none with more than this share of the page's text.
+
+    What holds most of a page may be called "with-sidebar".
+    """
     chars = _chars(blocks, tree)
     hints = [0] * len(chars)
     for node in range(1, len(hints)):
-        # What holds most of a page may be called "with-sidebar".
-        own = tree.masks[node] if 2 * chars[node] < chars[0] else 0
+        own = tree.masks[node] if chars[node] < most * chars[0] else 0
+        if tree.tags[node] == "footer" and tree.tags[tree.parents[node]] != "blockquote":
+            own |= HINT_BITS["foot"]
         hints[node] = hints[tree.parents[node]] | own
+    return hints
+
+
+def _own(blocks: list[Block], tree: Tree, is_caption: list[bool]) -> list[bool]:
+    """Whether nothing says that a block is not the article's: no name around it, no repetition."""
+    hints = hints_around(blocks, tree, most=0.5)
     texts = [block.text.strip() for block in blocks]
     number_of = Counter(texts)
     return [
