@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from itertools import takewhile
 from typing import NamedTuple
 
 from contentworker.editorial import ArticleState, MediaType, Scope
@@ -316,8 +317,15 @@ class _Assembly:
         start, end = self.blocks[0].sources[0][0], self.blocks[-1].sources[-1][1]
         starts = [block.sources[0][0] for block, _ in self.others]
         first, last = bisect_left(starts, start), bisect_left(starts, end)
-        before, after = self.others[max(0, first - _NEARBY) : first], self.others[last : last + _NEARBY]
-        return [block for block, _ in [*reversed(before), *self.others[first:last], *after]]
+        before = reversed(self.others[max(0, first - _NEARBY) : first])
+        after = self.others[last : last + _NEARBY]
+        # Other stories and comments have authors and dates of their own.
+        near = [
+            *takewhile(_is_own, before),
+            *filter(_is_own, self.others[first:last]),
+            *takewhile(_is_own, after),
+        ]
+        return [block for block, _ in near]
 
     def excluded(self) -> list[Excluded]:
         parts = [
@@ -384,6 +392,12 @@ class _Assembly:
 _WORDS_TO_OVERRULE = 40
 _LANGUAGE_CHARACTERS = 5_000
 _NEARBY = 20
+
+
+def _is_own(other: tuple[Block, Reason]) -> bool:
+    return other[1] not in ("related", "comments")
+
+
 _SHOWN = 2_000
 _MARKUP = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 

@@ -272,7 +272,9 @@ def _is_notice(blocks: list[Block], tree: Tree, own: list[int], title: str, *, i
         if 2 * _words(blocks, (i for i in own if hints[tree.block_nodes[i]] & asked)) > size:
             return True
         if len(own) <= _MOST_BLOCKS_OF_NOTICE and _NOTICE.search(
-            " ".join([title, *(blocks[index].text for index in own)])
+            " ".join(
+                [title, *(block.text for index, block in enumerate(blocks) if block.level or index in own)]
+            )
         ):
             return True
     names = [tree.block_hints[i] | tree.masks[tree.block_nodes[i]] for i in range(len(blocks))]

@@ -1,9 +1,11 @@
 """From how probable each block is to which ones make the article."""
 
+import re
 from collections import Counter
 from itertools import compress
 
 from contentworker.editorial.parsing.blocks import Block
+from contentworker.editorial.parsing.dates import read_date
 from contentworker.editorial.parsing.features import ENDS
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
@@ -18,6 +20,13 @@ _SMALLEST_SHARE_OF_PROSE = 0.8
 _SMALLEST_SHARE_BETWEEN = 0.1
 _SMALLEST_SHARE_AFTER = 0.05
 _SHORTEST_SENTENCE = 60
+_LONGEST_CAPTION = 400
+_LONGEST_BYLINE = 80
+_BY = re.compile(r"(?:by|von|par|por)\s", re.IGNORECASE)
+_CREDIT = re.compile(
+    r"\((?:[^()]*\b(?:photos?|images?|pictures?|courtesy|credits?|foto|bild|crédit|getty|reuters|afp)\b[^()]*)\)\s*\Z",
+    re.IGNORECASE,
+)
 _LEAST_CERTAINTY = 0.6
 _LINKED_SHARE = 0.7
 _LISTS = frozenset({"ul", "ol", "dl", "table"})
@@ -38,6 +47,7 @@ def choose(
     is_prose = [own and of_root for own, of_root in zip(is_own, is_prose_of_root, strict=True)]
     _fill(blocks, tree, shares, kept, is_own)
     _add_prose(blocks, tree, shares, kept, is_own)
+    _drop_bylines(blocks, kept)
     _drop_headings(blocks, kept, is_caption)
     prose = sum(compress(sizes, is_prose))
     if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
@@ -57,9 +67,18 @@ def captions(blocks: list[Block], tree: Tree) -> list[bool]:
         is_figure = tag == "figure" and chars[node] <= _LONGEST_FIGURE
         in_figure[node] = (in_figure[tree.parents[node]] or is_figure) and tag not in _QUOTES
     return [
-        tag == "figcaption" or in_figure[node]
-        for tag, node in zip(tree.block_tags, tree.block_nodes, strict=True)
+        tag == "figcaption" or in_figure[node] or _is_credited(block)
+        for block, tag, node in zip(blocks, tree.block_tags, tree.block_nodes, strict=True)
     ]
+
+
+def _is_credited(block: Block) -> bool:
+    """Whether a line ends with who took the picture."""
+    return (
+        block.text.rstrip().endswith(")")
+        and len(block.text) < _LONGEST_CAPTION
+        and bool(_CREDIT.search(block.text))
+    )
 
 
 def named_captions(blocks: list[Block], tree: Tree) -> list[bool]:
@@ -164,6 +183,16 @@ def _add_prose(
             and 2 * tree.block_links[index] < len(text)
             and (index < places[-1] or (kinds[index] in known and shares[index] > _SMALLEST_SHARE_AFTER))
         )
+
+
+def _drop_bylines(blocks: list[Block], kept: list[bool]) -> None:
+    """Leave out short lines with a date or "by" above the text: "May 3, 2024 | by Jane Doe"."""
+    for index, block in enumerate(blocks):
+        text = " ".join(block.text.split())
+        if kept[index] and len(text) >= _SHORT_BLOCK:
+            return
+        if block.level != 1 and len(text) < _LONGEST_BYLINE and not text.endswith(ENDS):
+            kept[index] = kept[index] and not (_BY.match(text) or read_date(text))
 
 
 def _drop_headings(blocks: list[Block], kept: list[bool], is_caption: list[bool]) -> None:

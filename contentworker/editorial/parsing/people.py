@@ -146,7 +146,7 @@ def _people(text: str, *, is_marked: bool) -> Iterator[str]:
             and len(name.split()) <= _MOST_NAME_WORDS
             and is_name(name)
             and not ADDRESS.search(name)
-            and (is_marked or name == whole or _is_capitalized(name))
+            and (is_marked or (name == whole and " " not in name) or _is_capitalized(name))
         ):
             yield name
 

@@ -11,6 +11,7 @@ from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.detector.judging import judge
 from contentworker.editorial.detector.model import shipped
 from contentworker.editorial.document import Document, parse
+from contentworker.editorial.parsing.tree import OTHER_BITS, hints
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
@@ -335,6 +336,41 @@ def site(body: str, title: str = "Example News") -> Document:
         pytest.param(
             '<div class="cookie-banner"><p>We use cookies to improve your experience.</p></div>', id="cookies"
         ),
+        pytest.param(
+            "<div class='login-wall'><h1>Log in to continue</h1><p>You have reached your limit of articles. "
+            "Log in or create an account to read on. It takes a minute, and you can cancel at any time."
+            "</p></div>",
+            id="login-in-words",
+        ),
+        pytest.param(
+            "<div><h1>JavaScript is disabled</h1><p>You need to enable JavaScript to run this app. Please "
+            "enable it in the settings of your browser, load the page again, and add this site to the list of those "
+            "that may run scripts.</p></div>",
+            id="script-in-words",
+        ),
+        pytest.param(
+            "<h1>Photos</h1>"
+            + "".join(
+                f'<div class="gallery-item"><img src="a.png"><p class="caption">Photo {number}: people walk '
+                "along the river in the light of the evening, after a day of rain.</p></div>"
+                for number in range(9)
+            ),
+            id="gallery-in-divs",
+        ),
+        pytest.param(
+            "<h1>Results for: bridge</h1>"
+            + "".join(
+                f'<div><h3><a href="https://b.example/{number}">Bridge {number}</a></h3><cite>b.example'
+                f"</cite><p>Bridge {number} carries a road across the river, and was built long ago.</p></div>"
+                for number in range(9)
+            ),
+            id="search",
+        ),
+        pytest.param(
+            "<h1>404</h1><p>We could not find the page that you were looking for. It may have moved, or the "
+            "address may be wrong. Try the search, or go to the front page of this site.</p>",
+            id="error",
+        ),
     ],
 )
 def test_a_page_without_an_article_says_so(body: str) -> None:
@@ -365,5 +401,101 @@ def test_what_stands_around_an_article_adds_no_links_lists_or_tables() -> None:
     assert (document.lists, document.tables) == (0, 0)
     assert document.metadata.author is not None
     assert document.metadata.author.text == "Jane Doe"
+    assert document.metadata.published is not None
+    assert document.metadata.published.value.isoformat() == "2024-05-03"
+
+
+def test_what_a_script_reveals_is_read() -> None:
+    """A page that hides all of its text shows it by a script; a page with text hides what it hides."""
+    hidden = f"<div hidden><h1>On cows</h1><p>{PROSE * 6}</p></div>"
+    assert len(texts(site(hidden, "On cows"))) == 6
+    assert len(texts(site(f"<h1>On sheep</h1><p>{'They graze. ' * 60}</p>{hidden}", "On sheep"))) == 60
+
+
+def test_captions_are_no_prose() -> None:
+    """They are left out with a reason of their own; a quotation in a figure is the article's."""
+    document = site(
+        f'<h1>On cows</h1><p>{PROSE * 3}</p><figure><img src="a.png"><figcaption>Cows, asleep.</figcaption>'
+        f"</figure><figure><blockquote>{PROSE}</blockquote></figure><p>{PROSE * 3}</p>",
+        "On cows",
+    )
+    assert texts(document).count(PROSE.strip()) == 7
+    assert "Cows, asleep." not in texts(document)
+    assert left_out(document)["Cows, asleep."] == "caption"
+
+
+def test_lists_and_tables_of_an_article_stay() -> None:
+    """Also items that are links, cells that are numbers, and texts of a gallery: it has prose around them."""
+    document = site(
+        f'<h1>On cows</h1><p>{PROSE * 3}</p><ul><li><a href="https://a.example/">The herd book</a></li>'
+        f"<li>Hay</li></ul><p>{PROSE * 3}</p><table><tr><td>1960</td><td>12</td></tr></table>"
+        f'<p>{PROSE * 3}</p><div class="related"><ul><li><a href="/sheep">On sheep</a></li></ul></div>',
+        "On cows",
+    )
+    found = texts(document)
+    assert {"The herd book", "Hay", "1960", "12"} <= set(found)
+    assert "On sheep" not in found
+
+
+@pytest.mark.parametrize(
+    ("names", "is_other"),
+    [
+        ('class="post type-post format-standard category-news tag-cows relative list-inside"', False),
+        ('class="footnotes"', False),
+        ('class="articleSidebar"', True),
+        ('class="related-posts"', True),
+        ('id="category-list"', True),
+    ],
+)
+def test_names_hint_by_their_words(names: str, is_other: bool) -> None:
+    """What WordPress and Tailwind write on every article says nothing."""
+    assert bool(hints(names) & OTHER_BITS) is is_other
+
+
+def test_a_digest_is_no_listing() -> None:
+    """It comments on what others wrote; teasers lead to one site."""
+    digest = "".join(
+        f'<h3><a href="https://site-{number}.example/">Story {number}</a></h3><p>{PROSE}</p>'
+        for number in range(8)
+    )
+    assert site(f"<h1>What we read</h1><div>{digest}</div>", "What we read").state == "article"
+    listing = digest.replace("https://site-", "https://news.example/")
+    assert site(f"<h1>What we read</h1><div>{listing}</div>", "What we read").state == "no_article"
+
+
+@pytest.mark.parametrize(
+    ("byline", "author"),
+    [
+        ('<div class="author">Jane Doe Dec 12, 2024</div>', "Jane Doe"),
+        ('<div class="byline">More stories by Jane Doe | jane@news.example</div>', "Jane Doe"),
+        (
+            '<a rel="author" href="/j">Jane Doe</a> and <a rel="author" href="/m">Max Roe</a>',
+            "Jane Doe, Max Roe",
+        ),
+        ('<div class="author">Theresa May</div>', "Theresa May"),
+        ('<div class="author">read my older notes here</div>', None),
+        ('<div class="byline">Photo by Max Roe</div>', None),
+    ],
+    ids=["date", "mail", "two", "may", "sentence", "picture"],
+)
+def test_a_byline_names_people(byline: str, author: str | None) -> None:
+    """What is called so may hold a date, an address, a photographer, or anything else."""
+    found = site(f"<h1>On cows</h1>{byline}<p>{PROSE * 6}</p>", "On cows").metadata.author
+    assert (found.text if found else None) == author
+
+
+def test_another_story_has_another_author_and_date() -> None:
+    """Bylines far from the article are not its own, and its own `time` is trusted more than others."""
+    others = "".join(
+        f'<div class="card"><a href="/{number}">Story {number}</a><span class="author">Max Roe</span>'
+        f'<time datetime="2020-01-0{number + 1}">Then</time></div>'
+        for number in range(9)
+    )
+    document = site(
+        f'<div class="related">{others}</div><h1>On cows</h1><time datetime="2024-05-03">May</time>'
+        f"<p>{PROSE * 20}</p>",
+        "On cows",
+    )
+    assert document.metadata.author is None
     assert document.metadata.published is not None
     assert document.metadata.published.value.isoformat() == "2024-05-03"
