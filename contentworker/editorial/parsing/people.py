@@ -59,7 +59,7 @@ _LONGEST_NAME_CHARACTERS = 80
 _MOST_NAME_WORDS = 6
 _MOST_AUTHORS = 8
 _LONGEST_GAP = 400
-"""Characters of the source between two names of one byline, or between a byline and the text."""
+"""Characters of the source between two names of one byline."""
 _PARTICLES = frozenset(
     ("al", "bin", "da", "das", "de", "del", "den", "der", "di", "do", "dos", "du", "el", "la", "le", "ten",
      "ter", "van", "von", "y", "zu")
@@ -113,7 +113,7 @@ def _bylines(extract: Extract, around: tuple[int, int]) -> Iterator[tuple[str, l
     """The bylines beside the article; several that are marked as its authors, side by side, are one."""
     last: tuple[str, list[Span]] | None = None
     for origin, span in extract.bylines:
-        if not around[0] - _LONGEST_GAP <= span.start <= around[1] + _LONGEST_GAP:
+        if not around[0] <= span.start <= around[1]:
             continue
         if last and origin == last[0] != "class" and 0 <= span.start - last[1][-1].end <= _LONGEST_GAP:
             last[1].append(span)

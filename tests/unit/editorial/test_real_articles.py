@@ -344,8 +344,8 @@ def site(body: str, title: str = "Example News") -> Document:
         ),
         pytest.param(
             "<div><h1>JavaScript is disabled</h1><p>You need to enable JavaScript to run this app. Please "
-            "enable it in the settings of your browser, load the page again, and add this site to the list of those "
-            "that may run scripts.</p></div>",
+            "enable it in the settings of your browser, load the page again, and add this site to the list of "
+            "those that may run scripts.</p></div>",
             id="script-in-words",
         ),
         pytest.param(
@@ -361,7 +361,7 @@ def site(body: str, title: str = "Example News") -> Document:
             "<h1>Results for: bridge</h1>"
             + "".join(
                 f'<div><h3><a href="https://b.example/{number}">Bridge {number}</a></h3><cite>b.example'
-                f"</cite><p>Bridge {number} carries a road across the river, and was built long ago.</p></div>"
+                f"</cite><p>Bridge {number} carries a road across the river and was built long ago.</p></div>"
                 for number in range(9)
             ),
             id="search",
