@@ -344,8 +344,8 @@ def site(body: str, title: str = "Example News") -> Document:
         ),
         pytest.param(
             "<div><h1>JavaScript is disabled</h1><p>You need to enable JavaScript to run this app. Please "
-            "enable it in the settings of your browser, load the page again, and add this site to the list of "
-            "those that may run scripts.</p></div>",
+            "enable it in the settings of your browser, load the page again, and add this site to the list "
+            "of those that may run scripts.</p></div>",
             id="script-in-words",
         ),
         pytest.param(
