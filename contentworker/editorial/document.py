@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import unescape
 from itertools import takewhile
@@ -258,7 +258,8 @@ class _Assembly:
             else:
                 self.paragraph(block)
         self.end_passage()
-        metadata = read_metadata(self.extract, self.blocks, self.nearby())
+        near = self.nearby(_is_own)
+        metadata = read_metadata(self.extract, self.blocks, near, self.nearby(lambda _: True))
         title = (
             Span(metadata.title.text, metadata.title.start, metadata.title.end) if metadata.title else None
         )
@@ -310,8 +311,8 @@ class _Assembly:
             link for link in self.extract.links if link.start < link.end and own.meet(link.start, link.end)
         ]
 
-    def nearby(self) -> list[Block]:
-        """Short excluded blocks beside the beginning and the end of the article: bylines, dates."""
+    def nearby(self, is_own: Callable[[tuple[Block, Reason]], bool]) -> list[Block]:
+        """Excluded blocks beside the beginning and the end of the article, up to one that is not its own."""
         if not self.blocks or not self.others:
             return []
         start, end = self.blocks[0].sources[0][0], self.blocks[-1].sources[-1][1]
@@ -319,11 +320,10 @@ class _Assembly:
         first, last = bisect_left(starts, start), bisect_left(starts, end)
         before = reversed(self.others[max(0, first - _NEARBY) : first])
         after = self.others[last : last + _NEARBY]
-        # Other stories and comments have authors and dates of their own.
         near = [
-            *takewhile(_is_own, before),
-            *filter(_is_own, self.others[first:last]),
-            *takewhile(_is_own, after),
+            *takewhile(is_own, before),
+            *filter(is_own, self.others[first:last]),
+            *takewhile(is_own, after),
         ]
         return [block for block, _ in near]
 
@@ -395,6 +395,7 @@ _NEARBY = 20
 
 
 def _is_own(other: tuple[Block, Reason]) -> bool:
+    """Other stories and comments have authors and dates of their own."""
     return other[1] not in ("related", "comments")
 
 

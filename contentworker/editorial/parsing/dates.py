@@ -9,7 +9,15 @@ from contentworker.editorial.parsing.blocks import Block, Span
 from contentworker.editorial.parsing.language import any_of
 from contentworker.editorial.parsing.names import KEYS, MONTHS, Candidate, length
 
-__all__ = ["DateFound", "as_shown", "dates_in", "modified_dates", "published_dates", "read_date"]
+__all__ = [
+    "DateFound",
+    "as_shown",
+    "dates_in",
+    "modified_dates",
+    "published_dates",
+    "read_date",
+    "visible_dates",
+]
 
 _ISO_DATE = re.compile(r"(?<!\d)([12]\d{3})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"\A\s*([12]\d{3})([01]\d)([0-3]\d)(?!\d{3})")
@@ -58,7 +66,7 @@ def published_dates(
     times = [span for key, span in properties if key == "time"]
     near = [span for span in times if around[0] <= span.start <= around[1]]
     yield from dates_in(("time", span) for span in near)
-    yield from _visible_dates(edges)
+    yield from visible_dates(edges)
     yield from dates_in(("time", span) for span in times if span not in near)
 
 
@@ -89,7 +97,7 @@ def dates_in(found: Iterable[tuple[str, Span]]) -> Iterator[DateFound]:
             yield DateFound(value, key, span.start, span.end)
 
 
-def _visible_dates(blocks: list[Block]) -> Iterator[DateFound]:
+def visible_dates(blocks: list[Block]) -> Iterator[DateFound]:
     """Dates after a word such as "updated", then those that stand in a short line."""
     others = []
     # Looking for a digit first is much faster than the list of words.

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from html import unescape
 
 from contentworker.editorial.parsing.blocks import Block, Extract, Span, domain_of
-from contentworker.editorial.parsing.dates import DateFound, as_shown, modified_dates, published_dates
+from contentworker.editorial.parsing.dates import (
+    DateFound,
+    as_shown,
+    modified_dates,
+    published_dates,
+    visible_dates,
+)
 from contentworker.editorial.parsing.names import (
     ADDRESS,
     KEYS,
@@ -57,13 +63,16 @@ _LONGEST_TITLE = 1_000
 _EDGE_BLOCKS = 6
 
 
-def read_metadata(extract: Extract, visible: list[Block], nearby: list[Block]) -> Metadata:
+def read_metadata(
+    extract: Extract, visible: list[Block], nearby: list[Block], farther: list[Block]
+) -> Metadata:
     """Join what the head, the front matter, the structured data and the visible text say.
 
     Args:
         extract: What the reader found.
         visible: The blocks of the article.
         nearby: The blocks that may hold its byline and date, though they are not the article's text.
+        farther: Those whose dates count if there is no other.
     """
     types: list[str] = []
     errors: list[Span] = []
@@ -84,13 +93,14 @@ def read_metadata(extract: Extract, visible: list[Block], nearby: list[Block]) -
     canonical = _first(properties, [key for key in KEYS["canonical"] if key != "og:url"]) or _first(
         properties, ["og:url"]
     )
-    edges = [block for block in nearby if length(block) <= _LONGEST_BYLINE_BLOCK] + _edge_blocks(visible)
+    edges = _short(nearby) + _edge_blocks(visible)
     places = [source for block in visible + nearby for source in block.sources]
     around = (min(places)[0], max(places)[1]) if places else (0, 0)
     site = _site(properties, structured, canonical)
     title = _title(extract, properties, structured, visible, site)
     names = not_authors(site, canonical)
     published = [*published_dates(structured.published, properties, edges, canonical, around)]
+    published = published or [*visible_dates(_short(farther))]
     modified = [*modified_dates(structured.modified, properties)]
     return Metadata(
         present=extract.has_metadata,
@@ -117,7 +127,11 @@ def _first(properties: list[Candidate], keys: list[str]) -> Span | None:
 def _edge_blocks(blocks: list[Block]) -> list[Block]:
     """The first and last short blocks of an article, which may hold bylines and dates."""
     edges = blocks if len(blocks) <= 2 * _EDGE_BLOCKS else blocks[:_EDGE_BLOCKS] + blocks[-_EDGE_BLOCKS:]
-    return [block for block in edges if length(block) <= _LONGEST_BYLINE_BLOCK]
+    return _short(edges)
+
+
+def _short(blocks: list[Block]) -> list[Block]:
+    return [block for block in blocks if length(block) <= _LONGEST_BYLINE_BLOCK]
 
 
 def _site(properties: list[Candidate], structured: Structured, canonical: Span | None) -> Value | None:

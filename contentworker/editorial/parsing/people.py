@@ -106,7 +106,17 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
         sites_name = sites_name or next(
             (Value(name, span.start, span.end, origin) for name, span in names.items()), None
         )
-    return _byline(edges) or sites_name
+    return _byline(edges) or _only_one(extract, sites) or sites_name
+
+
+def _only_one(extract: Extract, sites: set[str]) -> Value | None:
+    """The one person whom all marked bylines of a page name, wherever they stand."""
+    found: dict[str, Value] = {}
+    for origin, span in (each for each in extract.bylines if each[0] != "class"):
+        for name in _people(span.text, is_marked=False):
+            if key_of(name) not in sites:
+                found.setdefault(key_of(name), Value(name, span.start, span.end, origin))
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _bylines(extract: Extract, around: tuple[int, int]) -> Iterator[tuple[str, list[Span]]]:
