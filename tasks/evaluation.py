@@ -56,10 +56,11 @@ def score_aeo(  # noqa: PLR0917 (callers may send them by position)
 def detect_ai(
     content: StrictStr, media_type: MediaType | None = None, scope: Scope | None = None
 ) -> Detection:
-    """Judge whether a language model wrote an article: `human`, `uncertain` or `ai`, and what drove it.
+    """Look for signs of the language models that the detector knows: `ai`, `no_sign` or `abstained`.
 
-    An `ai` verdict alone is no ground to reject an article. What cannot be judged (fewer than 75 words, not
-    English, mostly quotation or code) is `uncertain`, with the reason.
+    An `ai` verdict alone is no ground to reject an article, and `no_sign` does not say that a person wrote
+    it. What cannot be judged (fewer than 75 words, not English, mostly quotation or code) is `abstained`,
+    with the reason.
 
     Args:
         content: The article as HTML, Markdown or plain text; at most `content.max_bytes` of UTF-8.

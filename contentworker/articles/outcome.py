@@ -3,6 +3,7 @@
 from typing import Any
 
 from contentworker import config
+from contentworker.editorial.detector.result import renewed
 from contentworker.runtime.records.runs import Run, Runs
 
 __all__ = ["open_runs", "outcome"]
@@ -25,7 +26,7 @@ def outcome(run: Run) -> dict[str, Any]:
         "progress": run.progress(),
         "reasons": run.data.get("reasons", []),
         "scores": {str(number): score["score"] for number, score in scores.items()},
-        "verdicts": {str(number): detection["verdict"] for number, detection in detections.items()},
+        "verdicts": {str(number): renewed(each)["verdict"] for number, each in detections.items()},
         "cost": sum(rewrite["cost"] for rewrite in rewrites),
         "failure": run.data.get("failure"),
         "escalation_id": run.data.get("escalation_id"),

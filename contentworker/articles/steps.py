@@ -12,6 +12,7 @@ from typing import Any
 from celery import current_app, group
 
 from contentworker import config
+from contentworker.editorial.detector.result import renewed
 from contentworker.editorial.settings import MOST_REWRITES
 from contentworker.runtime.records.runs import Run, step_id
 
@@ -109,12 +110,13 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
     """What led to the escalation, without the texts: the record has them anyway."""
     evidence: dict[str, Any] = {"reasons": run.data["reasons"], "failure": run.data.get("failure")}
     shown = {
-        "detection": ("verdict", "probability", "abstained", "warnings"),
+        "detection": ("verdict", "meaning", "probability", "abstained", "warnings"),
         "score": ("score", "confidence", "recommendations"),
     }
     for key, value in sorted(run.data.items()):
         if names := shown.get(key.partition("/")[2]):
-            evidence[key] = {name: value[name] for name in names}
+            shown_part = renewed(value) if key.endswith("/detection") else value
+            evidence[key] = {name: shown_part[name] for name in names if name in shown_part}
     evidence["rewrites"] = [
         {
             **{name: each.get(name) for name in ("changed", "model", "provider", "cost", "mode")},

@@ -11,10 +11,10 @@ from contentworker.editorial.settings import PipelineSettings
 
 __all__ = ["Decision", "after_rewrite", "first", "version"]
 
-RULES = "1"
+RULES = "2"
 """Version of the rules below. Raise it when they change: then the same article is judged again."""
 
-SEVERITY = {"human": 0, "uncertain": 1, "ai": 2}
+SEVERITY = {"no_sign": 0, "abstained": 1, "ai": 2}
 Action = Literal["pass", "accept", "rewrite", "escalate"]
 
 

@@ -65,7 +65,8 @@ def _table(first: str, second: str) -> Table:
     return table
 
 
-_COLOURS = {"human": "green", "uncertain": "yellow", "ai": "dark_orange"}
+_COLOURS = {"no_sign": "default", "abstained": "default", "ai": "dark_orange"}
+_WORDS = {"no_sign": "NO SIGN", "abstained": "ABSTAINED", "ai": "AI"}
 _ABSTAINED = {
     "too_short": "it is too short to be judged",
     "language": "it is in a language that the detector does not know",
@@ -78,24 +79,28 @@ _LONGEST_EXCLUDED = 200
 
 
 def render_detection(detection: Detection, *, name: str, source: str, console: Console) -> None:
-    """Print who probably wrote an article, and the sentences that drove the verdict."""
+    """Print whether an article reads like a model's, what that means, and the sentences that drove it."""
     lines = _line_starts(source)
     about = Text.assemble((name, "bold"), (f"   {detection.words_judged:,} words judged", "dim"))
-    verdict = Text(detection.verdict.upper(), style=f"bold {_COLOURS[detection.verdict]}")
+    verdict = Text(_WORDS[detection.verdict], style=f"bold {_COLOURS[detection.verdict]}")
     parts: list[RenderableType] = [about, Text(), verdict]
     if detection.probability is None:
         verdict.append(f"   {_ABSTAINED[detection.abstained or 'too_short']}", "dim")
     else:
-        verdict.append(f"   {detection.probability:.0%} probable that a model wrote it", "dim")
-        verdict.append(f" (from {detection.ai_from:.0%} on: ai)", "dim")
+        verdict.append(
+            f"   {detection.probability:.0%} like a model's; ai from {detection.ai_from:.0%} on", "dim"
+        )
         table = _table("for", "what drove it")
         for sentence in detection.sentences[:_MOST_SENTENCES]:
-            side = "ai" if sentence.share > 0 else "human"
+            side = "ai" if sentence.share > 0 else "against"
             where = Text(f"line {bisect_right(lines, sentence.start)}, {sentence.share:+.2f}", style="dim")
-            table.add_row(Text(side, style=_COLOURS[side]), Group(_text(sentence.text), where))
+            table.add_row(
+                Text(side, style="dark_orange" if side == "ai" else ""), Group(_text(sentence.text), where)
+            )
         parts.append(Padding(table, (1, 0, 0, 0)))
+    parts.insert(3, Text(detection.meaning))
     parts.append(_warnings(detection.warnings))
-    _print(console, parts, "Who wrote it", "a hint, never proof: `ai` alone rejects nothing")
+    _print(console, parts, "Signs of a model", "a hint, never proof: `ai` alone rejects nothing")
 
 
 def render_excluded(document: Document, *, name: str, console: Console) -> None:

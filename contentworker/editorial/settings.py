@@ -1,9 +1,9 @@
 """The sections of `worker.toml` that say how articles are read, judged, rewritten and escalated."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from contentworker import addresses, printable
 from contentworker.errors import ConfigError
@@ -173,6 +173,14 @@ class EscalationSettings(_Section):
         return self
 
 
+OLD_VERDICTS = {"human": "no_sign", "uncertain": "abstained"}
+"""Verdicts of before 0.3, which are still read for one release."""
+
+_ReadVerdict = BeforeValidator(
+    lambda value: OLD_VERDICTS.get(value, value) if isinstance(value, str) else value
+)
+
+
 class PipelineSettings(_Section):
     """Thresholds for an article: what passes, what is rewritten, what a person sees (docs/pipeline.md)."""
 
@@ -198,7 +206,7 @@ class PipelineSettings(_Section):
     mode: Literal["edit", "restructure", "answer_first"] = Field(
         default="edit", description="How the article is rewritten (docs/rewriting.md)."
     )
-    escalated_verdicts: tuple[Literal["human", "uncertain", "ai"], ...] = Field(
+    escalated_verdicts: tuple[Annotated[Literal["ai", "no_sign", "abstained"], _ReadVerdict], ...] = Field(
         default=("ai",), description="Verdicts of the detector that send an article to a person."
     )
     over_cap: Literal["wait", "escalate"] = Field(

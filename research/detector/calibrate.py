@@ -23,8 +23,6 @@ __all__ = ["calibrate"]
 
 FALSE_POSITIVES = 0.01
 """Of the human texts that set the threshold, this share gets `ai`."""
-MISSED = 0.05
-"""Of the models' texts among them, this share gets `human`."""
 SHORTEST_WORDS = 25
 TEXTS_AT_ONCE = 250
 NAMES = (*ngrams.VIEWS, "style")
@@ -70,7 +68,6 @@ def calibrate(
         "scales": dict(zip(NAMES, scales.tolist(), strict=True)),
         "calibration": calibration,
         "ai_from": round(float(np.quantile(found[~judged.machine], 1 - FALSE_POSITIVES)), 4),
-        "human_below": round(float(np.quantile(found[judged.machine], MISSED)), 4),
     }
 
 
@@ -80,7 +77,6 @@ def _uncalibrated(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> mo
         "centres": dict.fromkeys(NAMES, 0.0),
         "scales": dict.fromkeys(NAMES, 1.0),
         "calibration": [0.0, 1.0, 0.0, 0.0],
-        "human_below": 0.0,
         "ai_from": 1.0,
     }
     typical = np.zeros((len(FEATURES), 2), dtype=np.float32)

@@ -83,7 +83,7 @@ def evaluate(folder: Path, peer_texts: int) -> tuple[dict[str, Any], dict[str, J
     sets["formal"] = judged(data.formal_parts(folder, seen)["hold out"], model)
     pooled = pool(sets)
     results: dict[str, Any] = {
-        "model": {"version": model.version, "ai_from": model.ai_from, "human_below": model.human_below},
+        "model": {"version": model.version, "ai_from": model.ai_from},
         "headline": {"four unseen sets": figures(pooled, model)},
         "by set": {name: figures(found, model) for name, found in sets.items()},
         "by generator": generators(sets, model),
@@ -138,7 +138,6 @@ def figures(found: Judged, model: model_file.Model) -> dict[str, Any]:
             hits = int((probability[of] >= model.ai_from).sum())
             low, high = measures.rates(hits, int(of.sum()))
             result[name] = [round(hits / int(of.sum()), 4), round(low, 4), round(high, 4)]
-            result[f"{name}_human_verdict"] = round(float((probability[of] < model.human_below).mean()), 4)
     return result
 
 
@@ -218,10 +217,7 @@ def tables(results: dict[str, Any]) -> str:
     """The figures as Markdown, one table a section."""
     version = results["model"]
     lines = [
-        (
-            f"Model {version['version']}: `ai` from {version['ai_from']} on, `human` below "
-            f"{version['human_below']}. In brackets: 95 % intervals."
-        ),
+        f"Model {version['version']}: `ai` from {version['ai_from']} on. In brackets: 95 % intervals.",
     ]
     heads = ("auroc", "tpr_at_1_fpr", "ece", "false_positive_rate", "recall")
     titles = ("AUROC", "TPR at 1 % FPR", "ECE", "human texts with `ai`", "models' texts with `ai`")

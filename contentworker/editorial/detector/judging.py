@@ -31,6 +31,12 @@ MOST_WORDS = 1_000
 MOST_CHARACTERS = 50 * MOST_WORDS
 """Far more than 1,000 words have. It bounds the work for an article of dashes alone, which make no word."""
 LANGUAGES = ("en",)
+MEANINGS: dict[Verdict, str] = {
+    "ai": "It reads like a model that the detector knows. Some people write so, too: look for other reasons.",
+    "no_sign": "No sign of a model that the detector knows. This says nothing about who wrote it.",
+    "abstained": "Not judged. This says nothing about who wrote it.",
+}
+"""Short enough to stand whole in a notification."""
 FALSE_POSITIVE_RATE = 0.01
 _WINDOWS = 5
 _LANGUAGE_CHARACTERS = 2_000
@@ -70,7 +76,6 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     features = features_of([cleaned], model)
     judged = int(features.words[0])
     facts: dict[str, Any] = {
-        "human_below": model.human_below,
         "ai_from": model.ai_from,
         "false_positive_rate": FALSE_POSITIVE_RATE,
         "words": max(words, judged),
@@ -81,16 +86,17 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     }
     reason = _abstains(document, sentences, words=judged, language=language)
     if reason:
-        facts |= {"verdict": "uncertain", "probability": None, "abstained": reason}
-        return Detection(sentences=(), style=(), **facts)
+        facts |= {"verdict": "abstained", "probability": None, "abstained": reason}
+        return Detection(meaning=MEANINGS["abstained"], sentences=(), style=(), **facts)
     parts = score(features, model)
     probability = float(np.round(to_probability(parts.log_odds)[0], 6))
     slope = float(parts.slope[0]) / parts.parts.shape[1]
-    verdict: Verdict = "human" if probability < model.human_below else "uncertain"
+    verdict: Verdict = "ai" if probability >= model.ai_from else "no_sign"
     plain = [plain_letters(sentence.text) for sentence in chosen]
     shares = sentence_shares(plain, cleaned, features, model) * slope
     return Detection(
-        verdict="ai" if probability >= model.ai_from else verdict,
+        verdict=verdict,
+        meaning=MEANINGS[verdict],
         probability=probability,
         abstained=None,
         sentences=_sentences(chosen, shares, settings),

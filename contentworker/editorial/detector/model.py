@@ -48,7 +48,6 @@ class Model:
     """These two make the parts comparable."""
     calibration: tuple[float, float, float, float]
     """Log odds = a + b x mean of the parts + c x log words + d x their product."""
-    human_below: float
     ai_from: float
     typical: NDArray[np.float32]
     """Median of each style feature in the human and in the machine texts of the calibration."""
@@ -113,7 +112,7 @@ def build(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
     numbers: dict[str, Any] = {
         name: array.astype(kinds.get(name, np.int64)) for name, array in arrays.items() if name not in VIEWS
     }
-    names = ("version", "tree_depth", "offsets", "centres", "scales", "human_below", "ai_from")
+    names = ("version", "tree_depth", "offsets", "centres", "scales", "ai_from")
     return Model(
         views={view: arrays[view].astype(np.float32) for view in VIEWS},
         calibration=tuple(header["calibration"]),

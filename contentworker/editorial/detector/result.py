@@ -1,14 +1,14 @@
 """The answer to who wrote an article; `Detection.model_validate_json` reads it back."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contentworker.editorial import Result
 
-__all__ = ["Abstained", "Detection", "SentenceShare", "StyleShare", "Verdict"]
+__all__ = ["Abstained", "Detection", "SentenceShare", "StyleShare", "Verdict", "renewed"]
 
-Verdict = Literal["human", "uncertain", "ai"]
+Verdict = Literal["ai", "no_sign", "abstained"]
 Abstained = Literal["too_short", "language", "quotation", "code", "no_article"]
 
 _SHARE = "What it adds to the log odds: above 0 it speaks for a model, below 0 for a person."
@@ -34,15 +34,23 @@ class StyleShare(Result):
 
 
 class Detection(Result):
-    """A probability that a language model wrote the article. It is a hint, never proof.
+    """Whether an article shows signs of the language models that the detector knows. A hint, never proof.
 
-    An `ai` verdict alone never rejects anything and never accuses anybody: it is one reason for a person to
-    look, beside others. docs/detector.md says for whom it errs most.
+    `ai`: it reads like their articles. This alone never rejects anything and never accuses anybody: it is one
+    reason for a person to look, beside others. docs/detector.md says for whom it errs most.
+
+    `no_sign`: the detector found nothing that it knows. This says nothing about who wrote the article: it
+    misses many articles of the models that it knows, and most of those that it does not know.
+
+    `abstained`: the detector cannot judge this article; `abstained` says why.
     """
 
     verdict: Verdict = Field(
-        description="`ai` from `ai_from` on, `human` below `human_below`, `uncertain` between them and "
-        "whenever the detector abstains. `ai` alone is no ground to reject."
+        description="`ai` from `ai_from` on, `no_sign` below it, `abstained` if the detector cannot judge. "
+        "`ai` alone is no ground to reject, and `no_sign` does not say that a person wrote it."
+    )
+    meaning: str = Field(
+        default="", description="What the verdict says and does not say: show it beside the verdict."
     )
     sufficient_to_reject: Literal[False] = Field(
         default=False, description="Always false: a person decides, and on more than this."
@@ -54,7 +62,6 @@ class Detection(Result):
         "None if the detector abstains.",
     )
     abstained: Abstained | None = Field(description="Why the detector abstains. None if it does not.")
-    human_below: float = Field(ge=0, le=1, description="Below this probability the verdict is `human`.")
     ai_from: float = Field(ge=0, le=1, description="From this probability on the verdict is `ai`.")
     false_positive_rate: float = Field(
         ge=0, le=1, description="Largest share of human texts that got `ai` when the thresholds were set."
@@ -66,3 +73,16 @@ class Detection(Result):
     language: str = Field(description="ISO 639 code of the article's language, or `und`.")
     warnings: tuple[str, ...] = Field(description="What a reader of the verdict has to know.")
     model_version: str = Field(description="Probabilities of different versions are not comparable.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old(cls, data: Any) -> Any:
+        return renewed(data) if isinstance(data, dict) else data
+
+
+def renewed(record: dict[str, Any]) -> dict[str, Any]:
+    """A detection as it was stored, in today's words: before 0.3 verdicts were `human`, `uncertain`, `ai`."""
+    known = {name: value for name, value in record.items() if name != "human_below"}
+    if known.get("verdict") in {"human", "uncertain"}:
+        known["verdict"] = "abstained" if known.get("abstained") else "no_sign"
+    return known

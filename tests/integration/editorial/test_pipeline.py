@@ -37,7 +37,7 @@ PLAIN = (
 """An article with a score of 23, which is taken to be written by a person."""
 GOOD = (ROOT / "examples" / "why-is-the-sky-blue.md").read_text("utf-8")
 SHORT = "Word " * 20
-"""Too short to be judged: `uncertain`."""
+"""Too short to be judged: `abstained`."""
 
 
 class Place(NamedTuple):
@@ -87,7 +87,7 @@ def place(module_worker: StartWorker, tmp_path_factory: pytest.TempPathFactory) 
         "WORKER__PIPELINE__MIN_AEO_SCORE": "90",
         "WORKER__PIPELINE__MAX_REWRITES": "2",
         "WORKER__PIPELINE__MAX_DETECTOR_RISE": "1",
-        "WORKER__PIPELINE__ESCALATED_VERDICTS": '["uncertain"]',
+        "WORKER__PIPELINE__ESCALATED_VERDICTS": '["abstained"]',
     }
     return Place(module_worker, notes, settings, [])
 
@@ -170,7 +170,7 @@ def test_what_a_person_is_shown(place: Place, runs: Runs, client: Celery) -> Non
         *("reasons", "failure", "rewrites"),
         *("evaluate:0/detection", "evaluate:0/score"),
     }
-    assert record.evidence["evaluate:0/detection"]["verdict"] == "human"
+    assert record.evidence["evaluate:0/detection"]["verdict"] == "no_sign"
     assert record.evidence["evaluate:0/score"]["score"] == pytest.approx(23, abs=5)
     assert [each["refusals"][0]["rule"] for each in record.evidence["rewrites"]] == ["numbers", "numbers"]
     assert WORD not in json.dumps(record.evidence["rewrites"])

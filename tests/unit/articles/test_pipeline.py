@@ -122,7 +122,7 @@ def test_one_half_decides_nothing(runs: Memory, sent: list[str], decide: dict[st
     for _ in range(2):
         pipeline.take_evaluation({"score": 1}, run_id="r", number=0, part="score")
     assert (runs["r"].step, sent, "first" in decide) == ("evaluate:0", [], False)
-    pipeline.take_evaluation({"verdict": "human"}, run_id="r", number=0, part="detection")
+    pipeline.take_evaluation({"verdict": "no_sign"}, run_id="r", number=0, part="detection")
     assert decide["first"] == ("detection 0", "score 0")
     assert (runs["r"].step, runs["r"].data["reasons"]) == ("passed", ["r"])
     pipeline.take_evaluation({}, run_id="forgotten", number=0, part="score")
@@ -230,7 +230,8 @@ def test_an_outcome() -> None:
     data = {
         "evaluate:0/score": {"score": 1.5},
         "evaluate:1/score": {"score": 2.5},
-        "evaluate:1/detection": {"verdict": "human"},
+        "evaluate:0/detection": {"verdict": "human", "abstained": None},  # as it was before 0.3
+        "evaluate:1/detection": {"verdict": "ai"},
         "rewrite:1/result": {"text": "first", "cost": 0.25},
         "rewrite:2/result": {"text": "second", "cost": 0.5},
         "reasons": ["better"],
@@ -245,7 +246,7 @@ def test_an_outcome() -> None:
         "progress": ["evaluate:0", "accepted"],
         "reasons": ["better"],
         "scores": {"0": 1.5, "1": 2.5},
-        "verdicts": {"1": "human"},
+        "verdicts": {"0": "no_sign", "1": "ai"},
         "failure": None,
         "escalation_id": None,
         "text": "second",

@@ -15,7 +15,14 @@ from contentworker.runtime.records.runs import Run
 RUN_ID = str(uuid.uuid4())
 ARTICLE = {"content": "text", "media_type": "html", "questions": ["Why?"], "url": None, "today": "2026-11-30"}
 SCORE = {"score": 23.0, "confidence": 0.5, "recommendations": [{"criterion": "x"}], "text": "secret"}
-DETECTION = {"verdict": "human", "probability": 0.1, "abstained": None, "warnings": [], "text": "secret"}
+DETECTION = {
+    "verdict": "no_sign",
+    "meaning": "m",
+    "probability": 0.1,
+    "abstained": None,
+    "warnings": [],
+    "text": "secret",
+}
 
 
 @pytest.fixture
@@ -140,7 +147,13 @@ def test_an_escalation_has_evidence_without_texts(app: Celery, changed: bool, re
         "reasons": ["first", "second"],
         "failure": "it broke",
         "evaluate:0/score": {"score": 23.0, "confidence": 0.5, "recommendations": [{"criterion": "x"}]},
-        "evaluate:0/detection": {"verdict": "human", "probability": 0.1, "abstained": None, "warnings": []},
+        "evaluate:0/detection": {
+            "verdict": "no_sign",
+            "meaning": "m",
+            "probability": 0.1,
+            "abstained": None,
+            "warnings": [],
+        },
         "rewrites": [
             {"changed": not changed, "model": None, "provider": None, "cost": None, "mode": None}
             | {"refusals": []},

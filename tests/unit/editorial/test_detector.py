@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,8 +18,10 @@ from contentworker.editorial.detector import Detection, judging, scoring
 from contentworker.editorial.detector import model as model_file
 from contentworker.editorial.detector.cleaning import LOOK_ALIKES, clean
 from contentworker.editorial.detector.judging import FEWEST_WORDS, MOST_WORDS, judge
+from contentworker.editorial.detector.result import Verdict
 from contentworker.editorial.detector.scoring import probabilities
 from contentworker.editorial.document import parse
+from contentworker.editorial.notifications import MAX_VALUE_CHARACTERS
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ConfigError
 from tests.support import ROOT
@@ -61,7 +63,7 @@ def test_no_human_text_of_the_sample_is_called_a_models() -> None:
     """Most of the models' texts of the sample get `ai`, none of the human ones does."""
     verdicts = [(row["machine"], detect(row["text"], media_type="text").verdict) for row in SAMPLE]
     assert (False, "ai") not in verdicts
-    assert verdicts.count((True, "ai")) > verdicts.count((True, "human"))
+    assert verdicts.count((True, "ai")) > verdicts.count((True, "no_sign"))
 
 
 def with_zero_widths(text: str) -> str:
@@ -162,9 +164,9 @@ def test_a_fifth_of_quotation_changes_little(quote: str, media_type: str) -> Non
     ],
 )
 def test_abstains_with_its_reason(source: str, reason: str) -> None:
-    """What cannot be judged is `uncertain` without a probability, and says why."""
+    """What cannot be judged is `abstained` without a probability, and says why."""
     found = detect(source)
-    assert (found.verdict, found.probability, found.abstained) == ("uncertain", None, reason)
+    assert (found.verdict, found.probability, found.abstained) == ("abstained", None, reason)
 
 
 def plain(words: int) -> str:
@@ -224,16 +226,12 @@ def test_cleaning(text: str, expected: str) -> None:
 
 
 def test_the_verdict_at_its_thresholds() -> None:
-    """`ai` from `ai_from` on, `human` below `human_below`, `uncertain` between them."""
+    """`ai` from `ai_from` on, `no_sign` below it; there is nothing between them."""
     document, model = parse(PROSE, media_type="text", settings=SETTINGS), model_file.shipped()
     p = judge(document, model=model, settings=SETTINGS).probability
     assert p is not None
-    for human_below, ai_from, expected in (
-        (p - 0.1, p, "ai"),
-        (p, p + 1e-6, "uncertain"),
-        (p + 1e-6, p + 0.1, "human"),
-    ):
-        other = replace(model, human_below=human_below, ai_from=ai_from)
+    for ai_from, expected in ((p, "ai"), (p + 1e-6, "no_sign")):
+        other = replace(model, ai_from=ai_from)
         assert judge(document, model=other, settings=SETTINGS).verdict == expected
 
 
@@ -285,6 +283,36 @@ def test_a_verdict_says_that_it_is_not_enough() -> None:
     assert Detection.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(ValueError, match="sufficient_to_reject"):
         Detection.model_validate({**found.model_dump(), "sufficient_to_reject": True})
+
+
+def test_no_sign_says_that_it_says_nothing_about_the_author() -> None:
+    """In the type and beside the verdict; no verdict, field or meaning calls a text a person's."""
+    for source in (TEXTS[0], TEXTS[-1], "Three short words."):
+        found = detect(source)
+        assert found.meaning == judging.MEANINGS[found.verdict]
+        assert len(found.meaning) <= MAX_VALUE_CHARACTERS, "a notification leaves longer values out"
+    assert "nothing about who wrote" in judging.MEANINGS["no_sign"]
+    assert "says nothing about who wrote the article" in " ".join(str(Detection.__doc__).split())
+    assert "human" not in {*Detection.model_fields, *get_args(Verdict)}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "abstained", "expected"),
+    [
+        pytest.param("human", None, "no_sign", id="human"),
+        pytest.param("uncertain", None, "no_sign", id="between-the-thresholds"),
+        pytest.param("uncertain", "too_short", "abstained", id="abstained"),
+        pytest.param("ai", None, "ai", id="ai"),
+    ],
+)
+def test_a_record_with_the_old_verdicts_is_still_read(
+    verdict: str, abstained: str | None, expected: str
+) -> None:
+    """A run that began before the upgrade is decided by what it holds."""
+    old = detect(PROSE).model_dump(exclude={"meaning"})
+    old |= {"verdict": verdict, "abstained": abstained, "human_below": 0.3}
+    found = Detection.model_validate(old)
+    assert (found.verdict, found.abstained) == (expected, abstained)
 
 
 def test_a_long_text_is_judged_in_windows() -> None:

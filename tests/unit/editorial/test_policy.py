@@ -11,11 +11,11 @@ from contentworker.editorial.settings import PipelineSettings
 
 SETTINGS = PipelineSettings()
 BOUND = SETTINGS.min_aeo_score
-Verdict = Literal["human", "uncertain", "ai"]
+Verdict = Literal["no_sign", "abstained", "ai"]
 
 
 def judged(
-    points: float, verdict: Verdict = "human", probability: float | None = 0.2
+    points: float, verdict: Verdict = "no_sign", probability: float | None = 0.2
 ) -> tuple[Detection, AeoScore]:
     """A verdict and a score with the three values that the policy reads."""
     judged: dict[str, Any] = {"verdict": verdict, "probability": probability}
@@ -26,12 +26,12 @@ def judged(
 @pytest.mark.parametrize(
     ("points", "verdict", "settings", "expected"),
     [
-        pytest.param(BOUND, "human", {}, ("pass", "reached_threshold"), id="at-the-bound"),
-        pytest.param(BOUND - 0.1, "human", {}, ("rewrite", "below_threshold"), id="below-it"),
+        pytest.param(BOUND, "no_sign", {}, ("pass", "reached_threshold"), id="at-the-bound"),
+        pytest.param(BOUND - 0.1, "no_sign", {}, ("rewrite", "below_threshold"), id="below-it"),
         pytest.param(
-            BOUND - 0.1, "human", {"max_rewrites": 0}, ("escalate", "below_threshold"), id="no-rewrites"
+            BOUND - 0.1, "no_sign", {"max_rewrites": 0}, ("escalate", "below_threshold"), id="no-rewrites"
         ),
-        pytest.param(BOUND, "uncertain", {}, ("pass", "reached_threshold"), id="uncertain"),
+        pytest.param(BOUND, "abstained", {}, ("pass", "reached_threshold"), id="abstained"),
         pytest.param(100, "ai", {}, ("escalate", "ai_suspected"), id="ai"),
         pytest.param(100, "ai", {"escalated_verdicts": ()}, ("pass", "reached_threshold"), id="ai-is-fine"),
     ],
@@ -50,29 +50,29 @@ def test_an_article_as_it_was_sent(
         pytest.param(judged(50), judged(51), ("accept", "better"), id="gain-at-the-bound"),
         pytest.param(judged(50), judged(50.9), ("escalate", "rewrite_not_better"), id="gain-below-it"),
         pytest.param(
-            judged(50), judged(60, "human", 0.25), ("accept", "better"), id="probability-at-the-bound"
+            judged(50), judged(60, "no_sign", 0.25), ("accept", "better"), id="probability-at-the-bound"
         ),
         pytest.param(
-            judged(50), judged(60, "human", 0.26), ("escalate", "rewrite_reads_like_ai"), id="above-it"
+            judged(50), judged(60, "no_sign", 0.26), ("escalate", "rewrite_reads_like_ai"), id="above-it"
         ),
         pytest.param(
             judged(50),
-            judged(60, "uncertain", 0.2),
+            judged(60, "abstained", 0.2),
             ("escalate", "rewrite_reads_like_ai"),
             id="verdict-worse",
         ),
         pytest.param(
-            judged(50, "ai", 0.9), judged(60, "uncertain", 0.9), ("accept", "better"), id="verdict-better"
+            judged(50, "ai", 0.9), judged(60, "abstained", 0.9), ("accept", "better"), id="verdict-better"
         ),
         pytest.param(
-            judged(50, "uncertain", None),
-            judged(60, "uncertain", 0.99),
+            judged(50, "abstained", None),
+            judged(60, "abstained", 0.99),
             ("accept", "better"),
             id="no-probability-before",
         ),
         pytest.param(
-            judged(50, "uncertain", 0.2),
-            judged(60, "uncertain", None),
+            judged(50, "abstained", 0.2),
+            judged(60, "abstained", None),
             ("accept", "better"),
             id="no-probability-after",
         ),
@@ -115,3 +115,11 @@ def test_each_threshold_is_part_of_the_version() -> None:
     versions = {version(PipelineSettings.model_validate(other)) for other in others}
     assert len(versions | {version(SETTINGS)}) == len(others) + 1
     assert version(PipelineSettings()) == version(SETTINGS)
+
+
+def test_the_old_names_of_verdicts_are_still_read() -> None:
+    """A `worker.toml` of before 0.3 escalates what it did; an unknown word gets an error that names all."""
+    old = PipelineSettings.model_validate({"escalated_verdicts": ["uncertain", "human", "ai"]})
+    assert old.escalated_verdicts == ("abstained", "no_sign", "ai")
+    with pytest.raises(ValueError, match="'ai', 'no_sign' or 'abstained'"):
+        PipelineSettings.model_validate({"escalated_verdicts": ["unsure"]})
