@@ -509,7 +509,7 @@ def _research(session: nox.Session, script: str) -> None:
 # >>> editorial
 @nox.session(name="train-detector")
 def train_detector(session: nox.Session) -> None:
-    """Train the AI detector and write its model file, docs/detector.md: `-- --data DIR`."""
+    """Train the AI detector, also on texts of yours (docs/detector.md): `-- --data DIR [--new FOLDER]`."""
     _research(session, "research/detector/train.py")
 
 

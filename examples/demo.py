@@ -41,11 +41,20 @@ from examples.worker import run_worker
 SCORE_TASK = "tasks.evaluation.score_aeo"
 DETECT_TASK = "tasks.evaluation.detect_ai"
 EXAMPLES = {
-    "why-is-the-sky-blue.md": "Why is the sky blue?",
-    "how-leap-years-work.html": "How are leap years calculated?",
-    "thoughts-on-tea.txt": "How hot should the water be for green tea?",
+    "how-to-wash-a-down-jacket.md": (
+        "How do you wash a down jacket?",
+        "a model wrote it in December 2026, as for anyone who asks",
+    ),
+    "how-leap-years-work.html": (
+        "How are leap years calculated?",
+        "a model wrote it in 2026, by instructions for this demo",
+    ),
+    "should-your-agency-offer-chat.txt": (
+        "Should your agency offer chat?",
+        "a person wrote it in 2014 (U.S. General Services Administration, CC0)",
+    ),
 }
-"""The articles beside this file, and the question each should answer."""
+"""The articles beside this file: the question each should answer, and who wrote it."""
 MOST_COLUMNS = 100
 ANSWER_SECONDS = 60
 
@@ -63,10 +72,11 @@ NEXT = """\
 
 
 class Article(NamedTuple):
-    """A file to score: its name, and the task's keyword arguments."""
+    """A file to score: its name, the task's keyword arguments, and who wrote it, as far as we know."""
 
     name: str
     arguments: dict[str, Any]
+    author: str = ""
 
 
 @click.command()
@@ -120,7 +130,9 @@ def main(  # noqa: PLR0917 (Click passes them by name)
                 raise click.ClickException(f"{article.name}: {error}") from None
             source = article.arguments["content"]
             report.render(score, name=article.name, source=source, console=reports)
-            report.render_detection(detection, name=article.name, source=source, console=reports)
+            report.render_detection(
+                detection, name=article.name, source=source, author=article.author, console=reports
+            )
             if show_excluded:
                 report.render_excluded(
                     parse(source, settings=settings.content), name=article.name, console=reports
@@ -149,12 +161,15 @@ def main(  # noqa: PLR0917 (Click passes them by name)
 
 
 def _examples() -> list[Article]:
-    return [_article(config.ROOT / "examples" / name, (question,)) for name, question in EXAMPLES.items()]
+    return [
+        _article(config.ROOT / "examples" / name, (question,), author)
+        for name, (question, author) in EXAMPLES.items()
+    ]
 
 
-def _article(path: Path, questions: tuple[str, ...]) -> Article:
+def _article(path: Path, questions: tuple[str, ...], author: str = "") -> Article:
     text = decode(path.read_bytes()).text
-    return Article(path.name, {"content": text, "questions": list(questions) or None})
+    return Article(path.name, {"content": text, "questions": list(questions) or None}, author)
 
 
 def _command() -> str:

@@ -11,7 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from contentworker.doctor import machine, ports, project, redis_server
+from contentworker.doctor import (
+    detector,  # editorial
+    machine,
+    ports,
+    project,
+    redis_server,
+)
 from contentworker.doctor.ask import Environ, Finding, NotCheckedError
 from contentworker.printable import lines
 
@@ -31,6 +37,7 @@ CHECKS: dict[str, Callable[[Path, Environ], Finding]] = {
     "Redis": redis_server.check_redis,
     "Redis' port": ports.check_redis_port,
     "Flower's port": ports.check_flower_port,
+    "detector": detector.check_detector,  # editorial
     "file events": machine.check_file_events,
     "disk": machine.check_disk,
 }

@@ -78,10 +78,17 @@ _MOST_SENTENCES = 3
 _LONGEST_EXCLUDED = 200
 
 
-def render_detection(detection: Detection, *, name: str, source: str, console: Console) -> None:
-    """Print whether an article reads like a model's, what that means, and the sentences that drove it."""
+def render_detection(
+    detection: Detection, *, name: str, source: str, console: Console, author: str = ""
+) -> None:
+    """Print whether an article reads like a model's, what that means, and the sentences that drove it.
+
+    `author` is who wrote it, where that is known: then the reader sees whether the verdict is right.
+    """
     lines = _line_starts(source)
     about = Text.assemble((name, "bold"), (f"   {detection.words_judged:,} words judged", "dim"))
+    if author:
+        about.append(f"\nIn fact: {author}", "dim")
     verdict = Text(_WORDS[detection.verdict], style=f"bold {_COLOURS[detection.verdict]}")
     parts: list[RenderableType] = [about, Text(), verdict]
     if detection.probability is None:
@@ -98,6 +105,12 @@ def render_detection(detection: Detection, *, name: str, source: str, console: C
                 Text(side, style="dark_orange" if side == "ai" else ""), Group(_text(sentence.text), where)
             )
         parts.append(Padding(table, (1, 0, 0, 0)))
+    if detection.passages:
+        places = (
+            f"{bisect_right(lines, each.start)}-{bisect_right(lines, each.end)}"
+            for each in detection.passages
+        )
+        parts.append(Text(f"like a model's, unlike the rest: lines {', '.join(places)}", style="dark_orange"))
     parts.insert(3, Text(detection.meaning))
     parts.append(_warnings(detection.warnings))
     _print(console, parts, "Signs of a model", "a hint, never proof: `ai` alone rejects nothing")

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from contentworker.editorial.detector.scoring import PRIOR
+
 __all__ = ["area", "calibration_error", "interval", "rates", "recall_at"]
 
 Floats = NDArray[np.float64]
@@ -25,11 +27,14 @@ def recall_at(machine: Bools, scores: Floats, false_positives: float = 0.01) -> 
 
 
 def calibration_error(machine: Bools, probabilities: Floats) -> float:
-    """Expected calibration error in ten bins of equal width."""
+    """Expected calibration error in ten bins of equal width.
+
+    In a stream with the share of models' texts that the probability is made for: the texts are weighed so.
+    """
+    weights = np.where(machine, PRIOR / machine.mean(), (1 - PRIOR) / (~machine).mean())
     bins = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
-    count = np.bincount(bins, minlength=_BINS)
-    gap = np.bincount(bins, weights=probabilities - machine, minlength=_BINS)
-    return float(np.abs(gap).sum() / count.sum())
+    gap = np.bincount(bins, weights=weights * (probabilities - machine), minlength=_BINS)
+    return float(np.abs(gap).sum() / weights.sum())
 
 
 def interval(measure: object, *columns: NDArray[np.generic], seed: int = 1) -> tuple[float, float]:

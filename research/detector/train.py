@@ -1,20 +1,21 @@
 """Train the detector and write its model file and checksum: the same bytes from the same data and lock.
 
-    nox -s train-detector -- --data DIR [--output FILE]
+    nox -s train-detector -- --data DIR [--new FOLDER] [--output FILE]
 
-One process, one thread, fixed seeds and sorted inputs. It takes some minutes and 4 GB of memory.
+`--new` has texts of generators that the model should know: one folder a generator, named GENERATOR_YYYY-MM,
+with one text a file. One process, one thread, fixed seeds and sorted inputs; some minutes, 4 GB of memory.
 """
 
 import argparse
 import hashlib
 import json
-import random
 import sys
 import warnings
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,23 +30,22 @@ sys.path.insert(0, str(ROOT))
 
 from contentworker.editorial.detector import model as model_file  # noqa: E402 -- needs the path above
 from contentworker.editorial.detector import ngrams  # noqa: E402 -- needs the path above
+from contentworker.editorial.detector.passages import count_passages  # noqa: E402 -- likewise
 from contentworker.editorial.detector.scoring import features_of  # noqa: E402 -- likewise
 from contentworker.editorial.detector.tokens import tokenize  # noqa: E402 -- needs the path above
 from research.detector import data  # noqa: E402 -- needs the path above
-from research.detector.calibrate import calibrate  # noqa: E402 -- needs the path above
+from research.detector.calibrate import ARTICLES, Pieces, Scored, calibrate  # noqa: E402 -- needs the path above
 
 SEED = 1
 VOCABULARY_WORDS = 3_000
-RATIO_SMOOTHING = 4e-7
-"""Added to how often each kind of text has an n-gram, as a share of all n-grams of the models' texts."""
-RATIO_FLOOR = 0.25
-MOST_ROUNDS = 60
+FOLDS = 6
+MOST_ROUNDS = 40
 TEXTS_AT_ONCE = 250
-SHORT_CROP_WORDS, LONG_CROP_WORDS = (30, 200), (75, 250)
-CROP_WEIGHT = 0.8
-HUMAN_ONLY_WEIGHT = 0.8
-MACHINE_ONLY_WEIGHT = 0.2
-INVERSE_REGULARISATION = {"words": 20, "letters": 10, "masked": 20}
+INVERSE_REGULARISATION = 10
+MASSES = {"people": 6_000, "old": 1_000, "fiction": 1_000, "essays": 700}
+"""What the texts of a class weigh together, however many there are."""
+ARTICLES_MASS = 2_500
+"""The same for each set of articles: a new generator adds as much as those before."""
 Floats = NDArray[np.float64]
 
 
@@ -57,57 +57,191 @@ class Words:
     ranks: NDArray[np.int64]
 
 
+class Features(NamedTuple):
+    """What the model sees of texts (rows)."""
+
+    letters: Any
+    style: NDArray[np.float32]
+
+    def of(self, rows: NDArray[Any]) -> "Features":
+        return Features(self.letters[rows], self.style[rows])
+
+
+class Fitted(NamedTuple):
+    """The two parts of a model, not yet comparable with each other."""
+
+    slopes: Floats
+    offset: float
+    forest: HistGradientBoostingClassifier
+
+    def scores(self, features: Features) -> Floats:
+        """Two columns, letters and style: above 0 for a model."""
+        letters = features.letters @ self.slopes + self.offset
+        return np.stack([letters, self.forest.decision_function(features.style)], axis=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the detector.")
     parser.add_argument(
         "--data", type=Path, required=True, help="the folder with train.jsonl.gz and the rest"
     )
+    parser.add_argument("--new", type=Path, help="a folder of texts by generators that the model should know")
     parser.add_argument("--output", type=Path, default=model_file.SHIPPED, help="the model file to write")
     options = parser.parse_args()
     # The number of rounds is a limit on time; the fit is good enough by then.
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
-    header, arrays = train(options.data)
+    try:
+        header, arrays = train(options.data, options.new)
+    except ValueError as error:
+        sys.exit(f"Error: --new {options.new}: nothing was trained\n{error}")
     model_file.save(options.output, header, arrays)
     size = options.output.stat().st_size
     print(f"{options.output}: {size:,} bytes, version {model_file.load(options.output).version}")
 
 
-def train(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def train(folder: Path, new_folder: Path | None) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The header and the arrays of the model file."""
-    calibration = data.read(folder / "calib.jsonl.gz")
-    held = [text for path in data.holdout_files(folder) for text in data.read(path)]
-    seen = {gram for text in [*calibration, *held] for gram in data.grams(text.text)}
-    formal = data.formal_parts(folder, seen)
-    texts = data.training_texts(folder, formal["train"])
-    print(f"{len(texts):,} texts, {sum(not text.machine for text in texts):,} of them human", flush=True)
+    texts = data.training_texts(folder)
+    months: dict[str, str] = {}
+    if new_folder:
+        held = [text for found in data.aside(folder).values() for text in found]
+        new, months = data.new_texts(new_folder, [*texts, *held])
+        texts += new
+    watched = data.watched_texts(folder)
+    print(
+        f"{len(texts):,} texts: {dict(Counter(text.kind for text in texts))}; {len(watched)} watched",
+        flush=True,
+    )
     words = common_words([text.text for text in texts])
-    human = [text for text in texts if not text.machine]
-    samples, weights = list(texts), domain_weights(texts)
-    parts = [weights]
-    is_human = np.array([not text.machine for text in texts])
-    # Of human texts, which are few, there are two pieces of each length, and both weigh as much as one.
-    halved = weights * CROP_WEIGHT * np.where(is_human, 0.5, 1)
-    for number, sizes in enumerate((SHORT_CROP_WORDS, LONG_CROP_WORDS)):
-        samples += cropped(texts, SEED + 2 * number, sizes) + cropped(human, SEED + 2 * number + 1, sizes)
-        parts += [halved, halved[is_human]]
-    weights = np.concatenate(parts)
-    machine = np.array([text.machine for text in samples], dtype=np.int64)
-    views, style = matrices([text.text for text in samples], words)
-    arrays: dict[str, NDArray[Any]] = {}
-    offsets: dict[str, float] = {}
-    for name in ngrams.VIEWS:
-        slopes, offset = linear(views.pop(name), machine, weights, INVERSE_REGULARISATION[name])
-        arrays[name] = slopes.astype(np.float16)
-        offsets[name] = round(offset, 6)
-        print(f"{name}: done", flush=True)
-    trees, offsets["style"], depth = boosted(style, machine, weights)
-    arrays |= {"vocabulary": words.vocabulary, "ranks": words.ranks.astype(np.uint16), **trees}
-    header: dict[str, Any] = {"offsets": offsets, "tree_depth": depth}
-    calibrating = cropped(calibration + formal["calibrate"])
-    header |= calibrate(header, arrays, calibration, formal["calibrate"] + calibrating)
+    features, seen = (matrices([text.text for text in found], words) for found in (texts, watched))
+    owners, pieces = passages(texts)
+    fold = folds(texts)
+    raw, raw_watched, raw_pieces = out_of_fold(texts, fold, (features, seen, matrices(pieces, words)), owners)
+    fitted = fit(texts, features)
+    trees, base, depth = as_arrays(fitted.forest)
+    arrays: dict[str, NDArray[Any]] = {
+        "letters": fitted.slopes.astype(np.float16),
+        "vocabulary": words.vocabulary,
+        "ranks": words.ranks.astype(np.uint16),
+        **trees,
+    }
+    article = np.array([text.kind.startswith(ARTICLES) for text in texts])
+    others = fit([text for text in texts if not text.kind.startswith(ARTICLES)], features.of(~article))
+    found = calibrate(
+        Scored(texts, raw),
+        Scored(watched, raw_watched),
+        Pieces(owners, raw_pieces, np.array([len(piece.split()) for piece in pieces])),
+        Scored(
+            [text for text in texts if text.kind.startswith(ARTICLES)], others.scores(features.of(article))
+        ),
+    )
+    machine = np.array([text.machine for text in texts + watched])
+    style = np.concatenate([features.style, seen.style])
+    typical = [np.median(style[kind], axis=0) for kind in (~machine, machine)]
+    arrays["typical"] = np.stack(typical, axis=1).astype(np.float32)
+    generators = data.known_months(texts, months)
+    header: dict[str, Any] = {
+        "offsets": {"letters": round(fitted.offset, 6), "style": base},
+        "tree_depth": depth,
+        "generators": generators,
+        "knows_until": max(generators.values()),
+        **found,
+    }
     numbers = b"".join(array.tobytes() for array in arrays.values())
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode() + numbers)
     return {**header, "version": digest.hexdigest()[:12]}, arrays
+
+
+def passages(texts: list[data.Text]) -> tuple[NDArray[np.int64], list[str]]:
+    """The passages of people's longer texts, and the place of the text of each."""
+    owners, pieces = [], []
+    for place, text in enumerate(texts):
+        count = count_passages(text.words)
+        if not text.machine and count > 1:
+            owners += [place] * count
+            pieces += [" ".join(part) for part in np.array_split(text.text.split(), count)]
+    return np.array(owners), pieces
+
+
+def out_of_fold(
+    texts: list[data.Text],
+    fold: NDArray[np.int64],
+    features: tuple[Features, Features, Features],
+    owners: NDArray[np.int64],
+) -> tuple[Floats, Floats, Floats]:
+    """Scores of texts, watched texts and passages, each by models that have seen nothing of its unit.
+
+    The watched texts are in no unit: theirs is the mean over all models.
+    """
+    whole, watched, pieces = features
+    raw, raw_pieces = np.zeros((len(texts), 2)), np.zeros((len(owners), 2))
+    others = []
+    for number in range(FOLDS):
+        inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        fitted = fit([texts[place] for place in inside], whole.of(inside))
+        raw[outside] = fitted.scores(whole.of(outside))
+        its_pieces = np.flatnonzero(fold[owners] == number)
+        raw_pieces[its_pieces] = fitted.scores(pieces.of(its_pieces))
+        others.append(fitted.scores(watched))
+        print(f"fold {number + 1} of {FOLDS}: done", flush=True)
+    return raw, np.mean(others, axis=0), raw_pieces
+
+
+def folds(texts: list[data.Text]) -> NDArray[np.int64]:
+    """The fold of each text: a unit lies in one fold, and the folds are about as large."""
+    sizes = Counter(text.unit for text in texts)
+    load = [0] * FOLDS
+    chosen = {}
+    for unit, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        chosen[unit] = load.index(min(load))
+        load[chosen[unit]] += size
+    return np.array([chosen[text.unit] for text in texts])
+
+
+def fit(texts: list[data.Text], features: Features) -> Fitted:
+    machine = np.array([text.machine for text in texts], dtype=np.int64)
+    weights = masses(texts)
+    slopes, offset = linear(features.letters, machine, weights)
+    return Fitted(slopes, offset, boosted(features.style, machine, weights))
+
+
+def masses(texts: Sequence[data.Text]) -> Floats:
+    """The weight of each text: its class has a fixed mass; in `old`, each of many texts of a domain less."""
+    kinds = np.array([text.kind for text in texts])
+    domains = Counter((text.source, text.domain) for text in texts)
+    weights = np.ones(len(texts))
+    for kind in sorted(set(kinds)):
+        inside = kinds == kind
+        if kind == "old":
+            counts = [domains[text.source, text.domain] for text in texts if text.kind == kind]
+            weights[inside] = np.array(counts) ** -0.5
+        weights[inside] *= MASSES.get(kind, ARTICLES_MASS) / weights[inside].sum()
+    return np.asarray(weights * len(texts) / weights.sum())
+
+
+def matrices(texts: list[str], words: Words) -> Features:
+    """The n-grams of the texts as a sparse matrix, and their style as a table."""
+    letters, style = [], []
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        features = features_of(texts[start : start + TEXTS_AT_ONCE], words)
+        counts = features.letters
+        place = (counts.text.astype(np.int32), counts.bucket.astype(np.int32))
+        shape = (features.tokens.texts, ngrams.BUCKETS)
+        letters.append(csr_matrix((counts.weight.astype(np.float32), place), shape=shape))
+        style.append(features.style.astype(np.float32))
+    return Features(vstack(letters).tocsr(), np.concatenate(style))
+
+
+def linear(letters: Any, machine: NDArray[np.int64], weights: Floats) -> tuple[Floats, float]:
+    """Logistic regression that stresses rare n-grams (inverse document frequency)."""
+    texts_with = np.bincount(letters.indices, minlength=letters.shape[1])
+    rarity = np.log((1 + letters.shape[0]) / (1 + texts_with)) + 1
+    stress = rarity / np.sqrt((rarity**2 * texts_with).sum() / texts_with.sum())
+    scaled = letters.copy()
+    scaled.data *= stress.astype(np.float32)[scaled.indices]
+    fitted = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MOST_ROUNDS, tol=1e-3)
+    fitted.fit(scaled, machine, sample_weight=weights)
+    return np.asarray(fitted.coef_[0] * stress), float(fitted.intercept_[0])
 
 
 def common_words(texts: list[str]) -> Words:
@@ -124,83 +258,12 @@ def common_words(texts: list[str]) -> Words:
     return Words(hashes[order], order)
 
 
-def cropped(
-    texts: list[data.Text], seed: int = SEED, words: tuple[int, int] = SHORT_CROP_WORDS
-) -> list[data.Text]:
-    """A piece of each text, of so many words: most articles are short, and so is what is quoted of them."""
-    chance = random.Random(seed)
-    low, high = np.log(words)
-    pieces = []
-    for text in texts:
-        split = text.text.split()
-        size = min(len(split), round(np.exp(chance.uniform(low, high))))
-        start = chance.randrange(len(split) - size + 1)
-        pieces.append(replace(text, text=" ".join(split[start : start + size])))
-    return pieces
-
-
-def domain_weights(texts: list[data.Text]) -> Floats:
-    """Human and machine texts weigh the same within each domain, so that no domain tells them apart."""
-    counts = Counter((text.domain, text.machine) for text in texts)
-    weights = []
-    for text in texts:
-        human, machine = counts[text.domain, False], counts[text.domain, True]
-        if human and machine:
-            weights.append(human / machine if text.machine else 1.0)
-        else:
-            weights.append(MACHINE_ONLY_WEIGHT if text.machine else HUMAN_ONLY_WEIGHT)
-    return np.array(weights)
-
-
-def matrices(texts: list[str], words: Words) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """The n-grams of the texts as sparse matrices, and their style as a table."""
-    views: dict[str, list[Any]] = {name: [] for name in ngrams.VIEWS}
-    style = []
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        features = features_of(texts[start : start + TEXTS_AT_ONCE], words)
-        shape = (features.tokens.texts, ngrams.BUCKETS)
-        for name, counts in features.views.items():
-            place = (counts.text.astype(np.int32), counts.bucket.astype(np.int32))
-            views[name].append(csr_matrix((counts.weight.astype(np.float32), place), shape=shape))
-        style.append(features.style.astype(np.float32))
-    return {name: vstack(parts).tocsr() for name, parts in views.items()}, np.concatenate(style)
-
-
-def linear(
-    view: Any, machine: NDArray[np.int64], weights: Floats, inverse_regularisation: float
-) -> tuple[Floats, float]:
-    """The mean of two logistic regressions, which stress different n-grams.
-
-    One stresses the rare ones (inverse document frequency), the other those that are rarer in one kind of
-    text (the ratio of NB-SVM, Wang and Manning 2012).
-
-    Both are linear in the same counts, and so is their mean: using it costs no more than using one.
-    """
-    texts_with = np.bincount(view.indices, minlength=view.shape[1])
-    rarity = np.log((1 + view.shape[0]) / (1 + texts_with)) + 1
-    sums = [view.T @ (weights * (machine == kind)) for kind in (1, 0)]
-    smoothing = RATIO_SMOOTHING * sums[0].sum()
-    shares = [(total + smoothing) / (total + smoothing).sum() for total in sums]
-    ratio = RATIO_FLOOR + np.abs(np.log(shares[0] / shares[1]))
-    slopes, offsets = [], []
-    for base in (rarity, ratio):
-        stress = base / np.sqrt((base**2 * texts_with).sum() / texts_with.sum())
-        scaled = view.copy()
-        scaled.data *= stress.astype(np.float32)[scaled.indices]
-        fitted = LogisticRegression(C=inverse_regularisation, max_iter=MOST_ROUNDS, tol=1e-4)
-        fitted.fit(scaled, machine, sample_weight=weights)
-        slopes.append(fitted.coef_[0] * stress)
-        offsets.append(float(fitted.intercept_[0]))
-    return np.mean(slopes, axis=0), float(np.mean(offsets))
-
-
 def boosted(
     style: NDArray[np.float32], machine: NDArray[np.int64], weights: Floats
-) -> tuple[dict[str, NDArray[Any]], float, int]:
-    """Boosted trees as arrays: all nodes in one row, each leaf its own child, so that climbing may go on."""
-    forest = HistGradientBoostingClassifier(
-        max_iter=800,
-        learning_rate=0.06,
+) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=250,
+        learning_rate=0.08,
         max_leaf_nodes=20,
         max_depth=6,
         min_samples_leaf=40,
@@ -209,6 +272,10 @@ def boosted(
         early_stopping=False,
         random_state=SEED,
     ).fit(style, machine, sample_weight=weights)
+
+
+def as_arrays(forest: HistGradientBoostingClassifier) -> tuple[dict[str, NDArray[Any]], float, int]:
+    """Boosted trees as arrays: all nodes in one row, each leaf its own child, so that climbing may go on."""
     columns: dict[str, list[NDArray[Any]]] = {
         name: [] for name in ("feature", "threshold", "left", "right", "value")
     }

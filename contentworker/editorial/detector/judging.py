@@ -8,6 +8,7 @@ import numpy as np
 
 from contentworker.editorial.detector.cleaning import clean, count_disguises, plain_letters
 from contentworker.editorial.detector.model import Model
+from contentworker.editorial.detector.passages import PASSAGE_WORDS, mixed_passages
 from contentworker.editorial.detector.result import Abstained, Detection, SentenceShare, StyleShare, Verdict
 from contentworker.editorial.detector.scoring import (
     FEWEST_WORDS,
@@ -32,13 +33,15 @@ MOST_CHARACTERS = 50 * MOST_WORDS
 """Far more than 1,000 words have. It bounds the work for an article of dashes alone, which make no word."""
 LANGUAGES = ("en",)
 MEANINGS: dict[Verdict, str] = {
-    "ai": "It reads like a model that the detector knows. Some people write so, too: look for other reasons.",
-    "no_sign": "No sign of a model that the detector knows. This says nothing about who wrote it.",
+    "ai": "Reads like a known model. So do {people:.1%} of people's texts, {worst_people:.0%} in the worst "
+    "group: look for other reasons.",
+    "no_sign": "Says nothing about who wrote it: {missed:.0%} of known models' articles and up to "
+    "{missed_unknown:.0%} of others' show no sign.",
     "abstained": "Not judged. This says nothing about who wrote it.",
 }
-"""Short enough to stand whole in a notification."""
-FALSE_POSITIVE_RATE = 0.01
-_WINDOWS = 5
+"""Short enough to stand whole in a notification. The rates are those of `Model.rates`."""
+_WINDOWS = MOST_WORDS // PASSAGE_WORDS
+"""So that a passage of a long article is a window of it."""
 _LANGUAGE_CHARACTERS = 2_000
 _MOST_SENTENCES = 5
 _MOST_STYLE = 5
@@ -63,6 +66,11 @@ _LONG_QUOTATION_WORDS = 20
 """Shorter quotations are mostly what the people of a story say, and its author wrote that."""
 
 
+_MIXED = (
+    "{} of its passages read like a model's and others do not: two authors may be mixed (see `passages`)."
+)
+
+
 def judge(document: Document, *, model: Model, settings: ContentSettings) -> Detection:
     """Judge who wrote an article. It never raises: where it cannot judge, it abstains and says why."""
     sentences = _own_prose(document)
@@ -77,7 +85,11 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     judged = int(features.words[0])
     facts: dict[str, Any] = {
         "ai_from": model.ai_from,
-        "false_positive_rate": FALSE_POSITIVE_RATE,
+        "false_positive_rate": model.rates["people"],
+        "worst_false_positive_rate": model.rates["worst_people"],
+        "recall_known": model.rates["known"],
+        "recall_unknown": model.rates["unknown"],
+        "knows_generators_until": model.knows_until,
         "words": max(words, judged),
         "words_judged": judged,
         "language": language,
@@ -87,22 +99,31 @@ def judge(document: Document, *, model: Model, settings: ContentSettings) -> Det
     reason = _abstains(document, sentences, words=judged, language=language)
     if reason:
         facts |= {"verdict": "abstained", "probability": None, "abstained": reason}
-        return Detection(meaning=MEANINGS["abstained"], sentences=(), style=(), **facts)
+        return Detection(meaning=_meaning("abstained", model), sentences=(), style=(), **facts)
     parts = score(features, model)
     probability = float(np.round(to_probability(parts.log_odds)[0], 6))
     slope = float(parts.slope[0]) / parts.parts.shape[1]
     verdict: Verdict = "ai" if probability >= model.ai_from else "no_sign"
     plain = [plain_letters(sentence.text) for sentence in chosen]
     shares = sentence_shares(plain, cleaned, features, model) * slope
+    passages = mixed_passages(chosen, model)
+    if passages:
+        facts["warnings"] += (_MIXED.format(len(passages)),)
     return Detection(
         verdict=verdict,
-        meaning=MEANINGS[verdict],
+        meaning=_meaning(verdict, model),
         probability=probability,
         abstained=None,
         sentences=_sentences(chosen, shares, settings),
+        passages=passages,
         style=_style(features.style[0], slope, model),
         **facts,
     )
+
+
+def _meaning(verdict: Verdict, model: Model) -> str:
+    rates = model.rates
+    return MEANINGS[verdict].format(**rates, missed=1 - rates["known"], missed_unknown=1 - rates["unknown"])
 
 
 def _own_prose(document: Document) -> list[Sentence]:

@@ -1,12 +1,13 @@
 """The model file: an `.npz` of numbers, which loading cannot make execute anything, beside its SHA-256.
 
-`sha256sum --check model.npz.sha256` checks the file. Its array `header` is JSON: the calibration, the
-thresholds, the model's version and that of the features it was trained on.
+`sha256sum --check model.npz.sha256` checks the file. Its member `header.json` has the calibration, the
+threshold and its rates, the generators known, the model's version and that of the features.
 """
 
 import hashlib
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,14 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contentworker.editorial.detector.ngrams import BUCKETS, VIEWS
+from contentworker.editorial.detector.expiry import HEADER, SHIPPED
+from contentworker.editorial.detector.ngrams import BUCKETS
 from contentworker.editorial.detector.style import FEATURES
 from contentworker.errors import ConfigError
 
-__all__ = ["FEATURES_VERSION", "SHIPPED", "Model", "build", "load", "save", "shipped"]
+__all__ = ["FEATURES_VERSION", "PARTS", "SHIPPED", "Model", "build", "load", "save", "shipped"]
 
-SHIPPED = Path(__file__).with_name("model.npz")
-FEATURES_VERSION = 1
+PARTS = ("letters", "style")
+"""The parts of a score, in order."""
+
+FEATURES_VERSION = 2
 """Version of cleaning, tokens, n-grams and style: raise it when a change of them needs a new model."""
 
 
@@ -31,7 +35,7 @@ class Model:
     """What was learnt. `version` is the start of a checksum of the trained numbers."""
 
     version: str
-    views: dict[str, NDArray[np.float32]]
+    letters: NDArray[np.float32]
     vocabulary: NDArray[np.uint64]
     ranks: NDArray[np.int64]
     tree_root: NDArray[np.int64]
@@ -49,6 +53,17 @@ class Model:
     calibration: tuple[float, float, float, float]
     """Log odds = a + b x mean of the parts + c x log words + d x their product."""
     ai_from: float
+    passage_from: float
+    """Probability from which a passage reads like a model's: one person's article in a hundred has one."""
+    knows_until: str
+    """The month (ISO 8601, `2026-12`) of the newest generator among the training texts."""
+    rates: dict[str, float]
+    """Share of texts that got `ai` when the threshold was set, by models that had not seen their source.
+
+    `people`; `worst_people`, the group with most; `known`, articles by generators of the training;
+    `left_out`, fiction and essays by generators that were left out; `unknown`, articles where no article by
+    any generator of today was in the training.
+    """
     typical: NDArray[np.float32]
     """Median of each style feature in the human and in the machine texts of the calibration."""
 
@@ -83,7 +98,7 @@ def load(path: Path) -> Model:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = dict(file)
-        header = json.loads(str(arrays.pop("header")))
+        header = json.loads(arrays.pop(HEADER))
     except (ValueError, KeyError, EOFError):
         raise ConfigError(
             f"{path.name}: not a model of the detector ({path}); take the one of this checkout"
@@ -93,10 +108,7 @@ def load(path: Path) -> Model:
             f"{path.name}: the detector's model is made for features of version {header['features']}, this "
             f"code has version {FEATURES_VERSION} ({path}); code and model belong to one checkout"
         )
-    if {arrays[view].shape for view in VIEWS} != {(BUCKETS,)} or arrays["typical"].shape != (
-        len(FEATURES),
-        2,
-    ):
+    if arrays["letters"].shape != (BUCKETS,) or arrays["typical"].shape != (len(FEATURES), 2):
         raise ConfigError(f"{path.name}: the detector's model does not fit this code ({path})")
     return build(header, arrays)
 
@@ -107,14 +119,24 @@ def build(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
         "vocabulary": np.uint64,
         "tree_threshold": np.float32,
         "tree_value": np.float64,
+        "letters": np.float32,
         "typical": np.float32,
     }
     numbers: dict[str, Any] = {
-        name: array.astype(kinds.get(name, np.int64)) for name, array in arrays.items() if name not in VIEWS
+        name: array.astype(kinds.get(name, np.int64)) for name, array in arrays.items()
     }
-    names = ("version", "tree_depth", "offsets", "centres", "scales", "ai_from")
+    names = (
+        "version",
+        "tree_depth",
+        "offsets",
+        "centres",
+        "scales",
+        "ai_from",
+        "passage_from",
+        "knows_until",
+        "rates",
+    )
     return Model(
-        views={view: arrays[view].astype(np.float32) for view in VIEWS},
         calibration=tuple(header["calibration"]),
         **{name: header[name] for name in names},
         **numbers,
@@ -124,8 +146,10 @@ def build(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
 def save(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Write a model file and its checksum: the same bytes for the same values."""
     text = json.dumps({"features": FEATURES_VERSION, **header}, sort_keys=True)
-    every: dict[str, Any] = {"header": np.array(text), **arrays}
-    np.savez(path, **every)
+    np.savez(path, **arrays)
+    with zipfile.ZipFile(path, "a") as file:
+        # Of a fixed date, so that the same values are the same bytes.
+        file.writestr(zipfile.ZipInfo(HEADER), text)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     _checksum_file(path).write_text(f"{digest}  {path.name}\n", "ascii")
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from contentworker.editorial import Result
 
-__all__ = ["Abstained", "Detection", "SentenceShare", "StyleShare", "Verdict", "renewed"]
+__all__ = ["Abstained", "Detection", "Passage", "SentenceShare", "StyleShare", "Verdict", "renewed"]
 
 Verdict = Literal["ai", "no_sign", "abstained"]
 Abstained = Literal["too_short", "language", "quotation", "code", "no_article"]
@@ -21,6 +21,14 @@ class SentenceShare(Result):
     start: int = Field(ge=0, description="Where it begins: character offset into the article as given.")
     end: int = Field(ge=0, description="Where it ends: character offset into the article, exclusive.")
     share: float = Field(description=_SHARE)
+
+
+class Passage(Result):
+    """A passage that reads like a model's while others of the article do not."""
+
+    start: int = Field(ge=0, description="Where it begins: character offset into the article as given.")
+    end: int = Field(ge=0, description="Where it ends: character offset into the article, exclusive.")
+    probability: float = Field(ge=0, le=1, description="As for the whole article, for this passage alone.")
 
 
 class StyleShare(Result):
@@ -64,9 +72,31 @@ class Detection(Result):
     abstained: Abstained | None = Field(description="Why the detector abstains. None if it does not.")
     ai_from: float = Field(ge=0, le=1, description="From this probability on the verdict is `ai`.")
     false_positive_rate: float = Field(
-        ge=0, le=1, description="Largest share of human texts that got `ai` when the thresholds were set."
+        ge=0, le=1, description="Share of people's texts that got `ai` when the threshold was set."
+    )
+    worst_false_positive_rate: float | None = Field(
+        default=None, ge=0, le=1, description="The same, in the group of people where it was highest."
+    )
+    recall_known: float | None = Field(
+        default=None, ge=0, le=1, description="Share of articles by known generators that got `ai`."
+    )
+    recall_unknown: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The same if no article of today was in the training: an unknown generator, at worst.",
+    )
+    knows_generators_until: str = Field(
+        default="",
+        description="Month (ISO 8601, `2026-12`) of the newest generator that the detector knows. Of later "
+        "ones it finds fewer, or none.",
     )
     sentences: tuple[SentenceShare, ...] = Field(description="What drove it, the largest share first.")
+    passages: tuple[Passage, ...] = Field(
+        default=(),
+        description="Passages that read like a model's while others do not: two authors may be mixed. None "
+        "if all passages are alike, or the article has fewer than 400 words.",
+    )
     style: tuple[StyleShare, ...] = Field(description="What drove it, the largest share first.")
     words: int = Field(ge=0, description="Words of the text that can be judged: no headings, quotes or code.")
     words_judged: int = Field(ge=0, description="How many of them were judged; fewer in a long article.")

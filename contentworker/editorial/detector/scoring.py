@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contentworker.editorial.detector import ngrams, style
-from contentworker.editorial.detector.model import Model
+from contentworker.editorial.detector.model import PARTS, Model
 from contentworker.editorial.detector.tokens import Tokens, tokenize
 
 __all__ = ["Features", "Parts", "feature_shares", "features_of", "probabilities", "score", "sentence_shares"]
@@ -28,8 +28,8 @@ class Features:
 
     tokens: Tokens
     words: NDArray[np.int64]
-    ordered: dict[str, ngrams.Ordered]
-    views: dict[str, ngrams.Counts]
+    ordered: ngrams.Ordered
+    letters: ngrams.Counts
     style: Floats
 
 
@@ -54,10 +54,10 @@ class Parts(NamedTuple):
 def features_of(texts: list[str], model: Vocabulary) -> Features:
     """Measure cleaned texts. Training does it with the same function."""
     tokens = tokenize(texts)
-    ordered = ngrams.read(tokens, model.vocabulary)
-    views = {name: ngrams.count(found, tokens.texts) for name, found in ordered.items()}
+    ordered = ngrams.read(tokens)
+    letters = ngrams.count(ordered, tokens.texts)
     words = np.bincount(tokens.text[tokens.is_word], minlength=tokens.texts)
-    return Features(tokens, words, ordered, views, style.measure(tokens, model.vocabulary, model.ranks))
+    return Features(tokens, words, ordered, letters, style.measure(tokens, model.vocabulary, model.ranks))
 
 
 def probabilities(texts: list[str], model: Model) -> Floats:
@@ -82,18 +82,15 @@ def trust_in(words: NDArray[np.int64] | Floats) -> Floats:
 
 
 def score(features: Features, model: Model) -> Parts:
-    """Put the four parts together."""
-    texts = features.tokens.texts
-    raw: dict[str, Floats] = {
-        name: np.bincount(
-            counts.text, weights=model.views[name][counts.bucket] * counts.weight, minlength=texts
-        ).astype(np.float64)
-        for name, counts in features.views.items()
+    """Put the two parts together."""
+    counts = features.letters
+    weights = model.letters[counts.bucket] * counts.weight
+    raw = {
+        "letters": np.bincount(counts.text, weights=weights, minlength=features.tokens.texts),
+        "style": _climb(features.style, model)[1],
     }
-    raw["style"] = _climb(features.style, model)[1]
     comparable = [
-        (value + model.offsets[name] - model.centres[name]) / model.scales[name]
-        for name, value in raw.items()
+        (raw[name] + model.offsets[name] - model.centres[name]) / model.scales[name] for name in PARTS
     ]
     parts = np.stack(comparable, axis=1)
     start, slope, per_word, slope_per_word = model.calibration
@@ -136,16 +133,12 @@ def sentence_shares(sentences: list[str], cleaned: str, features: Features, mode
     tokens, ordered = features.tokens, features.ordered
     if text != cleaned:
         tokens = tokenize([text])
-        ordered = ngrams.read(tokens, model.vocabulary)
+        ordered = ngrams.read(tokens)
     sizes = [len(sentence.encode()) + 1 for sentence in sentences]
     sizes[-1] += tokens.data.size - sum(sizes)
     of_byte = np.repeat(np.arange(len(sentences)), sizes)
-    of_token = of_byte[tokens.start]
-    total = np.zeros(len(sentences))
-    for name, found in ordered.items():
-        # An n-gram that occurs once has the smallest weight there is: 1 / the norm of the text.
-        once = features.views[name].weight.min(initial=1.0)
-        owner = (of_byte if name == "letters" else of_token)[found.position]
-        sums = np.bincount(owner, weights=model.views[name][found.bucket], minlength=len(sentences))
-        total += sums * once / model.scales[name]
-    return total
+    # An n-gram that occurs once has the smallest weight there is: 1 / the norm of the text.
+    once = features.letters.weight.min(initial=1.0)
+    owner = of_byte[ordered.position]
+    sums = np.bincount(owner, weights=model.letters[ordered.bucket], minlength=len(sentences))
+    return np.asarray(sums * once / model.scales["letters"], dtype=np.float64)

@@ -1,14 +1,21 @@
 """The doctor on projects where things really are wrong, and that what it suggests fixes them."""
 
+import json  # editorial
 import re
 import subprocess
 import sys
 import sysconfig
+import zipfile  # editorial
+from datetime import UTC, datetime  # editorial
 from pathlib import Path
 
 import pytest
 
-from contentworker.doctor import Finding, project
+from contentworker.doctor import (
+    Finding,
+    detector,  # editorial
+    project,
+)
 from contentworker.doctor.ask import NotCheckedError
 from locks import environments
 from tests.integration.doctor.machines import script
@@ -239,3 +246,39 @@ class TestGitHook:
         path = script(tmp_path / "bin", "git", "echo fatal: dubious ownership >&2; exit 128")
         with pytest.raises(NotCheckedError, match="git: fatal: dubious ownership"):
             project.check_git_hook(checkout, environment(PATH=path))
+
+
+# >>> editorial
+class TestDetector:
+    """Whether the generators that the detector knows are those of today."""
+
+    def write(self, root: Path, **header: str) -> None:
+        path = root / "contentworker" / "editorial" / "detector" / "model.npz"
+        path.parent.mkdir(parents=True)
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("header.json", json.dumps(header))
+
+    def test_a_young_model_is_fine(self, tmp_path: Path) -> None:
+        """The newest generator is of this month."""
+        today = datetime.now(UTC).date()
+        self.write(tmp_path, knows_until=f"{today:%Y-%m}")
+        assert detector.check_detector(tmp_path, {}) == ("ok", f"knows generators until {today:%Y-%m}", "")
+
+    def test_an_old_model_is_named_with_what_helps(self, tmp_path: Path) -> None:
+        """After a year it is a note, for the machine works as before."""
+        self.write(tmp_path, knows_until="2024-06")
+        found = detector.check_detector(tmp_path, {})
+        assert found.level == "note"
+        assert found.text.startswith("the detector knows no generator after 2024-06, ")
+        assert "train-detector -- --data DIR --new FOLDER" in found.fix
+
+    def test_a_broken_model_cannot_be_checked(self, tmp_path: Path) -> None:
+        """The file is named; a worker would not start either."""
+        with pytest.raises(NotCheckedError, match=r"model\.npz is not a model .*FileNotFoundError"):
+            detector.check_detector(tmp_path, {})
+        self.write(tmp_path)
+        with pytest.raises(NotCheckedError, match="KeyError"):
+            detector.check_detector(tmp_path, {})
+
+
+# <<< editorial
