@@ -45,13 +45,17 @@ EXAMPLES = {
         "How do you wash a down jacket?",
         "a model wrote it in December 2026, as for anyone who asks",
     ),
+    "should-your-agency-offer-chat.txt": (
+        "Should your agency offer chat?",
+        "a person wrote it in 2014 (U.S. General Services Administration, CC0)",
+    ),
     "how-leap-years-work.html": (
         "How are leap years calculated?",
         "a model wrote it in 2026, by instructions for this demo",
     ),
-    "should-your-agency-offer-chat.txt": (
-        "Should your agency offer chat?",
-        "a person wrote it in 2014 (U.S. General Services Administration, CC0)",
+    "thoughts-on-tea.txt": (
+        "How hot should the water be for green tea?",
+        "a model wrote it in 2026, at length on purpose, for this demo",
     ),
 }
 """The articles beside this file: the question each should answer, and who wrote it."""
