@@ -106,7 +106,7 @@ def _rates(texts: list[Text], called: NDArray[np.bool_]) -> dict[str, float]:
         "known": [place for place, text in enumerate(texts) if text.kind.startswith(ARTICLES)],
         "left_out": [place for place, text in enumerate(texts) if text.kind in LEFT_OUT],
     }
-    return {name: round(float(called[places].mean()), 4) for name, places in of.items()}
+    return {name: round(float(called[places].mean()), 4) for name, places in of.items() if places}
 
 
 def _fit(mean: Floats, log_words: Floats, machine: NDArray[np.bool_]) -> list[float]:

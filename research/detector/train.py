@@ -32,6 +32,7 @@ from contentworker.editorial.detector import model as model_file  # noqa: E402 -
 from contentworker.editorial.detector import ngrams  # noqa: E402 -- needs the path above
 from contentworker.editorial.detector.passages import count_passages  # noqa: E402 -- likewise
 from contentworker.editorial.detector.scoring import features_of  # noqa: E402 -- likewise
+from contentworker.editorial.detector.style import FEATURES  # noqa: E402 -- likewise
 from contentworker.editorial.detector.tokens import tokenize  # noqa: E402 -- needs the path above
 from research.detector import data  # noqa: E402 -- needs the path above
 from research.detector.calibrate import ARTICLES, Pieces, Scored, calibrate  # noqa: E402 -- needs the path above
@@ -76,6 +77,8 @@ class Fitted(NamedTuple):
 
     def scores(self, features: Features) -> Floats:
         """Two columns, letters and style: above 0 for a model."""
+        if not len(features.style):
+            return np.zeros((0, 2))
         letters = features.letters @ self.slopes + self.offset
         return np.stack([letters, self.forest.decision_function(features.style)], axis=1)
 
@@ -88,11 +91,16 @@ def main() -> None:
     parser.add_argument("--new", type=Path, help="a folder of texts by generators that the model should know")
     parser.add_argument("--output", type=Path, default=model_file.SHIPPED, help="the model file to write")
     options = parser.parse_args()
+    missing = data.missing(options.data)
+    if data.OLD[0] in missing:
+        sys.exit(f"Error: --data {options.data}: expected train.jsonl.gz in it (research/detector/README.md)")
+    if missing:
+        print(f"Without {', '.join(missing)}: this gives another model than the shipped one.", flush=True)
     # The number of rounds is a limit on time; the fit is good enough by then.
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     try:
         header, arrays = train(options.data, options.new)
-    except ValueError as error:
+    except data.NewTextsError as error:
         sys.exit(f"Error: --new {options.new}: nothing was trained\n{error}")
     model_file.save(options.output, header, arrays)
     size = options.output.stat().st_size
@@ -221,7 +229,8 @@ def masses(texts: Sequence[data.Text]) -> Floats:
 
 def matrices(texts: list[str], words: Words) -> Features:
     """The n-grams of the texts as a sparse matrix, and their style as a table."""
-    letters, style = [], []
+    letters = [csr_matrix((0, ngrams.BUCKETS), dtype=np.float32)]
+    style = [np.zeros((0, len(FEATURES)), dtype=np.float32)]
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         features = features_of(texts[start : start + TEXTS_AT_ONCE], words)
         counts = features.letters

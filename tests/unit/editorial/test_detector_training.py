@@ -44,7 +44,7 @@ def test_every_fault_of_a_folder_is_named_at_once(tmp_path: Path) -> None:
         (place / name).write_bytes(content)
     (tmp_path / "gpt-7_march").mkdir()
     (tmp_path / "loose.txt").write_text(MODELS[1], "utf-8")
-    with pytest.raises(ValueError, match=r"b\.txt") as caught:
+    with pytest.raises(data.NewTextsError, match=r"b\.txt") as caught:
         data.new_texts(tmp_path, [person])
     assert str(caught.value).splitlines() == [
         "gpt-7_2027-03/b.txt: expected at least 75 words, found 0",
@@ -60,7 +60,7 @@ def test_every_fault_of_a_folder_is_named_at_once(tmp_path: Path) -> None:
 
 def test_an_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(ValueError, match="expected folders named GENERATOR_YYYY-MM"):
+        with pytest.raises(data.NewTextsError, match="expected folders named GENERATOR_YYYY-MM"):
             data.new_texts(folder, [])
 
 
