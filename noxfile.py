@@ -5,7 +5,7 @@
   services       install, preflight, upgrade, uninstall
   the project    generate, lock, sbom, embedded-model, traces, adopt
   measuring      upstream, bench, chaos
-  research       validate-aeo, train-detector, evaluate-detector, evaluate-parsing
+  research       validate-aeo, make-vectors, train-detector, evaluate-detector, evaluate-parsing
 
 Commands such as `health`, `top` and `submit`: `content-worker --help` in `nox -s shell`.
 """
@@ -83,7 +83,7 @@ nox.options.sessions = ["lint", "tests"]
 DEPENDENCY_GROUPS = (
     *("lint", "nox", "core", "service", "install", "local"),
     *("tests", "traces", "lock", "sbom"),
-    *("adopt", "bench", "research", "embedded"),  # editorial
+    *("adopt", "bench", "research", "vectors", "embedded"),  # editorial
 )
 """One lock each. The first group has most of the packages, and the others take the same versions."""
 tested_versions: list[object] = []
@@ -488,8 +488,17 @@ def chaos(session: nox.Session) -> None:
 @nox.session(name="validate-aeo")
 def validate_aeo(session: nox.Session) -> None:
     """Validate the AEO score on public questions, docs/aeo.md: `-- --data DIR [--output DIR]`."""
-    _install(session, "core")
+    _install(session, "service")
     session.run("python", "-m", "research.aeo.validate", *session.posargs)
+
+
+@nox.session(name="make-vectors")
+def make_vectors(session: nox.Session) -> None:
+    """Make the AEO score's table of word vectors (fetches 91 MB): `-- --texts FILE...`."""
+    _install(session, "vectors")
+    # One thread: sums in another order would make another table.
+    session.env.update(OPENBLAS_NUM_THREADS="1")
+    session.run("python", "-m", "research.aeo.vectors", *session.posargs)
 
 
 # <<< editorial
