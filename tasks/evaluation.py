@@ -31,7 +31,8 @@ def score_aeo(  # noqa: PLR0917 (callers may send them by position)
         content: The article as HTML, Markdown or plain text; at most `content.max_bytes` of UTF-8.
         media_type: `html`, `markdown` or `text`; detected if not given.
         questions: What the article should answer; inferred from its headings or title if not given.
-        url: Where the article is, or will be, published; tells its own links from references.
+        url: Where the article is, or will be, published; tells its own links from references, and
+            the words of its last part may match a question.
         today: The day (ISO 8601) by which freshness is judged; the worker's current day in UTC by default.
         scope: Of HTML, `whole_page` or `fragment`; `content.scope` decides if not given.
 
@@ -90,4 +91,13 @@ def _load_model(_app: Any) -> None:
     shipped()
 
 
+def _load_vectors(_app: Any) -> None:
+    """Load the table of word vectors, so that the pool's processes share it."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from contentworker.editorial.aeo.vectors import shipped
+
+    shipped()
+
+
 at_start(detect_ai, _load_model)
+at_start(score_aeo, _load_vectors)

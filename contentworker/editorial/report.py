@@ -195,7 +195,7 @@ def _criteria(score: AeoScore) -> RenderableType:
 def _deductions(score: AeoScore) -> RenderableType:
     rows = [
         Text.assemble(
-            (f"-{penalty.points:.1f} ", "bold red"),
+            (f"-{penalty.points:.1f} ", "bold red") if penalty.limit else ("no points off ", "dim"),
             f"{penalty.name}: ",
             (penalty.evidence[0].note if penalty.evidence else "", "dim"),
         )

@@ -3,8 +3,9 @@
     python -m research.aeo.fit --data DIR
 
 The model is a conditional logit: the chance of a page among those to choose from is the softmax of a weighted
-sum of five coverages of the question. Only the ratios of the weights matter to which page is first. The other
-half and XQuAD are never looked at here; `nox -s validate-aeo` reports them. Nothing is random.
+sum of five coverages of the question and its nearness by word vectors. Only the ratios of the weights matter
+to which page is first. The other half and XQuAD are never looked at here; `nox -s validate-aeo` reports them.
+Nothing is random.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 from contentworker.editorial.aeo.questions import match
 from contentworker.editorial.aeo.rubric import (
     JOINT_SHARE,
+    NEARNESS_SHARE,
     OPENING_SHARE,
     PASSAGE_SHARE,
     RUBRIC,
@@ -29,6 +31,7 @@ NAMES = (
     "sentence with headings",
     "sentence",
     "opening sentence",
+    "nearness by word vectors",
     "title or heading",
 )
 FOLDS = 10
@@ -41,10 +44,13 @@ Row = tuple[list[Vector], int]
 
 _RELEVANCE, _HEADING = (row.weight for row in RUBRIC[:2])
 _SHARES = (PASSAGE_SHARE, JOINT_SHARE, SENTENCE_SHARE, OPENING_SHARE)
-# With the shares of rubric versions 1 and 2, and with those in use.
-FIRST = [*(_RELEVANCE * share for share in (0.75, 0.0, 0.25, 0.0)), _HEADING]
-SECOND = [*(_RELEVANCE * share for share in (0.45, 0.4, 0.15, 0.0)), _HEADING]
-SHIPPED = [*(_RELEVANCE * share for share in _SHARES), _HEADING]
+# As rubric 3 had them, by words alone, and those in use.
+BY_WORDS = [*(26 * share for share in _SHARES), 0.0, 16.0]
+SHIPPED = [
+    *(_RELEVANCE * (1 - NEARNESS_SHARE) * share for share in _SHARES),
+    _RELEVANCE * NEARNESS_SHARE,
+    _HEADING,
+]
 
 
 def row(choice: Choice) -> Row:
@@ -52,7 +58,7 @@ def row(choice: Choice) -> Row:
     for page in choice.pages:
         found = match(page.analysis, choice.question)
         relevance = (found.passage_coverage, found.joint_coverage, found.sentence_coverage)
-        by_part = (*relevance, found.opening_coverage, found.heading_share)
+        by_part = (*relevance, found.opening_coverage, found.nearness or 0.0, found.heading_share)
         coverages.append([max(0.0, value) for value in by_part])
     return coverages, choice.right
 
@@ -127,8 +133,7 @@ def main() -> None:
     relevance = sum(weights[:-1])
     print("Shares within criterion 1: " + ", ".join(f"{weight / relevance:.2f}" for weight in weights[:-1]))
     folds = [fit([line for i, line in enumerate(rows) if i % FOLDS != fold])[0] for fold in range(FOLDS)]
-    print(f"hit@1 on this half: {mean_hit(rows, lambda _: FIRST):.4f} with the shares of rubric 1, ", end="")
-    print(f"{mean_hit(rows, lambda _: SECOND):.4f} with those of rubric 2, ", end="")
+    print(f"hit@1 on this half: {mean_hit(rows, lambda _: BY_WORDS):.4f} as in rubric 3, ", end="")
     print(f"{mean_hit(rows, lambda _: SHIPPED):.4f} as shipped, ", end="")
     print(f"{mean_hit(rows, lambda i: folds[i % FOLDS]):.4f} fitted ({FOLDS} folds)")
 

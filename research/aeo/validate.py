@@ -31,9 +31,11 @@ from research.aeo.ranking import (
     relevance_and_heading,
 )
 
-NQ_BAR = 0.76
-XQUAD_BARS = {"en": 0.95, "de": 0.89, "es": 0.93}
+NQ_BAR = 0.845
+# What rubric 3 reached, by words alone: word vectors must make no language worse.
+XQUAD_BARS = {"en": 0.9542, "de": 0.9295, "es": 0.9604, "ru": 0.9396, "hi": 0.955, "zh": 0.9597}
 LARGEST_P = 0.05
+HELD_OUT = "NQ, held-out half"
 RANKERS: dict[str, Ranker] = {
     "ours: criteria 1 and 2": relevance_and_heading,
     "ours: criterion 1 alone": relevance,
@@ -92,16 +94,16 @@ def on_natural_questions(choices: Sequence[Choice]) -> Iterator[Result | Compari
         name: [hit(ranker(choice), choice.right) for choice in choices] for name, ranker in RANKERS.items()
     }
     held_out = [not is_fitted(choice.question) for choice in choices]
-    for part, chosen in (("NQ, held-out half", held_out), ("NQ, all", [True] * len(choices))):
+    for part, chosen in ((HELD_OUT, held_out), ("NQ, all", [True] * len(choices))):
         of_part = {
             name: [value for value, ok in zip(all_, chosen, strict=True) if ok] for name, all_ in hits.items()
         }
         for name, values in of_part.items():
-            yield result(part, name, values, NQ_BAR if name == OURS else None)
+            yield result(part, name, values, NQ_BAR if name == OURS and part == HELD_OUT else None)
         ours = [value == 1 for value in of_part[OURS]]
         for name in RIVALS:
             theirs = [value == 1 for value in of_part[name]]
-            yield Comparison(part, name, *mcnemar(ours, theirs), is_bar=name == "BM25 with headings")
+            yield Comparison(part, name, *mcnemar(ours, theirs), is_bar=part == HELD_OUT)
 
 
 def on_xquad(data: dict[str, list[dict[str, object]]]) -> Iterator[Result]:
@@ -121,7 +123,7 @@ def table(found: Sequence[Result | Comparison]) -> str:
     lines = ["| questions | ranked by | n | hit@1 | 95 % interval | bar |", "|---|---|---|---|---|---|"]
     for item in found:
         if isinstance(item, Result):
-            bar = "" if item.bar is None else f"≥ {item.bar:.2f} {_verdict(item)}"
+            bar = "" if item.bar is None else f"≥ {item.bar:.3f} {_verdict(item)}"
             interval = f"{item.low:.3f} to {item.high:.3f}"
             cells = (item.questions, item.ranker, item.count, f"{item.hit_at_1:.3f}", interval, bar)
             lines.append("| " + " | ".join(map(str, cells)) + " |")

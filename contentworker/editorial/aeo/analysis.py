@@ -1,19 +1,24 @@
 """Shared by the criteria: the article with its vocabulary, and the form of their findings."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
+from contentworker.editorial.aeo.nearness import ArticleVectors
 from contentworker.editorial.aeo.result import Evidence
 from contentworker.editorial.aeo.terms import Vocabulary
 from contentworker.editorial.document import Document, Heading
 from contentworker.editorial.parsing.blocks import domain_of
+from contentworker.editorial.parsing.sentences import tokenize
 from contentworker.editorial.ranges import Range
 from contentworker.editorial.settings import ContentSettings
 
 __all__ = ["Advice", "Analysis", "Finding", "quote"]
 
 WHOLE_ARTICLE = "whole article"
+_ENDING = re.compile(r"\.[a-z]{2,5}$")
 
 
 class Advice(NamedTuple):
@@ -42,7 +47,9 @@ class Analysis:
         self.today = today
         self.settings = settings
         self.most_evidence = settings.max_evidence_per_criterion
-        self.vocabulary = Vocabulary(document)
+        self.slug = slug_of(url)
+        self.vocabulary = Vocabulary(document, tokenize(self.slug))
+        self.vectors = ArticleVectors.of(document)
         canonical = document.metadata.canonical
         self.own_domain = domain_of(url) or domain_of(canonical.text if canonical else None)
 
@@ -62,6 +69,16 @@ class Analysis:
         if not path:
             return "before the first heading" if self.document.headings else WHOLE_ARTICLE
         return clip(" > ".join(heading.text for heading in path), self.settings.max_excerpt_characters)
+
+
+def slug_of(url: str | None) -> str:
+    """The words of an address: `how leap years work` of `https://a.org/blog/how-leap-years-work.html`."""
+    try:
+        path = unquote(urlsplit(url or "").path)
+    except ValueError:
+        return ""
+    last = next((part for part in reversed(path.split("/")) if any(map(str.isalpha, part))), "")
+    return " ".join(_ENDING.sub("", last).replace("_", "-").split("-"))
 
 
 def clip(text: str, limit: int) -> str:

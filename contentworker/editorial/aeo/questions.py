@@ -3,10 +3,18 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
-from contentworker.editorial.aeo.rubric import JOINT_SHARE, OPENING_SHARE, PASSAGE_SHARE, SENTENCE_SHARE, ramp
-from contentworker.editorial.aeo.terms import QuestionTerms
+from contentworker.editorial.aeo.rubric import (
+    JOINT_SHARE,
+    NEARNESS_SHARE,
+    OPENING_SHARE,
+    PASSAGE_SHARE,
+    SENTENCE_SHARE,
+    ramp,
+)
+from contentworker.editorial.aeo.terms import QuestionTerms, question_tokens
 from contentworker.editorial.aeo.wordlists import FILLERS, QUESTION_WORDS, phrase_at
 from contentworker.editorial.document import Document, Heading, Passage, Sentence
 from contentworker.editorial.parsing.language import STOP_WORDS, UNKNOWN, detect_language
@@ -107,18 +115,35 @@ class Match:
     sentence_coverage: float = -1.0
     joint_coverage: float = -1.0  # by one sentence and the headings above it
     opening_coverage: float = -1.0  # by the first sentence of the article that does not ask
+    nearness: float | None = None  # of the nearest sentence with its headings; None without word vectors
+    nearest: Sentence | None = None
     heading: Heading | None = None
     heading_share: float = 0.0
+    heading_is_slug: bool = False
     answer: Sentence | None = None
     answer_passage: Passage | None = None
     answer_coverage: float = 0.0
     answer_rank: tuple[float, int] = (-1.0, 0)
+
+    def offer_nearness(self, sentence: Sentence, near: float) -> bool:
+        """Keep a sentence if it is the nearest so far, and say whether it is."""
+        if self.nearness is None or near <= self.nearness:
+            return False
+        self.nearness, self.nearest = near, sentence
+        return True
 
 
 def match(analysis: Analysis, question: str) -> Match:
     """Look for one question in the whole article, once; ties go to the earliest place."""
     terms = QuestionTerms(question, analysis.vocabulary)
     best = Match(terms)
+    vectors = analysis.vectors
+    near_all = (
+        vectors.nearness(question_tokens(terms.tokens, analysis.vocabulary.language)) if vectors else None
+    )
+    if near_all is not None:
+        best.nearness = 0.0
+    nearness = iter(near_all or repeat(0.0))
     in_heading = {heading.start: terms.found_in(heading.tokens) for heading in analysis.document.headings}
     window = _Window(())
     for passage in analysis.document.passages:
@@ -126,19 +151,22 @@ def match(analysis: Analysis, question: str) -> Match:
             window = _Window(passage.path)
         above = frozenset[str]().union(*(in_heading[heading.start] for heading in passage.path))
         for sentence in passage.sentences:
+            near = next(nearness)
             inside = terms.found_in(sentence.tokens)
             window.add(sentence, inside)
             # A question is not an answer, and neither is the asked question without its mark.
             answers = not sentence.text.endswith("?") and sentence.tokens != terms.tokens
             if answers and best.opening_coverage < 0:
                 best.opening_coverage = terms.coverage(inside)
+            is_nearest = answers and best.offer_nearness(sentence, near)
             # Without terms of its own a sentence adds only its headings, which the first one has added.
-            if not inside and len(window.sentences) > 1:
+            if inside or len(window.sentences) == 1:
+                _match_window(best, window, above)
+            elif not is_nearest:
                 continue
-            _match_window(best, window, above)
             if answers:
-                _match_sentence(best, passage, sentence, inside, above)
-    best.heading, best.heading_share = _closest_heading(analysis.document, terms)
+                _match_sentence(best, passage, sentence, (inside, above), near)
+    _match_heading(best, analysis)
     return best
 
 
@@ -179,40 +207,53 @@ def _match_window(best: Match, window: _Window, above: frozenset[str]) -> None:
 
 
 def _match_sentence(
-    best: Match, passage: Passage, sentence: Sentence, inside: frozenset[str], above: frozenset[str]
+    best: Match,
+    passage: Passage,
+    sentence: Sentence,
+    terms: tuple[frozenset[str], frozenset[str]],
+    near: float,
 ) -> None:
+    inside, above = terms
     alone = best.terms.coverage(inside)
     if alone > best.sentence_coverage:
         best.sentence, best.sentence_terms, best.sentence_coverage = sentence, inside, alone
     # Under a heading that asks the whole question every sentence covers it; its own terms then decide.
     together = best.terms.coverage(inside | above)
     best.joint_coverage = max(best.joint_coverage, together)
-    if alone + together < best.answer_rank[0]:
+    # Another word for the same makes up for half of what the words lack.
+    covered = together + 0.5 * max(0.0, near - together)
+    rank = alone + covered
+    if rank < best.answer_rank[0]:
         return
     # "A year is a leap year if ..." rather than a sentence that mentions leap years in passing.
     mentions = min(best.terms.count_in(sentence.tokens), len(best.terms.words) + 1)
-    if (alone + together, mentions) > best.answer_rank:
+    if (rank, mentions) > best.answer_rank:
         best.answer, best.answer_passage = sentence, passage
-        best.answer_coverage, best.answer_rank = together, (alone + together, mentions)
+        best.answer_coverage = covered
+        best.answer_rank = (rank, mentions)
 
 
-def _closest_heading(document: Document, terms: QuestionTerms) -> tuple[Heading | None, float]:
-    """The heading (None: the title) with the largest share of the question's terms."""
+def _match_heading(best: Match, analysis: Analysis) -> None:
+    """Find the heading, the title (no heading) or the address with the largest share of the terms."""
+    document, terms = analysis.document, best.terms
+    count = max(1, len(terms.words))
     title = tokenize(document.title.text) if document.title else ()
-    share = len(terms.found_in(title)) / max(1, len(terms.words))
-    closest: Heading | None = None
+    best.heading_share = len(terms.found_in(title)) / count
     for heading in document.headings:
-        here = len(terms.found_in(heading.tokens)) / max(1, len(terms.words))
-        if here > share or (closest is None and here == share > 0):
-            closest, share = heading, here
-    return closest, share
+        here = len(terms.found_in(heading.tokens)) / count
+        if here > best.heading_share or (best.heading is None and here == best.heading_share > 0):
+            best.heading, best.heading_share = heading, here
+    in_slug = len(terms.found_in(tokenize(analysis.slug))) / count
+    if in_slug > best.heading_share:
+        best.heading, best.heading_share, best.heading_is_slug = None, in_slug, True
 
 
 def question_relevance(analysis: Analysis, best: Match) -> Finding:
-    """How well the article covers the question's terms, which weigh by their IDF.
+    """How well the article covers the question's terms, which weigh by their IDF, and how near it comes.
 
-    .5 x coverage by a passage + .4 by a sentence, both with headings + .05 by a sentence + .05 by the opening
-    sentence. Of the first three the best in the article.
+    .75 x [.5 x coverage by a passage + .4 by a sentence, both with headings + .05 by a sentence + .05 by
+    the opening sentence] + .25 x nearness of a sentence with its headings, by word vectors. Of all but the
+    opening the best in the article. Without word vectors the first part is the whole.
     """
     terms = best.terms
     by_passage, by_sentence = max(0.0, best.passage_coverage), max(0.0, best.sentence_coverage)
@@ -227,10 +268,15 @@ def question_relevance(analysis: Analysis, best: Match) -> Finding:
         note = f"sentence holds {by_sentence:.0%}"
         evidence.append(analysis.evidence(best.sentence.text, best.sentence, note))
     with_headings = PASSAGE_SHARE * by_passage + JOINT_SHARE * by_joint
-    score = with_headings + SENTENCE_SHARE * by_sentence + OPENING_SHARE * by_opening
+    score = by_words = with_headings + SENTENCE_SHARE * by_sentence + OPENING_SHARE * by_opening
+    if best.nearest and (best.nearness or 0.0) > by_words:
+        note = f"nearest in meaning: {best.nearness:.0%}"
+        evidence.insert(0, analysis.evidence(best.nearest.text, best.nearest, note))
+    if best.nearness is not None:
+        score = (1 - NEARNESS_SHARE) * by_words + NEARNESS_SHARE * best.nearness
     if missing:
         advice = Advice(f"State what the question asks about ({missing}) in this passage.", best.passage)
-    elif score < 1 and best.sentence:
+    elif by_words < 1 and best.sentence:  # what words say fully needs no advice
         absent = ", ".join(terms.missing(best.sentence_terms))
         says = f"Answer in one sentence that also says: {absent}." if absent else "Open with this sentence."
         advice = Advice(says, best.sentence)
@@ -238,10 +284,15 @@ def question_relevance(analysis: Analysis, best: Match) -> Finding:
 
 
 def heading_match(analysis: Analysis, best: Match) -> Finding:
-    """The largest share of the question's terms in the title or in one heading."""
+    """The largest share of the question's terms in the title, in one heading, or in the article's address."""
     document = analysis.document
-    closest = best.heading or (document.title if best.heading_share else None)
     question = quote(best.terms.question, 100)
+    if best.heading_is_slug:
+        note = f"address holds {best.heading_share:.0%} of the terms"
+        says = f"Put a heading that asks {question} above the answer."
+        advice = Advice(says, best.answer) if best.heading_share < 1 else None
+        return Finding(best.heading_share, [analysis.evidence(analysis.slug, None, note)], advice)
+    closest = best.heading or (document.title if best.heading_share else None)
     if not closest:
         advice = Advice(f"Put a heading that asks {question} above the answer.", best.answer)
         return Finding(best.heading_share, [], advice)
@@ -258,6 +309,7 @@ def answer_directness(analysis: Analysis, best: Match) -> Finding:
 
     [.45 (1 - ramp(words before it, 100, 1200)) + .3 (1 - ramp(words before it in its passage, 20, 90))
     + .15 (8 to 45 words) + .1 (no filler)] x coverage of the question by its heading path and itself.
+    Nearness by word vectors makes up for half of what that coverage lacks.
     Without a list of fillers for the language the other parts share that tenth.
     """
     answer, passage = best.answer, best.answer_passage

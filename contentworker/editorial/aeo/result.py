@@ -24,7 +24,7 @@ _START = "Where it begins: character offset into the source. None if it has no p
 _END = "Where it ends: character offset into the source, exclusive. None if it has no place of its own."
 _GRADE = (
     "How well research supports the criterion: strong (controlled, repeated), medium (one study or an older "
-    "model), weak (observational), official (said by an engine's operator, untested)."
+    "model), weak (observational, or contradicted), official (said by an engine's operator, untested)."
 )
 
 
@@ -67,7 +67,7 @@ class Penalty(Result):
 
     name: str = Field(description="`stuffing` or `promotional`.")
     points: float = Field(ge=0, le=12, description="Points taken off the total.")
-    limit: float = Field(ge=0, le=12, description="Most points this penalty can take off.")
+    limit: float = Field(ge=0, le=12, description="Most points it can take off; 0: for information.")
     evidence: tuple[Evidence, ...] = Field(description="What the penalty rests on.")
 
 
@@ -107,6 +107,11 @@ class AeoScore(Result):
     question_inferred: bool = Field(
         description="True if no question was given and one was read off the headings or title. Such scores "
         "run 11 to 22 points higher: never compare them with scores for given questions."
+    )
+    compared_by: Literal["words", "word_vectors"] = Field(
+        default="words",
+        description="How criteria 1 and 3 compare a question with the text: by its words alone, or also by "
+        "word vectors, which know other words for the same. Never compare scores of the two.",
     )
     weakest_question: str | None = Field(
         description="Of several questions, the one the article answers worst."

@@ -77,8 +77,8 @@ def score(
     """Judge how ready an article is for answer engines, 0 to 100 points.
 
     Without `questions` one is inferred from the headings or the title. `url` is the article's own address:
-    links to its domain are no external sources. `today` is the day that freshness is judged by; the clock is
-    never read.
+    links to its domain are no external sources, and its last part may match a question. `today` is the day
+    that freshness is judged by; the clock is never read.
 
     Raises:
         ContentError: a question is not text, is too long, or is one too many.
@@ -94,7 +94,7 @@ def score(
     stuffed = penalties.stuffing(analysis, [found.terms for _, found in matches if found])
     losses = [
         _Loss("stuffing", STUFFING_LIMIT, stuffed, "medium"),
-        _Loss("promotional", PROMOTIONAL_LIMIT, penalties.promotional(analysis), "official"),
+        _Loss("promotional", PROMOTIONAL_LIMIT, penalties.promotional(analysis), "weak"),
     ]
     caps = penalties.caps(document, settings)
     low = document.words < settings.low_confidence_words or not document.is_certain
@@ -103,6 +103,7 @@ def score(
         score=_total(judged, losses, caps),
         questions=tuple(by_question),
         question_inferred=not asked and bool(matches),
+        compared_by="words" if analysis.vectors is None else "word_vectors",
         weakest_question=_weakest(by_question),
         found=document.state,
         language=document.language,
@@ -222,6 +223,10 @@ def _warn(analysis: Analysis, warnings: list[str]) -> None:
         warnings.append(
             f"The rubric's evidence is English; for “{document.language}” some criteria are left out."
         )
+    if document.words and analysis.vectors is None:
+        warnings.append(
+            f"There are no word vectors for “{document.language}”: questions are compared by words alone."
+        )
     if any(each.value > analysis.today for each in document.metadata.dates):
         warnings.append("A date of the article lies in the future and was not counted.")
 
@@ -253,13 +258,13 @@ def _recommend(
     share = 100 / (_weight_in_use(judged) or 100)
     for row in RUBRIC:
         finding = judged.get(row.name)
-        if finding and finding.advice and finding.score is not None:
+        if row.weight and finding and finding.advice and finding.score is not None:
             gain = share * row.weight * (1 - finding.score)
             advice.append(_recommendation(analysis, row.name, finding.advice, gain, row.evidence_grade))
     advice += [
         _recommendation(analysis, loss.name, loss.finding.advice, loss.points, loss.grade)
         for loss in losses
-        if loss.finding.score and loss.finding.advice
+        if loss.points and loss.finding.advice
     ]
     capping = {cap.name for cap in caps}
     advice.sort(key=lambda item: (item.criterion not in capping, -item.gain))

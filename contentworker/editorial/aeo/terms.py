@@ -106,15 +106,15 @@ def question_tokens(tokens: Iterable[str], language: str) -> list[str]:
 
 
 class Vocabulary:
-    """The distinct words of one article: how often each stands in its text, and its stem."""
+    """The distinct words of one article and its address: how often each stands in the text, and its stem."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, address: Iterable[str] = ()) -> None:
         self.language = document.language
         self.counts = Counter(chain.from_iterable([sentence.tokens for sentence in document.sentences]))
         in_headings = chain.from_iterable(heading.tokens for heading in document.headings)
         in_title = tokenize(document.title.text) if document.title else []
         self.stem = stemmer(self.language)
-        tokens = list(chain(self.counts, in_headings, in_title))
+        tokens = list(chain(self.counts, in_headings, in_title, address))
         self.stems = dict(zip(tokens, map(self.stem, tokens), strict=True))
 
     def idf(self, term: str) -> float:

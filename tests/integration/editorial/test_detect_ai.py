@@ -1,4 +1,4 @@
-"""`tasks.evaluation.detect_ai` through a real queue, and the model that its workers need."""
+"""`tasks.evaluation.detect_ai` through a real queue, and the files that its workers need."""
 
 import json
 import shutil
@@ -65,20 +65,34 @@ def test_bad_input_is_one_content_error(
     assert serving.is_alive
 
 
+DAMAGED = {
+    "detector/model.npz": "model.npz: the detector's model is damaged",
+    "aeo/vectors.npz": "vectors.npz: the table of word vectors is damaged",
+}
+
+
+@pytest.fixture(scope="module", params=DAMAGED)
+def damaged(request: pytest.FixtureRequest) -> str:
+    """The file of which there is the beginning only."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def checkout_with_damaged_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code of a worker, and half a model."""
+def damaged_checkout(tmp_path_factory: pytest.TempPathFactory, damaged: str) -> Path:
+    """The code of a worker, with a damaged file."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("contentworker", "tasks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("celery_worker.py", "worker.toml"):
         shutil.copy(ROOT / name, folder)
-    model = folder / "contentworker" / "editorial" / "detector" / "model.npz"
-    model.write_bytes(model.read_bytes()[:1_000])
+    file = folder / "contentworker" / "editorial" / damaged
+    file.write_bytes(file.read_bytes()[:1_000])
     return folder
 
 
-def test_a_damaged_model_is_one_error_at_the_start(checkout_with_damaged_model: Path, redis_url: str) -> None:
+def test_a_damaged_file_is_one_error_at_the_start(
+    damaged_checkout: Path, damaged: str, redis_url: str
+) -> None:
     """A worker of the queue says what is wrong, and does not start."""
     command = [
         sys.executable,
@@ -91,7 +105,7 @@ def test_a_damaged_model_is_one_error_at_the_start(checkout_with_damaged_model: 
     ]
     done = subprocess.run(
         command,
-        cwd=checkout_with_damaged_model,
+        cwd=damaged_checkout,
         check=False,
         env=environment(REDIS_URL=redis_url),
         capture_output=True,
@@ -99,12 +113,12 @@ def test_a_damaged_model_is_one_error_at_the_start(checkout_with_damaged_model: 
         timeout=PATIENCE,
     )
     assert done.returncode != 0
-    assert "Configuration error\nmodel.npz: the detector's model is damaged" in done.stderr
+    assert f"Configuration error\n{DAMAGED[damaged]}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_other_queues_need_no_model(checkout_with_damaged_model: Path, redis_url: str) -> None:
-    """A worker of another queue starts without the model, and loads no numpy."""
+def test_other_queues_need_neither(damaged_checkout: Path, redis_url: str) -> None:
+    """A worker of another queue starts without model and table, and loads no numpy."""
     script = (
         "import sys, celery_worker\n"
         "from celery.signals import worker_init\n"
@@ -115,7 +129,7 @@ def test_other_queues_need_no_model(checkout_with_damaged_model: Path, redis_url
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=checkout_with_damaged_model,
+        cwd=damaged_checkout,
         check=False,
         env=environment(REDIS_URL=redis_url),
         capture_output=True,

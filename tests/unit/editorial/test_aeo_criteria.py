@@ -7,6 +7,7 @@ import pytest
 
 from contentworker.editorial import MediaType
 from contentworker.editorial.aeo import AeoScore, Criterion
+from contentworker.editorial.aeo.nearness import ArticleVectors
 from contentworker.editorial.aeo.rubric import RUBRIC, ramp
 from contentworker.editorial.aeo.scoring import score
 from contentworker.editorial.aeo.terms import ENGLISH_IDF, RAREST_IDF, stemmer
@@ -33,9 +34,15 @@ def criterion(
     return next(found for found in result.criteria if found.name == name)
 
 
+@pytest.fixture
+def words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge as in a language without word vectors, so that figures can be worked out by hand."""
+    monkeypatch.setattr(ArticleVectors, "of", lambda _document: None)
+
+
 def test_weights_add_up_to_one_hundred() -> None:
     """The rubric has ten rows whose weights make 100 points."""
-    assert [row.weight for row in RUBRIC] == [26, 16, 14, 10, 7, 7, 6, 5, 5, 4]
+    assert [row.weight for row in RUBRIC] == [40, 12, 16, 10, 7, 4, 4, 4, 3, 0]
     assert sum(row.weight for row in RUBRIC) == 100
 
 
@@ -45,6 +52,7 @@ def test_ramp_is_clipped_at_both_ends(value: float, expected: float) -> None:
     assert ramp(value, 20, 35) == expected
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_question_relevance_weighs_passage_and_sentence() -> None:
     """.5 x coverage by passage + .4 by sentence, both with headings, + .05 by a sentence + .05 by opening.
 
@@ -58,6 +66,7 @@ def test_question_relevance_weighs_passage_and_sentence() -> None:
     )
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_a_sentence_that_says_all_is_worth_more_than_two_that_share_it() -> None:
     """What one passage holds in two sentences counts half of what one sentence holds under no heading."""
     question = "Why is the gnome kazoo?"
@@ -69,6 +78,7 @@ def test_a_sentence_that_says_all_is_worth_more_than_two_that_share_it() -> None
     assert criterion(together, "question_relevance", question).score == 1
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_the_opening_sentence_counts_by_itself() -> None:
     """A sentence is worth .05 more where the article opens with it; a question before it is no opening."""
     question = "Why is the gnome kazoo?"
@@ -80,6 +90,7 @@ def test_the_opening_sentence_counts_by_itself() -> None:
     assert [first, later, asked] == pytest.approx([1, 0.95, 1])
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_long_words_weigh_more_where_no_table_says_how_rare_words_are() -> None:
     """In languages other than English a term weighs by its length, up to six letters."""
     source = (
@@ -107,6 +118,7 @@ def test_short_words_keep_what_only_looks_like_an_ending(one: str, other: str) -
     assert stem(one) != stem(other)
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_common_terms_weigh_less_than_rare_ones() -> None:
     """A passage with the rare term of a question covers more of it than one with the common term."""
     common = ENGLISH_IDF["year"]
@@ -174,6 +186,7 @@ def test_the_sentence_that_says_the_terms_most_often_answers() -> None:
     assert found.evidence[0].text == told
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_a_passage_has_at_most_120_words() -> None:
     """Two terms further apart than that are in no passage together, wherever the article is cut."""
     for before in (0, 7):
@@ -310,6 +323,7 @@ A kettle was so hot that the kettle of the gnome fell!! The kettle came back.
 """
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_everything_that_a_score_says() -> None:
     """Of a short page with a cap, both penalties and three questions, one of them in another language."""
     settings = ContentSettings(max_evidence_per_criterion=1, max_recommendations=4)
@@ -353,6 +367,7 @@ def test_everything_that_a_score_says() -> None:
             {"question": foreign},
         ),
         "question_inferred": False,
+        "compared_by": "words",
         "weakest_question": second,
         "found": "article",
         "language": "en",
@@ -367,8 +382,8 @@ def test_everything_that_a_score_says() -> None:
             },
             {
                 "name": "promotional",
-                "points": 4.0,
-                "limit": 4.0,
+                "points": 0.0,
+                "limit": 0.0,
                 "evidence": ({"text": kettle, "note": "revolutionary", **at(kettle)},),
             },
         ),
@@ -390,6 +405,7 @@ def test_everything_that_a_score_says() -> None:
         "warnings": (
             f"The question “{foreign}” is not in the article's language (en): criteria 1-3 cannot judge it.",
             "Only 35 words: less certain below 150.",
+            "There are no word vectors for “en”: questions are compared by words alone.",
             "A date of the article lies in the future and was not counted.",
         ),
         "recommendations": (
@@ -397,7 +413,7 @@ def test_everything_that_a_score_says() -> None:
                 "criterion": "noindex",
                 "text": "Remove noindex: a page that is not indexed is never shown.",
                 "place": "whole article",
-                "gain": 27.0,
+                "gain": 39.2,
                 "evidence_grade": "official",
             },
             {
@@ -409,22 +425,22 @@ def test_everything_that_a_score_says() -> None:
                 **at(kettle),
             },
             {
-                "criterion": "statistics",
-                "text": "Add a real figure with its unit and its source, one you can verify.",
-                "place": "whole article",
-                "gain": 7.0,
-                "evidence_grade": "medium",
-            },
-            {
                 "criterion": "question_relevance",
                 "text": "State what the question asks about (discovered) in this passage.",
                 "place": "How hot is a kettle? > Zirconium",
-                "gain": 6.3,
+                "gain": 9.8,
                 "evidence_grade": "strong",
                 **at(fell),
             },
+            {
+                "criterion": "structure",
+                "text": "Merge short sections: 1 headings for 35 words, 200-600 each is best.",
+                "place": "whole article",
+                "gain": 4.0,
+                "evidence_grade": "official",
+            },
         ),
-        "rubric_version": "3",
+        "rubric_version": "4",
     }
 
 
@@ -649,12 +665,13 @@ def test_all_terms_of_a_question_together_are_stuffing_from_a_larger_share_on() 
     assert penalty.points == pytest.approx(12 * (20 / 103 - 0.14) / 0.1, abs=0.06)
 
 
-def test_promotional_language_takes_off_up_to_four_points() -> None:
-    """4 x ramp(phrases per 100 words, .5, 3)."""
+def test_promotional_language_is_shown_and_takes_nothing_off() -> None:
+    """The phrases are evidence; the penalty has no points, and no recommendation asks for its removal."""
     source = "# A\n\n" + FILLING * 19 + "It is a revolutionary, world-class thing, people said then."
     result = judge(source)
     penalty = next(found for found in result.penalties if found.name == "promotional")
-    assert penalty.points == pytest.approx(4 * (200 / result.words - 0.5) / 2.5, abs=0.06)
+    assert (penalty.points, penalty.limit) == (0, 0)
+    assert "promotional" not in {item.criterion for item in result.recommendations}
     assert [found.note for found in penalty.evidence] == ["revolutionary", "world class"]
 
 

@@ -137,7 +137,7 @@ def test_one_borrowed_word_does_not_make_another_language() -> None:
 def test_german_keeps_what_does_not_need_english() -> None:
     """Criteria 1-7 have what they need for German; readability has no ramp for it."""
     scores = sub_scores(judge(f"# Warum ist der Himmel blau?\n\n{GERMAN * 5}", "Warum ist der Himmel blau?"))
-    assert scores["question_relevance"] == 1
+    assert (scores["question_relevance"] or 0) > 0.9
     assert scores["readability"] is None
     assert scores["statistics"] is not None
 

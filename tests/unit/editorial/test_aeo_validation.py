@@ -15,6 +15,7 @@ from research.aeo.fit import fit, row
 from research.aeo.intervals import mcnemar, wilson
 from research.aeo.ranking import hit, relevance, relevance_and_heading
 from research.aeo.validate import main
+from tests.support import ROOT
 
 SAMPLES = Path(__file__).parents[2] / "data" / "aeo"
 
@@ -32,7 +33,7 @@ def test_the_passage_that_answers_comes_first(asked: list[Choice]) -> None:
     """Criteria 1 and 2 mostly put the right one of ten passages first, which BM25 chose for the question."""
     ours = [hit(relevance_and_heading(choice), choice.right) for choice in asked]
     assert len(asked) == 30
-    assert math.fsum(ours) / 30 >= 0.67
+    assert math.fsum(ours) / 30 >= 0.7
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,15 @@ def test_the_paragraph_that_answers_comes_first_in_each_language(language: str, 
     hits = [hit(relevance(choice), choice.right) for choice in choices]
     assert len(hits) == 20
     assert math.fsum(hits) / 20 >= bar
+
+
+def test_the_page_shows_the_figures_of_the_last_validation() -> None:
+    """Each row of its table is one that `nox -s validate-aeo` has written."""
+    written = (ROOT / "research" / "aeo" / "results" / "validation.md").read_text("utf-8").splitlines()
+    page = (ROOT / "docs" / "aeo.md").read_text("utf-8").splitlines()
+    shown = [line for line in page if line.startswith(("| NQ", "| XQuAD"))]
+    assert len(shown) == 9
+    assert set(shown) <= set(written)
 
 
 def test_no_question_of_the_sample_was_fitted_to(asked: list[Choice]) -> None:

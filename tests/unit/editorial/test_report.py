@@ -38,7 +38,8 @@ def test_report_shows_verdict_criteria_and_places() -> None:
     """The verdict is a word, each criterion has a row, and advice says on which line to act."""
     source = EXAMPLE.read_text("utf-8")
     text = report(source, "How are leap years calculated?")
-    assert "NEEDS WORK" in text
+    assert "NEARLY READY" in text
+    assert "nearest in meaning: 88%" in text
     for title in ("Question relevance", "Answer directness", "Structured data"):
         assert title in text
     line = 1 + source[: source.index("<h3>The rule")].count("\n")

@@ -1,0 +1,64 @@
+"""How near an article's sentences are to a question in meaning, also where they share no word with it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+import numpy as np
+
+from contentworker.editorial.aeo.rubric import ramp
+from contentworker.editorial.aeo.vectors import Table, Vectors, shipped
+from contentworker.editorial.document import Document
+from contentworker.editorial.parsing.language import STOP_WORDS
+
+__all__ = ["ArticleVectors"]
+
+_COSINES = (0.05, 0.75)
+"""Up to the first a sentence is not near at all, from the second on fully.
+
+On the fitted half of Natural Questions, the nearest sentence of a passage has a median of .32, and of .57 in
+the passages that answer.
+"""
+
+
+class ArticleVectors:
+    """The vector of each sentence with the headings above it, in the order of the article's passages."""
+
+    def __init__(self, document: Document, table: Table) -> None:
+        self._table = table
+        self._put_with = STOP_WORDS.get(document.language, frozenset())
+        headings = [heading.start for heading in document.headings]
+        own = self._sums(heading.tokens for heading in document.headings)
+        row = {start: index for index, start in enumerate(headings)}
+        above, below = [], []
+        for passage in document.passages:
+            path = own[[row[heading.start] for heading in passage.path]].sum(0)
+            above += [path] * len(passage.sentences)
+            below += [sentence.tokens for sentence in passage.sentences]
+        self._sentences = _unit(self._sums(below) + np.array(above)) if below else None
+
+    @classmethod
+    def of(cls, document: Document) -> Self | None:
+        """The vectors of an article, or None if the table does not know its language.
+
+        Raises:
+            ConfigError: the table is missing, damaged, or of another version.
+        """
+        table = shipped()
+        return cls(document, table) if document.language in table.languages else None
+
+    def nearness(self, question: Sequence[str]) -> list[float] | None:
+        """How near each sentence is to the question's tokens, 0 to 1; None if the table knows no token."""
+        asked = self._sums([question])
+        if self._sentences is None or not asked.any():
+            return None
+        cosines: list[float] = (self._sentences @ _unit(asked)[0]).tolist()
+        return [ramp(cosine, *_COSINES) for cosine in cosines]
+
+    def _sums(self, texts: Iterable[Sequence[str]]) -> Vectors:
+        put_with = self._put_with
+        return self._table.sums([[token for token in tokens if token not in put_with] for tokens in texts])
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
