@@ -39,7 +39,7 @@ def judge(source: str, question: str, url: str | None = None) -> AeoScore:
             "de",
             "Welcher Arzt erfand die Impfung?",
             "Edward Jenner war ein Mediziner, der einen Jungen gegen Pocken immunisierte.",
-            "Edward Jenner war ein Pfarrer, der vor dem Winter noch ein Dach reparierte.",
+            "Edward Jenner war ein Pfarrer, der im Winter noch ein Dach reparierte.",
         ),
         (
             "es",
@@ -104,8 +104,8 @@ def test_the_slug_of_the_address_matches_as_a_heading_does(url: str | None, expe
 def test_a_text_is_the_sum_of_its_pieces() -> None:
     """A word is its longest pieces from the left; what is no piece is passed over."""
     numbers = np.eye(4, dtype=np.int8)
-    table = Table("", ["en"], ["▁tea", "▁te", "pot", "s"], numbers, np.array([1, 2, 3, 4], np.float32))
-    sums = table.sums([["tea"], ["teapots", "tea"], [], ["zzz"], ["tés", "te"]])
+    table = Table("", ["en"], ["▁tea", "▁ta", "pot", "s"], numbers, np.array([1, 2, 3, 4], np.float32))
+    sums = table.sums([["tea"], ["teapots", "tea"], [], ["zzz"], ["tás", "ta"]])
     assert sums.tolist() == [[1, 0, 0, 0], [2, 0, 3, 4], [0] * 4, [0] * 4, [0, 2, 0, 4]]
 
 
