@@ -42,23 +42,24 @@ SCORE_TASK = "tasks.evaluation.score_aeo"
 DETECT_TASK = "tasks.evaluation.detect_ai"
 EXAMPLES = {
     "how-to-wash-a-down-jacket.md": (
-        "How do you wash a down jacket?",
+        ("How do you wash a down jacket?",),
         "a model wrote it in December 2026, as for anyone who asks",
     ),
     "should-your-agency-offer-chat.txt": (
-        "Should your agency offer chat?",
+        ("Should your agency offer chat?",),
         "a person wrote it in 2014 (U.S. General Services Administration, CC0)",
     ),
     "how-leap-years-work.html": (
-        "How are leap years calculated?",
+        # The second is answered in other words, which word vectors find.
+        ("How are leap years calculated?", "Who introduced the modern calendar?"),
         "a model wrote it in 2026, by instructions for this demo",
     ),
     "thoughts-on-tea.txt": (
-        "How hot should the water be for green tea?",
+        ("How hot should the water be for green tea?",),
         "a model wrote it in 2026, at length on purpose, for this demo",
     ),
 }
-"""The articles beside this file: the question each should answer, and who wrote it."""
+"""The articles beside this file: the questions each should answer, and who wrote it."""
 MOST_COLUMNS = 100
 ANSWER_SECONDS = 60
 
@@ -166,8 +167,8 @@ def main(  # noqa: PLR0917 (Click passes them by name)
 
 def _examples() -> list[Article]:
     return [
-        _article(config.ROOT / "examples" / name, (question,), author)
-        for name, (question, author) in EXAMPLES.items()
+        _article(config.ROOT / "examples" / name, questions, author)
+        for name, (questions, author) in EXAMPLES.items()
     ]
 
 

@@ -14,6 +14,7 @@ from contentworker.editorial.aeo.vectors import DIMENSIONS, SHIPPED, Table
 from contentworker.editorial.document import parse
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ConfigError
+from tests.support import ROOT
 
 SETTINGS = ContentSettings()
 LARGEST_BYTES = 8_000_000
@@ -72,6 +73,18 @@ def test_the_nearest_sentence_is_evidence_and_answer() -> None:
         answer
     ]
     assert directness.evidence[0].text == answer
+
+
+def test_an_example_is_answered_in_other_words() -> None:
+    """docs/aeo.md shows this question: by words alone, the first sentence that says *calendar* answers."""
+    document = parse((ROOT / "examples" / "how-leap-years-work.html").read_bytes(), settings=SETTINGS)
+    day, question = datetime.date(2026, 6, 1), "Who introduced the modern calendar?"
+    relevance, _, directness, *_ = score(
+        document, questions=[question], today=day, settings=SETTINGS
+    ).criteria
+    for evidence in (relevance.evidence[0], directness.evidence[0]):
+        assert evidence.text.startswith("In 46 BC Julius Caesar put the Roman calendar in order")
+    assert relevance.evidence[0].note == "nearest in meaning: 41%"
 
 
 def test_a_language_without_a_table_is_compared_by_words() -> None:
