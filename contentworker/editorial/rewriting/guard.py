@@ -21,6 +21,8 @@ SENTENCE_LENGTH = (0.45, 1.35)
 PARAGRAPH_LENGTH = (0.6, 1.5)
 SPARE_CHARACTERS = 40
 """Room for an abbreviation in full, which makes a short sentence much longer."""
+MOST_CHARACTERS = 20_000
+"""Longer texts are not read word by word; a paragraph has a tenth of it."""
 MOST_REPEATED = 0.12
 REPEATED_WORDS = 4
 SHORTEST_JUDGED_TOKENS = 6
@@ -83,6 +85,9 @@ def _meaning(original: str, rewritten: str, language: str, *, is_paragraph: bool
     """Differences without an allowed reason, one refusal for each kind."""
     before, after = plain(original), plain(rewritten)
     if before == after:
+        return
+    if max(len(before), len(after)) > MOST_CHARACTERS:
+        yield "too long", f"more than {MOST_CHARACTERS:,} characters, and not the same"
         return
     lists = equivalents(language)
     names = names_of((before, after), language)

@@ -53,7 +53,7 @@ class Additions:
             or _is_acronym(now, old)
             or (not old and self._is_in_full(new, self.after))
             or (not now and self._is_in_full(gone, self.before))
-            or (len(old) == len(now) == 1 and self._is_exchange(old[0], now[0]))
+            or (len(old) == len(now) and all(map(self._is_exchange, old, now)))
             or (not now and all(token.key in self.lists.droppable for token in old))
             or (not now and self._may_go(gone, self.before, self.after))
             or (not old and self._may_go(new, self.after, self.before))
@@ -105,6 +105,13 @@ class Additions:
             return False
         return _distance(wrong, right) <= (1 if len(right) < 5 else 2)  # noqa: PLR2004 (its length allows more)
 
+    def _is_expletive(self, place: int, tokens: Sequence[Token]) -> bool:
+        """Whether "it" only stands for what follows: "it is hard to tell"."""
+        follows = tokens[place + 1 : place + 6]
+        return bool(follows) and bool(BE.intersection(follows[0].gap)) and any(
+            {"to", "that"}.intersection(token.gap) for token in follows[1:]
+        )  # fmt: skip
+
     def _is_misspelled(self, token: Token, words: set[str]) -> bool:
         """Whether it is one of these function words with a letter wrong: "teh"."""
         word = token.text.lower()
@@ -118,7 +125,7 @@ class Additions:
         stem = stemmer("en")
         return stem(word) in ENGLISH_IDF or stem(word.removesuffix("ly")) in ENGLISH_IDF
 
-    def _may_go(self, places: Sequence[int], tokens: Sequence[Token], others: Sequence[Token]) -> bool:
+    def _may_go(self, places: Sequence[int], tokens: Sequence[Token], others: Sequence[Token]) -> bool:  # noqa: PLR0911 (one reason each)
         """A conjunction for which the other text has another one, or a subject that is said again."""
         if len(places) == 1:
             at = places[0]
@@ -128,6 +135,8 @@ class Additions:
                 verb = tokens[at + 1]
                 if any(token.key == verb.key and token.form == "ing" for token in others):
                     return True
+            if key == "it" and begins_clause(tokens, at) and self._is_expletive(at, tokens):
+                return True
             paired = {"both": "and", "either": "or"}.get(key)
             if paired and any(paired in (token.key, *token.gap) for token in tokens[at + 1 : at + 6]):
                 return True
@@ -148,6 +157,9 @@ class Additions:
         token = tokens[at]
         if len(places) != 1 or token.key.startswith(NUMERIC) or token.key in self.lists.negations:
             return False
+        if at and tokens[at - 1].key in self.lists.modals:
+            # "Faster than he can swim" and "faster than he can".
+            return any(each.key == token.key for each in tokens[:at])
         for one, other in ((at - 1, at), (at, at + 1)):
             if one >= 0 and other < len(tokens) and tokens[one].key == tokens[other].key:
                 return MARKS.isdisjoint(tokens[other].gap)
@@ -160,7 +172,9 @@ class Additions:
                 return True
         return False
 
-    def _is_repeated_subject(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
+    def _is_repeated_subject(  # noqa: PLR0911 (one reason each)
+        self, places: Sequence[int], tokens: Sequence[Token]
+    ) -> bool:
         """A pronoun, or words that the sentence before has, at the beginning of a clause."""
         start = places[0]
         while start and tokens[start - 1].key in self.lists.movable and not begins_clause(tokens, start):
@@ -188,6 +202,8 @@ class Additions:
         if is_pronoun:
             if keys[0] in ("he", "she", "they") and self._is_one_of_two(tokens, begin, start):
                 return False
+            if tokens is self.before and self._is_about_the_last(places[-1] + 1, start):
+                return False
             return all(key in known for key in keys[1:]) and len(keys) <= _LONGEST_RESUMED
         if MARKS.isdisjoint(tokens[start].gap):
             return False
@@ -202,6 +218,12 @@ class Additions:
         is_before = tokens is self.before
         partner = (self.alignment.partners if is_before else self.alignment.origins).get(place)
         return () if partner is None else (self.after if is_before else self.before)[partner].gap
+
+    def _is_about_the_last(self, place: int, start: int) -> bool:
+        """Whether "which" follows the last word of the sentence before: the pronoun may mean another."""
+        partner = self.alignment.partners.get(place, 0)
+        is_relative = bool(RELATIVE.intersection(self._gap_beside(place, self.before)))
+        return is_relative and self.alignment.origins.get(partner - 1) == start - 1
 
     def _is_one_of_two(self, tokens: Sequence[Token], begin: int, start: int) -> bool:
         """Whether two are named before, and the other text merges the sentences without the pronoun."""

@@ -124,6 +124,10 @@ def _agrees(  # noqa: PLR0917 (both texts, both places)
     """Whether "need" and "needs" differ since another word does: a verb goes with its subject."""
     if {*words[0], *words[1]} & {"to", "do", "does", "did", *RELATIVE} or before[old].key in lists.modals:
         return True
+    if old + 1 < len(before) and new + 1 < len(after):
+        gaps = set(before[old + 1].gap), set(after[new + 1].gap)
+        if all(gap & {*lists.articles, "that"} and not gap & (MARKS | {"of", "and"}) for gap in gaps):
+            return True  # "the chart shows the": no noun stands before an article
     for step in (-1, 1):
         if 0 <= old + step < len(before) and 0 <= new + step < len(after):
             one, two = before[old + step], after[new + step]

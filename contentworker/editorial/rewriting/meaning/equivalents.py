@@ -148,7 +148,7 @@ class Equivalents:
 
     def key(self, word: str) -> str:
         """The key that `normalising.read` gives to a word which stands alone."""
-        for known in (self.stem(self.spelled(word))[0], word):
+        for known in (word, self.stem(self.spelled(word))[0]):
             for pattern, key, _ in self._groups.get(known, ()):
                 if len(pattern) == 1 and key and not pattern[0].endswith("_number"):
                     return key
@@ -177,9 +177,10 @@ class Equivalents:
         elif item.kind == "word":
             stem = self.stem(item.text)[0]
             known = [
-                *self._groups.get(stem, ()),
-                *(self._groups.get(item.text, ()) if item.text != stem else ()),
+                *self._groups.get(item.text, ()),
+                *(self._groups.get(stem, ()) if item.text != stem else ()),
             ]
+            known.sort(key=lambda found: -len(found[0]))
             if item.surface[:1].isupper():
                 known += self._names.get(item.text, ())
         else:
@@ -198,7 +199,7 @@ class Equivalents:
                 number
                 and at < len(items)
                 and items[at].text != word
-                and (items[at].text in self.articles or items[at].text == ",")
+                and self._may_stand_inside(items[at], number)
             ):
                 at += 1
             if at >= len(items) or not self._is(items[at], word):
@@ -207,6 +208,9 @@ class Equivalents:
             if numbered and (at >= len(items) or items[at].kind != "number"):
                 return 0
         return at - position
+
+    def _may_stand_inside(self, item: Item, number: int) -> bool:
+        return item.text in self.articles or item.text == "," or (number == 1 and item.text == "not")
 
     def _is(self, item: Item, wanted: str) -> bool:
         if item.kind == "word":

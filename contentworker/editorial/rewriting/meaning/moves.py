@@ -17,7 +17,7 @@ from contentworker.editorial.rewriting.meaning.turning import (
 
 __all__ = ["Moves"]
 
-SHORT = 2
+SHORT = 3
 LONGEST_APPOSITION = 6
 LONGEST_LISTED = 3
 """Most words of what may change places without a look at what they are."""
@@ -86,6 +86,7 @@ class Moves:
             self._premodifiers,
             self._dative,
             self._listed,
+            self._turned_list,
             self._sentences,
         )
 
@@ -171,9 +172,13 @@ class Moves:
             ((self.before, self._span(right)[0]), (self.after, self._span(left)[1])),
             ((self.after, self._span(left)[1]), (self.before, self._span(right)[0])),
         ):
-            if "of" in one[of.start].gap and max(len(of), len(own)) <= LONGEST_APPOSITION:
-                gap = other[own.start].gap
-                if "'s" in gap or not set(gap) - {"the", "a", "an"}:
+            gap = set(one[of.start].gap)
+            is_attribute = (
+                one[of.start].key.startswith(NUMERIC) and len(of) == 1 and gap & {"for", "from", "in"}
+            )
+            if ("of" in gap or is_attribute) and max(len(of), len(own)) <= LONGEST_APPOSITION:
+                gap = set(other[own.start].gap)
+                if "'s" in gap or not gap - {"the", "a", "an"}:
                     return True
         return False
 
@@ -231,13 +236,16 @@ class Moves:
             return False
         was_clause = all(ends_clause(self.before, self._span(blocks)[0].stop) for blocks in (left, right))
         is_clause = all(ends_clause(self.after, self._span(blocks)[1].stop) for blocks in (left, right))
-        starts = [set(tokens[span.start].gap) for tokens, span in sides]
-        return (
-            was_clause
-            and is_clause
-            and sum(bool(gap & (BE | RELATIVE | {"has", "have", "had"})) for gap in starts)
-            >= LEAST_PREDICATES
-        )
+        if not (was_clause and is_clause):
+            return False
+        bound = BE | RELATIVE | {"has", "have", "had"}
+        gaps = [
+            [set(tokens[span.start].gap) for tokens, span in self._sides(blocks)] for blocks in (left, right)
+        ]
+        if sum(bool(gap & bound) for pair in gaps for gap in pair) >= LEAST_PREDICATES:
+            return True
+        # "It weighs 2 t. It was cast here." and "it, which was cast here, weighs 2 t"
+        return any(all(gap & bound for gap in pair) and any(gap & RELATIVE for gap in pair) for pair in gaps)
 
     def _extraposed(self, left: _Blocks, right: _Blocks) -> bool:
         """As in "It is hard to tell" and "to tell is hard"."""
@@ -278,6 +286,23 @@ class Moves:
             (self.after[left[0].after].gap, self.before[left[0].before].gap),
         )
         return any(marked & set(with_) and not marked & set(without) for with_, without in recipients)
+
+    def _turned_list(self, left: _Blocks, right: _Blocks) -> bool:
+        """As in "bread, milk and eggs" and "milk, eggs and bread"."""
+        for tokens, one, other in (
+            (self.before, self._span(left)[0], self._span(right)[0]),
+            (self.after, self._span(right)[1], self._span(left)[1]),
+        ):
+            places = [*one, *other]
+            if any(tokens[at].form in ("ed", "pa", "en", "ing") for at in places):
+                return False
+            if any(
+                tokens[at].key.startswith(NUMERIC) or tokens[at].key in self.lists.orders for at in places
+            ):
+                return False
+            if not all({",", "and", "or"}.intersection(tokens[at].gap) for at in places[1:]):
+                return False
+        return True
 
     def _listed(self, left: _Blocks, right: _Blocks) -> bool:
         """Two short parts on both sides of "and" without a verb in them."""

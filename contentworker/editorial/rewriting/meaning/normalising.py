@@ -7,6 +7,7 @@ million dollars to assist" read the same. Nothing here judges; `differences` doe
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from contentworker.editorial.parsing.sentences import sentence_spans
@@ -40,6 +41,8 @@ _ITEM = re.compile(
 _PUNCTUATION = {
     ",": ",", ";": ";", ":": ":", "\u2013": ",", "(": ",", ")": ",", "[": ",", "]": ",", "…": ".",
 }  # fmt: skip
+_RANGE = re.compile(r"(?<=\d)\u2013(?=\d)")
+_ROMAN = re.compile(r"(?=[IVXL]{2})(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ENDS = re.compile(r"[.!?…][\"')\]]*$")
 _I = frozenset({"i"})
 
@@ -82,6 +85,7 @@ def names_of(texts: Iterable[str], language: str) -> set[str]:
 
 def read(text: str, language: str, lists: Equivalents, names: set[str]) -> list[Token]:
     """The tokens of a plain text. `names` are the words to take for names, in lower case."""
+    text = _RANGE.sub(" to ", text)
     starts = [start for start, _ in sentence_spans(text, language)][1:]
     items: list[Item] = []
     sentence: list[Item] = []
@@ -92,7 +96,7 @@ def read(text: str, language: str, lists: Equivalents, names: set[str]) -> list[
             while starts and starts[0] <= match.start():
                 starts.pop(0)
         sentence += _read_item(match, lists, names)
-    return [*_tokens(_one_for_all([*items, *_sentence(sentence, lists)], lists), lists)]
+    return [*_tokens(_one_for_all(_manners([*items, *_sentence(sentence, lists)]), lists), lists)]
 
 
 def _sentence(items: Sequence[Item], lists: Equivalents) -> list[Item]:
@@ -126,7 +130,7 @@ def _initials(items: Sequence[Item]) -> list[Item]:
     found: list[Item] = []
     for item in items:
         is_initial = item.kind in ("word", "name") and len(item.surface) == 1 and item.surface.isupper()
-        before = found[-1] if found else item
+        before = found[-1] if found else Item("mark", "")
         if is_initial and item.text not in ("a", "i") and before.kind == "name" and len(before.surface) <= 2:  # noqa: PLR2004
             found[-1] = Item("name", before.text.upper() + item.surface, before.surface + item.surface)
         else:
@@ -151,8 +155,19 @@ def _contractions(items: Sequence[Item], lists: Equivalents) -> list[Item]:
     return found
 
 
+def _roman(word: str) -> int:
+    """The value of a Roman numeral of two letters or more, such as XIV; 0 for another word."""
+    if not _ROMAN.fullmatch(word):
+        return 0
+    values = ["IVXLC".index(letter) for letter in word]
+    amounts = [(1, 5, 10, 50, 100)[value] for value in values]
+    return sum(-amount if amount < max(amounts[at:]) else amount for at, amount in enumerate(amounts))
+
+
 def _word(word: str, lists: Equivalents, names: set[str]) -> Item:
     lower = word.lower()
+    if len(word) > 1 and word.isupper() and (value := _roman(word)):
+        return Item("number", str(value), word)
     if len(word) > 1 and word.isupper():
         return Item("name", word, word)
     if lower in names and lower not in lists.free and word[0].isupper():
@@ -172,11 +187,6 @@ def _one_for_all(items: Sequence[Item], lists: Equivalents) -> list[Item]:
         if is_too or _is_interjection(items, position, lists):
             position += 1
             continue
-        manner = _manner(items, position)
-        if manner:
-            found.append(Item("word", manner, manner))
-            position += 4
-            continue
         size, key, words = lists.longest(items, position)
         item = items[position]
         if not size:
@@ -191,7 +201,13 @@ def _one_for_all(items: Sequence[Item], lists: Equivalents) -> list[Item]:
             found.pop()
             key = "a_few"
         if key:
-            found.append(Item("group", key, _changed(items[position : position + size], words, lists) or key))
+            slice_ = items[position : position + size]
+            if item.kind == "name":
+                found.append(Item("name", key, item.surface))
+            else:
+                found.append(Item("group", key, _changed(slice_, words, lists) or key))
+            # "Is not able to" is "can" and "not".
+            found += [item for item in slice_[1:2] if item.text == "not" and "not" not in words.split()]
         position += size
     return found
 
@@ -215,6 +231,16 @@ def _is_interjection(items: Sequence[Item], position: int, lists: Equivalents) -
     )
 
 
+def _manners(items: Sequence[Item]) -> list[Item]:
+    found: list[Item] = []
+    position = 0
+    while position < len(items):
+        manner = _manner(items, position)
+        found.append(Item("word", manner, manner) if manner else items[position])
+        position += 4 if manner else 1
+    return found
+
+
 def _manner(items: Sequence[Item], position: int) -> str:
     """The adverb for "in a careful way" or "on a regular basis", if that stands here."""
     words = [item.text for item in items[position : position + 4] if item.kind == "word"]
@@ -233,11 +259,13 @@ def _manner(items: Sequence[Item], position: int) -> str:
 def _tokens(items: Sequence[Item], lists: Equivalents) -> Iterator[Token]:
     gap: list[str] = []
     is_negated = False
-    for item in items:
+    for item, after in zip_longest(items, items[1:]):
         is_negated = is_negated or item.text == "not"
         if item.kind == "mark":
             gap.append(item.text)
             is_negated = False
+        elif item.text == "between" and after is not None and after.kind == "number":
+            gap.append(item.text)  # "between 5 and 10" and "5 to 10"
         elif item.text == "any" and is_negated:
             continue
         elif item.kind in ("word", "group") and item.text in lists.free:

@@ -178,6 +178,12 @@ def _currency(items: Sequence[Item], position: int, lists: "Equivalents") -> _Re
     size, read = _number(items, position + prefix + 1, lists)
     if not size or read[-1].kind == "unit":
         return _NOTHING
+    # "€200 to 250" as "200 to 250 €"
+    between = position + prefix + 1 + size
+    if _text(items, between) in ("to", "and"):
+        more, last = _number(items, between + 1, lists)
+        if more and len(last) == 1:
+            return 1 + prefix + size + 1 + more, [*read, items[between], *last, Item("unit", name)]
     return 1 + prefix + size, [*read, Item("unit", name)]
 
 

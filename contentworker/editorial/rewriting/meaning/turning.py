@@ -79,6 +79,8 @@ def turns(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]]:
     yield from _verbs(tokens, lists)
     yield from _nominal(tokens)
     yield from _cleft(tokens)
+    yield from _subject_once(tokens)
+    yield from _according(tokens)
     yield from _active(tokens, lists)
 
 
@@ -156,6 +158,29 @@ def _cleft(tokens: Sequence[Token]) -> Iterator[list[Token]]:
                 first = tokens[at + 1]
                 gap = (*tokens[at].gap, *(word for word in first.gap if word not in BE))
                 yield [*tokens[:at], first._replace(gap=gap), *tokens[at + 2 :]]
+                break
+
+
+def _subject_once(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """As in "The mill is old. The mill is tall." with its second subject left out."""
+    starts = [at for at in range(len(tokens)) if begins_sentence(tokens, at)]
+    for first, again in pairwise(starts):
+        if tokens[first].key == tokens[again].key and again + 1 < len(tokens):
+            after = tokens[again + 1]
+            marks = tuple(word for word in tokens[again].gap if word in MARKS)
+            yield [*tokens[:again], after._replace(gap=(*marks, *after.gap)), *tokens[again + 2 :]]
+
+
+def _according(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """As in "According to the report, costs rose" as "the report says costs rose"."""
+    for at, token in enumerate(tokens):
+        if token.key != "according_to" or not begins_sentence(tokens, at):
+            continue
+        for end in range(at + 2, min(len(tokens), at + LONGEST_AGENT)):
+            if "," in tokens[end].gap:
+                said = Token("say", "?", token.text)
+                rest = tokens[end]._replace(gap=tuple(word for word in tokens[end].gap if word not in MARKS))
+                yield [*tokens[:at], *tokens[at + 1 : end], said, rest, *tokens[end + 1 :]]
                 break
 
 
