@@ -76,6 +76,7 @@ class Moves:
         return (
             self._adverb,
             self._adjunct,
+            self._two_adjuncts,
             self._said,
             self._genitive,
             self._relative,
@@ -146,6 +147,14 @@ class Moves:
             if is_whole or not any(self._is_divided(tokens, span) for tokens, span in parts):
                 return True
         return False
+
+    def _two_adjuncts(self, left: _Blocks, right: _Blocks) -> bool:
+        """As in "in May on the hill" and "on the hill in May": each with its preposition."""
+        places = [(tokens, span) for blocks in (left, right) for tokens, span in self._sides(blocks)]
+        return all(
+            self._is_adjunct(tokens, span.start) and not self._is_divided(tokens, span)
+            for tokens, span in places
+        ) and not any(begins_clause(tokens, span.start) for tokens, span in places)
 
     def _said(self, left: _Blocks, right: _Blocks) -> bool:
         """Who said it stands before or after what was said."""
