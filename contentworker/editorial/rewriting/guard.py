@@ -12,7 +12,7 @@ from contentworker.editorial.parsing.language import UNKNOWN, detect_language
 from contentworker.editorial.parsing.sentences import sentence_spans, tokenize
 from contentworker.editorial.rewriting.meaning.differences import Difference, differences
 from contentworker.editorial.rewriting.meaning.equivalents import equivalents
-from contentworker.editorial.rewriting.meaning.normalising import names_of, plain, read
+from contentworker.editorial.rewriting.meaning.normalising import ends_open, names_of, plain, read
 from contentworker.editorial.rewriting.result import Refusal
 
 __all__ = ["is_unchanged", "refusals"]
@@ -90,6 +90,9 @@ def _meaning(original: str, rewritten: str, language: str, *, is_paragraph: bool
         yield "too long", f"more than {MOST_CHARACTERS:,} characters, and not the same"
         return
     lists = equivalents(language)
+    if ends_open(after, lists) and not ends_open(before, lists):
+        yield "order", f"it ends with {after.split()[-1][-20:]}"
+        return
     names = names_of((before, after), language)
     old, new = (read(text, language, lists, names) for text in (before, after))
     by_rule: dict[str, list[Difference]] = {}

@@ -71,6 +71,10 @@ def test_one_thing_changed(old: str, new: str, rule: str) -> None:
             "language",
             id="language",
         ),
+        pytest.param(
+            "It is on the hill by the lake.", "It is on the the hill by the lake.", "order", id="twice"
+        ),
+        pytest.param("It grows in a pot.", "It grows pot. in a", "order", id="open-end"),
         pytest.param("word " * 700, "other " * 700, "too long", id="too-long-to-align"),
     ],
 )

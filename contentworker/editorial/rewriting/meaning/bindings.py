@@ -1,6 +1,7 @@
 """How a word that both texts have is bound to the rest: its tense, voice, number, direction and article."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.normalising import Token
@@ -16,7 +17,7 @@ from contentworker.editorial.rewriting.meaning.turning import (
     begins_sentence,
 )
 
-__all__ = ["bound_differently"]
+__all__ = ["bound_differently", "is_scrambled"]
 
 _DIRECTIONS = frozenset({"to", "from", "by"})
 _AFTER_WHICH_FORMS_DIFFER = frozenset({"stop", "remember", "forget", "regret"})
@@ -55,6 +56,12 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
     if all(articles) and not is_again and len({bool(each & lists.definite) for each in articles}) > 1:
         return "article", *shown
     return None
+
+
+def is_scrambled(gap: Sequence[str], lists: Equivalents) -> bool:
+    """Whether function words stand as in no sentence: "the the", "by from by", "a of"."""
+    words = [word for word in gap if word not in MARKS]
+    return any(one == other or one in lists.articles for one, other in pairwise(words))
 
 
 def _shown(gap: Sequence[str], token: Token) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from contentworker.editorial.rewriting.meaning.additions import Additions
 from contentworker.editorial.rewriting.meaning.alignment import Alignment
-from contentworker.editorial.rewriting.meaning.bindings import bound_differently
+from contentworker.editorial.rewriting.meaning.bindings import bound_differently, is_scrambled
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.moves import Moves
 from contentworker.editorial.rewriting.meaning.normalising import Token
@@ -44,6 +44,10 @@ def differences(
     if max(len(before), len(after)) > MOST_TOKENS:
         same = [token.key for token in before] == [token.key for token in after]
         return [] if same else [Difference("too long", (), (f"more than {MOST_TOKENS} words",))]
+    known = {token.gap for token in before}
+    scrambled = [token for token in after if token.gap not in known and is_scrambled(token.gap, lists)]
+    if scrambled:
+        return [Difference("order", (), (f"{' '.join(token.gap)} {token.text}",)) for token in scrambled]
     old, new = (said_in_order(tokens, lists) for tokens in (before, after))
     best = _compared(old, new, lists, is_paragraph=is_paragraph)
     for _ in range(MOST_TURNS if max(len(old), len(new)) <= LONGEST_TURNED else 0):

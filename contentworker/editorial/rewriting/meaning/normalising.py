@@ -14,7 +14,7 @@ from contentworker.editorial.parsing.sentences import sentence_spans
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.quantities import Item, with_quantities
 
-__all__ = ["Token", "names_of", "plain", "read"]
+__all__ = ["Token", "ends_open", "names_of", "plain", "read"]
 
 _QUOTES = str.maketrans(
     {
@@ -254,6 +254,12 @@ def _manner(items: Sequence[Item], position: int) -> str:
     if adjective.endswith("y"):
         return f"{adjective[:-1]}ily"
     return f"{adjective[:-1]}y" if adjective.endswith("le") else f"{adjective}ly"
+
+
+def ends_open(text: str, lists: Equivalents) -> bool:
+    """Whether a text ends with a function word, such as "of"."""
+    last = text[-40:].rsplit(maxsplit=1)[-1:]
+    return bool(last) and last[0].strip(".,;:!?\"')]").lower() in lists.free
 
 
 def _tokens(items: Sequence[Item], lists: Equivalents) -> Iterator[Token]:
