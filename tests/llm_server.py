@@ -41,6 +41,8 @@ class LlmServer:
     """Lets go of what hangs."""
     hung_up: threading.Event = field(default_factory=threading.Event)
     """Whether the client left what trickled."""
+    opinion: str = '{"same_meaning": true, "differs": []}'
+    """What it answers when it is asked to compare two texts."""
     busy: int = 0
     """So many more requests are refused by the model `busy`; then it answers."""
 
@@ -88,7 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _good(self, request: dict[str, Any]) -> None:
-        self._say(self.found.answer(self.found.text(request)))
+        is_check = "response_format" in request
+        self._say(self.found.opinion if is_check else self.found.answer(self.found.text(request)))
+
+    def _bad_checker(self, request: dict[str, Any]) -> None:
+        return self._error(500, None) if "response_format" in request else self._good(request)
+
+    def _no_schemas(self, request: dict[str, Any]) -> None:
+        return self._error(400, "invalid_request") if "response_format" in request else self._good(request)
+
+    def _reckless(self, request: dict[str, Any]) -> None:
+        self._say(f"{self.found.text(request)} It fell down.")
 
     def _say(self, text: str, finish_reason: str = "stop", **message: Any) -> None:
         choice = {

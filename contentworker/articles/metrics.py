@@ -5,8 +5,20 @@ from contentworker.runtime.metrics import Metric
 __all__ = ["METRICS"]
 
 RULES = (
-    *("chatty", "comparisons", "empty", "language", "length", "links", "markup", "names", "negations"),
-    *("new words", "numbers", "quotations", "recall", "repetition", "sentences"),
+    *(
+        "article",
+        "chatty",
+        "direction",
+        "empty",
+        "language",
+        "length",
+        "links",
+        "markup",
+        "modality",
+        "names",
+    ),
+    *("negations", "number", "numbers", "order", "quotations", "repetition", "second opinion", "sentences"),
+    *("tense", "too long", "unchecked", "words"),
 )
 """Rules of `editorial.rewriting.guard`."""
 REASONS = (

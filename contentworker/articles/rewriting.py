@@ -36,7 +36,7 @@ OUTCOMES = {ModelNotRunError: "not_run", ModelRefusesError: "refused", ModelUnce
 """Labels of calls that failed, by their errors; other errors are `failed`."""
 
 Messages = Sequence[dict[str, str]]
-Ask = Callable[[Messages, int], Completion]
+Ask = Callable[[Messages, int, dict[str, Any] | None], Completion]
 
 
 def rewrite_article(
@@ -72,7 +72,13 @@ def rewrite_article(
     # Processes of this machine that use the embedded model find its server by this folder.
     folder = environment.folder(config.ROOT) / "embedded-model"
     model = Model(settings.llm, None if settings.llm.base_url else embedded.base_url(settings.llm, folder))
-    ask = _measured(model)
+    ask, fallback = _measured(model), None
+    if not model.is_embedded:
+        spending = Spending(client, settings.spending)
+        if second := settings.llm.second():
+            cheaper = Model(second)
+            fallback = _paid(cheaper, _measured(cheaper), spending)
+        ask = _paid(model, ask, spending, over_cap=fallback)
     try:
         result = rewrite(
             document,
@@ -81,7 +87,8 @@ def rewrite_article(
             mode=mode,
             settings=settings.llm,
             question=questions[0] if questions else None,
-            complete=ask if model.is_embedded else _paid(model, ask, Spending(client, settings.spending)),
+            complete=ask,
+            fallback=fallback,
             is_time_over=lambda: time.monotonic() - begun > longest_seconds,
         )
     except ModelNotRunError as error:
@@ -106,12 +113,12 @@ def _measured(model: Model) -> Ask:
         "gen_ai.request.model": model.name,
     }
 
-    def ask(messages: Messages, max_tokens: int) -> Completion:
+    def ask(messages: Messages, max_tokens: int, schema: dict[str, Any] | None) -> Completion:
         begun = time.monotonic()
         outcome = "ok"
         try:
             with traces.span(f"chat {model.name}", about) as say:
-                answer = model.complete(messages, max_tokens)
+                answer = model.complete(messages, max_tokens, schema)
                 say({"gen_ai.usage.input_tokens": answer.prompt_tokens})
                 say({"gen_ai.usage.output_tokens": answer.completion_tokens})
         except Exception as error:
@@ -122,28 +129,33 @@ def _measured(model: Model) -> Ask:
             observe(metrics.CALL_SECONDS, time.monotonic() - begun)
         count(metrics.TOKENS, answer.prompt_tokens, kind="prompt")
         count(metrics.TOKENS, answer.completion_tokens, kind="completion")
-        count(metrics.COST, model.cost(answer.prompt_tokens, answer.completion_tokens))
+        count(metrics.COST, answer.cost)
         return answer
 
     return ask
 
 
-def _paid(model: Model, ask: Ask, spending: Spending) -> Ask:
-    """Calls within the day's money and the minute's calls."""
+def _paid(model: Model, ask: Ask, spending: Spending, over_cap: Ask | None = None) -> Ask:
+    """Calls within the day's money and the minute's calls.
 
-    def pay(messages: Messages, max_tokens: int) -> Completion:
+    What no longer fits under the day's cap is asked of `over_cap`, a cheaper model, if that one fits.
+    """
+
+    def pay(messages: Messages, max_tokens: int, schema: dict[str, Any] | None) -> Completion:
         sent_tokens = sum(len(message["content"]) for message in messages) // CHARACTERS_PER_TOKEN
         try:
             with spending.call(model.cost(sent_tokens, max_tokens)) as call:
                 try:
-                    answer = ask(messages, max_tokens)
+                    answer = ask(messages, max_tokens, schema)
                 except ModelNotRunError:
                     call.cost = 0
                     raise
-                call.cost = model.cost(answer.prompt_tokens, answer.completion_tokens)
+                call.cost = answer.cost
                 return answer
         except NotAdmittedError as error:
             count(metrics.SPENDING_REFUSALS, reason=error.reason)
+            if error.reason == "cap" and over_cap is not None:
+                return over_cap(messages, max_tokens, schema)
             # `editing.rewrite` keeps earlier answers, which are paid for, only on an error of the model.
             raise ModelNotRunError(str(error), error.retry_after_seconds) from error
 

@@ -37,9 +37,9 @@ CHECKS: dict[str, Callable[[Path, Environ], Finding]] = {
     "Redis": redis_server.check_redis,
     "Redis' port": ports.check_redis_port,
     "Flower's port": ports.check_flower_port,
-    "detector": detector.check_detector,  # editorial
     "file events": machine.check_file_events,
     "disk": machine.check_disk,
+    "detector": detector.check_detector,  # editorial
 }
 
 

@@ -103,6 +103,38 @@ class LlmSettings(_Section):
         allow_inf_nan=False,
         description="Price of a million tokens received, in the same currency.",
     )
+    cached_input_price_share: float = Field(
+        default=1,
+        ge=0,
+        le=1,
+        description="What a token costs that the provider had in its cache, as a share of the price of one "
+        "sent: 0.1 is a tenth.",
+    )
+    check: bool = Field(
+        default=True,
+        description="Whether the provider is asked in a second call if an accepted answer says the same. It "
+        "can only refuse more. The embedded model is never asked.",
+    )
+    fallback: str = Field(
+        default="",
+        description="Name of a second model: for what the guard refused of the first one's answers, and for "
+        "when a call of the first one no longer fits under the day's cap. Empty: none.",
+    )
+    fallback_base_url: str = Field(
+        default="", description="Address of the second model, if it is not `base_url`. The key is the same."
+    )
+    fallback_input_price_per_million_tokens: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Price of a million tokens sent to the second model.",
+    )
+    fallback_output_price_per_million_tokens: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Price of a million tokens received from the second model.",
+    )
     max_sentences: int = Field(
         default=30, ge=1, le=1000, description="Most sentences of an article that a model is asked about."
     )
@@ -119,17 +151,40 @@ class LlmSettings(_Section):
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
+        _check_endpoint("base_url", self.base_url)
+        _check_endpoint("fallback_base_url", self.fallback_base_url)
         if self.base_url:
-            parts = _parts("base_url", self.base_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-                raise ValueError(
-                    "base_url must be http:// or https://, a host and a path, without a password"
-                )
             if not self.model:
                 raise ValueError("model is required with base_url")
             if self.local_model:
                 raise ValueError("local_model is for the embedded model; with base_url it must be empty")
+        elif self.fallback:
+            raise ValueError("fallback needs base_url: the embedded model has no second one")
+        if self.fallback_base_url and not self.fallback:
+            raise ValueError("fallback is required with fallback_base_url")
         return self
+
+    def second(self) -> "LlmSettings | None":
+        """The settings of the second model, if there is one."""
+        if not self.fallback:
+            return None
+        return self.model_copy(
+            update={
+                "base_url": self.fallback_base_url or self.base_url,
+                "model": self.fallback,
+                "input_price_per_million_tokens": self.fallback_input_price_per_million_tokens,
+                "output_price_per_million_tokens": self.fallback_output_price_per_million_tokens,
+                "fallback": "",
+                "fallback_base_url": "",
+            }
+        )
+
+
+def _check_endpoint(name: str, address: str) -> None:
+    if address:
+        parts = _parts(name, address)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError(f"{name} must be http:// or https://, a host and a path, without a password")
 
 
 class EscalationSettings(_Section):

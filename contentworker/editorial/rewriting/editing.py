@@ -4,22 +4,30 @@ import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import ndiff
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contentworker.editorial.aeo import Recommendation
 from contentworker.editorial.document import Document, Passage, Sentence
 from contentworker.editorial.parsing.sentences import sentence_spans
 from contentworker.editorial.ranges import Ranges
+from contentworker.editorial.rewriting import checking
 from contentworker.editorial.rewriting.guard import is_unchanged, refusals
-from contentworker.editorial.rewriting.model import Completion, Model, ModelNotRunError, ModelUncertainError
+from contentworker.editorial.rewriting.model import (
+    Completion,
+    Model,
+    ModelNotRunError,
+    ModelRefusesError,
+    ModelUncertainError,
+)
 from contentworker.editorial.rewriting.prompts import Message, messages, without_fences
-from contentworker.editorial.rewriting.result import Change, Left, LeftReason, Mode, Rewrite
+from contentworker.editorial.rewriting.result import Change, Left, LeftReason, Mode, Refusal, Rewrite
 from contentworker.editorial.settings import LlmSettings
 from contentworker.errors import ContentError
 
 __all__ = ["rewrite"]
 
-Complete = Callable[[Sequence[Message], int], Completion]
+Complete = Callable[[Sequence[Message], int, dict[str, Any] | None], Completion]
+"""From messages, the most tokens of an answer and its JSON schema, if it has one."""
 
 SHORTEST_WORDS = 5
 TOKENS_PER_WORD = 2.5
@@ -50,6 +58,7 @@ def rewrite(
     settings: LlmSettings,
     question: str | None = None,
     complete: Complete | None = None,
+    fallback: Complete | None = None,
     is_time_over: Callable[[], bool] = lambda: False,
 ) -> Rewrite:
     """Have a model work on the recommended places of an article.
@@ -62,6 +71,7 @@ def rewrite(
         settings: The sentence budget.
         question: The question that `answer_first` should answer.
         complete: Called instead of `model.complete`, to count and to limit the calls.
+        fallback: Asked once about each unit whose answer the guard's rules refuse.
         is_time_over: Called before each question. Once it is true, the rest is left.
 
     Raises:
@@ -74,25 +84,25 @@ def rewrite(
             "mode", f"{mode} needs a provider: set `llm.base_url`; the embedded model can only edit"
         )
     started = time.monotonic()
-    ask = complete or model.complete
+    asking = _Asking(complete or model.complete, fallback, checks=settings.check and not model.is_embedded)
     units, left = _chosen(document, recommendations, mode, settings.max_sentences)
     changes: list[Change] = []
-    prompt_tokens = completion_tokens = 0
     for number, unit in enumerate(units):
         if is_time_over():
             left += _rest(units[number:], "time")
             break
         asked = messages(mode, unit.text, question=question, advice=unit.advice, small=model.is_embedded)
         try:
-            answer = ask(asked, round(TOKENS_PER_WORD * unit.words) + SPARE_TOKENS)
+            answer = asking.ask(asked, round(TOKENS_PER_WORD * unit.words) + SPARE_TOKENS)
         except (ModelNotRunError, ModelUncertainError):
             if not changes:
                 raise
             left += _rest(units[number:], "model")  # but keep what was paid for
             break
-        prompt_tokens += answer.prompt_tokens
-        completion_tokens += answer.completion_tokens
-        changes.append(_judged(unit, answer.text, document.language, is_paragraph=mode != "edit"))
+        changes.append(asking.judged(unit, answer, asked, document.language, is_paragraph=mode != "edit"))
+        if asking.is_over:
+            left += _rest(units[number + 1 :], "model")
+            break
     changes.sort(key=lambda change: change.start)
     text = _put(document, changes)
     return Rewrite(
@@ -104,9 +114,9 @@ def rewrite(
         mode=mode,
         model=model.name,
         provider=model.provider,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        cost=model.cost(prompt_tokens, completion_tokens),
+        prompt_tokens=asking.prompt_tokens,
+        completion_tokens=asking.completion_tokens,
+        cost=asking.cost,
         seconds=time.monotonic() - started,
     )
 
@@ -181,8 +191,61 @@ def _unit(document: Document, run: Sequence[Sentence], quoted: Ranges) -> _Unit:
     return _Unit(text, start, end, words, reason)
 
 
-def _judged(unit: _Unit, answer: str, language: str, *, is_paragraph: bool) -> Change:
-    text = " ".join(without_fences(answer).split())
+class _Asking:
+    """Calls of the models for one article, what they cost, and what becomes of their answers."""
+
+    def __init__(self, complete: Complete, fallback: Complete | None, *, checks: bool) -> None:
+        self._complete, self._fallback, self._checks = complete, fallback, checks
+        self.prompt_tokens = self.completion_tokens = 0
+        self.cost = 0.0
+        self.is_over = False
+        """Whether a model failed after an answer, so that asking on makes no sense."""
+
+    def ask(
+        self,
+        asked: Sequence[Message],
+        max_tokens: int,
+        *,
+        schema: dict[str, Any] | None = None,
+        complete: Complete | None = None,
+    ) -> Completion:
+        """Ask a model, by default the first one, and count the cost."""
+        answer = (complete or self._complete)(asked, max_tokens, schema)
+        self.prompt_tokens += answer.prompt_tokens
+        self.completion_tokens += answer.completion_tokens
+        self.cost += answer.cost
+        return answer
+
+    def judged(
+        self, unit: _Unit, answer: Completion, asked: Sequence[Message], language: str, *, is_paragraph: bool
+    ) -> Change:
+        """What becomes of an answer. Asks the fallback if it is refused, and checks what is accepted."""
+        change = _judged(unit, answer, language, is_paragraph=is_paragraph)
+        if change.outcome == "refused" and self._fallback is not None:
+            limit = round(TOKENS_PER_WORD * unit.words) + SPARE_TOKENS
+            try:
+                second = self.ask(asked, limit, complete=self._fallback)
+            except (ModelNotRunError, ModelRefusesError, ModelUncertainError):
+                return change  # the first model may still answer for the next one
+            change = _judged(unit, second, language, is_paragraph=is_paragraph)
+        if change.outcome != "rewritten" or not self._checks:
+            return change
+        try:
+            messages_ = checking.check_messages(unit.text, change.rewritten)
+            opinion = self.ask(messages_, checking.MOST_TOKENS, schema=checking.SCHEMA).text
+        except ModelRefusesError:
+            broken: Sequence[Refusal] = [checking.UNCHECKED]
+        except (ModelNotRunError, ModelUncertainError):
+            broken, self.is_over = [checking.UNCHECKED], True
+        else:
+            broken = checking.second_opinion(opinion)
+        if not broken:
+            return change
+        return change.model_copy(update={"outcome": "refused", "refusals": tuple(broken)})
+
+
+def _judged(unit: _Unit, answer: Completion, language: str, *, is_paragraph: bool) -> Change:
+    text = " ".join(without_fences(answer.text).split())
     broken = refusals(unit.text, text, language, is_paragraph=is_paragraph)
     return Change(
         original=unit.text,
@@ -191,6 +254,7 @@ def _judged(unit: _Unit, answer: str, language: str, *, is_paragraph: bool) -> C
         refusals=broken,
         start=unit.start,
         end=unit.end,
+        model=answer.model,
     )
 
 

@@ -64,6 +64,11 @@ class Completion(NamedTuple):
     text: str
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+    """Of the prompt's tokens, those that the provider had in its cache."""
+    model: str = ""
+    cost: float = 0.0
+    """In the currency of the configured prices."""
 
 
 class Model:
@@ -77,16 +82,20 @@ class Model:
         self.name = local if self.is_embedded else settings.model
         self.provider = EMBEDDED if self.is_embedded else (urlsplit(self._base_url).hostname or "")
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The cost in the currency of the configured prices."""
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """The cost in the currency of the configured prices; `cached_tokens` are some of the prompt's."""
         if self.is_embedded:
             return 0.0
-        sent = prompt_tokens * self._settings.input_price_per_million_tokens
-        received = completion_tokens * self._settings.output_price_per_million_tokens
+        settings = self._settings
+        in_cache = min(cached_tokens, prompt_tokens) * (1 - settings.cached_input_price_share)
+        sent = (prompt_tokens - in_cache) * settings.input_price_per_million_tokens
+        received = completion_tokens * settings.output_price_per_million_tokens
         return (sent + received) / 1e6
 
-    def complete(self, messages: Sequence[Message], max_tokens: int) -> Completion:
-        """Ask once, without retries.
+    def complete(
+        self, messages: Sequence[Message], max_tokens: int, schema: dict[str, Any] | None = None
+    ) -> Completion:
+        """Ask once, without retries. With a JSON schema the answer should be JSON that fits it.
 
         Raises:
             ModelRefusesError: a retry cannot help.
@@ -101,6 +110,9 @@ class Model:
         limit: dict[str, Any] = {self._settings.token_limit_parameter: max_tokens}
         if self.is_embedded:
             limit |= _SMALL
+        if schema is not None:
+            about = {"name": "answer", "schema": schema, "strict": True}
+            limit["response_format"] = {"type": "json_schema", "json_schema": about}
         longest = self._settings.timeout_seconds
         timeout = httpx2.Timeout(longest, connect=min(CONNECT_SECONDS, longest))
         try:
@@ -125,7 +137,9 @@ class Model:
             raise _translated(error) from None
         except ValueError:
             raise ModelUncertainError("the model's server answered something that is no JSON") from None
-        return _completion(answer)
+        found = _completion(answer)
+        cost = self.cost(found.prompt_tokens, found.completion_tokens, found.cached_tokens)
+        return found._replace(model=self.name, cost=cost)
 
 
 @contextmanager
@@ -164,8 +178,12 @@ def _completion(answer: Any) -> Completion:
     # An answer that was cut off is half a text. Make it an empty one, which the guard refuses.
     text = "" if choices[0].finish_reason == "length" else (message.content or "")
     usage = getattr(answer, "usage", None)
+    details = getattr(usage, "prompt_tokens_details", None)
     return Completion(
-        text.strip(), getattr(usage, "prompt_tokens", 0) or 0, getattr(usage, "completion_tokens", 0) or 0
+        text.strip(),
+        getattr(usage, "prompt_tokens", 0) or 0,
+        getattr(usage, "completion_tokens", 0) or 0,
+        getattr(details, "cached_tokens", 0) or 0,
     )
 
 

@@ -35,6 +35,7 @@ class Change(Result):
     refusals: tuple[Refusal, ...] = Field(description="Why it was refused; empty if it was not.")
     start: int = Field(ge=0, description=_START)
     end: int = Field(ge=0, description=_END)
+    model: str = Field(default="", description="Name of the model whose answer it is.")
 
 
 class Left(Result):
@@ -57,7 +58,7 @@ class Rewrite(Result):
     diff: tuple[str, ...] = Field(description="Sentence by sentence: `- ` as it was, `+ ` as it is.")
     left: tuple[Left, ...] = Field(description="What was recommended and left alone.")
     mode: Mode = Field(description="What was asked for.")
-    model: str = Field(description="Name of the model that wrote it.")
+    model: str = Field(description="Name of the first model; each change names its own.")
     provider: str = Field(description="`embedded`, or the host that the model runs at.")
     prompt_tokens: int = Field(ge=0, description="Tokens sent, by the provider's count.")
     completion_tokens: int = Field(ge=0, description="Tokens received, by the provider's count.")

@@ -14,7 +14,8 @@ local spent_key, rate_key, breaker_key = KEYS[1] .. ':day:' .. day, KEYS[1] .. '
 local open_until = tonumber(redis.call('HGET', breaker_key, 'open_until') or 0)
 if tonumber(ARGV[4]) > 0 and open_until > now then return {'breaker', tostring(open_until - now), day} end
 local spent = tonumber(redis.call('GET', spent_key) or 0)
-if cap > 0 and spent + estimate > cap then return {'cap', tostring((day + 1) * 86400 - now), day} end
+-- What costs nothing is within any cap, also one that is overdrawn.
+if cap > 0 and estimate > 0 and spent + estimate > cap then return {'cap', tostring((day + 1) * 86400 - now), day} end
 if rate > 0 then
     redis.call('ZREMRANGEBYSCORE', rate_key, '-inf', now - 60)
     if redis.call('ZCARD', rate_key) >= rate then

@@ -36,7 +36,7 @@ def ask(url: str, model: str, **more: float) -> Completion:
 
 def test_an_answer(server: LlmServer) -> None:
     """Text and tokens; the request has the model, the limit and the article between fences."""
-    assert ask(server.url, "good") == Completion(TEXT, PROMPT_TOKENS, COMPLETION_TOKENS)
+    assert ask(server.url, "good") == Completion(TEXT, PROMPT_TOKENS, COMPLETION_TOKENS, model="good")
     (request,) = server.requests
     assert request["model"] == "good"
     assert request["max_tokens"] == 100

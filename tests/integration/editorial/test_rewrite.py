@@ -38,7 +38,13 @@ def model() -> Iterator[LlmServer]:
 
 def serve(worker: StartWorker, model: LlmServer, name: str = "good", **more: str) -> Any:
     """A worker of the queue that asks the endpoint for this model."""
-    settings = {"WORKER__LLM__BASE_URL": model.url, "WORKER__LLM__MODEL": name, "OPENAI_API_KEY": KEY, **more}
+    settings = {
+        "WORKER__LLM__BASE_URL": model.url,
+        "WORKER__LLM__MODEL": name,
+        "WORKER__LLM__CHECK": "false",
+        "OPENAI_API_KEY": KEY,
+        **more,
+    }
     return worker("--queues=rewrite", "--concurrency=1", **settings)
 
 
@@ -191,3 +197,65 @@ def test_a_rate_is_waited_for_and_counts_as_no_try(
         redis_client.zadd(DELAYED, {message: 0})
     assert second.get(timeout=PATIENCE)["changed"]
     assert len(model.requests) == 4
+
+
+CHECKED = {"WORKER__LLM__CHECK": "true"}
+
+
+def test_a_second_opinion(worker: StartWorker, client: Celery, model: LlmServer) -> None:
+    """One more call for each accepted sentence, with a schema, paid as the others."""
+    serve(worker, model, WORKER__LLM__OUTPUT_PRICE_PER_MILLION_TOKENS="5", **CHECKED)
+    found = send(client).get(timeout=PATIENCE)
+    assert "was closed to repair it" in found["text"]
+    assert [("response_format" in request) for request in model.requests] == [False, True, False, True]
+    assert found["cost"] == pytest.approx(80 * 5 / 1e6)
+    model.opinion = '{"same_meaning": false, "differs": ["dropped"]}'
+    assert not send(client).get(timeout=PATIENCE)["changed"]
+
+
+@pytest.mark.parametrize(("name", "asked"), [("bad-checker", 2), ("no-schemas", 4)])
+def test_a_check_that_fails_refuses(
+    worker: StartWorker, client: Celery, model: LlmServer, name: str, asked: int
+) -> None:
+    """What could not be checked stays as it was; after a server error the rest is left."""
+    serve(worker, model, name, **CHECKED)
+    found = send(client).get(timeout=PATIENCE)
+    assert not found["changed"]
+    assert {rule["rule"] for change in found["changes"] for rule in change["refusals"]} == {"unchecked"}
+    assert len(model.requests) == asked
+
+
+def test_a_model_that_lies_about_its_own_answer(
+    worker: StartWorker, client: Celery, model: LlmServer
+) -> None:
+    """It adds a sentence and finds it the same: the rules refuse it, and it is not asked."""
+    serve(worker, model, "reckless", **CHECKED)
+    assert not send(client).get(timeout=PATIENCE)["changed"]
+    assert len(model.requests) == 2
+
+
+def test_the_fallback_writes_what_the_guard_refused(
+    worker: StartWorker, client: Celery, model: LlmServer
+) -> None:
+    """The second model is asked about it, at its own price."""
+    serve(
+        worker,
+        model,
+        "reckless",
+        WORKER__LLM__FALLBACK="good",
+        WORKER__LLM__FALLBACK_OUTPUT_PRICE_PER_MILLION_TOKENS="5",
+    )
+    found = send(client).get(timeout=PATIENCE)
+    assert "was closed to repair it" in found["text"]
+    assert [request["model"] for request in model.requests] == ["reckless", "good"] * 2
+    assert {change["model"] for change in found["changes"]} == {"good"}
+    assert found["cost"] == pytest.approx(40 * 5 / 1e6)
+
+
+def test_the_fallback_answers_over_the_cap(worker: StartWorker, client: Celery, model: LlmServer) -> None:
+    """What the first model costs no longer fits; the second one has no price, and fits."""
+    serve(worker, model, WORKER__LLM__FALLBACK="cheap", **CAP)
+    found = send(client).get(timeout=PATIENCE)
+    assert "was closed to repair it" in found["text"]
+    assert {request["model"] for request in model.requests} == {"cheap"}
+    assert found["cost"] == 0

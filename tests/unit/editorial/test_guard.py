@@ -1,12 +1,17 @@
 """The guard: what it refuses by which rule, what it lets pass, and how often it is wrong."""
 
-import random
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks import guard as samples
+from benchmarks import guard as benchmark
+from contentworker.articles.metrics import RULES
 from contentworker.editorial.rewriting.guard import is_unchanged, refusals
 
+DATA = Path(__file__).parents[2] / "data" / "guard"
 ORIGINAL = (
     'In 2019 Marie Curie College paid 48 % more than "our friends in Leeds" for the very long bridge '
     "(see https://example.org/a)."
@@ -27,13 +32,18 @@ def rules(original: str, rewritten: str, language: str = "en", **more: bool) -> 
         pytest.param("friends in Leeds", "friends at Leeds", "quotations", id="quotation"),
         pytest.param("Marie Curie", "Irène Curie", "names", id="name"),
         pytest.param("paid", "never paid", "negations", id="negation"),
-        pytest.param("more than", "less than", "comparisons", id="comparison"),
+        pytest.param("paid", "may have paid", "modality", id="modality"),
+        pytest.param("paid", "pays", "tense", id="tense"),
+        pytest.param("the very long", "a very long", "article", id="article"),
+        pytest.param("bridge", "bridges", "number", id="plural"),
+        pytest.param("more than", "less than", "words", id="comparison"),
+        pytest.param("long", "short", "words", id="antonym"),
         pytest.param("bridge", "**bridge**", "markup", id="markup"),
         pytest.param("In 2019", "Here is the sentence: in 2019", "chatty", id="chatty"),
     ],
 )
-def test_one_fact_changed(old: str, new: str, rule: str) -> None:
-    """A single fact that differs is refused, by the rule for it."""
+def test_one_thing_changed(old: str, new: str, rule: str) -> None:
+    """A single thing that differs is refused, by the rule for it."""
     assert old in ORIGINAL
     assert rule in rules(ORIGINAL, ORIGINAL.replace(old, new))
 
@@ -45,9 +55,9 @@ def test_one_fact_changed(old: str, new: str, rule: str) -> None:
         pytest.param("A tall tree stood by the old stone bridge.", "A tree.", "length", id="too-short"),
         pytest.param(
             "A tall tree stood there.",
-            "A tall tree stood there. It fell. It rotted.",
+            "A tall tree stood there. It fell. It lay.",
             "sentences",
-            id="more-sentences",
+            id="sentences",
         ),
         pytest.param(
             "The old mill by the river turns slowly.",
@@ -56,19 +66,43 @@ def test_one_fact_changed(old: str, new: str, rule: str) -> None:
             id="loop",
         ),
         pytest.param(
-            "The old mill turns slowly.", "A young horse eats quickly.", "recall", id="other-content"
-        ),
-        pytest.param(
             "The sky is blue because the air scatters light.",
             "Der Himmel ist blau, weil die Luft das Licht streut.",  # codespell:ignore
             "language",
             id="language",
         ),
+        pytest.param(
+            "It is on the hill by the lake.", "It is on the the hill by the lake.", "order", id="twice"
+        ),
+        pytest.param("It grows in a pot.", "It grows pot. in a", "order", id="open-end"),
+        pytest.param("word " * 700, "other " * 700, "too long", id="too-long-to-align"),
     ],
 )
 def test_broken_answers(original: str, rewritten: str, rule: str) -> None:
     """What a model answers when it loses its way."""
     assert rule in rules(original, rewritten)
+
+
+@pytest.mark.parametrize(
+    ("original", "rewritten"),
+    [
+        pytest.param("Leeds beat York in May.", "York beat Leeds in May.", id="names"),
+        pytest.param("It won 31 games and lost 27.", "It won 27 games and lost 31.", id="figures"),
+        pytest.param("Stress causes poor sleep.", "Poor sleep causes stress.", id="cause"),
+        pytest.param('"Go," said Ann. "Stay," said Ben.', '"Go," said Ben. "Stay," said Ann.', id="speakers"),
+        pytest.param("He locked up and went home.", "He went home and locked up.", id="steps"),
+        pytest.param("Not all birds can fly.", "All birds can not fly.", id="scope"),
+        pytest.param("Only members may park.", "Members may only park.", id="only"),
+        pytest.param("The dog was bitten by the man.", "The dog bit the man.", id="passive"),
+        pytest.param(
+            "The train goes from Rome to Oslo.", "The train goes from Oslo to Rome.", id="direction"
+        ),
+        pytest.param("A few people came.", "Few people came.", id="a-few"),
+    ],
+)
+def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
+    """What says something else with the same words is refused: sequences count, not sets."""
+    assert rules(original, rewritten)
 
 
 @pytest.mark.parametrize(
@@ -79,28 +113,36 @@ def test_broken_answers(original: str, rewritten: str, rule: str) -> None:
             "In 1905, Albert Einstein wrote it.", "Albert Einstein wrote it in 1905.", "en", id="order"
         ),
         pytest.param(
-            "It rose by 48 percent in three years.",
-            "In 3 years it rose by 48 %.",
+            "It rose by 48 percent in three years.", "In 3 years it rose by 48 %.", "en", id="units"
+        ),
+        pytest.param("Of 1\u00a0000 men 2\u202f000 ran.", "Of 1,000 men 2000 ran.", "en", id="thousands"),
+        pytest.param("It cost $5 on May 3rd, 2020.", "It cost five dollars on 3 May 2020.", "en", id="date"),
+        pytest.param("The U.S. is big.", "The United States is large.", "en", id="abbreviated-name"),
+        pytest.param("Dogs chased the cat.", "The cat was chased by dogs.", "en", id="active"),
+        pytest.param("“It is late,” said Ann.", 'Ann said: "It is late."', "en", id="speech"),
+        pytest.param("He gave Ann the key.", "He gave the key to Ann.", "en", id="dative"),
+        pytest.param("The roof of the house leaks.", "The house's roof leaks.", "en", id="genitive"),
+        pytest.param("The colour was recieved well.", "The color was received well.", "en", id="spelling"),
+        pytest.param(
+            "The board made an adjustment to the plan.",
+            "The board adjusted the plan.",
             "en",
-            id="spelling-of-units",
+            id="verb-for-noun",
         ),
         pytest.param(
-            "Of 1\u00a0000 men 2\u202f000 ran.", "Of 1000 men 2000 ran.", "en", id="spaces-in-numbers"
+            "The mill is old. It is made of stone.", "The mill is old and made of stone.", "en", id="merged"
         ),
-        pytest.param("It was 20 °C in here.", "It was 20 ° C in here.", "en", id="space-in-a-unit"),
-        pytest.param("It was 1, 2. So 3.", "It was 1. So 2, 3.", "en", id="punctuation-after-numbers"),
         pytest.param(
-            "Die alte Brücke am Fluss ist nicht wirklich schwer.",  # codespell:ignore
-            "Die alte Brücke am Fluss ist nicht schwer.",  # codespell:ignore
+            "Die alte Brücke am Fluss ist wirklich schwer.",
+            "Die alte Brücke am Fluss ist schwer.",
             "de",
             id="german",
         ),
         pytest.param(
-            "A régi malom lassan forog.", "A régi malom lassan forog", "hu", id="without-lists-of-words"
+            "Es hat etwa 12.000 Seiten.", "Es hat ungefähr 12 000 Seiten.", "de", id="german-figures"
         ),
-        pytest.param(
-            "El té no es muy caro en esta tienda.", "El té no es caro en esta tienda.", "es", id="spanish"
-        ),
+        pytest.param("El té no es muy caro aquí.", "El té no es caro aquí.", "es", id="spanish"),
+        pytest.param("A régi malom lassan forog.", "A régi malom lassan forog", "hu", id="without-lists"),
     ],
 )
 def test_the_same_said_better(original: str, rewritten: str, language: str) -> None:
@@ -108,72 +150,26 @@ def test_the_same_said_better(original: str, rewritten: str, language: str) -> N
     assert rules(original, rewritten, language) == set()
 
 
-def test_unchanged_is_told_apart() -> None:
-    """What only moved a comma is no rewrite."""
-    assert is_unchanged("The sky is blue, and the sea is too.", "The sky is blue and the sea is too.")
-    assert not is_unchanged("The sky is blue, and the sea is too.", "Sky and sea are blue.")
-    assert is_unchanged("c" + "ab " * 100, "ab " * 100)
-    assert is_unchanged("x" * 100, "x" * 95)  # alike by 2 * 95 / 195, which is 0.974
-    assert not is_unchanged("x" * 100, "x" * 94)  # 0.969
+@pytest.mark.parametrize("language", ["de", "es", "hu", "und"])
+def test_what_is_not_known_is_refused(language: str) -> None:
+    """In a language with few lists or none, every other word is a difference."""
+    assert rules("Az öreg malom lassan forog.", "Az öreg malom gyorsan forog.", language) == {"words"}
 
 
-def test_long_texts_are_compared_as_a_whole_only() -> None:
-    """Above 3,000 characters a comparison by letter would take too long."""
-    text = " ".join(map(str, range(1_000)))
-    assert is_unchanged(text[:3_000], text[:2_999])
-    assert not is_unchanged(text[:3_001], text[:3_000])
-    assert is_unchanged(text[:3_001], text[:3_001])
-
-
-def words(first: int, last: int) -> str:
-    """A run of content words that stem to themselves and are in no list."""
-    return " ".join(f"{chr(97 + number // 26)}{chr(97 + number % 26)}zoq" for number in range(first, last))
+def test_unchanged_is_the_same_text() -> None:
+    """Quotation marks and blanks are no edit; everything else is one, however small."""
+    assert is_unchanged("“So,”  she said: it\u2019s so…", '"So," she said: it\'s so...')
+    assert not is_unchanged("The sky is blue, and so is the sea.", "The sky is blue and so is the sea.")
+    assert not is_unchanged("x" * 100, "x" * 99)
 
 
 @pytest.mark.parametrize(
     ("original", "rewritten", "rule", "is_broken"),
     [
-        pytest.param(words(0, 6), words(0, 12), "new words", False, id="half-of-it-is-new"),
-        pytest.param(words(0, 6), words(0, 13), "new words", True, id="more-is-new"),
-        pytest.param(words(0, 40), words(0, 30), "recall", False, id="three-quarters-are-left"),
-        pytest.param(words(0, 40), words(0, 29), "recall", True, id="fewer-are-left"),
-        pytest.param(
-            words(0, 88), f"{words(0, 88)} {words(0, 15)}", "repetition", False, id="12-of-100-runs-again"
-        ),
-        pytest.param(
-            words(0, 87), f"{words(0, 87)} {words(0, 16)}", "repetition", True, id="13-of-100-runs-again"
-        ),
-        pytest.param(
-            f"{words(0, 21)} {words(0, 7)}",
-            f"{words(0, 21)} {words(0, 7)}",
-            "repetition",
-            False,
-            id="as-often-as-before",
-        ),
-        pytest.param("It has 5 or 5.", "It has 5 or so.", "numbers", True, id="the-same-number-once"),
-        pytest.param("See https://a.org/b.", "See https://a.org/b now.", "links", False, id="end-of-a-link"),
-        pytest.param("It ran. Then it fell.", "It ran, then it fell.", "names", False, id="next-sentence"),
-        pytest.param("So Ada's dog ran.", "So the dog of Ada ran.", "names", False, id="genitive"),
-        pytest.param("So Ada\u2019s dog ran.", "So the dog of Ada ran.", "names", False, id="its-other-mark"),
-        pytest.param("As I say I'm, I've, I'll, I'd.", "As she says.", "names", False, id="i"),
-        pytest.param(
-            "As I\u2019m, I\u2019ve, I\u2019ll, I\u2019d.",
-            "As she is.",
-            "names",
-            False,
-            id="i-with-the-other-mark",
-        ),
-        pytest.param("As the Ii ran.", "As it ran.", "names", True, id="a-name-with-an-i"),
-        pytest.param(
-            "Two gnomes wanted old kettles.", "Gnome wants kettle, two old.", "recall", False, id="endings"
-        ),
-        pytest.param("Blue sky.", "Der Himmel ist blau in dem.", "language", True, id="too-short-to-tell"),
-        pytest.param("x", "xx", "length", True, id="twice-a-letter"),
-        pytest.param("", "x", "length", False, id="as-long-as-the-least"),
         pytest.param("x" * 100, "x" * 45, "length", False, id="0.45-times"),
         pytest.param("x" * 100, "x" * 44, "length", True, id="shorter"),
-        pytest.param("x" * 100, "x" * 135, "length", False, id="1.35-times"),
-        pytest.param("x" * 100, "x" * 136, "length", True, id="longer"),
+        pytest.param("x" * 100, "x" * 175, "length", False, id="1.35-times-and-40"),
+        pytest.param("x" * 100, "x" * 176, "length", True, id="longer"),
         pytest.param("It ran.", "It ran. It fell.", "sentences", False, id="one-sentence-more"),
         pytest.param("It ran.", "It ran. It fell. It lay.", "sentences", True, id="two-more"),
         pytest.param(
@@ -200,66 +196,87 @@ def test_language_of_an_article_that_names_none(original: str, is_broken: bool) 
 
 
 @pytest.mark.parametrize(
-    ("length", "is_broken"), [(60, False), (59, True), (150, False), (151, True)], ids=str
+    ("length", "is_broken"), [(60, False), (59, True), (190, False), (191, True)], ids=str
 )
 def test_bounds_of_a_paragraph(length: int, is_broken: bool) -> None:
-    """A paragraph may shrink to 0.6 and grow to 1.5 times, and have as many sentences as it likes."""
+    """A paragraph may shrink to 0.6 and grow to 1.5 times and 40, and have as many sentences as it likes."""
     assert ("length" in rules("x" * 100, "x" * length, is_paragraph=True)) == is_broken
     assert "sentences" not in rules("It ran.", "It ran. It fell. It lay.", is_paragraph=True)
 
 
+def test_paragraphs() -> None:
+    """Sentences may change places; none may be dropped or added."""
+    first, second = "The mill stands by the river.", "Its wheel is made of oak."
+    assert not rules(f"{first} {second}", f"{second} {first}", is_paragraph=True)
+    assert rules(f"{first} {second}", first, is_paragraph=True)
+    assert rules(first, f"{first} {second}", is_paragraph=True)
+
+
+@pytest.mark.parametrize(
+    ("original", "rewritten"),
+    [
+        ("“a \u2018b “c", "“a \u2018b “c"),
+        ("...!!!", "???"),
+        ("🎈", "🎈🎈"),
+        ("Wir sagen hello and good bye, mes amis.", "Wir sagen hello und good bye, mes amis."),
+        ("a" * 5_000, "b"),
+    ],
+    ids=["unmatched-quotes", "no-letters", "emoji", "mixed", "very-different-lengths"],
+)
+def test_odd_texts(original: str, rewritten: str) -> None:
+    """They are judged without an error, and a text passes as itself."""
+    refusals(original, rewritten, "en")
+    assert not rules(original, original)
+
+
 def test_details_show_what_differs_and_nothing_else() -> None:
-    """They go to logs and to people: none shows the text of the article."""
-    answer = (
-        "Here is it: In 2020 Irène Curie never paid 48 km less than “our enemies” for a **car** "
-        "(see https://example.com/a)."
-    )
-    assert {each.rule: each.detail for each in refusals(ORIGINAL, answer, "en")} == {
-        "numbers": "gone: 2019, 48%; new: 2020, 48km",
-        "links": "gone: https://example.org/a; new: https://example.com/a",
-        "quotations": "gone: our friends in Leeds; new: our enemies",
-        "names": "gone: College, Leeds, Marie; new: Irène",
-        "negations": "new: negation",
-        "comparisons": "gone: more; new: less",
-        "recall": "only 33% of the original's content words are left",
-        "new words": "62% of its content words are new",
-        "chatty": "it begins by talking to someone",
-        "markup": "new: *",
-    }
-    details = {
-        each.rule: each.detail
-        for original, rewritten in (
-            ("A tall tree stood there.", " "),
-            ("A tall tree stood by the old stone bridge.", "A tree."),
-            ("A tall tree stood there.", "A tall tree stood there. It fell. It rotted."),
-            (words(0, 21), f"{words(0, 21)} {words(0, 7)}"),
-            ("The sky is blue in here.", "Der Himmel ist blau in dem."),
-        )
-        for each in refusals(original, rewritten, "en")
-        if each.rule in ("empty", "length", "sentences", "repetition", "language")
-    }
-    assert details == {
-        "empty": "the model answered nothing",
-        "length": "1.83 times the original; allowed: 0.45 to 1.35",
-        "sentences": "3 sentences for 1",
-        "repetition": "16% of its runs of 4 words are repeated",
-        "language": "de, not en",
-    }
-
-
-def test_a_detail_names_three_of_what_differs() -> None:
-    """However many facts are gone, the detail stays short."""
+    """They go to logs and to people: none shows the text of the article, and each names three at most."""
     gone, new = "It is 11 or 12 or 13 or 14 here.", "It is 21 or 22 or 23 or 24 here."
     assert [(each.rule, each.detail) for each in refusals(gone, new, "en")] == [
         ("numbers", "gone: 11, 12, 13; new: 21, 22, 23")
     ]
+    details = {each.rule: each.detail for each in refusals(ORIGINAL, "Here is a **car**.", "en")}
+    assert details["chatty"] == "it begins by talking to someone"
+    assert details["markup"] == "new: *"
+    assert details["length"] == "0.15 times the original; allowed: 0.45 to 1.35"
 
 
-def test_damaged_and_harmless_rewrites() -> None:
-    """At least 95 % of 500 damaged rewrites are refused, at most 10 % of 500 harmless ones."""
-    articles = samples.articles()
-    damaged = list(samples.damaged(articles, random.Random(2)))
-    harmless = list(samples.harmless(articles, random.Random(2)))
-    assert min(len(damaged), len(harmless)) >= 500
-    assert samples.share(samples.measure(damaged)) >= 0.95
-    assert samples.share(samples.measure(harmless)) <= 0.1
+def test_developed_on() -> None:
+    """The bars, on the pairs that the rules were developed on, and three quarters of each kind of damage.
+
+    It shows that a change of the rules breaks nothing, not how good they are on other kinds.
+    """
+    pairs = benchmark.read_pairs(DATA / "develop.jsonl")
+    found = benchmark.refused(pairs)
+    assert benchmark.total(found["damaged"]).value >= 0.92
+    assert benchmark.total(found["harmless"]).value <= 0.10
+    assert all(share.value >= 0.75 for share in found["damaged"].values())
+    broken = {rule for pair in pairs for rule in rules(pair.original, pair.rewritten, pair.language)}
+    assert broken <= set(RULES)
+
+
+def test_damage_of_many_more_kinds_is_refused() -> None:
+    """Also of kinds that are written by hand to look harmless."""
+    found = benchmark.refused(benchmark.read_pairs(DATA / "wider.jsonl"))
+    assert benchmark.total(found["damaged"]).value >= 0.92
+
+
+def test_the_benchmark_reads_pairs(tmp_path: Path) -> None:
+    """It prints shares by label and kind, worst first, and names a line that is no pair."""
+    pair = {"original": "It is 5 km.", "rewritten": "It is 6 km.", "label": "damaged", "kind": "figure"}
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(json.dumps(pair) + "\n" + json.dumps({**pair, "rewritten": "It is 5 km", "kind": "none"}))
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, benchmark.__file__, "--pairs", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    lines = run().stdout.splitlines()
+    assert lines[0].startswith("damaged: 50.0% of 2 refused")
+    assert [line.split()[0] for line in lines[1:]] == ["none", "figure"]
+    file.write_text('{"original": "x"}')
+    assert "line 1" in run().stderr

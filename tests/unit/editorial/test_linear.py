@@ -179,6 +179,10 @@ IN_ONE_CALL: dict[str, Callable[[int], object]] = {
         settings=SETTINGS,
     ),
     "a word that is no address": lambda size: refusals("x" * size, "y", "en"),
+    "words to align": lambda size: [
+        refusals("x y " * (at // 9), "y x " * (at // 9), "en") for at in (size // 20, size)
+    ],
+    "marks that open a quotation": lambda size: refusals("'a \"b " * (size // 70), "y", "en"),
     "letters compared": lambda size: is_unchanged("ab" * (size // 2), "ba" * (size // 2)),
 }
 SIZE = 200_000

@@ -1,0 +1,157 @@
+"""How a word that both texts have is bound to the rest: its tense, voice, number, direction and article."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
+from contentworker.editorial.rewriting.meaning.normalising import Token
+from contentworker.editorial.rewriting.meaning.turning import (
+    BE,
+    MARKS,
+    NUMERIC,
+    PARTICIPLES,
+    PASTS,
+    RELATIVE,
+    TENSES,
+    auxiliaries,
+    begins_sentence,
+)
+
+__all__ = ["bound_differently", "is_scrambled"]
+
+_DIRECTIONS = frozenset({"to", "from", "by"})
+_AFTER_WHICH_FORMS_DIFFER = frozenset({"stop", "remember", "forget", "regret"})
+"""Stopped smoking, stopped to smoke."""
+
+_Bound = tuple[str, str, str] | None
+
+
+def bound_differently(  # noqa: PLR0911 (one kind of bond each)
+    before: Sequence[Token], after: Sequence[Token], old: int, new: int, lists: Equivalents
+) -> _Bound:
+    """What differs between the bindings of a token at `old` and at `new`: rule, as it was, as it is."""
+    if not lists.is_english:
+        return None
+    was, now = before[old], after[new]
+    words = auxiliaries(before, old, lists), auxiliaries(after, new, lists)
+    if was.key in lists.negations:
+        return None  # the verb behind it is looked at with the same words
+    if "to" in was.gap + now.gap and "and" in was.gap + now.gap and {was.form, now.form} & PASTS:
+        return "tense", _shown(was.gap, was), _shown(now.gap, now)
+    if _tense_differs(before, after, old, new, words):
+        return "tense", _shown(words[0], was), _shown(words[1], now)
+    is_again = _is_named_again(before, old) or _is_named_again(after, new)
+    if (
+        {was.form, now.form} == {"", "s"}
+        and not is_again
+        and not _agrees(before, after, old, new, words, lists)
+    ):
+        return "number", was.text, now.text
+    shown = _shown(was.gap, was), _shown(now.gap, now)
+    if {was.form, now.form} == {"ing", ""} and old and before[old - 1].key in _AFTER_WHICH_FORMS_DIFFER:
+        return "words", *shown
+    if _direction_differs(was, now):
+        return "direction", *shown
+    articles = [set(token.gap) & lists.articles for token in (was, now)]
+    if all(articles) and not is_again and len({bool(each & lists.definite) for each in articles}) > 1:
+        return "article", *shown
+    return None
+
+
+def is_scrambled(gap: Sequence[str], lists: Equivalents) -> bool:
+    """Whether function words stand as in no sentence: "the the", "by from by", "a of"."""
+    words = [word for word in gap if word not in MARKS]
+    return any(one == other or one in lists.articles for one, other in pairwise(words))
+
+
+def _shown(gap: Sequence[str], token: Token) -> str:
+    return " ".join([*(word for word in gap if word not in MARKS), token.text])
+
+
+def _is_named_again(tokens: Sequence[Token], place: int) -> bool:
+    """Whether a text names the same thing a second time, as "the" one."""
+    return sum(token.key == tokens[place].key for token in tokens) > 1
+
+
+def _tense_differs(
+    before: Sequence[Token], after: Sequence[Token], old: int, new: int, words: tuple[tuple[str, ...], ...]
+) -> bool:
+    was, now = before[old], after[new]
+    tenses = [_tense(token, gap) for token, gap in zip((was, now), words, strict=True)]
+    if all(tenses) and len(set(tenses)) > 1:
+        return True
+    if {_finite(was, words[0]), _finite(now, words[1])} == {"past", "present"}:
+        return True
+    voices = [bool(BE.intersection(gap)) for gap in words]
+    participles = [token.form in PARTICIPLES for token in (was, now)]
+    if not any(voice and participle for voice, participle in zip(voices, participles, strict=True)):
+        return False
+    if voices[0] == voices[1] and all(participles):
+        return False
+    if not all(token.form in ("ed", "en", "pa") for token in (was, now)):
+        # One is passive, the other is no participle at all.
+        return {was.form, now.form} != {"ing", "ed"}
+    # "Which was built" and "built": the other one has to be a participle as well.
+    bare, other = (now, words[1]) if voices[0] else (was, words[0])
+    return not (
+        bare.form == "en"
+        or RELATIVE.intersection((*words[0], *words[1]))
+        or MARKS.intersection((*was.gap, *now.gap))
+        or "and" in other
+        or begins_sentence(before, old)
+        or begins_sentence(after, new)
+    )
+
+
+def _tense(token: Token, gap: Sequence[str]) -> str:
+    """The tense that the last auxiliary shows, or a form that can only be a past, else nothing."""
+    for word in reversed(gap):
+        if word in TENSES:
+            return TENSES[word]
+        if word == "to":
+            return ""
+    return "past" if token.form == "pa" else ""
+
+
+def _finite(token: Token, gap: Sequence[str]) -> str:
+    """What a form shows that no auxiliary explains: "closed" and "closes"."""
+    if any(word in TENSES or word in BE or word == "to" for word in gap):
+        return ""
+    return {"ed": "past", "pa": "past", "s": "present", "": "present", "?": "present"}.get(token.form, "")
+
+
+def _agrees(  # noqa: PLR0917 (both texts, both places)
+    before: Sequence[Token],
+    after: Sequence[Token],
+    old: int,
+    new: int,
+    words: tuple[tuple[str, ...], ...],
+    lists: Equivalents,
+) -> bool:
+    """Whether "need" and "needs" differ since another word does: a verb goes with its subject."""
+    if {*words[0], *words[1]} & {"to", "do", "does", "did", *RELATIVE} or before[old].key in lists.modals:
+        return True
+    if old + 1 < len(before) and new + 1 < len(after):
+        gaps = set(before[old + 1].gap), set(after[new + 1].gap)
+        if all(gap & {*lists.articles, "that"} and not gap & (MARKS | {"of", "and"}) for gap in gaps):
+            return True  # "the chart shows the": no noun stands before an article
+    for step in (-1, 1):
+        if 0 <= old + step < len(before) and 0 <= new + step < len(after):
+            one, two = before[old + step], after[new + step]
+            if {one.key, two.key} & (lists.pronouns | lists.modals):
+                return True
+            if one.key == two.key and {one.form, two.form} == {"", "s"}:
+                return True
+    return False
+
+
+def _direction_differs(was: Token, now: Token) -> bool:
+    directions = [_DIRECTIONS.intersection(token.gap) for token in (was, now)]
+    if all(directions) and not directions[0] & directions[1]:
+        return True
+    if not was.key.startswith(NUMERIC):
+        return False
+    # Before a quantity each of them says something else: by 5, to 5, for 5, in 5.
+    kinds = [set(token.gap) & {"to", "by", "from", "for", "with"} for token in (was, now)]
+    others = [set(token.gap) & {"in", "on", "of", "at"} for token in (was, now)]
+    return kinds[0] != kinds[1] and all(kind or other for kind, other in zip(kinds, others, strict=True))

@@ -1,0 +1,299 @@
+"""What counts as the same in a language: the word lists of `languages/`, ready to be asked.
+
+A language without a file has no equivalents: there every word has to stay as it is.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from contentworker.editorial.rewriting.meaning.quantities import Item
+
+__all__ = ["Equivalents", "equivalents"]
+
+_FOLDER = Path(__file__).with_name("languages")
+_VOWEL = re.compile("[aeiouy]")
+_OUR = re.compile(r"(?<=\w{2})our(?=(?:s|ed|ing|able|ful|ite|ites|less|hood|ly|er|ers|ist|ists)?$)")
+_ISE = re.compile(r"(?<=\w{2})([iy])s(?=(?:e|es|ed|ing|er|ers|ation|ations|able)$)")
+_NO_OUR = frozenset(
+    {"your", "yours", "hour", "hours", "four", "tour", "tours", "pour", "flour", "sour", "our"}
+)
+_Expression = tuple[tuple[str, ...], str, str]
+"""The words of an expression as they are looked for, the group that it belongs to, and as it is listed."""
+_SHORTEST_STEM = 3
+_LONGEST_WORD = 40
+_ENGLISH_BE = {
+    **dict.fromkeys(("am", "is", "are"), ("be", "s")), "was": ("be", "pa"), "were": ("be", "pa"),
+    "been": ("be", "en"), "being": ("be", "ing"), "has": ("have", "s"), "had": ("have", "ed"),
+    "having": ("have", "ing"), "does": ("do", "s"), "did": ("do", "pa"), "done": ("do", "en"),
+    "doing": ("do", "ing"),
+}  # fmt: skip
+
+
+def _texts(lists: dict[str, Any]) -> Iterator[str]:
+    for value in lists.values():
+        yield from _texts(value) if isinstance(value, dict) else [str(value)]
+
+
+def _listed(text: str) -> list[str]:
+    return [" ".join(each.split()) for each in text.split(",") if each.strip()]
+
+
+def _pairs(entry: str, mark: str | None) -> list[tuple[str, str]]:
+    """Every two words of "a b c", or the first of "a = b c" with each other one."""
+    if mark:
+        one, others = entry.split(mark)
+        return [(one, other) for other in others.split()]
+    return list(combinations(entry.split(), 2))
+
+
+def _name(word: str) -> str:
+    return word if len(word) > 1 and word.isupper() else word.lower()
+
+
+class Equivalents:
+    """The lists of one language."""
+
+    def __init__(self, lists: dict[str, Any]) -> None:
+        self._lists = lists
+        self.is_english = bool(lists.get("irregular"))
+        self.free, self.articles, self.definite, self.interjections = (
+            frozenset(lists.get(name, "").split())
+            for name in ("free", "articles", "definite", "interjections")
+        )
+        self.decimal_mark: str = lists.get("decimal_mark", ".")
+        self.months, self.ordinals = (self._numbered(name) for name in ("months", "ordinals"))
+        self.number_words = {
+            word: int(value) for value, text in lists.get("numbers", {}).items() for word in text.split()
+        }
+        self.vocabulary = frozenset(re.findall(r"[^\W\d_]+", " ".join(_texts(lists)).lower()))
+        """Every word of the lists."""
+        self._spelling = dict(each.rsplit(" ", 1) for each in self._listed("spelling"))
+        self._contractions = dict(each.split(" = ") for each in self._listed("contractions"))
+        bound = ("whole", "free", "pronouns", "adjuncts", "modals", "negations", "concessive")
+        self._whole = frozenset(word for name in bound for word in lists.get(name, "").split())
+        self._irregular = self._irregular_forms()
+        self._stems: dict[str, tuple[str, str]] = {}
+        self._groups: dict[str, list[_Expression]] = {}
+        self._names: dict[str, list[_Expression]] = {}
+        self._read_groups()
+        # By their keys, which need the groups, and as they stand.
+        self.say, self.give, self.movable, self.droppable, self.light = (
+            self._keys(name) for name in ("say", "give", "movable", "droppable", "light_verbs")
+        )
+        (
+            self.adjuncts,
+            self.orders,
+            self.fixed,
+            self.modals,
+            self.negations,
+            self.pronouns,
+            self.concessive,
+        ) = (
+            self._keys(name) | frozenset(lists.get(name, "").split())
+            for name in ("adjuncts", "orders", "fixed", "modals", "negations", "pronouns", "concessive")
+        )
+        self.exchangeable = {
+            frozenset((self.key(one), self.key(other)))
+            for name, mark in (("exchangeable", None), ("pairs", " = "))
+            for entry in self._listed(name)
+            for one, other in _pairs(entry, mark)
+        }
+        """Every two keys of which one may stand for the other."""
+
+    def _listed(self, name: str) -> list[str]:
+        return _listed(self._lists.get(name, ""))
+
+    def _numbered(self, name: str) -> dict[str, int]:
+        entries = enumerate(self._listed(name), 1)
+        return {word: number for number, words in entries for word in words.split()}
+
+    def _keys(self, name: str) -> frozenset[str]:
+        return frozenset(self.key(word) for word in self._lists.get(name, "").split())
+
+    def _irregular_forms(self) -> dict[str, tuple[str, str]]:
+        """From an irregular form to its base and to which form it is."""
+        forms = dict(_ENGLISH_BE) if self.is_english else {}
+        for each in self._listed("irregular"):
+            base, past, participle = each.split()
+            names = ("ed", "ed") if past == participle else ("pa", "en")
+            if past == base:
+                forms[base] = (base, "=")
+            for form, name in zip((past, participle), names, strict=True):
+                if form != base:
+                    forms.setdefault(form, (base, name))
+        for each in self._listed("plurals"):
+            one, many = each.split()
+            if one != many:
+                forms.setdefault(many, (one, "s"))
+        return forms
+
+    def _read_groups(self) -> None:
+        for line in self._lists.get("equal", "").strip().splitlines():
+            expressions = _listed(line)
+            for each in expressions:
+                self._add(each, expressions[0].replace(" ", "_"))
+        for each in (*self._listed("fillers"), *self._listed("kinds_of_names")):
+            self._add(each, "")
+        for line in self._lists.get("names", "").strip().splitlines():
+            names = line.split(" = ")
+            for each in names:
+                self._add(each, names[0].lower().replace(" ", "_"), is_name=True)
+        for known in (*self._groups.values(), *self._names.values()):
+            known.sort(key=lambda found: (-len(found[0]), not found[0][-1].endswith("_number")))
+
+    def key(self, word: str) -> str:
+        """The key that `normalising.read` gives to a word which stands alone."""
+        for known in (word, self.stem(self.spelled(word))[0]):
+            for pattern, key, _ in self._groups.get(known, ()):
+                if len(pattern) == 1 and key and not pattern[0].endswith("_number"):
+                    return key
+        return self.stem(self.spelled(word))[0]
+
+    def _add(self, expression: str, key: str, *, is_name: bool = False) -> None:
+        words = re.findall(r"[\w']+", expression)
+        pattern = tuple(map(_name if is_name else self._wanted, words))
+        first = pattern[0].removesuffix("_number")
+        groups = self._names if is_name else self._groups
+        groups.setdefault(first, []).append((pattern, key, " ".join(words)))
+
+    def _wanted(self, word: str) -> str:
+        """A word of an expression by its stem; a participle as it stands: "regarding" is no "regard"."""
+        stem, form = self.stem(self.spelled(word))
+        return self.spelled(word) if form in ("ing", "ed", "en", "pa") else stem
+
+    def longest(self, items: Sequence[Item], position: int) -> tuple[int, str, str]:
+        """The longest listed expression at this place: how many items, its group, its first word.
+
+        0 items if there is none. An article inside of an expression is not looked at.
+        """
+        item = items[position]
+        if item.kind == "name":
+            known = self._names.get(item.text, ())
+        elif item.kind == "word":
+            stem = self.stem(item.text)[0]
+            known = [
+                *self._groups.get(item.text, ()),
+                *(self._groups.get(stem, ()) if item.text != stem else ()),
+            ]
+            known.sort(key=lambda found: -len(found[0]))
+            if item.surface[:1].isupper():
+                known += self._names.get(item.text, ())
+        else:
+            return 0, "", ""
+        for pattern, key, words in known:
+            size = self._matches(items, position, pattern)
+            if size:
+                return size, key, words
+        return 0, "", ""
+
+    def _matches(self, items: Sequence[Item], position: int, pattern: tuple[str, ...]) -> int:
+        at = position
+        for number, wanted in enumerate(pattern):
+            word, numbered, _ = wanted.partition("_number")
+            if (
+                number
+                and at < len(items)
+                and items[at].text != word
+                and self._may_stand_inside(items[at], number)
+            ):
+                at += 1
+            if at >= len(items) or not self._is(items[at], word):
+                return 0
+            at += 1
+            if numbered and (at >= len(items) or items[at].kind != "number"):
+                return 0
+        return at - position
+
+    def _may_stand_inside(self, item: Item, number: int) -> bool:
+        return item.text in self.articles or item.text == "," or (number == 1 and item.text == "not")
+
+    def _is(self, item: Item, wanted: str) -> bool:
+        if item.kind == "word":
+            return wanted in (self.stem(item.text)[0], item.text)
+        return item.kind == "name" and wanted in (item.text, item.surface)
+
+    def spelled(self, word: str) -> str:
+        """A word in lower case as it is spelled in the one variety that is compared."""
+        if word in self._spelling:
+            return self._spelling[word]
+        if not self.is_english:
+            return word
+        if word not in _NO_OUR:
+            word = _OUR.sub("or", word)
+        return _ISE.sub(r"\1z", word)
+
+    def parts(self, word: str) -> list[str]:
+        """The words of a contraction; else the word alone."""
+        lower = word.lower()
+        if lower in self._contractions:
+            expanded = self._contractions[lower].split()
+            return [word[0] + expanded[0][1:] if word[0] == expanded[0][0] else expanded[0], *expanded[1:]]
+        if "'" not in word:
+            return [word]
+        for ending in ("n't", "'re", "'ve", "'ll", "'m", "'s", "'d"):
+            if lower.endswith(ending) and len(word) > len(ending):
+                return [word[: -len(ending)], self._contractions.get(ending, ending)]
+        return [word]
+
+    def stem(self, word: str) -> tuple[str, str]:
+        """What the forms of a word share, and which of its forms it is."""
+        if not self.is_english or len(word) > _LONGEST_WORD:
+            return word, ""
+        known = self._stems.get(word)
+        if known is None:
+            base, form = self._irregular.get(word) or self._without_ending(word)
+            bare = base if base in self._whole else _bare(base)
+            # "Noted" is no "not".
+            is_hidden = (
+                bare in self._whole and word not in self._whole and (bare != base or form in ("ed", "ing"))
+            )
+            known = (f"{bare}e" if is_hidden else bare), form
+            if len(self._stems) < 50_000:  # noqa: PLR2004 (an article has mostly the words of the one before)
+                self._stems[word] = known
+        return known
+
+    def _without_ending(self, word: str) -> tuple[str, str]:  # noqa: PLR0911 (one ending each)
+        if word in self._whole or len(word) <= _SHORTEST_STEM or not word.isalpha():
+            return word, ""
+        if word.endswith("men") and len(word) > 5:  # noqa: PLR2004 (policemen)
+            return word[:-3] + "man", "s"
+        if word.endswith("ies"):
+            return word[:-3] + "y", "s"
+        if word.endswith(("sses", "shes", "ches", "xes", "zes")):
+            return word[:-2], "s"
+        if word[-1] == "s" and word[-2] not in "sui":
+            return word[:-1], "s"
+        if word.endswith("eed"):
+            return word[:-1], "ed"
+        for ending in ("ing", "ed"):
+            base = word.removesuffix(ending)
+            if base != word and len(base) >= 2 and _VOWEL.search(base):  # noqa: PLR2004 (us-ing)
+                return base, ending
+        return word, ""
+
+
+def _bare(stem: str) -> str:
+    """The stem without what its endings change: hop, hope and hopp are one."""
+    if len(stem) > _SHORTEST_STEM and stem[-1] == "e":
+        stem = stem[:-1]
+    if len(stem) > _SHORTEST_STEM and stem[-1] == stem[-2] and stem[-1] not in "aeiou":
+        stem = stem[:-1]
+    if len(stem) > 2 and stem[-1] == "y":  # noqa: PLR2004
+        stem = stem[:-1] + "i"
+    return stem
+
+
+@cache
+def equivalents(language: str) -> Equivalents:
+    """The lists of a language (ISO 639); empty for one that has none."""
+    path = _FOLDER / f"{language}.toml"
+    return Equivalents(
+        tomllib.loads(path.read_text("utf-8"))
+        if re.fullmatch("[a-z]{2,3}", language) and path.is_file()
+        else {}
+    )
