@@ -31,8 +31,14 @@ def test_an_article_s_way_and_a_person_s_answer(worker: StartWorker, redis_url: 
     assert ended["outcome"] == "escalated"
     assert json.loads(run(f"{show} --json")) == ended
     assert "escalated" in run(show)
-    listed, shown, settle = commands_of("escalations.md")
+    listed, shown, settle, take, comment, with_undo, withdraw = commands_of("escalations.md")
     (escalation,) = re.findall(r"\b[0-9a-f]{32}\b", run(listed))
     assert "a1" in run(shown.replace("ID", escalation))
+    for command in (take, comment, with_undo, withdraw):
+        run(command.replace("ID", escalation))
+    page = run(shown.replace("ID", escalation))
+    assert re.findall(r"held_by|second figure|settled ana reject|reopened ana", page) == [
+        *("settled ana reject", "reopened ana", "second figure")
+    ]
     run(settle.replace("ID", escalation))
     assert "accept" in run(shown.replace("ID", escalation))
