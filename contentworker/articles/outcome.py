@@ -6,9 +6,9 @@ from typing import Any
 from contentworker import config
 from contentworker.editorial.detector.result import renewed
 from contentworker.editorial.escalations.result import FindingKind, NewFinding
-from contentworker.runtime.records.runs import Run, Runs
+from contentworker.runtime.records.runs import Run, RunLine, Runs
 
-__all__ = ["findings", "open_runs", "outcome"]
+__all__ = ["findings", "listed", "open_runs", "outcome"]
 
 EVALUATIONS: tuple[FindingKind, ...] = ("score", "detection")
 
@@ -16,6 +16,15 @@ EVALUATIONS: tuple[FindingKind, ...] = ("score", "detection")
 def open_runs(client: Any) -> Runs:
     """The runs in Redis, each kept for `retention.runs_seconds`."""
     return Runs(client, config.load().retention.runs_seconds)
+
+
+def listed(client: Any, state: str | None = None, article_id: str | None = None) -> list[RunLine]:
+    """Where runs stand, the newest last: those that are `open` or `ended`, and of one article."""
+    return [
+        run
+        for run in open_runs(client).read()
+        if article_id in {None, run.subject} and state in {None, "ended" if run.is_final else "open"}
+    ]
 
 
 def outcome(run: Run) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from kombu.exceptions import OperationalError
 from pydantic import BaseModel
-from redis.exceptions import RedisError
 
 from contentworker import config
+from contentworker.articles.announcing import ask_to_announce
 from contentworker.cli import connection, ids
 from contentworker.cli.connection import json_option
 from contentworker.cli.errors import PlainErrorsGroup
@@ -27,7 +26,6 @@ from contentworker.runtime import environment
 
 __all__ = ["group"]
 
-ANNOUNCE = "tasks.escalation.announce"
 FIELDS = (
     *("id", "article_id", "reason", "state", "version", "held_by", "run_id"),
     *("language", "score", "verdict", "decision", "settled_by", "note"),
@@ -82,20 +80,11 @@ def list_command(*, state: str, order: Order, limit: int | None, as_json: bool, 
     count = 0
     with _store() as store:
         chosen = Filter(state=None if state == "all" else state, **wanted)
-        for record in islice(_lines(store, chosen, order), limit) if store else ():
+        for record in islice(store.every(chosen, order=order), limit) if store else ():
             count += 1
             click.echo(_json(record) if as_json else _line(record))
     if not count and not as_json:
         click.echo("No escalations.")
-
-
-def _lines(store: Store, chosen: Filter, order: Order) -> Iterator[EscalationLine]:
-    after = None
-    while True:
-        page = store.read(chosen, order=order, after=after)
-        yield from page.lines
-        if (after := page.after) is None:
-            return
 
 
 def _line(record: EscalationLine) -> str:
@@ -171,7 +160,8 @@ def settle(
     )
     if until := settled.withdrawable_until:
         click.echo(f"`escalations withdraw` can take it back until {until:%H:%M:%S} UTC", err=True)
-    _announce(undo_seconds)
+    if not ask_to_announce(connection.application(), undo_seconds):
+        click.echo("Redis cannot be reached: the next escalation tells the platform.", err=True)
 
 
 @group.command()
@@ -217,18 +207,6 @@ def _json(record: BaseModel) -> str:
 def _whole_json(record: Escalation, findings: list[Finding]) -> str:
     whole = [each.model_dump(mode="json") for each in findings]
     return json_text({**record.model_dump(mode="json"), "findings": whole}, indent=2)
-
-
-def _announce(after_seconds: float) -> None:
-    app = connection.application()
-    try:
-        with app.connection_for_write() as broker:
-            broker.ensure_connection(max_retries=1)
-        # A second later, because the worker's clock may be another one.
-        countdown = after_seconds + 1 if after_seconds else None
-        app.send_task(ANNOUNCE, retry=False, ignore_result=True, countdown=countdown)
-    except (OperationalError, RedisError):
-        click.echo("Redis cannot be reached: the next escalation tells the platform.", err=True)
 
 
 def _page(record: Escalation, findings: list[Finding]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -118,6 +119,15 @@ class Reading(Database):
             [line.model_copy(update=self._expired(line)) for line in lines],
             _cursor(lines[-1], order) if more else None,
         )
+
+    def every(self, wanted: Filter | None = None, *, order: Order = "oldest") -> Iterator[EscalationLine]:
+        """All records that match, read in pages."""
+        after = None
+        while True:
+            page = self.read(wanted, order=order, after=after)
+            yield from page.lines
+            if (after := page.after) is None:
+                return
 
     def open_count(self) -> int:
         """The number of records that wait for a person."""
