@@ -16,10 +16,12 @@ from contentworker.cli import connection, ids
 from contentworker.cli.connection import json_option
 from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.editorial.detector.result import Verdict
+from contentworker.editorial.escalations.choosing import as_chosen, choices_in_force, latest_rewrite
 from contentworker.editorial.escalations.opening import missing_file, open_store
 from contentworker.editorial.escalations.reading import Filter, Order
-from contentworker.editorial.escalations.result import Escalation, EscalationLine, Finding
+from contentworker.editorial.escalations.result import ChoiceKind, Escalation, EscalationLine, Finding
 from contentworker.editorial.escalations.store import MAX_UNDO_SECONDS, Store, check_decision
+from contentworker.editorial.rewriting import Rewrite
 from contentworker.errors import ContentError
 from contentworker.printable import json_text, lines, one_line
 from contentworker.runtime import environment
@@ -118,6 +120,7 @@ def show(escalation_id: str, as_json: bool) -> None:
 @click.option("--by", required=True, help="Who decides.")
 @click.option("--note", default="", help="Why, for people who read it later.")
 @click.option("--text-file", type=click.Path(path_type=Path), help="The text to publish, in UTF-8.")
+@click.option("--chosen", is_flag=True, help="Publish the text as it was chosen: see `changes --text`.")
 @click.option("--if-version", type=int, help="The version that `show` printed: an error if it has changed.")
 @click.option(
     "--undo-seconds",
@@ -134,6 +137,7 @@ def settle(
     by: str,
     note: str,
     text_file: Path | None,
+    chosen: bool,
     if_version: int | None,
     undo_seconds: float,
     as_json: bool,
@@ -144,6 +148,8 @@ def settle(
     an error, and nothing is recorded.
     """
     check_decision(decision, by)
+    if chosen and text_file:
+        raise click.UsageError("--chosen and --text-file exclude each other")
     text = None
     if text_file is not None:
         try:
@@ -151,6 +157,11 @@ def settle(
         except (OSError, UnicodeDecodeError) as error:
             raise ContentError("text_file", f"cannot be read: {error}") from None
     with _known(escalation_id) as (store, whole_id):
+        if chosen:
+            record, finding = _rewritten(store, whole_id)
+            text = as_chosen(record, finding)
+            # A choice that somebody makes right now must not be lost.
+            if_version = record.version if if_version is None and record.state == "open" else if_version
         settled = store.settle(
             whole_id, decision, by, note, text, version=if_version, undo_seconds=undo_seconds
         )
@@ -162,6 +173,51 @@ def settle(
         click.echo(f"`escalations withdraw` can take it back until {until:%H:%M:%S} UTC", err=True)
     if not ask_to_announce(connection.application(), undo_seconds):
         click.echo("Redis cannot be reached: the next escalation tells the platform.", err=True)
+
+
+@group.command()
+@click.option("--text", "as_text", is_flag=True, help="Print the text that `settle --chosen` publishes.")
+@click.argument("escalation_id", metavar="ID")
+def changes(escalation_id: str, as_text: bool) -> None:
+    """Show each change of the article's latest rewrite, what the guard said, and what was chosen."""
+    with _known(escalation_id) as (store, whole_id):
+        record, finding = _rewritten(store, whole_id)
+    if as_text:
+        click.echo("\n".join(lines(as_chosen(record, finding))))
+    else:
+        click.echo("\n".join(_changes(record, finding)))
+
+
+@group.command()
+@click.option("--by", required=True, help="Who chooses.")
+@click.option("--original", "originals", type=int, multiple=True, metavar="NUMBER", help="Keep as it was.")
+@click.option("--rewrite", "rewrites", type=int, multiple=True, metavar="NUMBER", help="Take the model's.")
+@click.option("--own", type=(int, str), multiple=True, metavar="NUMBER TEXT", help="Put your own words.")
+@click.option("--if-version", type=int, help="The version that `show` printed: an error if it has changed.")
+@click.argument("escalation_id", metavar="ID")
+def choose(
+    *,
+    escalation_id: str,
+    by: str,
+    originals: tuple[int, ...],
+    rewrites: tuple[int, ...],
+    own: tuple[tuple[int, str], ...],
+    if_version: int | None,
+) -> None:
+    """Choose what stands in place of changes, by their numbers in `changes`. Repeat the options as needed.
+
+    What nobody chose stays as the guard left it.
+    """
+    named = [*originals, *rewrites, *(number for number, _ in own)]
+    if not named or len(set(named)) < len(named):
+        raise click.UsageError("name each change once: --original, --rewrite or --own")
+    chosen: dict[int, tuple[ChoiceKind, str]] = dict.fromkeys(originals, ("original", ""))
+    chosen |= dict.fromkeys(rewrites, ("rewrite", ""))
+    chosen |= {number: ("own", text) for number, text in own}
+    with _known(escalation_id) as (store, whole_id):
+        _, finding = _rewritten(store, whole_id)
+        version = store.choose(whole_id, by, finding.id, chosen, version=if_version)
+    click.echo(f"{whole_id}: {len(chosen)} chosen; version {version}")
 
 
 @group.command()
@@ -198,6 +254,28 @@ def take(escalation_id: str, by: str, minutes: float, over: bool) -> None:
     if hold.by != by:
         raise click.ClickException(f"{said}; add --over to take it over")
     click.echo(said)
+
+
+def _rewritten(store: Store, escalation_id: str) -> tuple[Escalation, Finding]:
+    record = store.find(escalation_id)
+    if record is None:
+        raise ContentError("escalation_id", "there is no such record (any more)")
+    finding = latest_rewrite(record, store.findings(escalation_id))
+    if finding is None:
+        raise ContentError("escalation_id", "there is no rewrite of the article's latest text")
+    return record, finding
+
+
+def _changes(record: Escalation, finding: Finding) -> Iterator[str]:
+    chosen = choices_in_force(record, finding)
+    for number, change in enumerate(Rewrite.model_validate(finding.content).changes, 1):
+        refusals = ", ".join(f"{each.rule}: {each.detail}" for each in change.refusals)
+        yield one_line(f"{number}  {change.outcome}  {refusals}".rstrip())
+        yield f"  - {one_line(change.original)}"
+        yield f"  + {one_line(change.rewritten)}"
+        if choice := chosen.get(number):
+            words = f": {choice.text}" if choice.text else ""
+            yield one_line(f"  {choice.by} chose {choice.choice}{words}")
 
 
 def _json(record: BaseModel) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 from contentworker.editorial.escalations.database import Database
 from contentworker.editorial.escalations.result import Escalation, EscalationLine, Finding
 from contentworker.editorial.escalations.tables import (
+    choices,
     comments,
     escalations,
     events,
@@ -28,13 +29,14 @@ Order = Literal["oldest", "newest", "changed"]
 COLUMNS = [escalations.c[name] for name in EscalationLine.model_fields]
 PARTS = {
     "texts": texts,
+    "choices": choices,
     "findings": findings,
     "history": history,
     "comments": comments,
     "notifications": notifications,
     "events": events,
 }
-SHOWN = ("texts", "history", "comments", "notifications")
+SHOWN = ("texts", "choices", "history", "comments", "notifications")
 """Parts that `find` reads. Findings may be large, events are nobody's to look at."""
 NOT_HELD: dict[str, Any] = {"held_by": None, "held_until": None}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,14 +78,15 @@ class Reading(Database):
     """The part of the store that changes nothing."""
 
     def find(self, escalation_id: str) -> Escalation | None:
-        """A record with its texts, history, comments and notifications."""
+        """A record with its texts, choices, history, comments and notifications."""
         with self.reading() as connection:
             row = connection.execute(select(escalations).where(escalations.c.id == escalation_id)).first()
             if row is None:
                 return None
             parts: dict[str, Any] = {name: _part(connection, name, escalation_id) for name in SHOWN}
         values = {**row._mapping, "evidence": json.loads(row.evidence)}  # noqa: SLF001 (public, named so that no column has its name)
-        record = Escalation.model_validate({**values, **parts, "version": len(parts["history"])})
+        version = len(parts["history"]) + len(parts["choices"])
+        record = Escalation.model_validate({**values, **parts, "version": version})
         return record.model_copy(update=self._expired(record))
 
     def findings(self, escalation_id: str) -> list[Finding]:

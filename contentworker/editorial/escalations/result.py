@@ -7,6 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 __all__ = [
     "Announced",
     "ArticleId",
+    "Choice",
+    "ChoiceKind",
     "Comment",
     "Escalation",
     "EscalationLine",
@@ -28,6 +30,7 @@ ArticleId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-
 Reason = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9_]+$")]
 State = Literal["open", "settled"]
 FindingKind = Literal["score", "detection", "rewrite"]
+ChoiceKind = Literal["original", "rewrite", "own"]
 
 
 class NewFinding(NamedTuple):
@@ -113,12 +116,24 @@ class Notification(_Result):
 class Finding(_Result):
     """One result about a text of the article: an `AeoScore`, a `Detection` or a `Rewrite`, whole."""
 
+    id: int
     run_id: str
     kind: FindingKind
     number: int = Field(description="0: about the article as it came; n: the n-th rewrite, or about it.")
     text_sha256: str = Field(description="The text that offsets in `content` are in.")
     content: dict[str, Any]
     created_at: AwareDatetime
+
+
+class Choice(_Result):
+    """What a person chose for one change of a rewrite; the latest choice for a change is in force."""
+
+    finding_id: int = Field(description="The rewrite.")
+    change: int = Field(description="The number of the change in it, from 1.")
+    choice: ChoiceKind
+    text: str = Field(description="The person's own words, or nothing.")
+    by: str
+    at: AwareDatetime
 
 
 class Comment(_Result):
@@ -161,9 +176,10 @@ class EscalationLine(_Result):
 class Escalation(EscalationLine):
     """One record: an article, and one reason for a person to decide."""
 
-    version: int = Field(default=0, description="Grows with each new text and each decision.")
+    version: int = Field(default=0, description="Grows with each new text, each choice and each decision.")
     evidence: dict[str, Any]
     texts: tuple[TextVersion, ...] = ()
+    choices: tuple[Choice, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
     comments: tuple[Comment, ...] = ()
     notifications: tuple[Notification, ...] = ()
@@ -174,6 +190,7 @@ class Forgotten(_Result):
 
     escalations: int = 0
     texts: int = 0
+    choices: int = 0
     findings: int = 0
     history: int = 0
     comments: int = 0

@@ -7,22 +7,25 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from contentworker.editorial.escalations.database import DatabaseError, insert_once, locked, sha256, storable
 from contentworker.editorial.escalations.delivering import Deliveries, PendingEvent
 from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
-from contentworker.editorial.escalations.result import EscalationRef, Forgotten, Hold, NewFinding, Settled
-from contentworker.editorial.escalations.tables import comments, escalations, events, history, texts
+from contentworker.editorial.escalations.result import (
+    EscalationRef,
+    Forgotten,
+    NewFinding,
+    Settled,
+)
+from contentworker.editorial.escalations.tables import escalations, events, history, texts
 from contentworker.editorial.escalations.tables import findings as findings_table
+from contentworker.editorial.escalations.teamwork import Teamwork, check_name, check_version
 from contentworker.errors import ConflictError, ContentError
 
 __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
-MAX_NAME_CHARACTERS = 200
-"""As long as the columns are."""
-MAX_COMMENT_CHARACTERS = 10_000
 MAX_UNDO_SECONDS = 600.0
 
 UNSETTLED = {
@@ -31,7 +34,7 @@ UNSETTLED = {
 """The columns of a record that waits for a person."""
 
 
-class Store(Reading, Deliveries):
+class Store(Reading, Teamwork, Deliveries):
     """The records behind one engine. The first use creates the tables or migrates them."""
 
     def escalate(
@@ -126,9 +129,7 @@ class Store(Reading, Deliveries):
             known = locked(connection, escalation_id)
             if known.state == "settled":
                 return _repeated(connection, known, (decision, by, note, text))
-            current = _version(connection, known.id)
-            if version not in {None, current}:
-                raise ConflictError("version", f"the record has changed: it has version {current}")
+            check_version(connection, known.id, version)
             if text is not None:
                 _add_text(connection, known.id, "final", text, now)
             changes = {
@@ -163,7 +164,7 @@ class Store(Reading, Deliveries):
             ConflictError: it is not settled, or the platform is told already.
             ContentError: there is no such record.
         """
-        _check_name(by)
+        check_name(by)
         now = self.now()
         with self.writing() as connection:
             known = locked(connection, escalation_id)
@@ -175,49 +176,6 @@ class Store(Reading, Deliveries):
             change = update(escalations).where(escalations.c.id == known.id)
             connection.execute(change.values({**UNSETTLED, "updated_at": now}))
             _note(connection, known.id, now, "reopened", by=by)
-
-    def comment(self, escalation_id: str, by: str, text: str) -> None:
-        """Add a comment; it changes no version, so nobody's decision becomes stale by it.
-
-        Raises:
-            ContentError: there is no such record, or the text is blank or longer than 10,000 characters.
-        """
-        _check_name(by)
-        text, now = storable(text).strip(), self.now()
-        if not 1 <= len(text) <= MAX_COMMENT_CHARACTERS:
-            raise ContentError("text", f"1 to {MAX_COMMENT_CHARACTERS:,} characters, not {len(text):,}")
-        with self.writing() as connection:
-            known = locked(connection, escalation_id)
-            row = {"escalation_id": known.id, "at": now, "by": by, "text": text}
-            connection.execute(insert(comments).values(row))
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values(updated_at=now))
-
-    def hold(self, escalation_id: str, by: str, seconds: float, *, take_over: bool = False) -> Hold:
-        """Say that a person is at work on a record, or go on saying so; return who holds it now.
-
-        A hold keeps nobody from deciding: `version` does. Somebody else's lasts until it expires, is taken
-        over, or the record is settled.
-
-        Raises:
-            ConflictError: the record is settled.
-            ContentError: there is no such record.
-        """
-        _check_name(by)
-        now = self.now()
-        with self.writing() as connection:
-            known = locked(connection, escalation_id)
-            if known.state == "settled":
-                raise ConflictError("escalation_id", f"it is settled by {known.settled_by}")
-            holder = known.held_by if known.held_until and known.held_until > now else None
-            if holder not in {None, by} and not take_over:
-                return Hold(by=holder, until=known.held_until)
-            changes: dict[str, Any] = {"held_by": by, "held_until": now + timedelta(seconds=seconds)}
-            # A renewal is no change that a list by `updated_at` has to show.
-            more = {} if holder == by else {"updated_at": now}
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values(changes | more))
-        return Hold(by=by, until=changes["held_until"])
 
     def purge(self, older_than: datetime) -> Forgotten:
         """Remove records settled before this moment, but none whose event is not delivered yet."""
@@ -251,12 +209,7 @@ def check_decision(decision: str, by: str) -> None:
     """
     if not re.fullmatch(r"[a-z0-9_]{1,50}", decision):
         raise ContentError("decision", "1 to 50 characters of a-z, 0-9 and _")
-    _check_name(by)
-
-
-def _check_name(by: str) -> None:
-    if not 1 <= len(by) <= MAX_NAME_CHARACTERS or not by.isprintable():
-        raise ContentError("by", "1 to 200 printable characters")
+    check_name(by)
 
 
 def _repeated(connection: Connection, known: Any, call: tuple[str, str, str, str | None]) -> Settled:
@@ -270,12 +223,6 @@ def _repeated(connection: Connection, known: Any, call: tuple[str, str, str, str
         said = f"it is settled as {known.decision!r} by {known.settled_by}; nothing of yours was recorded"
         raise ConflictError("decision", said)
     return _settled(known._mapping, changed=False, until=event.not_before)  # noqa: SLF001 (as above)
-
-
-def _version(connection: Connection, escalation_id: str) -> int:
-    """The number of entries in the history: workers of version 1, which know no versions, write it, too."""
-    count = select(func.count()).select_from(history).where(history.c.escalation_id == escalation_id)
-    return connection.scalar(count) or 0
 
 
 def _add_text(connection: Connection, escalation_id: str, kind: str, text: str, now: datetime) -> bool:

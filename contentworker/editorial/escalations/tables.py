@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 __all__ = [
+    "choices",
     "comments",
     "escalations",
     "events",
@@ -94,6 +95,20 @@ findings = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("created_at", _Utc, nullable=False),
     sa.UniqueConstraint("escalation_id", "run_id", "kind", "number"),
+)
+choices = sa.Table(
+    "escalation_choices",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _of_escalation(),
+    sa.Column(
+        "finding_id", sa.Integer, sa.ForeignKey("escalation_findings.id", ondelete="CASCADE"), nullable=False
+    ),
+    sa.Column("change", sa.Integer, nullable=False),
+    sa.Column("choice", sa.String(10), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", _Utc, nullable=False),
 )
 history = sa.Table(
     "escalation_history",

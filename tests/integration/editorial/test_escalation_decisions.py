@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from contentworker.editorial.escalations.choosing import as_chosen, latest_rewrite
 from contentworker.editorial.escalations.reading import Filter, Order
-from contentworker.editorial.escalations.result import Escalation, EscalationLine, NewFinding
+from contentworker.editorial.escalations.result import ChoiceKind, Escalation, EscalationLine, NewFinding
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
+from contentworker.editorial.rewriting.result import Change, Rewrite
 from contentworker.errors import ConflictError, ContentError
 
 BEGIN = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
@@ -242,6 +244,98 @@ def test_findings_are_kept_whole_and_once(store: Store) -> None:
     (line,) = store.read().lines
     assert (line.language, line.verdict) == ("en", None)
     assert store.forget("a").findings == 5
+
+
+ARTICLE = "<p>One & two. Three is here. Four</p>"
+
+
+def rewritten(text: str = ARTICLE) -> NewFinding:
+    """A rewrite of three sentences, the second of which the guard refused."""
+    sentences = {"One & two.": "1 < 2.", "Three is here.": "Thirty is here.", "Four": "4"}
+    changes = [
+        Change(
+            original=before,
+            rewritten=after,
+            outcome="refused" if before.startswith("Three") else "rewritten",
+            refusals=(),
+            start=text.index(before),
+            end=text.index(before) + len(before),
+        )
+        for before, after in sentences.items()
+    ]
+    result = Rewrite(
+        text="as the guard left it", changed=True, changes=tuple(changes), diff=(), left=(), mode="edit",
+        model="m", provider="p", prompt_tokens=0, completion_tokens=0, cost=0, seconds=0,
+    )  # fmt: skip
+    return NewFinding("rewrite", 1, text, result.model_dump(mode="json"))
+
+
+def test_sentences_are_chosen(store: Store) -> None:
+    """The latest choice wins, own words never become tags, and each choice is a new version."""
+    ref = store.escalate("a", "failed", evidence={}, content=ARTICLE, run_id="r", findings=[rewritten()])
+
+    def text() -> str:
+        record = found(store, ref.id)
+        latest = latest_rewrite(record, store.findings(ref.id))
+        assert latest is not None
+        return as_chosen(record, latest)
+
+    (finding,) = store.findings(ref.id)
+    assert text() == "<p>1 &lt; 2. Three is here. 4</p>"
+    assert store.choose(ref.id, "ana", finding.id, {1: ("original", ""), 2: ("rewrite", "")}, version=1) == 3
+    assert text() == "<p>One & two. Thirty is here. 4</p>"
+    store.choose(ref.id, "bob", finding.id, {3: ("own", " <script>5</script>\0 ")})
+    assert text() == "<p>One & two. Thirty is here. &lt;script&gt;5&lt;/script&gt;\ufffd</p>"
+    with pytest.raises(ConflictError, match="it has version 4"):
+        store.choose(ref.id, "ana", finding.id, {1: ("rewrite", "")}, version=3)
+    with pytest.raises(ConflictError, match="it has version 4"):
+        store.settle(ref.id, "accept", "ana", version=3)
+    record = found(store, ref.id)
+    assert [(each.change, each.choice, each.by) for each in record.choices] == [
+        *((1, "original", "ana"), (2, "rewrite", "ana"), (3, "own", "bob"))
+    ]
+    store.settle(ref.id, "accept", "ana", text=text(), version=4)
+    with pytest.raises(ConflictError, match="it is settled by ana"):
+        store.choose(ref.id, "bob", finding.id, {1: ("rewrite", "")})
+    assert store.forget("a").choices == 3
+
+
+def test_a_rewrite_of_an_earlier_text_is_none(store: Store) -> None:
+    """Once the article has changed, the sentences of its earlier rewrite stand nowhere."""
+    ref = store.escalate("a", "failed", evidence={}, content=ARTICLE, run_id="r", findings=[rewritten()])
+    store.escalate("a", "failed", evidence={}, content="another text")
+    assert latest_rewrite(found(store, ref.id), store.findings(ref.id)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words", "says"),
+    [
+        (0, "original", "", "changes 1 to 3, not 0"),
+        (4, "original", "", "changes 1 to 3, not 4"),
+        (1, "own", " \n", "10,000 characters of your own words for change 1, not 0"),
+        (1, "own", "x" * 10_001, "for change 1, not 10,001"),
+    ],
+)
+def test_a_choice_that_is_none(store: Store, change: int, kind: ChoiceKind, words: str, says: str) -> None:
+    """Nothing of the call is recorded, also what was right in it."""
+    ref = store.escalate("a", "failed", evidence={}, content=ARTICLE, run_id="r", findings=[rewritten()])
+    (finding,) = store.findings(ref.id)
+    with pytest.raises(ContentError, match=f"^chosen: .*{says}$"):
+        store.choose(ref.id, "ana", finding.id, {2: ("original", ""), change: (kind, words)})
+    assert found(store, ref.id).choices == ()
+
+
+def test_a_rewrite_of_another_record(store: Store) -> None:
+    """Its id is refused, as a score's is."""
+    score = NewFinding("score", 0, ARTICLE, SCORE)
+    given: dict[str, Any] = {"evidence": {}, "content": ARTICLE, "run_id": "r"}
+    one, other = (
+        store.escalate(name, "failed", findings=[rewritten(), score], **given) for name in ("a", "b")
+    )
+    foreign, own_score = store.findings(one.id)[0].id, store.findings(other.id)[1].id
+    for finding_id in (foreign, own_score, 0):
+        with pytest.raises(ContentError, match=r"^finding_id: there is no such rewrite"):
+            store.choose(other.id, "ana", finding_id, {1: ("original", "")})
 
 
 @pytest.mark.parametrize("order", ["oldest", "newest", "changed"])

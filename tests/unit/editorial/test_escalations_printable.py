@@ -46,7 +46,7 @@ def _findings(text: str) -> list[Finding]:
     )
     return [
         Finding.model_construct(
-            run_id=text, kind=kind, number=0, text_sha256="0" * 64, content=content, created_at=NOW
+            id=1, run_id=text, kind=kind, number=0, text_sha256="0" * 64, content=content, created_at=NOW
         )
         for kind, content in given
     ]
