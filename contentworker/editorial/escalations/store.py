@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from contentworker.editorial.detector.result import renewed
 from contentworker.editorial.escalations.database import DatabaseError, insert_once, locked, sha256, storable
 from contentworker.editorial.escalations.delivering import Deliveries, PendingEvent
 from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
@@ -254,7 +255,7 @@ def _add_finding(
 def _in_short(found: Iterable[NewFinding]) -> dict[str, Any]:
     """The columns of the list, of the article as it came."""
     first = {each.kind: each.content for each in found if each.number == 0}
-    score, detection = first.get("score", {}), first.get("detection", {})
+    score, detection = first.get("score", {}), renewed(first.get("detection", {}))
     return {
         "language": score.get("language", detection.get("language")),
         "score": score.get("score"),

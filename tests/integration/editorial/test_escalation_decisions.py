@@ -217,7 +217,7 @@ def test_comments(store: Store) -> None:
 
 
 SCORE = {"score": 48.2, "language": "de", "criteria": [{"name": "x"}]}
-DETECTION = {"verdict": "uncertain", "language": "de", "sentences": [{"text": "\ud800\0"}]}
+DETECTION = {"verdict": "no_sign", "language": "de", "sentences": [{"text": "\ud800\0"}]}
 
 
 def test_findings_are_kept_whole_and_once(store: Store) -> None:
@@ -238,7 +238,7 @@ def test_findings_are_kept_whole_and_once(store: Store) -> None:
     original = found(store, ref.id).texts[0].sha256
     assert [each.text_sha256 == original for each in kept] == [True, True, True, False]
     (line,) = store.read().lines
-    assert (line.language, line.score, line.verdict) == ("de", 48.2, "uncertain")
+    assert (line.language, line.score, line.verdict) == ("de", 48.2, "no_sign")
     again = [NewFinding("score", 0, "2", {**SCORE, "language": "en"})]
     store.escalate("a", "failed", evidence={}, content="2", run_id="r2", findings=again)
     (line,) = store.read().lines
@@ -382,7 +382,7 @@ def test_the_list_filtered(store: Store) -> None:
 
     assert matching(state="open") == ["blog/A_1", "blog/ab1"]
     assert matching(reason="failed") == matching(language="de") == ["blog/A_1", "news/3"]
-    assert matching(verdict="uncertain", state="settled") == ["news/3"]
+    assert matching(verdict="no_sign", state="settled") == ["news/3"]
     assert matching(text="a_1") == ["blog/A_1"]
     assert matching(text="BLOG/") == ["blog/A_1", "blog/ab1"]
     assert matching(held_by="ana") == matching(text="%") == []

@@ -179,7 +179,7 @@ def test_what_a_person_is_shown(place: Place, runs: Runs, client: Celery) -> Non
     with place.store() as store:
         record, findings = store.find(line.id), store.findings(line.id)
     assert record is not None
-    assert (line.score, line.verdict) == (run.data["evaluate:0/score"]["score"], "human")
+    assert (line.score, line.verdict) == (run.data["evaluate:0/score"]["score"], "no_sign")
     steps = {"score": "evaluate:0/score", "detection": "evaluate:0/detection"}
     for found_out in findings:
         step = steps.get(found_out.kind, f"rewrite:{found_out.number}/result")
