@@ -84,9 +84,12 @@ class Reading(Database):
             if row is None:
                 return None
             parts: dict[str, Any] = {name: _part(connection, name, escalation_id) for name in SHOWN}
+            held = connection.scalar(select(events.c.not_before).where(events.c.id == row.event_id))
         values = {**row._mapping, "evidence": json.loads(row.evidence)}  # noqa: SLF001 (public, named so that no column has its name)
         version = len(parts["history"]) + len(parts["choices"])
-        record = Escalation.model_validate({**values, **parts, "version": version})
+        record = Escalation.model_validate(
+            {**values, **parts, "version": version, "withdrawable_until": held}
+        )
         return record.model_copy(update=self._expired(record))
 
     def findings(self, escalation_id: str) -> list[Finding]:

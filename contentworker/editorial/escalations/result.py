@@ -177,6 +177,10 @@ class Escalation(EscalationLine):
     """One record: an article, and one reason for a person to decide."""
 
     version: int = Field(default=0, description="Grows with each new text, each choice and each decision.")
+    withdrawable_until: AwareDatetime | None = Field(
+        default=None,
+        description="When the platform is told of the decision; None if it is, or if it is open.",
+    )
     evidence: dict[str, Any]
     texts: tuple[TextVersion, ...] = ()
     choices: tuple[Choice, ...] = ()

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 __all__ = [
     "choices",
     "comments",
+    "desk_sessions",
     "escalations",
     "events",
     "findings",
@@ -157,4 +158,13 @@ events = sa.Table(
     # Set while the event is held: its decision can be withdrawn, and nothing is sent. `done_at` is set as
     # well then, so that a worker of version 1, which looks at it alone, leaves it. A claim clears both.
     sa.Column("not_before", _Utc),
+)
+desk_sessions = sa.Table(
+    "desk_sessions",
+    metadata,
+    sa.Column("token_sha256", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    # Of the account's line: a changed password or role ends the session.
+    sa.Column("account_sha256", sa.String(64), nullable=False),
+    sa.Column("expires_at", _Utc, nullable=False),
 )
