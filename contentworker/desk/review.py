@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
 from contentworker.desk.web import Ask, Refused, page, to
-from contentworker.desk.words import REASONS, reason_in_words, why
+from contentworker.desk.words import REASONS, VERDICTS, reason_in_words, why
 from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
 from contentworker.editorial.document import Document, detect_media_type, parse
@@ -55,6 +55,7 @@ def queue(ask: Ask) -> Response:
     return page(
         ask, "queue.html", lines=found.lines, after=found.after, state=state, asked=shown,
         count=ask.desk.store.open_count(), in_words=reason_in_words, reasons=REASONS,
+        verdicts=VERDICTS,
     )  # fmt: skip
 
 
@@ -87,12 +88,12 @@ def review(ask: Ask) -> Response:
         ]
     elif layer == "who" and detection:
         marks = [
-            Mark(each.start, each.end, "ai" if each.share > 0 else "human") for each in detection.sentences
+            Mark(each.start, each.end, "ai" if each.share > 0 else "person") for each in detection.sentences
         ]
     return page(
         ask, "review.html", record=record, layer=layer, layers=LAYERS, blocks=_blocks(record, marks),
         why=why(record, score, detection, scores, ask.desk.settings.pipeline), in_words=reason_in_words,
-        score=score, scores=scores, detection=detection, recommendations=recommendations,
+        verdicts=VERDICTS, score=score, scores=scores, detection=detection, recommendations=recommendations,
         lines=_lines(record, rewrite) if rewrite else [], rewrite=rewrite and rewrite.content,
         decisions=ask.desk.settings.desk.decisions, saved=ask.query.get("saved", ""),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from contentworker.editorial.detector import Detection
 from contentworker.editorial.escalations.result import Escalation
 from contentworker.editorial.settings import PipelineSettings
 
-__all__ = ["REASONS", "reason_in_words", "why"]
+__all__ = ["REASONS", "VERDICTS", "reason_in_words", "why"]
 
 REASONS = {
     "ai_suspected": "May be written by a model",
@@ -19,6 +19,9 @@ REASONS = {
     "rewrite_refused": "The guard refused the rewrite",
 }
 """This project's own reasons; another application may have others."""
+
+VERDICTS = {"ai": "Maybe a model", "no_sign": "No sign of a model", "abstained": "Cannot be judged"}
+"""The detector never accuses, and never says that a person wrote an article."""
 
 
 def reason_in_words(reason: str) -> str:

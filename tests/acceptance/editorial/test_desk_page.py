@@ -15,13 +15,14 @@ from tests.acceptance.pages import commands_of
 from tests.support import ROOT, Process, environment, free_port, run_cli
 
 NOX, PASSWORD, SERVE = commands_of("desk.md")
+CLI = [sys.executable, "-m", "contentworker"]
 
 
 @contextmanager
 def served(tmp_path: Path, *options: str, **env: str) -> Iterator[tuple[str, str]]:
     """The desk's address, and all that it printed."""
     port = free_port()
-    command = [sys.executable, *shlex.split(SERVE)[1:], f"--port={port}", *options]
+    command = [*CLI, *shlex.split(SERVE)[1:], f"--port={port}", *options]
     variables = environment(WORKER__ESCALATIONS__SQLITE_PATH=str(tmp_path / "records.sqlite3"), **env)
     desk = Process(command, tmp_path, variables, cwd=ROOT)
     try:
@@ -47,7 +48,7 @@ def status(address: str, name: str, password: str) -> int:
 def test_a_person_signs_in(tmp_path: Path, redis_url: str) -> None:
     """With the line that the command printed for the typed password."""
     typed = "a long password\n" * 2
-    command = [sys.executable, *shlex.split(PASSWORD)[1:]]
+    command = [*CLI, *shlex.split(PASSWORD)[1:]]
     done = subprocess.run(
         command, input=typed, capture_output=True, text=True, check=True, cwd=ROOT, start_new_session=True,
         env=environment(),

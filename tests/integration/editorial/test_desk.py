@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,16 @@ from contentworker.desk import application, passwords
 from contentworker.desk.passwords import Account
 from contentworker.desk.sessions import Sessions
 from contentworker.desk.web import MOST_BYTES, Desk
+from contentworker.desk.words import VERDICTS
+from contentworker.editorial.aeo import scoring
+from contentworker.editorial.detector.judging import judge
+from contentworker.editorial.detector.model import shipped
+from contentworker.editorial.document import parse
 from contentworker.editorial.escalations.result import Escalation, NewFinding
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.rewriting.result import Change, Refusal, Rewrite
-from tests.support import wait_until
+from tests.support import ROOT, wait_until
 
 PASSWORD = "correct horse battery"
 HASHED = passwords.hashed(PASSWORD)
@@ -258,6 +264,33 @@ def test_holds_and_comments(desk: Running, ana: Browser) -> None:
     assert "Look\nhere" in ana.get(f"/review/{first}", layer="history").text
     assert "blog/tea" in bob.get("/review", state="mine").text
     assert "blog/tea" not in ana.get("/review", state="mine").text
+
+
+def test_what_was_found_is_shown(small: Running) -> None:
+    """A real score and a real detection, each in its layer, with marks."""
+    settings = config.load(environ={}).content
+    source = (ROOT / "examples" / "thoughts-on-tea.txt").read_text("utf-8")
+    document = parse(source, settings=settings)
+    score = scoring.score(document, questions=(), url=None, today=date(2026, 12, 1), settings=settings)
+    detection = judge(document, model=shipped(), settings=settings)
+    found = waiting(
+        small,
+        text=source,
+        findings=[
+            NewFinding("score", 0, source, score.model_dump(mode="json")),
+            NewFinding("detection", 0, source, detection.model_dump(mode="json")),
+        ],
+    )
+    ana = signed_in(small, "ana")
+    by_score = ana.get(f"/review/{found}", layer="score").text
+    assert score.recommendations[0].text in unescape(by_score)
+    assert 'class="mark score"' in by_score
+    who = unescape(ana.get(f"/review/{found}", layer="who").text)
+    assert VERDICTS[detection.verdict] in who
+    assert detection.meaning in who
+    assert re.search(r'class="mark (ai|person)"', who)
+    assert "Nothing of this text was rewritten" in ana.get(f"/review/{found}").text
+    assert VERDICTS[detection.verdict] in ana.get("/review").text
 
 
 ROLES = {"/login": None, "/": None}
