@@ -1,7 +1,7 @@
 """What you type. With nox: `nox -s worker`. With nothing but Python: `python3 noxfile.py -s worker`.
 
   every day      worker, up, down, status, logs, demo, tests, lint, format, shell, doctor
-  one process    redis, beat, flower, metrics
+  one process    redis, beat, flower, desk, metrics
   services       install, preflight, upgrade, uninstall
   the project    generate, lock, sbom, embedded-model, traces, adopt
   measuring      upstream, bench, chaos
@@ -83,7 +83,7 @@ nox.options.sessions = ["lint", "tests"]
 DEPENDENCY_GROUPS = (
     *("lint", "nox", "core", "service", "install", "local"),
     *("tests", "traces", "lock", "sbom"),
-    *("adopt", "bench", "research", "vectors", "embedded"),  # editorial
+    *("adopt", "bench", "desk", "research", "vectors", "embedded"),  # editorial
 )
 """One lock each. The first group has most of the packages, and the others take the same versions."""
 tested_versions: list[object] = []
@@ -339,6 +339,16 @@ def beat(session: nox.Session) -> None:
 def flower(session: nox.Session) -> None:
     """Show queues and tasks in the browser with Flower."""
     _contentworker("with-redis", "celery", "-A", "celery_worker.celery_app", "flower", *session.posargs)
+
+
+# >>> editorial
+@nox.session(venv_backend="none")
+def desk(session: nox.Session) -> None:
+    """Show the articles that wait for a person in the browser, for a user `demo`."""
+    _contentworker("with-redis", "python", "-m", "contentworker", "desk", "serve", "--demo", *session.posargs)
+
+
+# <<< editorial
 
 
 @nox.session(venv_backend="none")

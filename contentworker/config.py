@@ -19,7 +19,7 @@ from contentworker.config_errors import VARIABLE_PREFIX as ENVIRONMENT_PREFIX
 from contentworker.config_errors import Sources, close_variable
 from contentworker.editorial import settings as editorial
 from contentworker.errors import ConfigError
-from contentworker.runtime.settings import RuntimeSettings
+from contentworker.runtime import settings as runtime
 from contentworker.runtime.worker import task_names
 from contentworker.runtime.worker.task_names import TaskNames
 from contentworker.toml_lines import Keys
@@ -41,7 +41,7 @@ FILE_VARIABLE = "CONTENTWORKER_TOML"
 """Names another file: in a project that `nox -s adopt` made, the machinery's tests have one of their own."""
 
 
-class Settings(RuntimeSettings):
+class Settings(runtime.RuntimeSettings):
     """Everything in `worker.toml`."""
 
     # >>> editorial
@@ -49,6 +49,7 @@ class Settings(RuntimeSettings):
     llm: editorial.LlmSettings = editorial.LlmSettings()
     escalations: editorial.EscalationSettings = editorial.EscalationSettings()
     pipeline: editorial.PipelineSettings = editorial.PipelineSettings()
+    desk: runtime.DeskSettings = runtime.DeskSettings()
     # <<< editorial
 
 

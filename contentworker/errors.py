@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "ConfigError",
+    "ConflictError",
     "ContentError",
     "ContentWorkerError",
     "PermanentError",
@@ -40,6 +41,10 @@ class ContentError(PermanentError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.expected}"
+
+
+class ConflictError(ContentError):
+    """Somebody else was faster: what the arguments rest on has changed. Nothing of them was recorded."""
 
 
 def described(error: OSError) -> str:

@@ -75,10 +75,11 @@ def settle(
     note: Annotated[str, Field(max_length=10_000)] = "",
     text: StrictStr | None = None,
 ) -> Settled:
-    """Settle a record and have the platform told. Repeated with the same decision, it changes nothing.
+    """Settle a record and have the platform told. Sent again with the same arguments, it changes nothing.
 
     Raises:
-        ContentError: no such record, or one settled otherwise. Never retried.
+        ConflictError: the record is settled otherwise, or by somebody else. Never retried.
+        ContentError: there is no such record. Never retried.
     """
     settled = escalating.store().settle(escalation_id, decision, by, note, text)
     announce.delay()
@@ -89,7 +90,8 @@ def settle(
 def announce() -> Announced:
     """Deliver the events of settled records that are not delivered yet, at least once to each target.
 
-    If one target does not take an event it is retried, and holds up nothing else.
+    If one target does not take an event it is retried, and holds up nothing else. Decisions that can still be
+    withdrawn wait for a later announcement.
     """
     return escalating.announce()
 

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 
 from contentworker import config
 from contentworker.articles import metrics
+from contentworker.articles.outcome import findings, open_runs
 from contentworker.editorial.escalations.result import Announced, EscalationRef, Notified
 from contentworker.errors import ConfigError, ContentWorkerError
 from contentworker.runtime import environment
@@ -26,7 +27,15 @@ from contentworker.runtime.records import single_host
 if TYPE_CHECKING:
     from contentworker.editorial.escalations.store import PendingEvent, Store
 
-__all__ = ["announce", "check_settings", "escalate", "is_anything_pending", "keep_host", "notify", "store"]
+__all__ = [
+    "announce",
+    "check_settings",
+    "escalate",
+    "is_anything_pending",
+    "keep_host",
+    "notify",
+    "store",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +59,14 @@ def store() -> "Store":
 
 
 def escalate(article_id: str, reason: str, run_id: str | None, **record: Any) -> EscalationRef:
-    """Record an escalation, once for each article and reason, and count it."""
+    """Record an escalation, once for each article and reason, and count it.
+
+    What its run has found out is read here, not sent: Redis forgets it after `retention.runs_seconds`.
+    """
     log_context.bind(article_id=article_id, run_id=run_id)
-    made = store().escalate(article_id, reason, run_id=run_id, **record)
+    run = open_runs(current_app.backend.client).find(run_id) if run_id else None
+    found = findings(run) if run and run.subject == article_id else ()
+    made = store().escalate(article_id, reason, run_id=run_id, findings=found, **record)
     if made.created:
         count(metrics.ESCALATIONS, reason=reason)
     _measure_open()

@@ -1,4 +1,4 @@
-"""Stops a run, and removes what Redis holds of an article: waiting messages, dead letters, results."""
+"""Stops a run, and removes an article: waiting messages, dead letters, results, records of escalations."""
 
 import json
 import time
@@ -10,14 +10,16 @@ from kombu.transport.redis import PRIORITY_STEPS, Channel
 from contentworker import config
 from contentworker.articles import steps
 from contentworker.articles.outcome import open_runs
+from contentworker.editorial.escalations.result import Forgotten
 from contentworker.errors import ContentWorkerError
 from contentworker.printable import decoded
+from contentworker.runtime import environment
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.records.runs import Run
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.stored import call_in, message_in
 
-__all__ = ["CANCELLED", "Removed", "cancel", "forget"]
+__all__ = ["CANCELLED", "Removed", "cancel", "escalate_instead", "forget", "forget_records"]
 
 FORGET_SECONDS = 30.0
 """Longest wait for tasks that run: when they end they write about the article again."""
@@ -26,7 +28,8 @@ CANCEL_SECONDS = 2.0
 POLL_SECONDS = 0.1
 MOVING = "tasks.pipeline."
 """Beginning of the names of the tasks that move runs on and send their steps; the steps send nothing."""
-FIRST_ARGUMENT = (steps.PROCESS, "tasks.escalation.escalate_to_human")
+ESCALATE = "tasks.escalation.escalate_to_human"
+FIRST_ARGUMENT = (steps.PROCESS, ESCALATE)
 """Tasks whose first positional argument is the article's id."""
 RESULTS = "celery-task-meta-"
 CANCELLED = "cancelled"
@@ -66,6 +69,21 @@ def forget(client: Any, article_id: str) -> Removed:
     return Removed(len(run_ids), messages, letters, results, running)
 
 
+def forget_records(article_id: str) -> Forgotten:
+    """Remove an article's records of escalations, after `forget`: a task that ran may have made one."""
+    # Here, because `forgetting` is imported where no database is needed.
+    from contentworker.editorial.escalations.opening import missing_file, open_store
+
+    place = config.load().escalations, environment.folder(config.ROOT)
+    if missing_file(*place):
+        return Forgotten()
+    store = open_store(*place)
+    try:
+        return store.forget(article_id)
+    finally:
+        store.close()
+
+
 def cancel(client: Any, run_id: str) -> tuple[Run, int]:
     """Stop a run, also one that was cancelled before; return it, and how many messages were removed.
 
@@ -91,6 +109,13 @@ def cancel(client: Any, run_id: str) -> tuple[Run, int]:
     while any(_is_moving(raw) for raw in _held(client, names, holders)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return run, removed + _remove_steps(client, run_id)
+
+
+def escalate_instead(app: Any, run: Run) -> None:
+    """Have a person asked about the article of a run that was cancelled. Sent again, it asks once."""
+    arguments = {name: run.data["article"][name] for name in ("content", "media_type")}
+    arguments |= {"article_id": run.subject, "reason": CANCELLED, "run_id": run.id}
+    app.send_task(ESCALATE, kwargs=arguments)
 
 
 def _remove_steps(client: Any, run_id: str) -> int:

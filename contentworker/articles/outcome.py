@@ -1,17 +1,30 @@
-"""The runs of articles in Redis, and what became of one."""
+"""The runs of articles in Redis, what became of one, and what it found out about the article."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from contentworker import config
 from contentworker.editorial.detector.result import renewed
-from contentworker.runtime.records.runs import Run, Runs
+from contentworker.editorial.escalations.result import FindingKind, NewFinding
+from contentworker.runtime.records.runs import Run, RunLine, Runs
 
-__all__ = ["open_runs", "outcome"]
+__all__ = ["findings", "listed", "open_runs", "outcome"]
+
+EVALUATIONS: tuple[FindingKind, ...] = ("score", "detection")
 
 
 def open_runs(client: Any) -> Runs:
     """The runs in Redis, each kept for `retention.runs_seconds`."""
     return Runs(client, config.load().retention.runs_seconds)
+
+
+def listed(client: Any, state: str | None = None, article_id: str | None = None) -> list[RunLine]:
+    """Where runs stand, the newest last: those that are `open` or `ended`, and of one article."""
+    return [
+        run
+        for run in open_runs(client).read()
+        if article_id in {None, run.subject} and state in {None, "ended" if run.is_final else "open"}
+    ]
 
 
 def outcome(run: Run) -> dict[str, Any]:
@@ -32,3 +45,14 @@ def outcome(run: Run) -> dict[str, Any]:
         "escalation_id": run.data.get("escalation_id"),
         "text": rewrites[-1]["text"] if run.step == "accepted" else None,
     }
+
+
+def findings(run: Run) -> Iterator[NewFinding]:
+    """Whole results of a run's steps, each with the text that its offsets are in."""
+    rewrites = run.parts("rewrite", "result")
+    texts = {0: run.data["article"]["content"], **{n: each["text"] for n, each in rewrites.items()}}
+    for kind in EVALUATIONS:
+        for number, result in run.parts("evaluate", kind).items():
+            yield NewFinding(kind, number, texts[number], result)
+    for number, rewrite in rewrites.items():
+        yield NewFinding("rewrite", number, texts[0], rewrite)

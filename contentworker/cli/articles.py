@@ -9,9 +9,8 @@ from typing import Any
 import click
 from celery.states import FAILURE
 
-from contentworker import config
 from contentworker.articles import forgetting
-from contentworker.articles.outcome import open_runs, outcome
+from contentworker.articles.outcome import listed, open_runs, outcome
 from contentworker.articles.steps import task_ids_of
 from contentworker.cli import connection, ids
 from contentworker.cli.connection import Connect
@@ -19,7 +18,6 @@ from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.cli.exit_codes import ExitCode
 from contentworker.cli.retries import Retries, where_to_look
 from contentworker.printable import json_text, lines, one_line
-from contentworker.runtime import environment
 from contentworker.runtime.records.runs import Run, Runs
 
 __all__ = ["cancel", "end_of", "follow", "forget", "runs"]
@@ -40,12 +38,7 @@ def runs() -> None:
 def list_command(connect: Connect, /, state: str, article_id: str | None, as_json: bool) -> None:
     """List runs, the newest last: when each began, what it is about, where it stands."""
     with connect() as client:
-        listed = open_runs(client).read()
-    shown = [
-        run
-        for run in listed
-        if article_id in {None, run.subject} and state in {"all", "ended" if run.is_final else "open"}
-    ]
+        shown = listed(client, None if state == "all" else state, article_id)
     for run in shown:
         began = datetime.fromtimestamp(run.began, UTC)
         if as_json:
@@ -149,9 +142,7 @@ def cancel(connect: Connect, /, run_id: str, escalate: bool) -> None:
         run_id = _whole(open_runs(client), run_id)
         run, removed = forgetting.cancel(client, run_id)
         if escalate:
-            arguments = {name: run.data["article"][name] for name in ("content", "media_type")}
-            arguments |= {"article_id": run.subject, "reason": forgetting.CANCELLED, "run_id": run_id}
-            connection.application().send_task("tasks.escalation.escalate_to_human", kwargs=arguments)
+            forgetting.escalate_instead(connection.application(), run)
     click.echo(f"{run_id}: cancelled; messages removed: {removed}")
 
 
@@ -164,14 +155,9 @@ def forget(connect: Connect, /, article_id: str) -> None:
     Takes the whole id, as it cannot be undone. Waits at most 30 s for tasks that run. Exit code 1: some still
     run; run the command again.
     """
-    # Here, because `submit` imports this module and needs no database.
-    from contentworker.editorial.escalations.opening import missing_file, open_store
-    from contentworker.editorial.escalations.result import Forgotten
-
     with connect() as client:
         removed = forgetting.forget(client, article_id)
-    place = config.load().escalations, environment.folder(config.ROOT)
-    records = Forgotten() if missing_file(*place) else open_store(*place).forget(article_id)
+    records = forgetting.forget_records(article_id)
     click.echo(
         f"{article_id}: runs {removed.runs}, messages {removed.messages}, "
         f"dead letters {removed.dead_letters}, results {removed.results}; escalations: {records}"

@@ -4,9 +4,8 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
@@ -15,8 +14,9 @@ from contentworker.cli.connection import Connect, json_option
 from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.cli.exit_codes import ExitCode
 from contentworker.printable import json_text, lines, one_line
-from contentworker.runtime.records import dead_letters
-from contentworker.runtime.records.dead_letters import REASONS, DeadLetter, UnknownLetter, UnknownVersionError
+from contentworker.runtime.records import dead_letters, letter_batches
+from contentworker.runtime.records.dead_letters import REASONS, DeadLetter, UnknownLetter
+from contentworker.runtime.records.letter_batches import LetterFilter
 
 __all__ = ["group"]
 
@@ -39,29 +39,6 @@ def _reason(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     if reason is not None and reason not in REASONS:
         raise click.BadParameter(f"no reason {value!r}; allowed: {', '.join(REASONS)}")
     return reason
-
-
-class _Filter(NamedTuple):
-    task: str | None
-    reason: str | None
-    queue: str | None
-    older_than: timedelta | None
-    newer_than: timedelta | None
-
-    def is_empty(self) -> bool:
-        return not any(value is not None for value in self)
-
-    def matches(self, arrived: datetime, letter: DeadLetter | UnknownLetter, now: datetime) -> bool:
-        """Whether a letter matches; one of an unknown version matches an empty filter only."""
-        if isinstance(letter, UnknownLetter):
-            return self.is_empty()
-        return (
-            (self.task is None or fnmatchcase(letter.task, self.task))
-            and self.reason in (None, letter.reason)
-            and self.queue in (None, letter.queue)
-            and (self.older_than is None or now - arrived > self.older_than)
-            and (self.newer_than is None or now - arrived < self.newer_than)
-        )
 
 
 def _filtered(command: Callable[..., None]) -> Callable[..., None]:
@@ -96,7 +73,7 @@ def list_command(connect: Connect, /, as_json: bool, **options: Any) -> None:
     """List dead letters, oldest first."""
     count = 0
     with connect() as client:
-        for letter_id, arrived, letter in _matching(client, _Filter(**options)):
+        for letter_id, arrived, letter in letter_batches.matching(client, LetterFilter(**options)):
             count += 1
             if as_json:
                 click.echo(json_text(_record(letter_id, arrived, letter)))
@@ -166,26 +143,25 @@ def _apply(
     **options: Any,
 ) -> None:
     """Do something with each chosen letter, and print to how many it was `done`."""
-    chosen = _Filter(**options)
+    chosen = LetterFilter(**options)
     _check_choice(ids, chosen, everything)
-    outcome: dict[str, list[str]] = {done: [], "missing": [], "unknown": []}
     with connect() as client:
         letters = _whole(client, ids) or _ids(client, chosen)
         if asks and not ids and len(letters) > 1:
             _confirm(len(letters))
-        for letter_id in letters:
-            try:
-                outcome[done if action(client, letter_id) else "missing"].append(letter_id)
-            except UnknownVersionError as error:
-                outcome["unknown"].append(letter_id)
-                click.echo(f"Error: {one_line(error)}", err=True)
-    number = len(outcome[done])
-    click.echo(json.dumps(outcome) if as_json else f"{done.capitalize()} {_counted(number)}.")
+        outcome = letter_batches.do_with(client, letters, action)
+    for reason in outcome.refused.values():
+        click.echo(f"Error: {one_line(reason)}", err=True)
+    if as_json:
+        listed = {done: outcome.done, "missing": outcome.missing, "unknown": [*outcome.refused]}
+        click.echo(json.dumps(listed))
+    else:
+        click.echo(f"{done.capitalize()} {_counted(len(outcome.done))}.")
     # A letter that matched and is gone by now was handled by another process; that is no error.
-    _end(outcome["missing"] if ids else [], failed=bool(outcome["unknown"]))
+    _end(outcome.missing if ids else [], failed=bool(outcome.refused))
 
 
-def _check_choice(ids: tuple[str, ...], chosen: _Filter, everything: bool) -> None:
+def _check_choice(ids: tuple[str, ...], chosen: LetterFilter, everything: bool) -> None:
     given = sum([bool(ids), not chosen.is_empty(), everything])
     if not given:
         raise click.UsageError("say which: IDs, a filter (--task, --reason, …), or --all")
@@ -199,26 +175,11 @@ def _confirm(count: int) -> None:
     click.confirm(f"Discard {_counted(count)} for good?", abort=True, err=True)
 
 
-def _matching(client: Any, chosen: _Filter) -> Iterator[tuple[str, datetime, DeadLetter | UnknownLetter]]:
-    seconds, microseconds = client.time()
-    now = datetime.fromtimestamp(seconds + microseconds / 1_000_000, UTC)
-    for letter_id, arrived, letter in dead_letters.read(client):
-        if chosen.matches(arrived, letter, now):
-            yield letter_id, arrived, letter
-
-
-def _ids(client: Any, chosen: _Filter) -> list[str]:
-    """Ids of the letters that match now, without letters that arrive later.
-
-    A replayed task may fail again at once; to follow its new letter would never end.
-    """
-    ids: list[str] = []
-    for letter_id, _, letter in _matching(client, chosen):
-        if isinstance(letter, DeadLetter):
-            ids.append(letter_id)
-        else:
-            click.echo(f"{letter_id}  has a version that this program does not know: left as it is", err=True)
-    return ids
+def _ids(client: Any, chosen: LetterFilter) -> list[str]:
+    found = letter_batches.matching_ids(client, chosen)
+    for letter_id in found.unknown:
+        click.echo(f"{letter_id}  has a version that this program does not know: left as it is", err=True)
+    return found.known
 
 
 def _whole(client: Any, ids: tuple[str, ...]) -> list[str]:

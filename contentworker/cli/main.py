@@ -43,6 +43,7 @@ SECTIONS = {
         "dead-letters": _Entry("dead_letters:group", "List, show, replay or discard messages that failed."),
         # >>> editorial
         "escalations": _Entry("escalations:group", "List and settle articles that wait for a person."),
+        "desk": _Entry("desk:group", "Serve the desk, where people answer them in the browser."),
         # <<< editorial
         "pause": _Entry("queues:pause", "Let no worker take messages from a queue."),
         "resume": _Entry("queues:resume", "Let workers take messages from it again."),

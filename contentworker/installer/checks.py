@@ -258,7 +258,8 @@ def check_database() -> str:
 def _check_postgres(url: str) -> str:
     from sqlalchemy import inspect
 
-    from contentworker.editorial.escalations.schema import open_engine, schema_version
+    from contentworker.editorial.escalations.schema import open_engine
+    from contentworker.editorial.escalations.tables import schema_version
 
     engine = open_engine(url, config.ROOT)
     try:

@@ -439,6 +439,47 @@ class HealthSettings(ListeningSection):
     port: Port = Field(5556, description="Port it listens on.")
 
 
+# >>> editorial
+class DecisionSettings(Section):
+    """One decision that the desk offers."""
+
+    label: str = Field(min_length=1, max_length=40, description="The button's words.")
+    publishes: bool = Field(False, description="Whether the platform gets the text as it was chosen.")
+    needs_note: bool = Field(False, description="Whether a note is required, such as for an author.")
+
+
+class DeskSettings(ListeningSection):
+    """The desk, where people answer escalations in the browser (docs/desk.md)."""
+
+    address: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address it listens on. Any but the loopback address needs `public_url` with https.",
+    )
+    port: Port = Field(5558, description="Port it listens on.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",
+        description="Address at which browsers reach it, such as `https://desk.example.com`: scheme, host "
+        "and port, without a path. Empty: `http://127.0.0.1` or `http://localhost` with the port.",
+    )
+    undo_seconds: float = Field(
+        30, ge=0, le=600, description="How long a decision can be taken back; then the platform is told."
+    )
+    hold_minutes: float = Field(15, ge=1, le=1440, description="How long an article that you take is yours.")
+    session_hours: float = Field(12, gt=0, le=720, description="How long a person stays signed in.")
+    decisions: dict[QueueName, DecisionSettings] = Field(
+        {
+            "accept": DecisionSettings(label="Accept", publishes=True),
+            "send_back": DecisionSettings(label="Send back", needs_note=True),
+            "reject": DecisionSettings(label="Reject"),
+        },
+        min_length=1,
+        description="The decisions by the platform's words, one table `[desk.decisions.WORD]` each.",
+    )
+
+
+# <<< editorial
 class LogSettings(Section):
     """What a log line looks like (docs/logs.md). Each queue's `log_level` says how much is logged."""
 

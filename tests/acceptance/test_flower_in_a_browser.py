@@ -4,7 +4,6 @@ With WRITE_PICTURES_TO=docs in the environment it writes the pictures of the doc
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,10 @@ import pytest
 from celery import Celery
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from contentworker import config
+from tests.acceptance.browsers import chromium
 from tests.acceptance.pages import ask
 from tests.support import (
     PATIENCE,
@@ -24,7 +23,6 @@ from tests.support import (
     StartWorker,
     environment,
     free_port,
-    service_is_missing,
     wait_until,
 )
 
@@ -37,22 +35,8 @@ LOGIN = "anna:secret"
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     """Chromium without a window."""
-    # Debian's names, and those of others; nothing is downloaded where there is none.
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        service_is_missing("chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in ("headless=new", "window-size=1280,800", f"user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(f"--{option}")
-    # Shared memory is small in containers; its sandbox does not start as root.
-    options.add_argument("--disable-dev-shm-usage")
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    yield opened
-    opened.quit()
+    with chromium(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from sqlalchemy import Engine
+
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.settings import EscalationSettings
 
-__all__ = ["missing_file", "open_store", "sqlite_file"]
+__all__ = ["missing_file", "open_engine_of", "open_store", "sqlite_file"]
 
 
 def sqlite_file(settings: EscalationSettings, folder: Path) -> Path:
@@ -29,4 +31,11 @@ def missing_file(
 
 def open_store(settings: EscalationSettings, folder: Path, environ: Mapping[str, str] = os.environ) -> Store:
     """The records in PostgreSQL at DATABASE_URL, or in the setting's SQLite file, else in one in `folder`."""
-    return Store(open_engine(environ.get("DATABASE_URL", ""), sqlite_file(settings, folder)))
+    return Store(open_engine_of(settings, folder, environ))
+
+
+def open_engine_of(
+    settings: EscalationSettings, folder: Path, environ: Mapping[str, str] = os.environ
+) -> Engine:
+    """The engine of the same records."""
+    return open_engine(environ.get("DATABASE_URL", ""), sqlite_file(settings, folder))

@@ -1,8 +1,7 @@
-"""The tables of the records, their version, and the connection to SQLite or PostgreSQL."""
+"""The connection to SQLite or PostgreSQL, and the migrations that lead to this version's tables."""
 
-from collections.abc import Callable
+import re
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,124 +10,31 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import ArgumentError
 
 from contentworker.addresses import split
+from contentworker.editorial.escalations.tables import escalations, schema_version
 from contentworker.errors import ConfigError, ContentWorkerError
 
-__all__ = [
-    "MIGRATIONS",
-    "SchemaError",
-    "escalations",
-    "events",
-    "history",
-    "migrate",
-    "notifications",
-    "open_engine",
-    "texts",
-]
+__all__ = ["MIGRATIONS", "SchemaError", "for_reading", "migrate", "open_engine"]
 
 LOCK_KEY = 7_305_808_868
 """PostgreSQL's advisory lock around a migration: any number that no other program uses."""
 POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg"}
+MIGRATIONS = tuple(
+    file.read_text("utf-8") for file in sorted((Path(__file__).parent / "migrations").glob("*.sql"))
+)
+"""Number n leads from version n to n + 1, a new database through all of them. Never change a released one.
+
+Where the databases differ, `$NUMBER` stands for the type of a number that counts up, `$MOMENT` for a time.
+"""
+TYPES = {
+    "sqlite": {"$NUMBER": "INTEGER", "$MOMENT": "DATETIME"},
+    "postgresql": {"$NUMBER": "SERIAL", "$MOMENT": "TIMESTAMP WITH TIME ZONE"},
+}
+READING = "contentworker_reading"
+"""The option of an engine whose transactions only read."""
 
 
 class SchemaError(ContentWorkerError):
     """This program cannot work with the database's version."""
-
-
-class _Utc(sa.TypeDecorator[datetime]):
-    """A moment, stored in UTC, because SQLite keeps no time zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, _dialect: Any) -> datetime | None:
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, _dialect: Any) -> datetime | None:
-        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
-
-
-metadata = sa.MetaData()
-
-
-def _of_escalation() -> sa.Column[str]:
-    return sa.Column(
-        "escalation_id", sa.ForeignKey("escalations.id", ondelete="CASCADE"), nullable=False, index=True
-    )
-
-
-schema_version = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))
-escalations = sa.Table(
-    "escalations",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("article_id", sa.String(200), nullable=False),
-    sa.Column("reason", sa.String(50), nullable=False),
-    sa.Column("evidence", sa.Text, nullable=False),
-    sa.Column("media_type", sa.String(20)),
-    sa.Column("run_id", sa.String(200)),
-    sa.Column("state", sa.String(10), nullable=False, index=True),
-    # How often the record was opened. Each time, people are notified again.
-    sa.Column("round", sa.Integer, nullable=False),
-    sa.Column("decision", sa.String(50), nullable=False),
-    sa.Column("settled_by", sa.String(200), nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("event_id", sa.String(32), nullable=False),
-    sa.Column("created_at", _Utc, nullable=False),
-    sa.Column("updated_at", _Utc, nullable=False),
-    sa.Column("settled_at", _Utc),
-    sa.UniqueConstraint("article_id", "reason"),
-)
-texts = sa.Table(
-    "escalation_texts",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _of_escalation(),
-    sa.Column("kind", sa.String(10), nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("created_at", _Utc, nullable=False),
-    sa.UniqueConstraint("escalation_id", "sha256"),
-)
-history = sa.Table(
-    "escalation_history",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _of_escalation(),
-    sa.Column("at", _Utc, nullable=False),
-    sa.Column("what", sa.String(20), nullable=False),
-    sa.Column("by", sa.String(200), nullable=False),
-    sa.Column("decision", sa.String(50), nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-)
-notifications = sa.Table(
-    "escalation_notifications",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    _of_escalation(),
-    sa.Column("round", sa.Integer, nullable=False),
-    sa.Column("channel_key", sa.String(64), nullable=False),
-    sa.Column("channel", sa.String(200), nullable=False),
-    sa.Column("state", sa.String(10), nullable=False),
-    sa.Column("detail", sa.String(200), nullable=False),
-    sa.Column("updated_at", _Utc, nullable=False),
-    sa.UniqueConstraint("escalation_id", "round", "channel_key"),
-)
-events = sa.Table(
-    "escalation_events",
-    metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    _of_escalation(),
-    sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("created_at", _Utc, nullable=False),
-    sa.Column("webhook_at", _Utc),
-    sa.Column("task_at", _Utc),
-    sa.Column("done_at", _Utc),
-)
-
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
-    lambda connection: metadata.create_all(connection, checkfirst=False),
-)
-"""Number n leads from version n to n + 1. Never change a released one."""
 
 
 def open_engine(database_url: str, sqlite_path: Path, *, busy_seconds: float = 10) -> sa.Engine:
@@ -156,9 +62,21 @@ def open_engine(database_url: str, sqlite_path: Path, *, busy_seconds: float = 1
 
     @event.listens_for(engine, "begin")
     def _limit(connection: Connection) -> None:
+        if _is_reading(connection):
+            # One moment for all of a record's tables, as in SQLite.
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(busy_seconds * 1000)}")
 
     return engine
+
+
+def for_reading(engine: sa.Engine) -> sa.Engine:
+    """The same engine for transactions that only read: they see one moment and lock nothing."""
+    return engine.execution_options(**{READING: True})
+
+
+def _is_reading(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(READING))
 
 
 def _sqlite(path: Path, busy_seconds: float) -> sa.Engine:
@@ -172,8 +90,9 @@ def _sqlite(path: Path, busy_seconds: float) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # Lock at once: SQLite does not let a transaction that has read wait for another writer.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # A writer locks at once: SQLite does not let a transaction that has read wait for another writer.
+        # A reader never locks: it would hold up the workers for as long as it reads.
+        connection.exec_driver_sql("BEGIN" if _is_reading(connection) else "BEGIN IMMEDIATE")
 
     return engine
 
@@ -197,21 +116,34 @@ def migrate(engine: sa.Engine) -> None:
     Raises:
         SchemaError: a newer version made them, or another program has tables of these names.
     """
+    with for_reading(engine).begin() as connection:
+        if _version(connection) == len(MIGRATIONS):
+            return
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.text(str(LOCK_KEY)))))
-        tables, version = sa.inspect(connection).get_table_names(), 0
-        if schema_version.name in tables:
-            version = connection.scalar(sa.select(schema_version.c.version)) or 0
-        elif escalations.name in tables:
-            raise SchemaError("The database has a table `escalations` without a version: it is not ours.")
-        if version > len(MIGRATIONS):
-            raise SchemaError(
-                f"The database has version {version}, this program knows {len(MIGRATIONS)} at most: "
-                "a newer release has used it. Install that release."
-            )
-        for step in MIGRATIONS[version:]:
-            step(connection)
+        version = _version(connection)  # again: another process may have migrated them meanwhile
+        types = TYPES[connection.dialect.name]
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                if statement.strip():
+                    typed = re.sub(r"\$[A-Z]+", lambda name: types[name[0]], statement)
+                    connection.exec_driver_sql(typed)
         if version < len(MIGRATIONS):
             write = sa.update(schema_version) if version else sa.insert(schema_version)
             connection.execute(write.values(version=len(MIGRATIONS)))
+
+
+def _version(connection: Connection) -> int:
+    """The version of the tables; 0 if there are none yet."""
+    tables, version = sa.inspect(connection).get_table_names(), 0
+    if schema_version.name in tables:
+        version = connection.scalar(sa.select(schema_version.c.version)) or 0
+    elif escalations.name in tables:
+        raise SchemaError("The database has a table `escalations` without a version: it is not ours.")
+    if version > len(MIGRATIONS):
+        raise SchemaError(
+            f"The database has version {version}, this program knows {len(MIGRATIONS)} at most: "
+            "a newer release has used it. Install that release."
+        )
+    return version

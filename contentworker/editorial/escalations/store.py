@@ -1,75 +1,42 @@
 """The records in their database: each is made once, settled once, and can be forgotten."""
 
-import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, delete, insert, select, update
 
-from contentworker.editorial.escalations import schema
-from contentworker.editorial.escalations.result import Escalation, EscalationRef, Forgotten, Settled
-from contentworker.errors import ContentError, ContentWorkerError
+from contentworker.editorial.detector.result import renewed
+from contentworker.editorial.escalations.database import DatabaseError, insert_once, locked, sha256, storable
+from contentworker.editorial.escalations.delivering import Deliveries, PendingEvent
+from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
+from contentworker.editorial.escalations.result import (
+    EscalationRef,
+    Forgotten,
+    NewFinding,
+    Settled,
+)
+from contentworker.editorial.escalations.tables import escalations, events, history, texts
+from contentworker.editorial.escalations.tables import findings as findings_table
+from contentworker.editorial.escalations.teamwork import Teamwork, check_name, check_version
+from contentworker.errors import ConflictError, ContentError
 
 __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
-MAX_NAME_CHARACTERS = 200
-"""As long as the columns are."""
-EVENTS_AT_ONCE = 20
+MAX_UNDO_SECONDS = 600.0
 
-escalations, texts, history = schema.escalations, schema.texts, schema.history
-notifications, events = schema.notifications, schema.events
-PARTS = {"texts": texts, "history": history, "notifications": notifications, "events": events}
 UNSETTLED = {
     "state": "open", "decision": "", "settled_by": "", "note": "", "event_id": "", "settled_at": None
 }  # fmt: skip
 """The columns of a record that waits for a person."""
 
 
-class DatabaseError(ContentWorkerError):
-    """The database is locked, unreachable, full or read-only: a later try may succeed."""
-
-
-class PendingEvent(NamedTuple):
-    """A settled record that some target of the platform has not received yet."""
-
-    id: str
-    payload: dict[str, Any]
-    webhook_at: datetime | None
-    task_at: datetime | None
-
-
-class Store:
+class Store(Reading, Teamwork, Deliveries):
     """The records behind one engine. The first use creates the tables or migrates them."""
-
-    def __init__(self, engine: Engine, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._engine = engine
-        self._now = now
-        self._ready = False
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            if not self._ready:
-                schema.migrate(self._engine)
-                self._ready = True
-            with self._engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            # The driver's first line only: SQLAlchemy adds the statement, the driver's details may show data.
-            reason = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
-            raise DatabaseError(f"the database of the escalations cannot be used: {reason}") from None
 
     def escalate(
         self,
@@ -81,6 +48,7 @@ class Store:
         media_type: str | None = None,
         rewrite: str | None = None,
         run_id: str | None = None,
+        findings: Iterable[NewFinding] = (),
     ) -> EscalationRef:
         """Make the record of this article and reason, or add to it: a new text opens a settled one again.
 
@@ -88,8 +56,8 @@ class Store:
             ContentError: the evidence is not a JSON object, or has more than 200,000 bytes.
             DatabaseError: nothing was recorded.
         """
-        now = self._now()
-        given = {"evidence": _evidence(evidence), "run_id": run_id, "updated_at": now}
+        now, found = self.now(), list(findings)
+        given = {"evidence": _evidence(evidence), "run_id": run_id, "updated_at": now, **_in_short(found)}
         values = {
             "id": uuid.uuid4().hex,
             "article_id": article_id,
@@ -98,8 +66,8 @@ class Store:
             "round": 1,
             "created_at": now,
         }
-        with self._transaction() as connection:
-            created = _insert_once(connection, escalations, values | given | UNSETTLED)
+        with self.writing() as connection:
+            created = insert_once(connection, escalations, values | given | UNSETTLED)
             known = connection.execute(
                 select(escalations)
                 .where(escalations.c.article_id == article_id, escalations.c.reason == reason)
@@ -110,6 +78,9 @@ class Store:
                 for kind, text in (("original", content), ("rewrite", rewrite))
                 if text is not None and _add_text(connection, known.id, kind, text, now)
             ]
+            if created or added:
+                for each in found:
+                    _add_finding(connection, known.id, run_id or "", each, now)
             if created:
                 _note(connection, known.id, now, "created")
             elif added:
@@ -122,24 +93,44 @@ class Store:
         return EscalationRef(id=known.id, created=created)
 
     def settle(
-        self, escalation_id: str, decision: str, by: str, note: str = "", text: str | None = None
+        self,
+        escalation_id: str,
+        decision: str,
+        by: str,
+        note: str = "",
+        text: str | None = None,
+        *,
+        version: int | None = None,
+        undo_seconds: float = 0,
     ) -> Settled:
         """Settle a record, with an event for the platform in the same transaction.
 
-        The same decision twice changes nothing.
+        The same call twice changes nothing.
+
+        Args:
+            escalation_id: The record.
+            decision: The platform's word.
+            by: Who decides.
+            note: Why.
+            text: The text to publish.
+            version: The record's version that the person has seen; None: whichever it is.
+            undo_seconds: 0 to 600: how long `withdraw` can take the decision back.
 
         Raises:
-            ContentError: there is no such record, or it is settled with another decision.
+            ConflictError: it is settled otherwise, by somebody else, or has another version. Nothing of this
+                call was recorded.
+            ContentError: there is no such record.
         """
         check_decision(decision, by)
-        note, now = _storable(note), self._now()
-        with self._transaction() as connection:
-            known = _for_change(connection, escalation_id)
+        if not 0 <= undo_seconds <= MAX_UNDO_SECONDS:
+            raise ContentError("undo_seconds", f"0 to {MAX_UNDO_SECONDS:.0f}, not {undo_seconds}")
+        note, now = storable(note), self.now()
+        held_until = now + timedelta(seconds=undo_seconds) if undo_seconds else None
+        with self.writing() as connection:
+            known = locked(connection, escalation_id)
             if known.state == "settled":
-                if known.decision != decision:
-                    said = f"it is settled as {known.decision!r} by {known.settled_by}"
-                    raise ContentError("decision", said)
-                return _settled(known._mapping, changed=False)  # noqa: SLF001 (public, named so that no column has its name)
+                return _repeated(connection, known, (decision, by, note, text))
+            check_version(connection, known.id, version)
             if text is not None:
                 _add_text(connection, known.id, "final", text, now)
             changes = {
@@ -151,59 +142,49 @@ class Store:
                 "settled_at": now,
                 "updated_at": now,
             }
-            connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
+            change = update(escalations).where(escalations.c.id == known.id)
+            connection.execute(change.values(changes | NOT_HELD))
             _note(connection, known.id, now, "settled", by=by, decision=decision, note=note)
-            settled = _settled({**known._mapping, **changes}, changed=True)  # noqa: SLF001 (as above)
-            payload = settled.model_dump(mode="json", exclude={"changed"})
+            settled = _settled({**known._mapping, **changes}, changed=True, until=held_until)  # noqa: SLF001 (public, named so that no column has its name)
+            payload = settled.model_dump(mode="json", exclude={"changed", "withdrawable_until"})
             event = {
                 "id": settled.event_id,
                 "escalation_id": known.id,
                 "payload": json.dumps({"type": "escalation.settled", **payload, "text": text}),
                 "created_at": now,
+                "not_before": held_until,
+                "done_at": held_until and now,
             }
             connection.execute(insert(events).values(event))
         return settled
 
-    def find(self, escalation_id: str) -> Escalation | None:
-        """A record with its texts, history and notifications."""
-        with self._transaction() as connection:
-            row = connection.execute(select(escalations).where(escalations.c.id == escalation_id)).first()
-            if row is None:
-                return None
-            parts = {}
-            for name in ("texts", "history", "notifications"):
-                table = PARTS[name]
-                query = select(table).where(table.c.escalation_id == escalation_id).order_by(table.c.id)
-                parts[name] = [dict(each) for each in connection.execute(query).mappings()]
-            return _escalation(row._mapping, **parts)  # noqa: SLF001 (as above)
+    def withdraw(self, escalation_id: str, by: str) -> None:
+        """Take a decision back, so that the record is open again, while its event is held.
 
-    def ids(self, beginning: str, most: int) -> list[str]:
-        """At most so many ids that begin so."""
-        query = select(escalations.c.id).where(escalations.c.id.startswith(beginning, autoescape=True))
-        with self._transaction() as connection:
-            return list(connection.scalars(query.order_by(escalations.c.id).limit(most)))
-
-    def read(self, *, state: str | None = None) -> list[Escalation]:
-        """Records, oldest first, without their texts."""
-        query = select(escalations).order_by(escalations.c.created_at, escalations.c.id)
-        if state:
-            query = query.where(escalations.c.state == state)
-        with self._transaction() as connection:
-            return [_escalation(row) for row in connection.execute(query).mappings()]
-
-    def open_count(self) -> int:
-        """The number of records that wait for a person."""
-        with self._transaction() as connection:
-            query = select(func.count()).select_from(escalations).where(escalations.c.state == "open")
-            return connection.scalar(query) or 0
+        Raises:
+            ConflictError: it is not settled, or the platform is told already.
+            ContentError: there is no such record.
+        """
+        check_name(by)
+        now = self.now()
+        with self.writing() as connection:
+            known = locked(connection, escalation_id)
+            if known.state != "settled":
+                raise ConflictError("escalation_id", "it is not settled: there is nothing to withdraw")
+            held = (events.c.id == known.event_id) & events.c.not_before.is_not(None)
+            if not connection.execute(delete(events).where(held)).rowcount:
+                raise ConflictError("escalation_id", "too late: the platform is told of the decision")
+            change = update(escalations).where(escalations.c.id == known.id)
+            connection.execute(change.values({**UNSETTLED, "updated_at": now}))
+            _note(connection, known.id, now, "reopened", by=by)
 
     def purge(self, older_than: datetime) -> Forgotten:
         """Remove records settled before this moment, but none whose event is not delivered yet."""
-        undelivered = select(events.c.escalation_id).where(events.c.done_at.is_(None))
+        undelivered = events.c.done_at.is_(None) | events.c.not_before.is_not(None)
         return self._remove(
             (escalations.c.state == "settled")
             & (escalations.c.settled_at < older_than)
-            & escalations.c.id.not_in(undelivered)
+            & escalations.c.id.not_in(select(events.c.escalation_id).where(undelivered))
         )
 
     def forget(self, article_id: str) -> Forgotten:
@@ -211,7 +192,7 @@ class Store:
         return self._remove(escalations.c.article_id == article_id)
 
     def _remove(self, condition: Any) -> Forgotten:
-        with self._transaction() as connection:
+        with self.writing() as connection:
             ids = list(connection.scalars(select(escalations.c.id).where(condition).with_for_update()))
             counts = {
                 name: connection.execute(delete(table).where(table.c.escalation_id.in_(ids))).rowcount
@@ -219,56 +200,6 @@ class Store:
             }
             connection.execute(delete(escalations).where(escalations.c.id.in_(ids)))
         return Forgotten(escalations=len(ids), **counts)
-
-    def begin_sending(self, escalation_id: str, key: str, label: str) -> int | None:
-        """Claim the sending to a channel: the record's round, or None if there is nothing to send.
-
-        A sending that began and did not end may have arrived. It becomes `unknown`, and nothing repeats it.
-        """
-        values = {"state": "sending", "detail": "", "updated_at": self._now()}
-        with self._transaction() as connection:
-            known = _for_change(connection, escalation_id)
-            if known.state == "settled":
-                return None
-            row = {"escalation_id": known.id, "round": known.round, "channel_key": key, "channel": label}
-            if _insert_once(connection, notifications, {**row, **values}):
-                return int(known.round)
-            its = [notifications.c[name] == row[name] for name in ("escalation_id", "round", "channel_key")]
-            again = update(notifications).where(*its, notifications.c.state == "refused").values(values)
-            if connection.execute(again).rowcount:
-                return int(known.round)
-            values |= {"state": "unknown", "detail": "the worker ended while it sent"}
-            connection.execute(
-                update(notifications).where(*its, notifications.c.state == "sending").values(values)
-            )
-            return None
-
-    def end_sending(self, escalation_id: str, round_number: int, key: str, state: str, detail: str) -> None:
-        """Record how the sending to a channel ended: `sent`, `refused` or `unknown`."""
-        table = notifications.c
-        its = (table.escalation_id == escalation_id, table.round == round_number, table.channel_key == key)
-        values = {"state": state, "detail": detail[:200], "updated_at": self._now()}
-        with self._transaction() as connection:
-            connection.execute(update(notifications).where(*its).values(values))
-
-    def pending_events(self) -> Iterator[PendingEvent]:
-        """Events that some target has not received, oldest first, read in pages: each may hold a text."""
-        order = events.c.created_at, events.c.id
-        query = select(events).where(events.c.done_at.is_(None)).order_by(*order).limit(EVENTS_AT_ONCE)
-        page = query
-        while True:
-            with self._transaction() as connection:
-                rows = connection.execute(page).all()
-            for row in rows:
-                yield PendingEvent(row.id, json.loads(row.payload), row.webhook_at, row.task_at)
-            if len(rows) < EVENTS_AT_ONCE:
-                return
-            page = query.where(tuple_(*order) > (rows[-1].created_at, rows[-1].id))
-
-    def mark_event(self, event_id: str, column: str) -> None:
-        """Record that an event was delivered: `webhook_at`, `task_at`, or `done_at` for all targets."""
-        with self._transaction() as connection:
-            connection.execute(update(events).where(events.c.id == event_id).values({column: self._now()}))
 
 
 def check_decision(decision: str, by: str) -> None:
@@ -279,36 +210,57 @@ def check_decision(decision: str, by: str) -> None:
     """
     if not re.fullmatch(r"[a-z0-9_]{1,50}", decision):
         raise ContentError("decision", "1 to 50 characters of a-z, 0-9 and _")
-    if not 1 <= len(by) <= MAX_NAME_CHARACTERS or not by.isprintable():
-        raise ContentError("by", "1 to 200 printable characters")
+    check_name(by)
 
 
-def _for_change(connection: Connection, escalation_id: str) -> Any:
-    """The record, locked until the transaction ends."""
-    query = select(escalations).where(escalations.c.id == escalation_id).with_for_update()
-    row = connection.execute(query).first()
-    if row is None:
-        raise ContentError("escalation_id", "there is no such record (any more)")
-    return row
+def _repeated(connection: Connection, known: Any, call: tuple[str, str, str, str | None]) -> Settled:
+    """The answer to a call that settled the record before.
 
-
-def _insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    # RETURNING, because psycopg gives no row count for an insert.
-    query = dialect.insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
-    return connection.execute(query).first() is not None
+    Raises:
+        ConflictError: another one settled it, perhaps with the same decision, but another note or text.
+    """
+    event = connection.execute(select(events).where(events.c.id == known.event_id)).one()
+    if (known.decision, known.settled_by, known.note, json.loads(event.payload)["text"]) != call:
+        said = f"it is settled as {known.decision!r} by {known.settled_by}; nothing of yours was recorded"
+        raise ConflictError("decision", said)
+    return _settled(known._mapping, changed=False, until=event.not_before)  # noqa: SLF001 (as above)
 
 
 def _add_text(connection: Connection, escalation_id: str, kind: str, text: str, now: datetime) -> bool:
-    text = _storable(text)
     values = {
         "escalation_id": escalation_id,
         "kind": kind,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "text": text,
+        "sha256": sha256(text),
+        "text": storable(text),
         "created_at": now,
     }
-    return _insert_once(connection, texts, values)
+    return insert_once(connection, texts, values)
+
+
+def _add_finding(
+    connection: Connection, escalation_id: str, run_id: str, found: NewFinding, now: datetime
+) -> None:
+    values = {
+        "escalation_id": escalation_id,
+        "run_id": run_id,
+        "kind": found.kind,
+        "number": found.number,
+        "text_sha256": sha256(found.text),
+        "content": json.dumps(found.content),
+        "created_at": now,
+    }
+    insert_once(connection, findings_table, values)
+
+
+def _in_short(found: Iterable[NewFinding]) -> dict[str, Any]:
+    """The columns of the list, of the article as it came."""
+    first = {each.kind: each.content for each in found if each.number == 0}
+    score, detection = first.get("score", {}), renewed(first.get("detection", {}))
+    return {
+        "language": score.get("language", detection.get("language")),
+        "score": score.get("score"),
+        "verdict": detection.get("verdict"),
+    }
 
 
 def _note(connection: Connection, escalation_id: str, now: datetime, what: str, **more: str) -> None:
@@ -327,15 +279,7 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
     return text
 
 
-def _storable(text: str) -> str:
-    """The text as both databases can keep it: PostgreSQL knows no NUL, UTF-8 no half surrogate pair."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _settled(row: Mapping[Any, Any], *, changed: bool) -> Settled:
+def _settled(row: Mapping[Any, Any], *, changed: bool, until: datetime | None) -> Settled:
     names = ("id", "article_id", "reason", "decision", "note", "settled_at", "event_id")
-    return Settled(**{name: row[name] for name in names}, by=row["settled_by"], changed=changed)
-
-
-def _escalation(row: Mapping[Any, Any], **parts: Any) -> Escalation:
-    return Escalation.model_validate({**row, "evidence": json.loads(row["evidence"]), **parts})
+    values = {name: row[name] for name in names}
+    return Settled(**values, by=row["settled_by"], changed=changed, withdrawable_until=until)

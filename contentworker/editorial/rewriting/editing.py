@@ -1,6 +1,5 @@
 """From an article and recommendations to a rewrite: what the model is asked, and what the article gets."""
 
-import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import ndiff
@@ -21,6 +20,7 @@ from contentworker.editorial.rewriting.model import (
 )
 from contentworker.editorial.rewriting.prompts import Message, messages, without_fences
 from contentworker.editorial.rewriting.result import Change, Left, LeftReason, Mode, Refusal, Rewrite
+from contentworker.editorial.rewriting.splicing import splice
 from contentworker.editorial.settings import LlmSettings
 from contentworker.errors import ContentError
 
@@ -260,16 +260,9 @@ def _judged(unit: _Unit, answer: Completion, language: str, *, is_paragraph: boo
 
 def _put(document: Document, changes: Iterable[Change]) -> str:
     """The source with each accepted change in its place, and nothing else touched."""
-    parts: list[str] = []
-    position = 0
-    for change in changes:
-        if change.outcome == "rewritten":
-            text = change.rewritten
-            if document.media_type == "html":
-                text = html.escape(text, quote=False)
-            parts += [document.source[position : change.start], text]
-            position = change.end
-    return "".join([*parts, document.source[position:]])
+    accepted = (change for change in changes if change.outcome == "rewritten")
+    replacements = ((change.start, change.end, change.rewritten) for change in accepted)
+    return splice(document.source, replacements, document.media_type)
 
 
 def _diff(changes: Iterable[Change]) -> Iterator[str]:

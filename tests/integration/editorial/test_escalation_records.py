@@ -6,46 +6,18 @@ import sqlite3
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
 
-from contentworker.editorial.escalations import schema
-from contentworker.editorial.escalations import store as escalation_store
+from contentworker.editorial.escalations import delivering, schema
 from contentworker.editorial.escalations.store import DatabaseError, Store
-from contentworker.errors import ConfigError, ContentError
-from tests.postgres import Postgres, postgres
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("postgres") / "server") as found:
-        yield found
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> str:
-    """The address of an empty database; for SQLite, nothing."""
-    if request.param == "sqlite":
-        return ""
-    running: Postgres = request.getfixturevalue("server")
-    engine = schema.open_engine(running.url, Path())
-    with engine.begin() as connection:
-        for table in reversed(schema.metadata.sorted_tables):
-            table.drop(connection, checkfirst=True)
-    engine.dispose()
-    return running.url
-
-
-@pytest.fixture
-def store(url: str, tmp_path: Path) -> Iterator[Store]:
-    made = Store(schema.open_engine(url, tmp_path / "records.sqlite3", busy_seconds=1))
-    yield made
-    made.close()
+from contentworker.errors import ConfigError, ConflictError, ContentError
+from tests.postgres import Postgres
 
 
 def test_one_record_however_many_send_it_at_once(url: str, tmp_path: Path) -> None:
@@ -84,23 +56,58 @@ def test_a_new_text_opens_a_settled_record_again(store: Store) -> None:
     assert (record.history[1].by, record.history[1].decision) == ("ana", "accept")
 
 
-def test_settling_twice(store: Store) -> None:
-    """Repeating the decision changes nothing and makes no second event; another one is an error."""
+def test_the_same_call_twice_settles_once(store: Store) -> None:
+    """A task that is delivered again changes nothing, and makes no second event."""
     ref = store.escalate("a", "failed", evidence={})
-    first, second = store.settle(ref.id, "accept", "ana"), store.settle(ref.id, "accept", "bob")
-    assert (first.changed, second.changed, second.by) == (True, False, "ana")
+    call = (ref.id, "accept", "ana", "fine", "nul \0")
+    first, second = store.settle(*call), store.settle(*call)
+    assert (first.changed, second.changed) == (True, False)
+    assert first.model_copy(update={"changed": False}) == second
     assert [each.id for each in store.pending_events()] == [first.event_id]
-    with pytest.raises(ContentError, match="settled as 'accept' by ana"):
-        store.settle(ref.id, "reject", "bob")
-    with pytest.raises(ContentError, match="no such record"):
-        store.settle(uuid.uuid4().hex, "reject", "bob")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"decision": "reject"},
+        {"by": "bob"},
+        {"note": "not so fine"},
+        {"text": "other words"},
+        {"text": None},
+    ],
+    ids=["decision", "person", "note", "text", "no text"],
+)
+def test_a_second_decision_is_never_dropped_in_silence(store: Store, other: dict[str, Any]) -> None:
+    """Also an equal one by another person, or with another note or text: it says who was first."""
+    ref = store.escalate("a", "failed", evidence={})
+    call: dict[str, Any] = {"decision": "accept", "by": "ana", "note": "fine", "text": "words"}
+    store.settle(ref.id, **call)
+    with pytest.raises(ConflictError, match="settled as 'accept' by ana; nothing of yours was recorded"):
+        store.settle(ref.id, **{**call, **other})
+    record = store.find(ref.id)
+    assert record is not None
+    assert (record.note, [each.text for each in record.texts]) == ("fine", ["words"])
+
+
+def test_no_such_record(store: Store) -> None:
+    """Whatever is to be done with it."""
+    nobody = uuid.uuid4().hex
+    for act in (
+        lambda: store.settle(nobody, "reject", "bob"),
+        lambda: store.withdraw(nobody, "bob"),
+        lambda: store.comment(nobody, "bob", "text"),
+        lambda: store.hold(nobody, "bob", 60),
+    ):
+        with pytest.raises(ContentError, match="no such record"):
+            act()
+    assert store.find(nobody) is None
 
 
 def test_more_events_than_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is read once, however many of the same moment there are, and whether or not it gets delivered."""
-    monkeypatch.setattr(escalation_store, "EVENTS_AT_ONCE", 3)
+    monkeypatch.setattr(delivering, "EVENTS_AT_ONCE", 3)
     moment = datetime.now(UTC)
-    monkeypatch.setattr(store, "_now", lambda: moment)
+    monkeypatch.setattr(store, "now", lambda: moment)
     refs = [store.escalate(f"a{number}", "failed", evidence={}) for number in range(8)]
     events = {store.settle(ref.id, "accept", "ana").event_id for ref in refs}
     read = []
@@ -117,20 +124,23 @@ def test_malformed_evidence_is_refused(store: Store, evidence: dict[str, object]
     """Too large, not JSON: by the argument's name, and nothing is kept."""
     with pytest.raises(ContentError, match=r"^evidence: "):
         store.escalate("a", "failed", evidence=evidence)
-    assert store.read() == []
+    assert store.read().lines == []
     largest = {"a": "x" * 199_991}  # 200,000 bytes of JSON
-    store.escalate("a", "failed", evidence=largest)
-    assert [each.evidence for each in store.read()] == [largest]
+    record = store.find(store.escalate("a", "failed", evidence=largest).id)
+    assert record is not None
+    assert record.evidence == largest
 
 
 def test_what_is_not_given_again_stays(store: Store) -> None:
     """A new text keeps the record's media type, and brings its own evidence and run."""
-    store.escalate("a", "failed", evidence={"n": 1}, content="1", media_type="html", run_id="r1")
+    ref = store.escalate("a", "failed", evidence={"n": 1}, content="1", media_type="html", run_id="r1")
     store.escalate("a", "failed", evidence={"n": 2}, content="2", run_id="r2")
-    (record,) = store.read()
+    record = store.find(ref.id)
+    assert record is not None
     assert (record.media_type, record.evidence, record.run_id) == ("html", {"n": 2}, "r2")
     store.escalate("a", "failed", evidence={"n": 3}, content="2", run_id="r3")  # a text that it has
-    (record,) = store.read()
+    record = store.find(ref.id)
+    assert record is not None
     assert (record.evidence, record.run_id) == ({"n": 2}, "r2")
 
 
@@ -147,7 +157,7 @@ def test_forget_and_purge(store: Store) -> None:
     store.mark_event(event, "done_at")
     assert store.purge(later - timedelta(days=2)).escalations == 0
     assert store.purge(later).escalations == 1
-    assert store.read() == []
+    assert store.read().lines == []
 
 
 def test_a_sending_that_did_not_end_is_unknown(store: Store) -> None:
@@ -174,31 +184,6 @@ def test_a_sending_that_did_not_end_is_unknown(store: Store) -> None:
     store.escalate("a", "failed", evidence={}, content="2")
     assert store.begin_sending(ref.id, *one) == 2
     assert store.begin_sending(ref.id, *two) == 2
-
-
-def test_a_schema_of_another_version(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older one is brought up to date with its records; a newer one is refused in a sentence."""
-    file, old = tmp_path / "records.sqlite3", schema.MIGRATIONS
-
-    def opened() -> Store:
-        return Store(schema.open_engine(url, file))
-
-    first = opened()
-    ref = first.escalate("a", "failed", evidence={})
-    first.close()
-
-    def add_column(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE escalations ADD COLUMN priority INTEGER")
-
-    monkeypatch.setattr(schema, "MIGRATIONS", (*old, add_column))
-    second = opened()
-    assert second.find(ref.id) is not None
-    second.close()
-    monkeypatch.setattr(schema, "MIGRATIONS", old)
-    third = opened()
-    with pytest.raises(schema.SchemaError, match=r"version 2, this program knows 1 at most"):
-        third.read()
-    third.close()
 
 
 def test_a_locked_file_is_a_passing_error(tmp_path: Path) -> None:
@@ -229,7 +214,7 @@ def test_a_full_disk_is_a_passing_error(tmp_path: Path) -> None:
 
     with pytest.raises(DatabaseError, match="full"):
         store.escalate("a", "failed", evidence={}, content="x" * 500_000)
-    assert store.read() == []
+    assert store.read().lines == []
     store.close()
 
 

@@ -172,6 +172,6 @@ def test_what_is_past_its_lifetime_is_removed(worker: StartWorker, client: Celer
     worker("--queues=celery,escalation", WORKER__ESCALATIONS__SQLITE_PATH=str(file))
     purged = client.send_task("tasks.maintenance.purge").get(timeout=PATIENCE)
     assert purged == {"dead_letters": 0, "sent": ["tasks.escalation.purge"]}
-    wait_until(lambda: len(store.read()) == 1, "the settled record to go")
-    assert [each.article_id for each in store.read()] == ["open"]
+    wait_until(lambda: len(store.read().lines) == 1, "the settled record to go")
+    assert [each.article_id for each in store.read().lines] == ["open"]
     store.close()

@@ -75,6 +75,37 @@ def test_from_escalation_to_the_platform(
         assert secret not in running.log()
 
 
+def test_a_decision_is_taken_back_before_the_platform_is_told(
+    worker: StartWorker, client: Celery, redis_url: str, tmp_path: Path
+) -> None:
+    """On the command line; the decision after it is announced by itself when its time is over."""
+    with receiver(204) as (url, got):
+        options = {
+            "WORKER__ESCALATIONS__SQLITE_PATH": str(tmp_path / "records.sqlite3"),
+            "WORKER__ESCALATIONS__SETTLED_WEBHOOK_URL": url,
+            "SETTLED_WEBHOOK_SECRET": "hook-secret",
+            **FAST,
+        }
+        worker("--queues=escalation", **options)
+        arguments = {"article_id": "undone", "reason": "failed"}
+        made = client.send_task("tasks.escalation.escalate_to_human", kwargs=arguments).get(timeout=30)
+
+        def run(command: str, *more: str) -> subprocess.CompletedProcess[str]:
+            return run_cli("escalations", command, made["id"], *more, redis_url=redis_url, **options)
+
+        settle = ("settle", "--by=ana", "--if-version=1", "--undo-seconds=600", "--decision=reject")
+        assert "can take it back until" in run(*settle).stderr
+        client.send_task("tasks.escalation.announce").get(timeout=30)
+        assert run("withdraw", "--by=ana").stdout == f"{made['id']}: open again\n"
+        stale = run(*settle)
+        assert (stale.returncode, "it has version 3" in stale.stderr) == (1, True)
+        assert run("settle", "--by=ana", "--decision=accept", "--undo-seconds=1").returncode == 0
+        wait_until(lambda: got, "the event")
+        late = run("withdraw", "--by=ana")
+        assert (late.returncode, "too late" in late.stderr) == (1, True)
+    assert [json.loads(body)["decision"] for _, body in got] == ["accept"]
+
+
 def test_a_worker_killed_while_it_sends(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
     """The mail may have arrived: it is `unknown`, and the next worker does not send it."""
     file = tmp_path / "records.sqlite3"

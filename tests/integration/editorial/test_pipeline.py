@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import pytest
 import redis
 from celery import Celery
 
+from contentworker.editorial.escalations.result import EscalationLine
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.runtime.records import dead_letters
@@ -65,12 +67,17 @@ class Place(NamedTuple):
         file = self.notes / "rewrites"
         return file.read_text("utf-8").splitlines().count(name) if file.exists() else 0
 
-    def records(self, article_id: str) -> list[Any]:
+    @contextmanager
+    def store(self) -> Iterator[Store]:
         store = Store(open_engine("", Path(self.settings["WORKER__ESCALATIONS__SQLITE_PATH"])))
         try:
-            return [each for each in store.read() if each.article_id == article_id]
+            yield store
         finally:
             store.close()
+
+    def records(self, article_id: str) -> list[EscalationLine]:
+        with self.store() as store:
+            return [each for each in store.read().lines if each.article_id == article_id]
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +168,26 @@ def test_how_an_article_ends(
 
 
 def test_what_a_person_is_shown(place: Place, runs: Runs, client: Celery) -> None:
-    """The evidence has scores, verdicts and refusals of every step, and no text of the article."""
+    """The evidence has scores, verdicts and refusals of every step, and no text of the article.
+
+    The findings have every result whole, each with the text that its offsets are in.
+    """
     place.worker()
     send(client, "refused-evidence")
-    ended(runs, "refused-evidence")
-    (record,) = place.records("refused-evidence")
+    run = ended(runs, "refused-evidence")
+    (line,) = place.records("refused-evidence")
+    with place.store() as store:
+        record, findings = store.find(line.id), store.findings(line.id)
+    assert record is not None
+    assert (line.score, line.verdict) == (run.data["evaluate:0/score"]["score"], "no_sign")
+    steps = {"score": "evaluate:0/score", "detection": "evaluate:0/detection"}
+    for found_out in findings:
+        step = steps.get(found_out.kind, f"rewrite:{found_out.number}/result")
+        assert (found_out.content, found_out.run_id) == (run.data[step], run.id)
+        assert found_out.text_sha256 == record.texts[0].sha256
+    assert [(each.kind, each.number) for each in findings] == [
+        *(("score", 0), ("detection", 0), ("rewrite", 1), ("rewrite", 2))
+    ]
     assert record.evidence.keys() == {
         *("reasons", "failure", "rewrites"),
         *("evaluate:0/detection", "evaluate:0/score"),

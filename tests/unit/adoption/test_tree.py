@@ -32,7 +32,7 @@ def test_what_is_marked_goes(text: str, left: str) -> None:
     assert tree.unmarked(text) == left
 
 
-GONE = re.compile(r"contentworker\.(?:editorial|articles|renamed|cli\.(?:articles|escalations))\b")
+GONE = re.compile(r"contentworker\.(?:editorial|articles|desk|renamed|cli\.(?:articles|desk|escalations))\b")
 
 
 def sources() -> list[Path]:

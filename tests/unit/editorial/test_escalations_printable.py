@@ -3,16 +3,25 @@
 from hypothesis import given
 
 from contentworker.cli import escalations as escalations_cli
-from contentworker.editorial.escalations.result import Escalation, HistoryEntry, Notification, TextVersion
+from contentworker.editorial.escalations.result import (
+    Comment,
+    Escalation,
+    Finding,
+    FindingKind,
+    HistoryEntry,
+    Notification,
+    TextVersion,
+)
 from tests.unit.test_printable import NOW, foreign
 
 
 @given(foreign)
 def test_escalations(text: str) -> None:
     """`show`, as a page and as JSON."""
-    record = _escalation(text)
-    assert all(line.isprintable() for line in escalations_cli._page(record))
-    assert all(line.isprintable() for line in escalations_cli._json(record, indent=2).split("\n"))
+    record, findings = _escalation(text), _findings(text)
+    assert all(line.isprintable() for line in escalations_cli._page(record, findings))
+    assert all(line.isprintable() for line in escalations_cli._whole_json(record, findings).split("\n"))
+    assert escalations_cli._line(record).isprintable()
 
 
 def _escalation(text: str) -> Escalation:
@@ -20,10 +29,24 @@ def _escalation(text: str) -> Escalation:
     return Escalation.model_construct(
         id=text, article_id=text, reason=text, evidence={text: text}, media_type=text, run_id=text,
         state="settled", decision=text, settled_by=text, note=text,
-        created_at=NOW, updated_at=NOW, settled_at=NOW,
+        created_at=NOW, updated_at=NOW, settled_at=NOW, language=text, verdict=text, held_by=text,
         texts=(TextVersion.model_construct(kind="original", sha256="0" * 64, text=text, created_at=NOW),),
         history=(HistoryEntry.model_construct(at=NOW, what="settled", by=text, decision=text, note=text),),
+        comments=(Comment.model_construct(at=NOW, by=text, text=text),),
         notifications=(
             Notification.model_construct(channel=text, state="sent", detail=text, updated_at=NOW),
         ),
     )  # fmt: skip
+
+
+def _findings(text: str) -> list[Finding]:
+    given: tuple[tuple[FindingKind, dict[str, str]], ...] = (
+        ("detection", {"verdict": text}),
+        ("rewrite", {"model": text}),
+    )
+    return [
+        Finding.model_construct(
+            id=1, run_id=text, kind=kind, number=0, text_sha256="0" * 64, content=content, created_at=NOW
+        )
+        for kind, content in given
+    ]

@@ -1,0 +1,93 @@
+"""An article as parts to show: its text, never its markup, with marks that may overlap."""
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import NamedTuple
+
+from contentworker.editorial.document import Document
+
+__all__ = ["Mark", "Part", "of_document", "of_source", "word_diff"]
+
+
+class Mark(NamedTuple):
+    """A place in the article: offsets of characters in its source."""
+
+    start: int
+    end: int
+    kind: str
+    number: int = 0
+    """Shown at the mark, if it is not 0."""
+    text: str | None = None
+    """Shown instead of what is there. Such marks do not overlap."""
+
+
+class Part(NamedTuple):
+    """A piece of text to show, and the kinds and numbers of the marks on it."""
+
+    text: str
+    kinds: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+
+
+def of_source(source: str, marks: Sequence[Mark]) -> Iterator[Part]:
+    """The source, cut at every beginning and end of a mark."""
+    marks = sorted(mark for mark in marks if 0 <= mark.start < mark.end <= len(source))
+    cuts = sorted({0, len(source), *(cut for mark in marks for cut in mark[:2])})
+    waiting, active = list(reversed(marks)), list[Mark]()
+    for start, end in pairwise(cuts):
+        active = [mark for mark in active if mark.end > start]
+        begun = []
+        while waiting and waiting[-1].start == start:
+            begun.append(waiting.pop())
+        active += begun
+        replaced = next((mark for mark in active if mark.text is not None), None)
+        if replaced is None:
+            yield _part(source[start:end], active, begun)
+        elif replaced in begun:
+            yield _part(replaced.text or "", active, begun)
+
+
+def of_document(document: Document, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Part]]]:
+    """The headings and passages of a parsed page, each with its tag; a mark covers whole sentences."""
+    shown: set[Mark] = set()
+    blocks: list[tuple[int, str, list[Part]]] = [
+        (each.start, "h3", [_on(each.text, each.start, each.end, marks, shown)]) for each in document.headings
+    ]
+    for passage in document.passages:
+        parts: list[Part] = []
+        for sentence in passage.sentences:
+            part = _on(sentence.text, sentence.start, sentence.end, marks, shown)
+            parts += [part, Part(" ")]
+        blocks.append((passage.start, "p", parts))
+    for _, tag, parts in sorted(blocks, key=lambda block: block[0]):
+        yield tag, parts
+
+
+def _on(text: str, start: int, end: int, marks: Sequence[Mark], shown: set[Mark]) -> Part:
+    here = [mark for mark in marks if mark.start < end and start < mark.end]
+    begun = [mark for mark in here if mark not in shown]
+    for mark in here:
+        if mark.text is not None:
+            text = mark.text if mark in begun else ""
+    shown.update(here)
+    return _part(text, here, begun)
+
+
+def _part(text: str, active: Sequence[Mark], begun: Sequence[Mark]) -> Part:
+    kinds = tuple(dict.fromkeys(mark.kind for mark in active))
+    return Part(text, kinds, tuple(mark.number for mark in begun if mark.number))
+
+
+def word_diff(before: str, after: str) -> Iterator[tuple[str, str]]:
+    """Pieces of both texts, word by word: `same`, `gone` or `new`, and the text."""
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
+    for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if what == "equal":
+            yield "same", "".join(old[a:b])
+            continue
+        if a < b:
+            yield "gone", "".join(old[a:b])
+        if c < d:
+            yield "new", "".join(new[c:d])

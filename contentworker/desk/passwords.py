@@ -1,0 +1,125 @@
+"""The password file `DESK_PASSWORDS`: a line `name:roles:hash` for each person."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from contentworker.errors import ConfigError
+
+__all__ = ["ROLES", "Account", "Tries", "account_line", "check", "hashed", "read"]
+
+ROLES = ("editor", "reader")
+"""`editor` decides, `reader` looks on."""
+NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}"
+COST, BLOCKS, PARALLEL = 2**14, 8, 5
+"""For scrypt, as OWASP's cheat sheet has it for 16 MB: 0.3 s a try on a busy machine."""
+MEMORY_BYTES = 64 * 1024 * 1024
+HASH = re.compile(r"scrypt\$([A-Za-z0-9+/]{22}==)\$([A-Za-z0-9+/]{43}=)")
+TRIES_A_MINUTE = 5
+WINDOW_SECONDS = 60
+MOST_TRIED = 10_000
+"""Names and addresses that are remembered at once."""
+
+
+class Account(NamedTuple):
+    """A person who may sign in."""
+
+    name: str
+    roles: frozenset[str]
+    hash: str
+
+    @property
+    def sha256(self) -> str:
+        """A fingerprint of all of it: a session that began under another one is over."""
+        return hashlib.sha256(repr((self.name, sorted(self.roles), self.hash)).encode()).hexdigest()
+
+
+def hashed(password: str, salt: bytes | None = None) -> str:
+    """A password as the file holds it."""
+    salt = salt or secrets.token_bytes(16)
+    key = hashlib.scrypt(
+        password.encode(), salt=salt, n=COST, r=BLOCKS, p=PARALLEL, maxmem=MEMORY_BYTES, dklen=32
+    )
+    return f"scrypt${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
+
+
+UNKNOWN = hashed(secrets.token_hex(), b"\0" * 16)
+"""Checked for a name that nobody has, so that a try takes as long as for any other."""
+
+
+def read(text: str) -> dict[str, Account]:
+    """The accounts in a password file, by name.
+
+    Raises:
+        ConfigError: a line has another form. It is named by its number, as it may hold a password.
+    """
+    accounts: dict[str, Account] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, _, rest = line.strip().partition(":")
+        roles, _, key = rest.partition(":")
+        given = frozenset(roles.split(","))
+        where = f"DESK_PASSWORDS: line {number}"
+        if not re.fullmatch(NAME, name):
+            raise ConfigError(f"{where}: the name must be 1 to 100 of A-Z a-z 0-9 . _ @ -")
+        if not given <= set(ROLES):
+            raise ConfigError(f"{where}: the roles must be of {', '.join(ROLES)}, with commas between")
+        if not HASH.fullmatch(key):
+            raise ConfigError(f"{where}: must end in what `content-worker desk password` prints")
+        if name in accounts:
+            raise ConfigError(f"{where}: there is a line for this name already")
+        accounts[name] = Account(name, given, key)
+    if not accounts:
+        raise ConfigError(
+            "DESK_PASSWORDS: must hold a line for each person: `content-worker desk password NAME`"
+        )
+    return accounts
+
+
+def account_line(name: str, roles: tuple[str, ...], password: str) -> str:
+    """A line for the file.
+
+    Raises:
+        ConfigError: a name or role that the file cannot hold.
+    """
+    line = f"{name}:{','.join(roles)}:{hashed(password)}"
+    read(line)
+    return line
+
+
+def check(account: Account | None, password: str) -> bool:
+    """Whether this is the password; takes as long for nobody."""
+    key = account.hash if account else UNKNOWN
+    salt = base64.b64decode(key.split("$")[1])
+    return hmac.compare_digest(hashed(password, salt), key) and account is not None
+
+
+class Tries:
+    """At most five tries a minute for each name, and for each address."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._tries: dict[str, deque[float]] = {}
+
+    def may_try(self, *keys: str) -> bool:
+        """Count a try for each key; return whether all of them have one left."""
+        now = self._now()
+        if len(self._tries) > MOST_TRIED:
+            self._tries = {
+                key: tries for key, tries in self._tries.items() if now - tries[-1] < WINDOW_SECONDS
+            }
+        allowed = True
+        for key in keys:
+            tries = self._tries.setdefault(key, deque(maxlen=TRIES_A_MINUTE))
+            if len(tries) == TRIES_A_MINUTE and now - tries[0] < WINDOW_SECONDS:
+                allowed = False
+            else:
+                tries.append(now)
+        return allowed

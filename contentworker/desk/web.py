@@ -1,0 +1,244 @@
+"""One table of routes, and what holds for each of them: who may, from where, how much, and what a page is."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+import jinja2
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from contentworker.desk.passwords import Account, Tries
+from contentworker.desk.sessions import Sessions
+from contentworker.editorial.escalations.database import DatabaseError
+from contentworker.editorial.escalations.store import Store
+from contentworker.errors import ConflictError, ContentError
+
+__all__ = ["Ask", "Desk", "Refused", "Route", "page", "serve_with", "to"]
+
+logger = logging.getLogger(__name__)
+
+HERE = Path(__file__).parent
+MOST_BYTES = 4_000_000
+"""Longest form: a rewrite may have as many changes as an article has sentences."""
+MOST_FIELDS = 5_000
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # Not `no-referrer`: with it, a browser sends its own forms with `Origin: null`.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the pages work with."""
+
+    store: Store
+    sessions: Sessions
+    accounts: Mapping[str, Account]
+    settings: Any
+    """All settings."""
+    announce: Callable[[float], bool]
+    """Has the platform told after so many seconds; False if that cannot be asked for now."""
+    origins: tuple[str, ...]
+    """Addresses of the desk, such as `https://desk.example.com`; the first one is shown."""
+    tries: Tries = field(default_factory=Tries)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach it by https only."""
+        return all(origin.startswith("https://") for origin in self.origins)
+
+    @property
+    def cookie(self) -> str:
+        """The session's cookie. A browser takes the prefix `__Host-` over https only."""
+        return "__Host-desk" if self.is_secure else "desk"
+
+
+class Ask(NamedTuple):
+    """A request that may be answered."""
+
+    desk: Desk
+    person: Account | None
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+    address: str
+    token: str
+
+    @property
+    def name(self) -> str:
+        """The name of the person who is signed in."""
+        return self.person.name if self.person else ""
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether the person may change anything."""
+        return bool(self.person and "editor" in self.person.roles)
+
+
+class Route(NamedTuple):
+    """One page or action."""
+
+    method: str
+    path: str
+    roles: frozenset[str] | None
+    """Who may; None: everybody, also without signing in."""
+    answer: Callable[[Ask], Response]
+    summary: str
+
+
+class Refused(Exception):  # noqa: N818 (an answer, no error of the program)
+    """A page instead of the one that was asked for."""
+
+    def __init__(self, status: int, title: str, what_to_do: str) -> None:
+        super().__init__(title)
+        self.status, self.title, self.what_to_do = status, title, what_to_do
+
+
+def page(ask: Ask, template: str, status: int = 200, **values: Any) -> Response:
+    """A page for a person."""
+    text = ENVIRONMENT.get_template(template).render(ask=ask, **values)
+    return HTMLResponse(text, status)
+
+
+def to(path: str) -> Response:
+    """Go there, with GET: a page that is loaded again sends no form again."""
+    return RedirectResponse(path, 303)
+
+
+def serve_with(desk: Desk, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    """The route as Starlette calls it, with every check before it and every error after it."""
+
+    async def endpoint(request: Request) -> Response:
+        ask = Ask(desk, None, request.path_params, {}, {}, "", "")
+        try:
+            form = await _form(request, desk)
+            ask = ask._replace(
+                query=dict(request.query_params),
+                form=form,
+                address=request.client.host if request.client else "",
+                token=request.cookies.get(desk.cookie, ""),
+            )
+            response = await run_in_threadpool(_answer, ask, route, request.url.path)
+        except Refused as refused:
+            response = _message(ask, refused)
+        except ClientDisconnect:
+            response = Response(status_code=400)
+        except Exception:
+            # The route, not the path: a path may one day hold a token. Errors of ours show no article.
+            logger.exception("The desk could not answer %s %s", route.method, route.path)
+            response = _message(ask, Refused(500, "Something went wrong here", "It is in the desk's log."))
+        response.headers.update(HEADERS)
+        return response
+
+    return endpoint
+
+
+def _answer(ask: Ask, route: Route, path: str) -> Response:
+    try:
+        person = ask.desk.sessions.find(ask.token, ask.desk.accounts) if ask.token else None
+        ask = ask._replace(person=person)
+        if person is None and route.roles is not None and route.method == "GET":
+            return to(f"/login?next={path}")
+        _check_role(person, route)
+        return route.answer(ask)
+    except Refused as refused:
+        return _message(ask, refused)
+    except ConflictError as error:
+        return _conflict(ask, error)
+    except ContentError as error:
+        return _message(ask, _of_content(error))
+    except DatabaseError as error:
+        logger.warning("%s", error)
+        what = "The database cannot be used now. Nothing was changed: go back, and try again in a moment."
+        return _message(ask, Refused(503, "Not now", what))
+
+
+def _check_role(person: Account | None, route: Route) -> None:
+    if route.roles is None:
+        return
+    if person is None:
+        what = "Sign in in another tab, then come back here with Back: what you wrote is still there."
+        raise Refused(401, "You are signed out", what)
+    if not person.roles & route.roles:
+        raise Refused(403, "You may not do this", f"It takes the role {' or '.join(sorted(route.roles))}.")
+
+
+def _of_content(error: ContentError) -> Refused:
+    if error.field == "escalation_id":
+        return Refused(404, "There is no such article (any more)", "Go back to the list.")
+    return Refused(400, "This cannot be done", str(error))
+
+
+def _conflict(ask: Ask, error: ConflictError) -> Response:
+    """Somebody was faster: what the person wrote is on the page, to be copied."""
+    written = {
+        name: text
+        for name, text in ask.form.items()
+        if text.strip() and name.startswith(("own", "note", "text"))
+    }
+    return page(ask, "conflict.html", 409, said=error.expected, written=written, back=ask.path.get("id"))
+
+
+def _message(ask: Ask, refused: Refused) -> Response:
+    return page(ask, "message.html", refused.status, title=refused.title, what_to_do=refused.what_to_do)
+
+
+async def _form(request: Request, desk: Desk) -> dict[str, str]:
+    """The fields of a form that this desk's own page has sent.
+
+    Raises:
+        Refused: it came from elsewhere, is too large, or is no form.
+    """
+    hosts = [origin.partition("://")[2] for origin in desk.origins]
+    if request.headers.get("host") not in hosts:  # a stranger's name for this address
+        raise Refused(421, "Not under this address", f"The desk is at {desk.origins[0]}")
+    if request.method != "POST":
+        return {}
+    # https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site; browsers without it send Origin.
+    site = request.headers.get("sec-fetch-site")
+    is_own = site == "same-origin" if site is not None else request.headers.get("origin") in desk.origins
+    if not is_own:
+        raise Refused(403, "This came from another site", "Open the desk itself, and do it there.")
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip()
+        != "application/x-www-form-urlencoded"
+    ):
+        raise Refused(415, "This is no form of the desk", "It takes no files.")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Refused(413, "This is too long", f"A form may have {MOST_BYTES:,} bytes.")
+    try:
+        fields = parse_qs(
+            body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace"
+        )
+    except ValueError:
+        raise Refused(400, "This is no form of the desk", "Go back, and try it again.") from None
+    # Browsers send line ends as CR LF.
+    return {name: re.sub(r"\r\n?", "\n", values[-1]) for name, values in fields.items()}
+
+
+def routes_of(desk: Desk, table: Sequence[Route]) -> list[Any]:
+    """The table as Starlette's routes."""
+    from starlette.routing import Route as Served
+
+    return [Served(each.path, serve_with(desk, each), methods=[each.method]) for each in table]

@@ -1,0 +1,86 @@
+"""docs/desk.md: what is typed there, until a person has signed in."""
+
+import re
+import shlex
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.acceptance.pages import commands_of
+from tests.support import ROOT, Process, environment, free_port, run_cli
+
+NOX, PASSWORD, SERVE = commands_of("desk.md")
+CLI = [sys.executable, "-m", "contentworker"]
+
+
+@contextmanager
+def served(tmp_path: Path, *options: str, **env: str) -> Iterator[tuple[str, str]]:
+    """The desk's address, and all that it printed."""
+    port = free_port()
+    command = [*CLI, *shlex.split(SERVE)[1:], f"--port={port}", *options]
+    variables = environment(WORKER__ESCALATIONS__SQLITE_PATH=str(tmp_path / "records.sqlite3"), **env)
+    desk = Process(command, tmp_path, variables, cwd=ROOT)
+    try:
+        desk.wait_for_log(f"The desk: http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}", desk.log()
+    finally:
+        desk.stop()
+
+
+def status(address: str, name: str, password: str) -> int:
+    """Of the page after signing in; waits for the server."""
+    form = urllib.parse.urlencode({"name": name, "password": password}).encode()
+    request = urllib.request.Request(f"{address}/login", form, {"Origin": address})
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    try:
+        with opener.open(request, timeout=30) as response:
+            assert response.url == f"{address}/review"
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_person_signs_in(tmp_path: Path, redis_url: str) -> None:
+    """With the line that the command printed for the typed password."""
+    typed = "a long password\n" * 2
+    command = [*CLI, *shlex.split(PASSWORD)[1:]]
+    done = subprocess.run(
+        command, input=typed, capture_output=True, text=True, check=True, cwd=ROOT, start_new_session=True,
+        env=environment(),
+    )  # fmt: skip
+    assert re.fullmatch(r"ana:editor:scrypt\$\S+\n", done.stdout)
+    with served(tmp_path, REDIS_URL=redis_url, DESK_PASSWORDS=done.stdout) as (address, _):
+        assert status(address, "ana", "a long password") == 200
+        assert status(address, "ana", "another password") == 401
+
+
+def test_the_demo_has_a_password_of_its_own(tmp_path: Path, redis_url: str) -> None:
+    """As `nox -s desk` starts it."""
+    session = (
+        (ROOT / "noxfile.py")
+        .read_text("utf-8")
+        .partition(f"def {NOX.split()[-1]}(")[2]
+        .partition("\n\n\n")[0]
+    )
+    assert '"desk", "serve", "--demo"' in session
+    with served(tmp_path, "--demo", REDIS_URL=redis_url) as (address, printed):
+        (password,) = re.findall(r"user: demo  password: (\S+)", printed)
+        assert status(address, "demo", password) == 200
+
+
+def test_nobody_is_let_in_by_mistake(redis_url: str) -> None:
+    """Without passwords, with a bad one, or for others without https, it does not start, and says why."""
+    for arguments, env, says in (
+        ((), {}, "DESK_PASSWORDS: must hold a line for each person"),
+        ((), {"DESK_PASSWORDS": "ana:editor:hush"}, "DESK_PASSWORDS: line 1: must end in what"),
+        (("--demo", "--address=0.0.0.0"), {}, "desk.public_url: must be the https:// address of your proxy"),
+    ):
+        done = run_cli("desk", "serve", *arguments, redis_url=redis_url, **env)
+        (line,) = done.stderr.splitlines()
+        assert (done.returncode, says in line) == (1, True)
+        assert "hush" not in line

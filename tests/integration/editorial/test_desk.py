@@ -1,0 +1,528 @@
+"""The desk, by a real server: who may do what, and what becomes of an article there."""
+
+import http.client
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import uvicorn
+
+from contentworker import config
+from contentworker.desk import application, passwords
+from contentworker.desk.passwords import Account
+from contentworker.desk.sessions import Sessions
+from contentworker.desk.web import MOST_BYTES, Desk
+from contentworker.desk.words import VERDICTS
+from contentworker.editorial.aeo import scoring
+from contentworker.editorial.detector.judging import judge
+from contentworker.editorial.detector.model import shipped
+from contentworker.editorial.document import parse
+from contentworker.editorial.escalations.result import Escalation, NewFinding
+from contentworker.editorial.escalations.schema import open_engine
+from contentworker.editorial.escalations.store import Store
+from contentworker.editorial.rewriting.result import Change, Refusal, Rewrite
+from tests.support import ROOT, wait_until
+
+PASSWORD = "correct horse battery"
+HASHED = passwords.hashed(PASSWORD)
+PEOPLE = {"ana": "editor", "bob": "editor", "rea": "reader"}
+ARTICLE = "Tea is old. There are two kinds. It is <b>hot</b>."
+
+
+@dataclass
+class Running:
+    """A desk that answers."""
+
+    port: int
+    store: Store
+    accounts: dict[str, Account]
+    file: Path
+    announced: list[float] = field(default_factory=list)
+    redis_answers: bool = True
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def location(self) -> str:
+        return self.headers.get("location", "")
+
+    @property
+    def version(self) -> str:
+        """The version in the form."""
+        (version,) = re.findall(r'name="version" value="(\d+)"', self.text)
+        return str(version)
+
+
+class Browser:
+    """Sends what a browser sends."""
+
+    def __init__(self, desk: Running) -> None:
+        self.desk = desk
+        self.cookie = ""
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        """One request; `headers` with an empty value are left out."""
+        sent = {"Cookie": self.cookie, "Sec-Fetch-Site": "same-origin"}
+        if isinstance(body, dict):
+            body = urlencode(body)
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        sent = {name: value for name, value in {**sent, **(headers or {})}.items() if value}
+        connection = http.client.HTTPConnection("127.0.0.1", self.desk.port, timeout=30)
+        connection.request(method, path, body, sent)
+        response = connection.getresponse()
+        answer = Answer(response.status, response.headers, response.read().decode())
+        connection.close()
+        if cookie := response.headers.get("set-cookie"):
+            self.cookie = cookie.partition(";")[0]
+        return answer
+
+    def get(self, path: str, **query: str) -> Answer:
+        return self.ask("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def post(self, path: str, /, **form: str) -> Answer:
+        return self.ask("POST", path, form)
+
+    def sign_in(self, name: str, password: str = PASSWORD, **more: str) -> Answer:
+        return self.post("/login", name=name, password=password, **more)
+
+
+@pytest.fixture
+def desk(url: str, file: Path) -> Iterator[Running]:
+    """A desk with three people, in both databases."""
+    yield from running(url, file)
+
+
+@pytest.fixture
+def small(file: Path) -> Iterator[Running]:
+    """One with SQLite, for what no database changes."""
+    yield from running("", file)
+
+
+def running(url: str, file: Path) -> Iterator[Running]:
+    engine = open_engine(url, file, busy_seconds=0.2)
+    store = Store(engine)
+    accounts = {name: Account(name, frozenset({role}), HASHED) for name, role in PEOPLE.items()}
+    served = Running(0, store, accounts, file)
+
+    def announce(seconds: float) -> bool:
+        served.announced.append(seconds)
+        return served.redis_answers
+
+    settings = config.load(environ={})
+    made = Desk(store, Sessions(engine), accounts, settings, announce, ("http://127.0.0.1:0",))
+    server = uvicorn.Server(uvicorn.Config(application.build(made), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started, "the desk")
+    served.port = server.servers[0].sockets[0].getsockname()[1]
+    # The origin is known only now.
+    object.__setattr__(made, "origins", (f"http://127.0.0.1:{served.port}",))
+    try:
+        yield served
+    finally:
+        server.should_exit = True
+        thread.join()
+        engine.dispose()
+
+
+@pytest.fixture
+def ana(desk: Running) -> Browser:
+    return signed_in(desk, "ana")
+
+
+def signed_in(desk: Running, name: str) -> Browser:
+    browser = Browser(desk)
+    assert browser.sign_in(name).location == "/review"
+    return browser
+
+
+def rewrite(text: str) -> NewFinding:
+    """Two changes: one that passed the guard, one that it refused."""
+    sentences = [
+        ("Tea is old.", "Tea is ancient.", ()),
+        ("There are two kinds.", "There are 3.", ("numbers",)),
+    ]
+    changes = tuple(
+        Change(
+            original=before,
+            rewritten=after,
+            outcome="refused" if rules else "rewritten",
+            refusals=tuple(Refusal(rule=rule, detail="3 is new") for rule in rules),
+            start=text.index(before),
+            end=text.index(before) + len(before),
+        )
+        for before, after, rules in sentences
+    )
+    result = Rewrite(
+        text="", changed=True, changes=changes, diff=(), left=(), mode="edit", model="m", provider="p",
+        prompt_tokens=0, completion_tokens=0, cost=0, seconds=0,
+    )  # fmt: skip
+    return NewFinding("rewrite", 1, text, result.model_dump(mode="json"))
+
+
+def waiting(desk: Running, article_id: str = "blog/tea", text: str = ARTICLE, **more: Any) -> str:
+    """An article that waits for a person."""
+    found = more.pop("findings", None) or [rewrite(text)]
+    given = {"media_type": "markdown", "run_id": "r", "findings": found, **more}
+    return desk.store.escalate(article_id, "rewrite_not_better", evidence={}, content=text, **given).id
+
+
+def record(desk: Running, escalation_id: str) -> Escalation:
+    found = desk.store.find(escalation_id)
+    assert found is not None
+    return found
+
+
+def test_an_editor_s_whole_way(desk: Running, ana: Browser) -> None:
+    """The list, the next article, two sentences, accept, undo, reject: what the platform gets is the last."""
+    first, second = waiting(desk), waiting(desk, "blog/coffee")
+    listed = ana.get("/review").text
+    assert listed.index("blog/tea") < listed.index("blog/coffee")
+    assert ana.post("/review/next").location == f"/review/{first}"
+    assert record(desk, first).held_by == "ana"
+    page = ana.get(f"/review/{first}")
+    assert "Tea is ancient." in page.text
+    assert "numbers: 3 is new" in page.text
+
+    form = {"choice1": "own", "own1": "Tea & time.", "choice2": "rewrite", "own2": "ignored"}
+    kept = ana.post(f"/review/{first}/choices", version=page.version, **form)
+    assert kept.location == f"/review/{first}?saved=choices"
+    page = ana.get(f"/review/{first}")
+    shown = ana.post(f"/review/{first}/decision", version=page.version, decision="accept", note="", **form)
+    assert shown.location == f"/review/{first}?saved=settled"
+    settled = record(desk, first)
+    assert (settled.decision, settled.settled_by) == ("accept", "ana")
+    assert settled.texts[-1].text == "Tea & time. There are 3. It is <b>hot</b>."
+    assert desk.announced == [30]
+    assert list(desk.store.pending_events()) == []
+
+    assert "Undo" in ana.get(f"/review/{first}").text
+    assert ana.post(f"/review/{first}/undo").location == f"/review/{first}?saved=withdrawn"
+    page = ana.get(f"/review/{first}")
+    assert 'value="own" checked' in page.text
+    ana.post(f"/review/{first}/decision", version=page.version, decision="reject", note="No.")
+    again = record(desk, first)
+    assert (again.decision, again.note) == ("reject", "No.")
+    assert ana.post("/review/next").location == f"/review/{second}"
+    assert "blog/tea" in ana.get("/review", state="settled").text
+    assert "blog/tea" not in ana.get("/review").text
+
+
+def test_two_editors_at_one_article(desk: Running, ana: Browser) -> None:
+    """The second decision is refused, with what was written; so is one on a text that has changed."""
+    found = waiting(desk)
+    bob = signed_in(desk, "bob")
+    page = bob.get(f"/review/{found}")
+    ana.post(f"/review/{found}/decision", version=page.version, decision="accept", note="mine")
+    late = bob.post(
+        f"/review/{found}/decision", version=page.version, decision="accept", note="<i>his</i>", own1="words"
+    )
+    assert late.status == 409
+    assert "settled as &#39;accept&#39; by ana" in late.text
+    assert "&lt;i&gt;his&lt;/i&gt;" in late.text
+    assert ">words</textarea>" in late.text
+    assert (record(desk, found).settled_by, record(desk, found).note) == ("ana", "mine")
+
+    other = waiting(desk, "blog/other")
+    page = bob.get(f"/review/{other}")
+    ana.post(f"/review/{other}/choices", version=page.version, choice2="rewrite")
+    for path in ("choices", "decision"):
+        stale = bob.post(
+            f"/review/{other}/{path}", version=page.version, decision="accept", choice1="original"
+        )
+        assert (stale.status, "the record has changed" in stale.text) == (409, True)
+    assert record(desk, other).state == "open"
+
+
+def test_holds_and_comments(desk: Running, ana: Browser) -> None:
+    """Who has it is shown and can be taken over; the next one is one that nobody has."""
+    first, second = waiting(desk), waiting(desk, "blog/coffee")
+    ana.post("/review/next")
+    bob = signed_in(desk, "bob")
+    assert "is at work on it" in bob.get(f"/review/{first}").text
+    assert bob.post("/review/next").location == f"/review/{second}"
+    bob.post(f"/review/{first}/hold")
+    assert record(desk, first).held_by == "bob"
+    assert "Nothing waits" in ana.post("/review/next").text
+    bob.post(f"/review/{first}/comments", text="Look\r\nhere")
+    assert [each.text for each in record(desk, first).comments] == ["Look\nhere"]
+    assert "Look\nhere" in ana.get(f"/review/{first}", layer="history").text
+    assert "blog/tea" in bob.get("/review", state="mine").text
+    assert "blog/tea" not in ana.get("/review", state="mine").text
+
+
+def test_what_was_found_is_shown(small: Running) -> None:
+    """A real score and a real detection, each in its layer, with marks."""
+    settings = config.load(environ={}).content
+    source = (ROOT / "examples" / "thoughts-on-tea.txt").read_text("utf-8")
+    document = parse(source, settings=settings)
+    score = scoring.score(document, questions=(), url=None, today=date(2026, 12, 1), settings=settings)
+    detection = judge(document, model=shipped(), settings=settings)
+    found = waiting(
+        small,
+        text=source,
+        findings=[
+            NewFinding("score", 0, source, score.model_dump(mode="json")),
+            NewFinding("detection", 0, source, detection.model_dump(mode="json")),
+        ],
+    )
+    ana = signed_in(small, "ana")
+    by_score = ana.get(f"/review/{found}", layer="score").text
+    assert score.recommendations[0].text in unescape(by_score)
+    assert 'class="mark score"' in by_score
+    who = unescape(ana.get(f"/review/{found}", layer="who").text)
+    assert VERDICTS[detection.verdict] in who
+    assert detection.meaning in who
+    assert re.search(r'class="mark (ai|person)"', who)
+    assert "Nothing of this text was rewritten" in ana.get(f"/review/{found}").text
+    assert VERDICTS[detection.verdict] in ana.get("/review").text
+
+
+ROLES = {"/login": None, "/": None}
+"""Routes for everybody. Every other one has a role."""
+
+
+def test_every_route_has_its_roles() -> None:
+    """Whatever changes anything is for editors, but for signing in and out."""
+    for route in application.ROUTES:
+        if route.path in ROLES:
+            assert route.roles is None
+            continue
+        assert route.roles
+        assert route.roles <= set(passwords.ROLES)
+        if route.method == "POST" and route.path != "/logout":
+            assert route.roles == {"editor"}, route.path
+
+
+@pytest.mark.parametrize("name", ["", "rea", "ana"])
+def test_each_route_under_each_role(small: Running, name: str) -> None:
+    """Nobody, a reader, an editor: what they may not is refused before anything is looked at."""
+    found = waiting(small)
+    browser = signed_in(small, name) if name else Browser(small)
+    roles = {PEOPLE[name]} if name else set()
+    for route in application.ROUTES:
+        if route.path in {"/login", "/logout"}:
+            continue
+        answer = browser.ask(
+            route.method, route.path.replace("{id}", found), {} if route.method == "POST" else None
+        )
+        if route.roles is None or roles & route.roles:
+            assert answer.status in {200, 303, 400, 409}, route
+            assert "/login" not in answer.location
+        elif route.method == "GET":
+            assert answer.location.startswith("/login?next=/review"), route
+        else:
+            assert answer.status == (403 if name else 401), route
+    if name != "ana":
+        assert len(record(small, found).history) == 1
+        assert record(small, found).held_by is None
+
+
+def test_a_reader_sees_no_button(small: Running) -> None:
+    """But everything else."""
+    found = waiting(small)
+    page = signed_in(small, "rea").get(f"/review/{found}").text
+    assert "Tea is ancient." in page
+    assert re.findall(r"<button[^>]*>([^<]*)", page) == ["Sign out"]
+
+
+OTHERS = [
+    pytest.param({"Sec-Fetch-Site": "cross-site"}, 403, id="another site"),
+    pytest.param({"Sec-Fetch-Site": "same-site"}, 403, id="a neighbour"),
+    pytest.param({"Sec-Fetch-Site": "none"}, 403, id="typed"),
+    pytest.param({"Sec-Fetch-Site": ""}, 403, id="no header"),
+    pytest.param({"Sec-Fetch-Site": "", "Origin": "https://evil.test"}, 403, id="its origin"),
+    pytest.param({"Sec-Fetch-Site": "", "Origin": "null"}, 403, id="a sandbox"),
+    pytest.param({"Host": "evil.test"}, 421, id="its name for this address"),
+]
+
+
+@pytest.mark.parametrize(("headers", "status"), OTHERS)
+def test_a_form_from_another_site_changes_nothing(
+    small: Running, headers: dict[str, str], status: int
+) -> None:
+    """Also of a person who is signed in here."""
+    found = waiting(small)
+    browser = signed_in(small, "ana")
+    form = {"version": "1", "decision": "reject"}
+    answer = browser.ask("POST", f"/review/{found}/decision", form, headers)
+    assert (answer.status, record(small, found).state) == (status, "open")
+    browser.ask("POST", "/logout", {}, headers)
+    assert browser.get("/review").status == 200
+
+
+def test_a_browser_without_fetch_metadata(small: Running) -> None:
+    """Its Origin says that the form is ours."""
+    found = waiting(small)
+    headers = {"Sec-Fetch-Site": "", "Origin": f"http://127.0.0.1:{small.port}"}
+    form = {"version": "1", "decision": "reject"}
+    assert signed_in(small, "ana").ask("POST", f"/review/{found}/decision", form, headers).status == 303
+
+
+def test_every_answer_has_the_headers(small: Running) -> None:
+    """Pages, errors and redirections: nothing runs, nothing frames it, nothing is kept."""
+    waiting(small)
+    ana = signed_in(small, "ana")
+    for answer in (
+        ana.get("/review"),
+        ana.get("/"),
+        ana.get("/review/x"),
+        Browser(small).post("/review/next"),
+    ):
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'self'; ")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert not re.search(r"<script|\son\w+=|style=|javascript:", answer.text)
+
+
+def test_signing_in_and_out(desk: Running) -> None:
+    """A wrong name looks as a wrong password; the cookie is hidden from scripts; a changed account is out."""
+    browser = Browser(desk)
+    wrong = [browser.sign_in("ana", "wrong"), browser.sign_in("nobody", PASSWORD)]
+    assert [each.status for each in wrong] == [401, 401]
+    assert wrong[0].text == wrong[1].text
+    answer = browser.sign_in("ana", next="//evil.test")
+    assert answer.location == "/review"
+    assert re.search(
+        r"^desk=.*; HttpOnly; Max-Age=43200; Path=/; SameSite=lax$", answer.headers["set-cookie"]
+    )
+    token = browser.cookie
+    browser.post("/logout")
+    browser.cookie = token
+    assert browser.get("/review").location == "/login?next=/review"
+    browser.sign_in("ana", next="/review/" + "0" * 32)
+    assert browser.get("/review").status == 200
+    desk.accounts["ana"] = desk.accounts["ana"]._replace(roles=frozenset({"reader"}))
+    assert browser.get("/review").location == "/login?next=/review"
+
+
+def test_too_many_tries(small: Running) -> None:
+    """The sixth in a minute is not looked at, though it is right."""
+    browser = Browser(small)
+    assert [browser.sign_in("ana", "wrong").status for _ in range(5)] == [401] * 5
+    assert browser.sign_in("ana").status == 429
+
+
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
+    "</textarea></div>\u202egnp.exe\u2066 {{ 1111 * 9 }} &amp; Tea is old. There are two kinds. "
+    "<style>*{}</style>"
+)
+
+
+@pytest.mark.parametrize("media_type", ["text", "markdown", "html", None])
+@pytest.mark.parametrize("layer", ["rewrite", "score", "who", "history"])
+def test_a_hostile_article_stays_text(small: Running, media_type: str | None, layer: str) -> None:
+    """In every layer and format, in own words, notes and comments."""
+    found = waiting(small, text=HOSTILE, media_type=media_type)
+    ana = signed_in(small, "ana")
+    small.store.comment(found, "bob", HOSTILE)
+    small.store.choose(found, "bob", small.store.findings(found)[0].id, {1: ("own", HOSTILE)})
+    page = ana.get(f"/review/{found}", layer=layer).text
+    assert not re.search(r"<(script|img|style)|<a href='|<[^>]*\son\w+=|9999", page)
+    assert page.count("</textarea>") == page.count("<textarea")
+    if media_type == "text" or layer == "history":
+        assert HOSTILE[:40] in unescape(page)
+
+
+def test_a_large_article(small: Running) -> None:
+    """2 MB and 5,000 sentences, with a thousand changes: a page comes, and the form goes."""
+    text = "".join(f"Sentence {number:05} is here{', on and on' * 35}. " for number in range(5_000))
+    assert len(text) > 1_800_000
+    changes = [
+        {
+            "original": text[at : at + 22], "rewritten": "Short.", "outcome": "rewritten", "refusals": [],
+            "start": at, "end": at + 22,
+        }
+        for at in (text.index(f"Sentence {number:05}") for number in range(0, 5_000, 5))
+    ]  # fmt: skip
+    result = {**rewrite(ARTICLE).content, "changes": changes}
+    found = waiting(small, text=text, findings=[NewFinding("rewrite", 1, text, result)])
+    ana = signed_in(small, "ana")
+    page = ana.get(f"/review/{found}")
+    assert page.text.count('class="mark new"') == 1_000
+    form = {f"choice{number}": "original" for number in range(1, 1_001)}
+    form |= {f"own{number}": "x" * 100 for number in range(1, 1_001)}
+    answer = ana.post(f"/review/{found}/decision", version=page.version, decision="accept", **form)
+    assert answer.status == 303
+    assert record(small, found).texts[-1].text == text
+
+
+def test_what_is_no_form_of_the_desk(small: Running) -> None:
+    """Files, floods, forged decisions, unknown records: a page that says what to do."""
+    found = waiting(small)
+    ana = signed_in(small, "ana")
+    path = f"/review/{found}/decision"
+    upload = {"Content-Type": "multipart/form-data; boundary=x"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    many = "&".join(f"a{number}=1" for number in range(6_000))
+    for answer, status in (
+        (ana.ask("POST", path, b"--x\r\n", upload), 415),
+        (ana.ask("POST", path, b"a" * (MOST_BYTES + 1), form), 413),
+        (ana.ask("POST", path, many, form), 400),
+        (ana.ask("POST", path, b"\xff", form), 400),
+        (ana.post(path, version="1", decision="publish"), 400),
+        (ana.post(path, version="1", decision="send_back"), 400),
+        (ana.post(path, version="x", decision="accept"), 400),
+        (ana.post(f"/review/{'0' * 32}/decision", version="1", decision="accept"), 404),
+        (ana.post(f"/review/{found}/comments", text=" "), 400),
+        (ana.get("/review/../../etc"), 404),
+        (ana.get("/review", after="x"), 400),
+    ):
+        assert answer.status == status, answer.text
+        assert "Traceback" not in answer.text
+    assert "needs a note" in ana.post(path, version="1", decision="send_back").text
+    assert record(small, found).state == "open"
+
+
+def test_while_the_database_is_locked(small: Running) -> None:
+    """Reading goes on; a decision says that nothing was changed, and works when it is sent again."""
+    found = waiting(small)
+    ana = signed_in(small, "ana")
+    page = ana.get(f"/review/{found}")
+    other = sqlite3.connect(small.file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert ana.get(f"/review/{found}").status == 200
+    decision = {"version": page.version, "decision": "reject"}
+    locked = ana.post(f"/review/{found}/decision", **decision)
+    assert (locked.status, "Nothing was changed" in locked.text) == (503, True)
+    other.execute("ROLLBACK")
+    other.close()
+    assert ana.post(f"/review/{found}/decision", **decision).status == 303
+
+
+def test_while_redis_is_away(small: Running) -> None:
+    """The decision is recorded, and the page says that the platform is told later."""
+    found = waiting(small)
+    small.redis_answers = False
+    ana = signed_in(small, "ana")
+    shown = ana.post(f"/review/{found}/decision", version="1", decision="reject").location
+    assert "told later" in ana.get(shown).text
+
+
+def test_an_article_that_is_forgotten_while_it_is_open(small: Running) -> None:
+    """The form leads to a page that says so."""
+    found = waiting(small)
+    ana = signed_in(small, "ana")
+    page = ana.get(f"/review/{found}")
+    small.store.forget("blog/tea")
+    gone = ana.post(f"/review/{found}/decision", version=page.version, decision="accept")
+    assert (gone.status, "no such article" in gone.text) == (404, True)

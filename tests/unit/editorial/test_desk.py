@@ -1,0 +1,117 @@
+"""What the desk shows of an article, and who may sign in."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contentworker.desk import passwords
+from contentworker.desk.application import origins
+from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
+from contentworker.editorial.document import parse
+from contentworker.editorial.settings import ContentSettings
+from contentworker.errors import ConfigError
+from contentworker.runtime.settings import DeskSettings
+
+LINE = f"ana:editor,reader:{passwords.hashed('a long password')}"
+
+
+@given(st.text(max_size=30), st.lists(st.tuples(st.integers(-2, 32), st.integers(-2, 32)), max_size=8))
+def test_marks_change_no_text(source: str, places: Sequence[tuple[int, int]]) -> None:
+    """However they overlap, and wherever they lie: every character is there once, in its order."""
+    parts = list(of_source(source, [Mark(start, end, "score", 1) for start, end in places]))
+    assert "".join(part.text for part in parts) == source
+    position = 0
+    for part in parts:
+        is_marked = any(start <= position < end for start, end in places if 0 <= start < end <= len(source))
+        assert bool(part.kinds) == is_marked or not part.text
+        position += len(part.text)
+
+
+def test_overlapping_marks_are_cut_at_each_boundary() -> None:
+    """Each part has the kinds of all marks on it, and each mark's number once."""
+    marks = [Mark(0, 4, "score", 1), Mark(2, 6, "ai"), Mark(2, 3, "score", 2)]
+    assert list(of_source("abcdefgh", marks)) == [
+        Part("ab", ("score",), (1,)),
+        Part("c", ("score", "ai"), (2,)),
+        Part("d", ("score", "ai")),
+        Part("ef", ("ai",)),
+        Part("gh"),
+    ]
+
+
+def test_what_is_chosen_stands_in_the_text() -> None:
+    """Also where nothing is left of a sentence."""
+    marks = [Mark(0, 3, "new", 1, "ONE"), Mark(4, 7, "new", 2, ""), Mark(8, 13, "kept", 3)]
+    assert [part.text for part in of_source("one two three.", marks)] == ["ONE", " ", "", " ", "three", "."]
+
+
+def test_a_page_is_shown_by_its_sentences() -> None:
+    """Headings and passages in their order; a change of two sentences stands once."""
+    source = "<h1>Tea</h1><p>It is old. It is hot. It is good.</p><h2>More</h2><p>There is more of it.</p>"
+    document = parse(source, media_type="html", settings=ContentSettings())
+    start, end = source.index("It is old"), source.index(" It is good")
+    blocks = list(of_document(document, [Mark(start, end, "new", 1, "Both.")]))
+    assert [(tag, "".join(part.text for part in parts).split()) for tag, parts in blocks] == [
+        ("h3", ["Tea"]),
+        ("p", ["Both.", "It", "is", "good."]),
+        ("h3", ["More"]),
+        ("p", ["There", "is", "more", "of", "it."]),
+    ]
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_a_diff_has_both_texts(before: str, after: str) -> None:
+    """What is the same and gone is the one, what is the same and new the other."""
+    pieces = list(word_diff(before, after))
+    assert "".join(text for what, text in pieces if what != "new") == before
+    assert "".join(text for what, text in pieces if what != "gone") == after
+
+
+def test_a_password_file() -> None:
+    """Comments and empty lines are left out; a password is found again, another is not."""
+    accounts = passwords.read(f"# people\n\n{LINE}\n")
+    assert accounts["ana"].roles == {"editor", "reader"}
+    assert passwords.check(accounts["ana"], "a long password")
+    assert not passwords.check(accounts["ana"], "another password")
+    assert not passwords.check(None, "a long password")
+    assert passwords.hashed("a") != passwords.hashed("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "must hold a line for each person"),
+        ("a b:editor:x", "line 1: the name"),
+        (f"{LINE}\nbob:admin:hush", "line 2: the roles"),
+        ("ana:editor:hush", "line 1: must end in what"),
+        (f"{LINE}\n{LINE}", "line 2: there is a line"),
+    ],
+)
+def test_a_password_file_with_a_bad_line(text: str, says: str) -> None:
+    """By its number: it may hold a password."""
+    with pytest.raises(ConfigError, match=f"^DESK_PASSWORDS: {says}") as caught:
+        passwords.read(text)
+    assert "hush" not in str(caught.value)
+
+
+def test_five_tries_a_minute() -> None:
+    """For each name and each address; afterwards again."""
+    now = 0.0
+    tries = passwords.Tries(lambda: now)
+    assert [tries.may_try("ana", "one") for _ in range(6)] == [True] * 5 + [False]
+    assert tries.may_try("bob", "other")
+    assert not tries.may_try("bob", "one")
+    now = 61.0
+    assert tries.may_try("ana", "one")
+
+
+def test_where_the_desk_answers() -> None:
+    """On this machine, or behind a proxy with https; nothing else."""
+    here = DeskSettings()
+    assert origins("", here)[0] == "http://127.0.0.1:5558"
+    assert origins("https://desk.site.test", here) == ("https://desk.site.test",)
+    for public_url in ("", "http://desk.site.test"):
+        with pytest.raises(ConfigError, match=r"^desk\.public_url: must be the https:// address"):
+            origins(public_url, DeskSettings(address="0.0.0.0"))
