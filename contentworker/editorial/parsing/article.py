@@ -82,6 +82,7 @@ class _Stage:
         """One for each row, given the columns. A split takes all its rows at once: fast in Python."""
         totals = [self.base] * number
         everything = range(number)
+        highest = [*map(max, columns)]
         for features, thresholds, lefts, rights, values in self.trees:
             waiting: list[tuple[int, Sequence[int]]] = [(0, everything)]
             while waiting:
@@ -93,6 +94,10 @@ class _Stage:
                         totals[row] += value
                     continue
                 column, threshold = columns[feature], thresholds[node]
+                if highest[feature] <= threshold:
+                    # Most pages lack most hints.
+                    waiting.append((lefts[node], rows))
+                    continue
                 low = [row for row in rows if column[row] <= threshold]
                 if low:
                     waiting.append((lefts[node], low))

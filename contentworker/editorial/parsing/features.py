@@ -6,7 +6,8 @@ The work is linear in the blocks and containers: one pass up and one down the tr
 # ruff: noqa: RUF001 -- the punctuation of other scripts is counted
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from math import log1p
 from typing import NamedTuple
@@ -25,9 +26,6 @@ _WITHIN = (
 )  # fmt: skip
 _TAG_BITS = {tag: 1 << bit for bit, tag in enumerate(_WITHIN)}
 _TAG_BITS |= {"ol": _TAG_BITS["ul"], "dl": _TAG_BITS["ul"]}
-# The numbers of a mask, looked up: pages repeat few of them.
-_HINT_RANGE = range(len(HINTS))
-_WITHIN_RANGE = range(len(_WITHIN))
 _SHORTEST_PARAGRAPH = 25
 _CHARACTERS_PER_POINT = 100
 _MOST_LENGTH_POINTS = 3
@@ -191,8 +189,8 @@ class _Containers:
         if row is None:
             tree, parent, article = self.tree, self.tree.parents[node], self.article[node]
             row = self._rows[node] = [
-                *_bits(self.within[node], _WITHIN_RANGE),
-                *_bits(tree.masks[node], _HINT_RANGE), *_bits(self.above[node], _HINT_RANGE),
+                *_bits(self.within[node], len(_WITHIN)),
+                *_bits(tree.masks[node], len(HINTS)), *_bits(self.above[node], len(HINTS)),
                 *self._size(node), *self._size(parent),
                 float(self.depth[node]),
                 self.chars[article] / self.page if article else 0.0,
@@ -216,8 +214,15 @@ _ROOTED = _DEPTH + 1
 _MEANS = _ROOTED + 6
 
 
-def _bits(mask: int, bits: Iterable[int]) -> list[float]:
-    return [float(mask >> bit & 1) for bit in bits]
+@lru_cache(maxsize=10_000)
+def _bits(mask: int, number: int) -> tuple[float, ...]:
+    """The lowest bits of a mask. Pages repeat few masks."""
+    return tuple([float(mask >> bit & 1) for bit in range(number)])
+
+
+_TAG_ROWS = {tag: tuple([float(tag == each) for each in _TAGS] + [0.0]) for tag in _TAGS}
+_OTHER_TAG = (0.0,) * (len(_TAGS) + 1)
+_TAG_ROWS[""] = (*_OTHER_TAG[:-1], 1.0)
 
 
 class PageFeatures(NamedTuple):
@@ -249,18 +254,16 @@ def block_features(blocks: list[Block], tree: Tree, title: str) -> PageFeatures:
     rows = []
     for index in range(number):
         container = containers.row(tree.block_nodes[index])
-        tag = tree.block_tags[index]
         start, end = max(0, index - _WINDOW), min(index + _WINDOW + 1, number)
         rows.append(
             [
                 *basics[index],
-                *[float(tag == each) for each in _TAGS],
-                float(not tag),
+                *_TAG_ROWS.get(tree.block_tags[index], _OTHER_TAG),
                 *around[index + 1], is_heading[index],
                 *around[index + 3], is_heading[index + 2],
                 *around[index][:2], *around[index + 4][:2],
                 *container[:_HINTED],
-                *_bits(tree.block_hints[index], _HINT_RANGE),
+                *_bits(tree.block_hints[index], len(HINTS)),
                 *container[_HINTED:_ROOTED],
                 index / number, chars_before[index] / page, float(min(seen[texts[index]], 5)),
                 _shared(blocks[index], texts[index], title_words),

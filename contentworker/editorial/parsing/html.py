@@ -223,16 +223,13 @@ class _Reader:
         """Act on one tag; return the position to read on from."""
         closing, name, raw = match.groups()
         name = name.lower()
-        if self.skipping and not self.is_passing_over:
-            return self.tag_while_hidden(match, name)
-        if name not in (_ACTED_ON_WHILE_SKIPPING if self.skipping else _ACTED_ON):
-            if (
-                not self.skipping
-                and not closing
-                and raw
-                and _is_telling(raw)
-                and name not in _WITHOUT_CONTENT
-            ):
+        if self.skipping:
+            if not self.is_passing_over:
+                return self.tag_while_hidden(match, name)
+            if name not in _ACTED_ON_WHILE_SKIPPING:
+                return match.end()
+        elif name not in _ACTED_ON:
+            if raw and not closing and _is_telling(raw) and name not in _WITHOUT_CONTENT:
                 self.byline(name, raw, match.end())
                 self.hide(name, raw, match.start())
             return match.end()
@@ -241,18 +238,17 @@ class _Reader:
             return match.end()
         if name in _RAW_TEXT:
             return self.raw_text(name, match)
-        level = _HEADINGS.get(name)
-        if level is not None:
-            self.flush()
-            self.heading = level
-            self.own = (name, hints(raw))
-            self.hide(name, raw, match.start())
-        elif name in _BLOCKS:
+        if name in _BLOCKS:
             self.byline(name, raw, match.end())
             self.flush()
             if name in _ENDS_HEADING:
                 self.heading = 0
             self.open_block(name, raw, match.start())
+        elif level := _HEADINGS.get(name):
+            self.flush()
+            self.heading = level
+            self.own = (name, hints(raw))
+            self.hide(name, raw, match.start())
         elif name == "br":
             self.piece("\n", *match.span())
         else:
@@ -280,6 +276,8 @@ class _Reader:
             self.node = self.tree.add(self.node, name, hints(raw), start)
 
     def hidden_reason(self, name: str, raw: str) -> Reason | None:
+        if not raw:
+            return None
         return _hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
 
     def hide(self, name: str, raw: str, start: int) -> None:
@@ -449,6 +447,13 @@ class _Reader:
                 self.flush()
                 begin = blank.end()
             start = begin
+            text = self.source[start:end]
+        if "&" not in text:
+            # Most texts have no entity, and there are as many texts as tags.
+            if text:
+                self.pieces.append(text)
+                self.sources.append((start, end))
+            return
         self.written(start, end)
 
     def written(self, start: int, end: int) -> None:
@@ -478,8 +483,8 @@ class _Reader:
             return
         pieces, sources, linked = self.pieces, self.sources, self.link_characters
         self.pieces, self.sources, self.link_characters = [], [], 0
-        text = "".join(pieces)
-        if not text or text.isspace() or not text.strip(_INVISIBLE):
+        text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+        if text.isspace() or not text.strip(_INVISIBLE):
             return
         kind: BlockKind = "heading" if self.heading else self.kind
         if kind == "paragraph" and self.open_count.get("blockquote"):
@@ -489,6 +494,6 @@ class _Reader:
                 self.extract.skipped.append(Skipped("comments", sources[0][0], sources[-1][1]))
                 return
             self.reviewed = None
-        starts = [*accumulate(map(len, pieces[:-1]), initial=0)]
+        starts = [0] if len(pieces) == 1 else [*accumulate(map(len, pieces[:-1]), initial=0)]
         self.extract.blocks.append(Block(kind, self.heading, text, starts, sources))
         self.tree.place(self.node, *self.own, linked)

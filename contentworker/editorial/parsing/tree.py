@@ -64,9 +64,18 @@ def hints(raw: str) -> int:
 
 @lru_cache(maxsize=10_000)
 def _mask(raw: str) -> int:
-    names = _CAMEL_CASE.sub("-", " ".join(["".join(found) for found in _NAMES.findall(raw)])).lower()
-    names = _ABOUT_POST.sub("", names)
-    return sum([1 << bit for bit, words in enumerate(_EACH) if words.search(names)]) if names else 0
+    mask = 0
+    for found in _NAMES.findall(raw):
+        for name in "".join(found).split():
+            mask |= _mask_of_name(name)
+    return mask
+
+
+@lru_cache(maxsize=10_000)
+def _mask_of_name(name: str) -> int:
+    """The hints in one name. No pattern reaches over a space, and pages repeat their names."""
+    words = _ABOUT_POST.sub("", _CAMEL_CASE.sub("-", name).lower())
+    return sum([1 << bit for bit, pattern in enumerate(_EACH) if pattern.search(words)]) if words else 0
 
 
 class Tree:
