@@ -6,6 +6,7 @@ in the source whatever the nesting, and nothing in it recurses.
 """
 
 import re
+from collections.abc import Iterable
 from html import unescape
 from itertools import accumulate
 
@@ -19,6 +20,14 @@ from contentworker.editorial.parsing.blocks import (
     Span,
     domain_of,
 )
+from contentworker.editorial.parsing.tags import (
+    ENTITY,
+    MARKUP,
+    attributes,
+    decode,
+    hidden_reason,
+    is_telling,
+)
 from contentworker.editorial.parsing.tree import Tree, hints
 
 __all__ = ["read_html"]
@@ -26,9 +35,6 @@ __all__ = ["read_html"]
 _TAG = re.compile(r"""<(/?)([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>""")
 # After one tag that never closes, quotes are no longer trusted: trying again at each tag would be quadratic.
 _TAG_WITHOUT_QUOTES = re.compile(r"<(/?)([a-zA-Z][^\s/>]*+)([^>]*+)>")
-_ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++)))?""")
-# html.unescape turns digits into an int, which refuses more than 4,300 of them: hence the bounds.
-_ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{0,40});?")
 
 _RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes", "iframe"})
 # Never text of an article, and never looked into: containers, by the reason why they are left out.
@@ -65,19 +71,25 @@ _WITHOUT_CONTENT = frozenset(
      "wbr"}
 )  # fmt: skip
 _ENDED_BY_THE_NEXT = frozenset({"p", "li", "dt", "dd", "tr", "td", "th", "option"})
-# Pages that hide all of themselves show it by a script.
-_NEVER_HIDDEN = frozenset({"html", "head", "body", "main", "article"})
 _ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _INVISIBLE = " \t\r\n\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _COMMENT_MARKS = frozenset("!?/")
 _KINDS: dict[str, BlockKind] = {"li": "item", "dt": "item", "dd": "item", "td": "cell", "th": "cell"}
 _ENDS_HEADING = frozenset({"p", "ul", "ol", "dl", "table", "section", "article", "main", "blockquote"})
-_REASONS_BY_ROLE: dict[str, Reason] = {"navigation": "navigation", "search": "control", "menu": "navigation"}
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
-_MARKUP = re.compile(r"<!--.*?-->|<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL)
 _MOST_WORDS_WITHOUT_ARTICLE = 100
 """Words around a hidden article: a menu, a footer."""
 _FEWEST_HIDDEN_WORDS = 100
+_FEWEST_WORDS_IN_PRE = 25
+_SMALLEST_PRE_SHARE = 2 / 3
+_SIGNS_OF_CODE = re.compile(r"[{}()\[\];=<>]")
+_LARGEST_SIGN_SHARE = 0.04
+"""Of the signs of programs among letters: prose has 1 or 2 %, programs 8 % and more."""
+# The page of an author, or of a writer.
+_AUTHOR_PAGE = re.compile(
+    r"/(?:authors?|autor(?:en|es|in)?|auteurs?|writers?|contributors?|editors|staff|journalists?)/[^/?#]",
+    re.IGNORECASE,
+)
 _LONGEST_BYLINE = 600
 _MOST_BYLINES = 30
 _HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
@@ -87,78 +99,51 @@ def read_html(source: str, *, whole_page: bool = True) -> Extract:
     """Read any string as HTML. Malformed markup is read as far as it goes and never raises.
 
     Of a whole page, menus are left out. Of a fragment only what no reader sees is, and code. A page that
-    hides all of its text shows it by a script, and is read as if it did.
+    hides all of its text shows it by a script, and is read as if it did. So is text that stands in `pre`.
     """
-    reader = _Reader(source, whole_page=whole_page)
-    reader.run()
-    if whole_page and _hides_all(source, reader.extract):
-        reader = _Reader(source, whole_page=whole_page, shows_hidden=True)
-        reader.run()
-    return reader.extract
+    extract = _Reader(source, whole_page=whole_page).run()
+    if whole_page and _may_be(extract, "hidden") and _words(extract.blocks) <= _MOST_WORDS_WITHOUT_ARTICLE:
+        shown = _Reader(source, whole_page=whole_page, shows_hidden=True).run()
+        if _words(shown.blocks) > _words(extract.blocks) + _FEWEST_HIDDEN_WORDS:
+            extract = shown
+    if _may_be(extract, "code"):
+        with_pre = _Reader(source, whole_page=whole_page, reads_pre=True).run()
+        if _is_text_in_pre(with_pre):
+            extract = with_pre
+    return extract
 
 
-def _hides_all(source: str, extract: Extract) -> bool:
-    """Whether an article may be hidden, and none is shown."""
-    hidden = [part for part in extract.skipped if part.reason == "hidden"]
-    if not hidden or sum(len(block.text.split()) for block in extract.blocks) > _MOST_WORDS_WITHOUT_ARTICLE:
-        return False
-    words = (len(_MARKUP.sub(" ", source[part.start : part.end]).split()) for part in hidden)
-    return any(number > _FEWEST_HIDDEN_WORDS for number in words)
-
-
-def attributes(raw: str) -> dict[str, str]:
-    """The attributes of a tag, names in lower case, values decoded; the first of equal names wins."""
-    values: dict[str, str] = {}
-    for name, double, single, bare in _ATTRIBUTE.findall(raw):
-        values.setdefault(name.lower(), _decode(double or single or bare))
-    return values
-
-
-def _decode(text: str) -> str:
-    return _ENTITY.sub(lambda match: unescape(match[0]), text) if "&" in text else text
-
-
-def _is_telling(raw: str) -> bool:
-    """Whether attributes may say that an inline element is hidden, a comment in Word, or the author."""
-    return (
-        "hidden" in raw
-        or "none" in raw
-        or "uthor" in raw
-        or "yline" in raw
-        or "omment" in raw
-        or "msocom" in raw
+def _may_be(extract: Extract, reason: Reason) -> bool:
+    """Whether more of the source was left out for this reason than there is text."""
+    return sum(part.end - part.start for part in extract.skipped if part.reason == reason) > sum(
+        len(block.text) for block in extract.blocks
     )
 
 
-# Comments of reviewers, as Word saves them in HTML.
-_REVIEW = re.compile(
-    r"mso-element:\s*comment|[\s\"'=](?:MsoComment(?:Reference|Text|Subject)|msocom(?:anchor|txt|off))"
-)
+def _words(blocks: Iterable[Block]) -> int:
+    return sum(len(block.text.split()) for block in blocks)
 
 
-def _hidden_reason(name: str, raw: str, *, whole_page: bool, shows_hidden: bool) -> Reason | None:
-    """Why the content of a tag is left out, as its attributes say."""
-    if ("omment" in raw or "msocom" in raw) and _REVIEW.search(raw):
-        return "comments"
-    if ("hidden" not in raw and "role" not in raw and "none" not in raw) or name in _NEVER_HIDDEN:
-        return None
-    given = attributes(raw)
-    style = given.get("style", "").replace(" ", "").lower()
-    if not shows_hidden and (
-        "hidden" in given
-        or "display:none" in style
-        or "visibility:hidden" in style
-        or given.get("aria-hidden", "").strip().lower() == "true"
-    ):
-        return "hidden"
-    return _REASONS_BY_ROLE.get(given.get("role", "").strip().lower()) if whole_page else None
+def _is_text_in_pre(extract: Extract) -> bool:
+    """Whether most text of a page stands in `pre`, as in archives of mail, RFCs and poems, and is no code."""
+    blocks, tree = extract.blocks, extract.tree
+    if tree is None:
+        return False
+    texts = [block for block, node in zip(blocks, tree.block_nodes, strict=True) if tree.tags[node] == "pre"]
+    if _words(texts) < max(_FEWEST_WORDS_IN_PRE, _SMALLEST_PRE_SHARE * _words(blocks)):
+        return False
+    signs = sum(len(_SIGNS_OF_CODE.findall(block.text)) for block in texts)
+    return signs <= _LARGEST_SIGN_SHARE * sum(len("".join(block.text.split())) for block in texts)
 
 
 class _Reader:
-    def __init__(self, source: str, *, whole_page: bool, shows_hidden: bool = False) -> None:
+    def __init__(
+        self, source: str, *, whole_page: bool, shows_hidden: bool = False, reads_pre: bool = False
+    ) -> None:
         self.source = source
         self.whole_page = whole_page
         self.shows_hidden = shows_hidden
+        self.reads_pre = reads_pre
         self.extract = Extract(has_metadata=True)
         self.tree = self.extract.tree = Tree()
         self.stack: list[tuple[str, bool, int]] = []
@@ -177,7 +162,8 @@ class _Reader:
         self.bylines: list[tuple[int, str, Span]] = []
         self.reviewed: int | None = None
 
-    def run(self) -> None:
+    def run(self) -> Extract:
+        """Read the source to its end."""
         source, position, text_start = self.source, 0, 0
         match_tag = trusting = _TAG.match
         find = source.find
@@ -211,6 +197,7 @@ class _Reader:
         self.extract.bylines = [
             (origin, span) for _, origin, span in sorted(self.bylines, key=lambda each: each[0])
         ]
+        return self.extract
 
     def comment_end(self, opening: int) -> int:
         if self.source.startswith("<!--", opening):
@@ -223,13 +210,10 @@ class _Reader:
         """Act on one tag; return the position to read on from."""
         closing, name, raw = match.groups()
         name = name.lower()
-        if self.skipping:
-            if not self.is_passing_over:
-                return self.tag_while_hidden(match, name)
-            if name not in _ACTED_ON_WHILE_SKIPPING:
-                return match.end()
-        elif name not in _ACTED_ON:
-            if raw and not closing and _is_telling(raw) and name not in _WITHOUT_CONTENT:
+        if self.skipping and not self.is_passing_over:
+            return self.tag_while_hidden(match, name)
+        if name not in (_ACTED_ON_WHILE_SKIPPING if self.skipping else _ACTED_ON):
+            if raw and is_telling(raw) and not (self.skipping or closing or name in _WITHOUT_CONTENT):
                 self.byline(name, raw, match.end())
                 self.hide(name, raw, match.start())
             return match.end()
@@ -268,7 +252,7 @@ class _Reader:
                 self.close(self.stack[-1][0], start)
         self.own = ("", 0)
         reason = _SKIPPED.get(name)
-        if reason == "navigation" and not self.whole_page:
+        if (reason == "navigation" and not self.whole_page) or (reason == "code" and self.reads_pre):
             reason = None
         reason = reason or self.hidden_reason(name, raw)
         self.push(name, reason, start)
@@ -278,7 +262,7 @@ class _Reader:
     def hidden_reason(self, name: str, raw: str) -> Reason | None:
         if not raw:
             return None
-        return _hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
+        return hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
 
     def hide(self, name: str, raw: str, start: int) -> None:
         """Skip an element that is not stacked otherwise, if it is hidden."""
@@ -357,7 +341,7 @@ class _Reader:
         end = end if end >= 0 else len(self.source)
         text = self.source[start:end]
         if name == "title" and self.extract.title is None and not self.open_count.get("svg"):
-            clean = " ".join(_decode(text).split())
+            clean = " ".join(decode(text).split())
             if clean:
                 self.extract.title = Span(clean, start, end)
                 self.extract.title_source = text
@@ -374,10 +358,12 @@ class _Reader:
         if name == "a":
             self.close_link(start)
             if href := _HREF.search(raw):
-                target = _decode(href[1] or href[2] or href[3] or "").strip()
+                target = decode(href[1] or href[2] or href[3] or "").strip()
                 self.link = (target, start)
                 if target.startswith("#cmnt"):
                     self.review(target, name, start)
+                elif _AUTHOR_PAGE.search(target):
+                    raw = f"{raw} data-author-page"
             self.byline(name, raw, end)
             self.hide(name, raw, start)
             return
@@ -415,12 +401,14 @@ class _Reader:
             rank, origin = 0, "rel=author"
         elif "author" in given.get("itemprop", "").lower().split():
             rank, origin = 1, "itemprop=author"
+        elif "data-author-page" in given:
+            rank, origin = 2, "link"
         elif ("author" in classes or "byline" in classes) and "comment" not in classes:
-            rank, origin = 2, "class"
+            rank, origin = 3, "class"
         else:
             return
         end = self.source.find(f"</{name}", start, start + _LONGEST_BYLINE)
-        text = " ".join(_decode(_MARKUP.sub(" ", self.source[start:end])).split()) if end > start else ""
+        text = " ".join(decode(MARKUP.sub(" ", self.source[start:end])).split()) if end > start else ""
         if text:
             self.bylines.append((rank, origin, Span(text, start, end)))
 
@@ -439,7 +427,9 @@ class _Reader:
         text = self.source[start:end]
         if self.link is not None:
             self.link_characters += end - start
-        if not self.whole_page and not self.own[0] and "\n" in text:
+        if "\n" in text and (
+            (not self.whole_page and not self.own[0]) or (self.reads_pre and self.open_count.get("pre"))
+        ):
             # WordPress keeps its classic posts without tags for paragraphs: an empty line ends one.
             begin = start
             for blank in _EMPTY_LINES.finditer(self.source, start, end):
@@ -463,7 +453,7 @@ class _Reader:
             self.piece(text, start, end)
             return
         position = 0
-        for entity in _ENTITY.finditer(text):
+        for entity in ENTITY.finditer(text):
             decoded = unescape(entity[0])
             if decoded != entity[0]:
                 begin, stop = entity.span()

@@ -43,9 +43,17 @@ _BYLINE = re.compile(
     rf"({_NAME}(?:\s*(?:,|&|and|und|et|y)\s+{_NAME})*)"
 )
 _BY = re.compile(
-    r"^(?:(?:written|posted|published|reviewed|story|text|words|opinion|article|(?:more|all)\s+(?:stories|articles|posts))\s+)?"
-    r"(?:by|von|par|por|author|autor(?:in)?)(?![\w-])\s*:?\s*",
+    r"^(?:(?:written|posted|published|reviewed|compiled|submitted|story|text|words|opinion|article|analysis|perspective"
+    r"|commentary|column|essay|review|interview|guest\s+post|(?:more|all)\s+(?:stories|articles|posts))\s+)?"
+    r"(?:by|von|par|por)(?![\w-])\s*:?\s*|^(?:author|autor(?:in)?)(?:\s*:\s*|\s+(?=\S+\s+\S))",
     re.IGNORECASE,
+)
+# The end of a name, in a byline that goes on with another sentence: "Jane Doe. Example Agency".
+_FULL_STOP = re.compile(r"(?<=[^\W\d_]{3})\.\s.*", re.DOTALL)
+# Accounts, not names.
+_HANDLE = re.compile(r"\S*[\d_]\S*|\S*admin\S*", re.IGNORECASE)
+_NO_PERSON = re.compile(
+    r"\b(?:more|all|bio|profile|posts?|articles?|stories|archive|view|see|full|about)\b", re.IGNORECASE
 )
 _PICTURE = re.compile(r"(?:photo|image|picture|illustration|graphic|video|foto|bild)\w*\b", re.IGNORECASE)
 _MAIL = re.compile(r"[\w.]@\w")
@@ -58,6 +66,8 @@ _AFTER_NAME = re.compile(
 _LONGEST_NAME_CHARACTERS = 80
 _MOST_NAME_WORDS = 6
 _MOST_AUTHORS = 8
+_MOST_LINKED_AUTHORS = 4
+"""More links to pages of authors, side by side, are a list of a site's authors."""
 _LONGEST_GAP = 400
 """Characters of the source between two names of one byline."""
 _PARTICLES = frozenset(
@@ -67,6 +77,9 @@ _PARTICLES = frozenset(
 
 
 _SHORTEST_NAME = 3
+_SHORTEST_SITE = 5
+_LOOSE = frozenset({"class", "link"})
+"""Origins that call more an author than authors."""
 
 
 def not_authors(site: Value | None, canonical: Span | None) -> set[str]:
@@ -85,7 +98,7 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     sites: set[str],
     around: tuple[int, int],
 ) -> Value | None:
-    """The author or authors, by the first source that names a person; else the site's name, if one has it.
+    """The author or authors, by the first source that names a person; else a site, an agency or a desk.
 
     `edges` are short blocks beside the article, `sites` names that are no person's, and `around` is the part
     of the source in which the article stands: who is named elsewhere wrote another one.
@@ -93,27 +106,35 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     sources: list[tuple[str, list[Span]]] = [("json-ld", structured.authors)]
     sources += [(key, [span for found, span in properties if found == key]) for key in KEYS["author"]]
     sources += _bylines(extract, around)
-    sites_name = None
+    of_group = None
     for origin, spans in sources:
         names: dict[str, Span] = {}
         for span in spans:
-            for name in _people(span.text, is_marked=origin != "class"):
+            for name in _people(span.text, sites, is_marked=origin not in _LOOSE):
                 names.setdefault(name, span)
-        people = [name for name in names if key_of(name) not in sites]
+        others = sites | structured.organisations if origin == "json-ld" else sites
+        people = [name for name in names if key_of(name) not in others and not _ROLE.search(name)]
+        if origin == "link" or (origin == "class" and of_group):
+            people = [name for name in people if " " in name or not name.isascii()]
+        if origin == "link" and len(people) > _MOST_LINKED_AUTHORS:
+            continue
         if people:
             span = names[people[0]]
             return Value(", ".join(people[:_MOST_AUTHORS]), span.start, span.end, origin)
-        sites_name = sites_name or next(
+        of_group = of_group or next(
             (Value(name, span.start, span.end, origin) for name, span in names.items()), None
         )
-    return _byline(edges) or _only_one(extract, sites) or sites_name
+    line = _byline(edges)
+    if line and of_group and _ROLE.search(line.text):
+        line = None
+    return line or _only_one(extract, sites) or of_group
 
 
 def _only_one(extract: Extract, sites: set[str]) -> Value | None:
     """The one person whom all marked bylines of a page name, wherever they stand."""
     found: dict[str, Value] = {}
     for origin, span in (each for each in extract.bylines if each[0] != "class"):
-        for name in _people(span.text, is_marked=False):
+        for name in _people(span.text, sites, is_marked=False):
             if key_of(name) not in sites:
                 found.setdefault(key_of(name), Value(name, span.start, span.end, origin))
     return next(iter(found.values())) if len(found) == 1 else None
@@ -135,10 +156,11 @@ def _bylines(extract: Extract, around: tuple[int, int]) -> Iterator[tuple[str, l
         yield last
 
 
-def _people(text: str, *, is_marked: bool) -> Iterator[str]:
+def _people(text: str, sites: set[str], *, is_marked: bool) -> Iterator[str]:
     """The names in a byline, which may join several; nothing that is an address or no name.
 
-    A class that says "author" may hold anything: unless `is_marked`, names must also look like a person's.
+    What a class or an address calls an author may be anything: unless `is_marked`, names must also look like
+    a person's.
     """
     text = " ".join(decoded(text).split())
     if re.match(r"https?:|www\.|/", text) or _PICTURE.match(text):
@@ -148,27 +170,47 @@ def _people(text: str, *, is_marked: bool) -> Iterator[str]:
     parts = [part for part in _BETWEEN_NAMES.split(text) if not _MAIL.search(part)]
     parts = [_without_end(part).strip(_AROUND_NAME) for part in parts]
     parts = [named["name"] if (named := _ROLE_AFTER.fullmatch(part)) else part for part in parts]
-    persons = [part for part in parts if not _ROLE.search(part) and part.lower() not in MONTHS]
-    for part in persons or parts:
-        name = _BY.sub("", part)
+    parts = [_without_site(_BY.sub("", part), sites) for part in parts if part.lower() not in MONTHS]
+    persons = [part for part in parts if not _ROLE.search(part)]
+    for name in persons or parts:
+        if " " in parts[0] and " " not in name and name.isascii():
+            # "Jane Doe, Berlin", "Jane Doe, Futurism"
+            continue
         if (
             _SHORTEST_NAME <= len(name) <= _LONGEST_NAME_CHARACTERS
             and len(name.split()) <= _MOST_NAME_WORDS
             and is_name(name)
             and not ADDRESS.search(name)
+            and not _HANDLE.fullmatch(name)
+            and (is_marked or not _NO_PERSON.search(name))
             and (is_marked or (name == whole and " " not in name) or _is_capitalized(name))
         ):
             yield name
 
 
+def _without_site(name: str, sites: set[str]) -> str:
+    """A name without that of its site: "Jane Doe Example Today", "Jane Doe Example UK"."""
+    words = name.split()
+    known = tuple(site for site in sites if len(site) >= _SHORTEST_SITE)
+    end = next((end for end in range(2, len(words)) if key_of("".join(words[end:])).startswith(known)), None)
+    return " ".join(words[:end]).strip(_AROUND_NAME) if end else name
+
+
 def _without_end(part: str) -> str:
     """A name without the date, the place or the desk that follows it."""
+    part = _FULL_STOP.sub("", part)
     end = _AFTER_NAME.search(part)
     if not end:
         return part
     name = part[: end.start()]
     before, _, last = name.rstrip(" .,").rpartition(" ")
     return before if before and end[0].strip()[:1].isdigit() and last.lower().strip(".") in MONTHS else name
+
+
+def _without_month(name: str) -> str:
+    """A name without the beginning of a date that follows it."""
+    before, _, last = name.rpartition(" ")
+    return before if " " in before and last.lower().strip(".") in MONTHS else name
 
 
 def _is_capitalized(name: str) -> bool:
@@ -180,5 +222,6 @@ def _byline(blocks: list[Block]) -> Value | None:
     for block in blocks:
         match = _BYLINE.match(block.text)
         if match and not block.level:
-            return Value(" ".join(match[1].split()), *block.source_span(match.start(1), match.end(1)), "text")
+            names = [_without_month(name) for name in _BETWEEN_NAMES.split(" ".join(match[1].split()))]
+            return Value(", ".join(names), *block.source_span(match.start(1), match.end(1)), "text")
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from contentworker.editorial.parsing.blocks import Span
 from contentworker.editorial.parsing.dates import DateFound, dates_in
-from contentworker.editorial.parsing.names import KEYS, decoded
+from contentworker.editorial.parsing.names import KEYS, decoded, key_of
 
 __all__ = ["Structured", "bare_json", "json_error"]
 
@@ -37,6 +37,7 @@ class Structured:
         self.nodes: list[tuple[int, dict[str, Any], Span]] = []
         self.by_id: dict[str, dict[str, Any]] = {}
         self.authors: list[Span] = []
+        self.organisations: set[str] = set()
         self.published: list[Span] = []
         self.modified: list[Span] = []
         self.salvaged: list[DateFound] = []
@@ -99,7 +100,13 @@ class Structured:
 
     def _names(self, author: Any) -> Iterator[str]:
         if isinstance(author, dict):
-            author = self._resolved(author).get("name")
+            author = self._resolved(author)
+            is_organisation = any(
+                str(each).endswith("Organization") for each in _as_list(author.get("@type"))
+            )
+            author = author.get("name")
+            if is_organisation and isinstance(author, str):
+                self.organisations.add(key_of(decoded(author)))
         for each in _as_list(author):
             if isinstance(each, str) and each.strip():
                 yield each

@@ -1,0 +1,65 @@
+"""What a tag says of its content: its attributes, and whether readers see it."""
+
+import re
+from html import unescape
+
+from contentworker.editorial.parsing.blocks import Reason
+
+__all__ = ["ENTITY", "MARKUP", "attributes", "decode", "hidden_reason", "is_telling"]
+
+_ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++)))?""")
+# html.unescape turns digits into an int, which refuses more than 4,300 of them: hence the bounds.
+ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{0,40});?")
+# Pages that hide all of themselves show it by a script.
+_NEVER_HIDDEN = frozenset({"html", "head", "body", "main", "article"})
+_REASONS_BY_ROLE: dict[str, Reason] = {"navigation": "navigation", "search": "control", "menu": "navigation"}
+MARKUP = re.compile(r"<!--.*?-->|<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL)
+
+
+def attributes(raw: str) -> dict[str, str]:
+    """The attributes of a tag, names in lower case, values decoded; the first of equal names wins."""
+    values: dict[str, str] = {}
+    for name, double, single, bare in _ATTRIBUTE.findall(raw):
+        values.setdefault(name.lower(), decode(double or single or bare))
+    return values
+
+
+def decode(text: str) -> str:
+    """Text without entities."""
+    return ENTITY.sub(lambda match: unescape(match[0]), text) if "&" in text else text
+
+
+def is_telling(raw: str) -> bool:
+    """Whether attributes may say that an inline element is hidden, a comment in Word, or the author."""
+    return (
+        "hidden" in raw
+        or "none" in raw
+        or "uthor" in raw
+        or "yline" in raw
+        or "omment" in raw
+        or "msocom" in raw
+    )
+
+
+# Comments of reviewers, as Word saves them in HTML.
+_REVIEW = re.compile(
+    r"mso-element:\s*comment|[\s\"'=](?:MsoComment(?:Reference|Text|Subject)|msocom(?:anchor|txt|off))"
+)
+
+
+def hidden_reason(name: str, raw: str, *, whole_page: bool, shows_hidden: bool) -> Reason | None:
+    """Why the content of a tag is left out, as its attributes say."""
+    if ("omment" in raw or "msocom" in raw) and _REVIEW.search(raw):
+        return "comments"
+    if ("hidden" not in raw and "role" not in raw and "none" not in raw) or name in _NEVER_HIDDEN:
+        return None
+    given = attributes(raw)
+    style = given.get("style", "").replace(" ", "").lower()
+    if not shows_hidden and (
+        "hidden" in given
+        or "display:none" in style
+        or "visibility:hidden" in style
+        or given.get("aria-hidden", "").strip().lower() == "true"
+    ):
+        return "hidden"
+    return _REASONS_BY_ROLE.get(given.get("role", "").strip().lower()) if whole_page else None
