@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from itertools import compress
+from operator import or_
 
 from contentworker.editorial.parsing.blocks import Block
 from contentworker.editorial.parsing.dates import read_date
@@ -24,11 +25,14 @@ _LONGEST_CAPTION = 400
 _LONGEST_BYLINE = 80
 _BY = re.compile(r"(?:by|von|par|por)\s", re.IGNORECASE)
 _CREDIT = re.compile(
-    r"\((?:[^()]*\b(?:photos?|images?|pictures?|courtesy|credits?|foto|bild|crédit|getty|reuters|afp)\b[^()]*)\)\s*\Z",
+    r"\b(?:photos?|images?|pictures?|fotos?)\W{0,3}©[^.]{1,60}\Z"
+    r"|\((?:[^()]*\b(?:photos?|images?|pictures?|courtesy|credits?|foto|bild|crédit|getty|reuters|afp)\b[^()]*)\)\s*\Z",
     re.IGNORECASE,
 )
 _LEAST_CERTAINTY = 0.6
 _LINKED_SHARE = 0.7
+_LONGEST_INTRODUCTION = 40
+_INTRODUCES = (":", "...", "…")
 _LISTS = frozenset({"ul", "ol", "dl", "table"})
 _QUOTES = frozenset({"blockquote", "table"})
 
@@ -43,16 +47,19 @@ def choose(
         share > (_SMALLEST_SHARE if size >= _SHORT_BLOCK else _SMALLEST_SHARE_OF_SHORT) and not caption
         for share, size, caption in zip(shares, sizes, is_caption, strict=True)
     ]
-    is_own = _own(blocks, tree, is_caption)
+    is_named = named_captions(blocks, tree)
+    is_own = _own(blocks, tree, [*map(or_, is_caption, is_named)])
     is_prose = [own and of_root for own, of_root in zip(is_own, is_prose_of_root, strict=True)]
     _fill(blocks, tree, shares, kept, is_own)
     _add_prose(blocks, tree, shares, kept, is_own)
     _drop_bylines(blocks, kept)
-    _drop_headings(blocks, kept, is_caption)
+    _drop_headings(blocks, tree, kept, is_caption)
     prose = sum(compress(sizes, is_prose))
     if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
         # A page of a kind that the trees do not know: what its containers say is the better guess.
-        return [keep or more for keep, more in zip(kept, is_prose, strict=True)], False
+        kept = [*map(or_, kept, is_prose)]
+        _drop_bylines(blocks, kept)
+        return kept, False
     certainty = sum(abs(2 * share - 1) * size for share, size in zip(shares, sizes, strict=True))
     return kept, certainty > _LEAST_CERTAINTY * sum(sizes)
 
@@ -75,7 +82,7 @@ def captions(blocks: list[Block], tree: Tree) -> list[bool]:
 def _is_credited(block: Block) -> bool:
     """Whether a line ends with who took the picture."""
     return (
-        block.text.rstrip().endswith(")")
+        (block.text.rstrip().endswith(")") or "©" in block.text)
         and len(block.text) < _LONGEST_CAPTION
         and bool(_CREDIT.search(block.text))
     )
@@ -195,13 +202,18 @@ def _drop_bylines(blocks: list[Block], kept: list[bool]) -> None:
             kept[index] = kept[index] and not (_BY.match(text) or read_date(text))
 
 
-def _drop_headings(blocks: list[Block], kept: list[bool], is_caption: list[bool]) -> None:
-    """Leave out headings of what is left out: "Related", "Comments"."""
+def _drop_headings(blocks: list[Block], tree: Tree, kept: list[bool], is_caption: list[bool]) -> None:
+    """Leave out headings of what is left out, "Related", and short lines that stand for one, "Read also:"."""
     is_followed = False
     for index in range(len(blocks) - 1, -1, -1):
         if is_caption[index]:
             continue
-        if not blocks[index].level:
+        block = blocks[index]
+        is_in_list = tree.tags[tree.block_nodes[index]] in _LISTS
+        if kept[index] and not is_followed and not block.level and not is_in_list:
+            text = block.text.strip()
+            kept[index] = not (len(text) < _LONGEST_INTRODUCTION and text.endswith(_INTRODUCES))
+        if not block.level or (is_in_list and is_linked(blocks, tree, index)):
             is_followed = kept[index]
         elif not is_followed:
             kept[index] = False

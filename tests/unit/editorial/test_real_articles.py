@@ -74,6 +74,73 @@ def test_what_is_no_name_is_no_author(author: str) -> None:
     assert read(f"{head}<body><p>{PROSE}</p></body></html>").metadata.author is None
 
 
+@pytest.mark.parametrize(
+    ("head", "body", "author"),
+    [
+        pytest.param("Jane Doe. London Agency", "", "Jane Doe", id="agency"),
+        pytest.param("Analysis by Jane Doe and John Roe", "", "Jane Doe, John Roe", id="by"),
+        pytest.param("Jane Doe, Berlin", "", "Jane Doe", id="place"),
+        pytest.param("Jane Doe Example News", "", "Jane Doe", id="site"),
+        pytest.param("jdadmin", "", None, id="account"),
+        pytest.param(
+            "News Desk Staff", '<p>By <a href="/authors/jane-doe">Jane Doe</a></p>', "Jane Doe", id="desk"
+        ),
+        pytest.param(
+            "Example News", '<p>By <a href="/authors/jane-doe">Jane Doe</a></p>', "Jane Doe", id="link"
+        ),
+        pytest.param("Example Press", "<p>Read it.</p>", "Example Press", id="nobody else"),
+        pytest.param("", "<p>By Jane Doe December 3, 2024</p>", "Jane Doe", id="date"),
+    ],
+)
+def test_an_author_is_a_person_if_one_is_named(head: str, body: str, author: str | None) -> None:
+    """Without jobs, places and the site; an agency or a desk only if nobody else is named."""
+    source = (
+        '<html><head><title>How cows sleep</title><meta property="og:site_name" content="Example News">'
+        f'<meta name="author" content="{head}"></head><body><article><h1>How cows sleep</h1>{body}'
+        f"<p>{PROSE * 3}</p></article></body></html>"
+    )
+    found = read(source).metadata.author
+    assert (found and found.text) == author
+
+
+def test_an_organisation_that_json_ld_names_is_no_person() -> None:
+    """The person whom the byline names wrote it."""
+    data = '{"@type": "NewsArticle", "author": {"@type": "Organization", "name": "Sky"}}'
+    source = (
+        f'<html><head><script type="application/ld+json">{data}</script></head><body><h1>How cows sleep</h1>'
+        f"{{}}<p>{PROSE * 3}</p></body></html>"
+    )
+    organisation, person = (
+        read(source.replace("{}", byline)).metadata.author for byline in ("", '<a rel="author">Jane Doe</a>')
+    )
+    assert organisation is not None
+    assert person is not None
+    assert (organisation.text, person.text) == ("Sky", "Jane Doe")
+
+
+@pytest.mark.parametrize("around", ["{}", "<html><head><title>A letter</title></head><body>{}</body></html>"])
+def test_text_that_stands_in_pre_as_a_whole_is_read(around: str) -> None:
+    """Archives of mail, RFCs, poems: an empty line ends a paragraph. A program stays code."""
+    letter = f"Dear all,\n\nthe cows &amp; the\nsheep sleep. {PROSE}\n\n<b>{PROSE}</b>"
+    document = read(around.format(f"<pre>{letter}</pre>"), "html")
+    assert texts(document) == ["Dear all,", "the cows & the sheep sleep.", PROSE.strip(), PROSE.strip()]
+    second = document.sentences[1]
+    assert document.source[second.start : second.end] == "the cows &amp; the\nsheep sleep."
+    program = "def add(a, b=0):\n    return {a: [b], b: [a]}\n\n" * 20
+    assert texts(read(around.format(f"<pre>{program}</pre>"), "html")) == []
+
+
+def test_a_line_that_leads_to_other_stories_goes_with_them() -> None:
+    """So does a line that ends with who took the picture."""
+    document = read(
+        '<html><body><div class="menu"><a href="/">Home</a></div><div class="article-body"><h1>Cows</h1>'
+        f"<p>{PROSE * 2}</p><p>The herd at night, photos © Example, 2018</p><p>{PROSE * 2}It is so.</p>"
+        '<p>You may also like...</p><ul class="related"><li><a href="/a">How sheep sleep at night</a></li>'
+        "</ul></div></body></html>"
+    )
+    assert texts(document) == [PROSE.strip()] * 4 + ["It is so."]
+
+
 def test_the_title_lacks_the_name_of_the_site() -> None:
     """As it stands in the head, so that its place is exact; published and modified are told apart."""
     source = (
