@@ -13,6 +13,7 @@ __all__ = [
     "DateFound",
     "as_shown",
     "dates_in",
+    "is_day_first",
     "modified_dates",
     "published_dates",
     "read_date",
@@ -21,6 +22,10 @@ __all__ = [
 
 _ISO_DATE = re.compile(r"(?<!\d)([12]\d{3})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"\A\s*([12]\d{3})([01]\d)([0-3]\d)(?!\d{3})")
+# As programs in C and Java print it: "Mon Aug 03 12:45:00 EDT 2015".
+_PRINTED_DATE = re.compile(
+    r"([A-Z][a-z]{2})\s+(\d{1,2})\s+\d\d:\d\d:\d\d\s+(?:[A-Z]{2,5}\s+)?([12]\d{3})(?!\d)"
+)
 _CJK_DATE = re.compile(r"([12]\d{3})\s*[年년]\s*(\d{1,2})\s*[月월]\s*(\d{1,2})")
 _DOTTED_DATE = re.compile(r"(?<![\d.])(\d{1,2})\.\s?(\d{1,2})\.\s?([12]\d{3})(?!\d)")
 _SLASHED_DATE = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})/([12]\d{3})(?!\d)")
@@ -32,6 +37,7 @@ _DATE_IN_ADDRESS = re.compile(r"/((?:19|20)\d\d)[/-](\d{1,2})[/-](\d{1,2})(?=[/-
 _VISIBLE_DATE = re.compile(
     rf"\b(?:{any_of('dated')})\b[^\d\n]{{0,20}}?(?=\d|[A-Z][a-z]{{2,9}}\.?\s+\d)(.{{6,40}})", re.IGNORECASE
 )
+_CHANGED = re.compile(r"updat|modif|review|aktualis|geänd|stand|actualiz|revis|mis ", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _LONGEST_DATE_LINE = 80
 _MONTHS_OF_A_YEAR = 12
@@ -52,22 +58,25 @@ def published_dates(
     edges: list[Block],
     canonical: Span | None,
     around: tuple[int, int],
+    *,
+    day_first: bool = False,
 ) -> Iterator[DateFound]:
     """The dates of publication, the most trusted first.
 
     `structured` are those of JSON-LD, `edges` short blocks beside the article, and `around` is the part of
-    the source in which it stands: a `time` elsewhere is another story's.
+    the source in which it stands: a `time` elsewhere is another story's. `day_first` says that 3/4/2026 is in
+    April.
     """
     yield from dates_in(("datePublished", span) for span in structured)
     for key in KEYS["published"]:
-        yield from dates_in((key, span) for found, span in properties if found == key)
+        yield from dates_in(((key, span) for found, span in properties if found == key), day_first=day_first)
     if canonical and (match := _DATE_IN_ADDRESS.search(canonical.text)) and (value := _date(*match.groups())):
         yield DateFound(value, "canonical", canonical.start, canonical.end)
     times = [span for key, span in properties if key == "time"]
     near = [span for span in times if around[0] <= span.start <= around[1]]
-    yield from dates_in(("time", span) for span in near)
-    yield from visible_dates(edges)
-    yield from dates_in(("time", span) for span in times if span not in near)
+    yield from dates_in((("time", span) for span in near), day_first=day_first)
+    yield from visible_dates(edges, day_first=day_first)
+    yield from dates_in((("time", span) for span in times if span not in near), day_first=day_first)
 
 
 def as_shown(dates: list[DateFound], visible: list[Block]) -> DateFound | None:
@@ -90,27 +99,32 @@ def modified_dates(structured: list[Span], properties: list[Candidate]) -> Itera
         yield from dates_in((key, span) for found, span in properties if found == key)
 
 
-def dates_in(found: Iterable[tuple[str, Span]]) -> Iterator[DateFound]:
+def dates_in(found: Iterable[tuple[str, Span]], *, day_first: bool = False) -> Iterator[DateFound]:
     """The dates in texts that have a name; texts without one are passed over."""
     for key, span in found:
-        if value := read_date(span.text):
+        if value := read_date(span.text, day_first=day_first):
             yield DateFound(value, key, span.start, span.end)
 
 
-def visible_dates(blocks: list[Block]) -> Iterator[DateFound]:
-    """Dates after a word such as "updated", then those that stand in a short line."""
-    others = []
+def visible_dates(blocks: list[Block], *, day_first: bool = False) -> Iterator[DateFound]:
+    """Dates after a word such as "published", then "updated", then those that stand in a short line."""
+    others: list[Block] = []
+    published: list[DateFound] = []
+    changed: list[DateFound] = []
     # Looking for a digit first is much faster than the list of words.
     for block in (block for block in blocks if _DIGIT.search(block.text)):
         dated = False
         for match in _VISIBLE_DATE.finditer(block.text):
-            if value := read_date(match[1]):
+            if value := read_date(match[1], day_first=day_first):
                 dated = True
-                yield DateFound(value, "text", *block.source_span(match.start(), match.end()))
+                place = block.source_span(match.start(), match.end())
+                (changed if _CHANGED.match(match[0]) else published).append(DateFound(value, "text", *place))
         if not dated and length(block) <= _LONGEST_DATE_LINE:
             others.append(block)
+    yield from published
+    yield from changed
     for block in others:
-        if value := read_date(block.text):
+        if value := read_date(block.text, day_first=day_first):
             start = len(block.text) - len(block.text.lstrip())
             yield DateFound(value, "text", *block.source_span(start, len(block.text.rstrip())))
 
@@ -120,17 +134,29 @@ _FORMS: tuple[tuple[re.Pattern[str], tuple[int, int, int]], ...] = (
     (_COMPACT_DATE, (1, 2, 3)),
     (_DAY_FIRST, (3, 2, 1)),
     (_MONTH_FIRST, (3, 1, 2)),
+    (_PRINTED_DATE, (3, 1, 2)),
     (_CJK_DATE, (1, 2, 3)),
     (_DOTTED_DATE, (3, 2, 1)),
     (_SLASHED_DATE, (3, 1, 2)),
 )
 
 
-def read_date(text: str) -> date | None:
-    """The first day written in the text, as 2026-05-03, 3 May 2026, May 3, 2026 or 3.5.2026; else None."""
+_DAY_FIRST_FORMS = (*_FORMS[:-1], (_SLASHED_DATE, (3, 2, 1)))
+
+
+def is_day_first(language: str | None) -> bool:
+    """Whether people write the day before the month, given a page's language tag: all but Americans."""
+    return bool(language) and not re.match(r"en(?:[-_]us)?\Z", language or "", re.IGNORECASE)
+
+
+def read_date(text: str, *, day_first: bool = False) -> date | None:
+    """The first day written in the text, as 2026-05-03, 3 May 2026, May 3, 2026 or 3.5.2026; else None.
+
+    5/3/2026 is in May, or with `day_first` in March.
+    """
     if not _DIGIT.search(text):
         return None
-    for form, (year, month, day) in _FORMS:
+    for form, (year, month, day) in _DAY_FIRST_FORMS if day_first else _FORMS:
         for match in form.finditer(text):
             if value := _date(match[year], match[month], match[day]):
                 return value

@@ -380,7 +380,8 @@ class _Reader:
             if "canonical" in relation:
                 self.property("canonical", given.get("href", ""), start, end)
         elif name == "time":
-            self.property(given.get("itemprop", "time").lower(), given.get("datetime", ""), start, end)
+            text = given.get("datetime") or self.content(name, end).text
+            self.property(given.get("itemprop", "time").lower(), text, start, end)
 
     def review(self, target: str, name: str, start: int) -> None:
         """Leave out a reviewer's comment, as Google Docs saves it in HTML, and the marks that lead to it."""
@@ -392,7 +393,10 @@ class _Reader:
             self.is_passing_over = False
 
     def byline(self, name: str, raw: str, start: int) -> None:
-        """Note the content of an element that says it holds the author."""
+        """Note the content of an element that says it holds the author, or a date."""
+        if ("datePublished" in raw or "dateModified" in raw) and "itemprop" in (given := attributes(raw)):
+            content = self.content(name, start)
+            self.property(given["itemprop"].lower(), given.get("content") or content.text, start, content.end)
         if ("uthor" not in raw and "yline" not in raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
             return
         given = attributes(raw)
@@ -407,10 +411,14 @@ class _Reader:
             rank, origin = 3, "class"
         else:
             return
-        end = self.source.find(f"</{name}", start, start + _LONGEST_BYLINE)
-        text = " ".join(decode(MARKUP.sub(" ", self.source[start:end])).split()) if end > start else ""
-        if text:
-            self.bylines.append((rank, origin, Span(text, start, end)))
+        content = self.content(name, start)
+        if content.text:
+            self.bylines.append((rank, origin, content))
+
+    def content(self, name: str, start: int) -> Span:
+        """The text of a short element whose content begins here; of a long one nothing."""
+        end = max(start, self.source.find(f"</{name}", start, start + _LONGEST_BYLINE))
+        return Span(" ".join(decode(MARKUP.sub(" ", self.source[start:end])).split()), start, end)
 
     def property(self, key: str, value: str, start: int, end: int) -> None:
         value = " ".join(value.split())

@@ -11,6 +11,7 @@ from contentworker.editorial.parsing.blocks import Block, Extract, Span, domain_
 from contentworker.editorial.parsing.dates import (
     DateFound,
     as_shown,
+    is_day_first,
     modified_dates,
     published_dates,
     visible_dates,
@@ -99,8 +100,11 @@ def read_metadata(
     site = _site(properties, structured, canonical)
     title = _title(extract, properties, structured, visible, site)
     names = not_authors(site, canonical)
-    published = [*published_dates(structured.published, properties, edges, canonical, around)]
-    published = published or [*visible_dates(_short(farther))]
+    day_first = is_day_first(extract.language)
+    published = [
+        *published_dates(structured.published, properties, edges, canonical, around, day_first=day_first)
+    ]
+    published = published or [*visible_dates(_short(farther), day_first=day_first)]
     modified = [*modified_dates(structured.modified, properties)]
     return Metadata(
         present=extract.has_metadata,

@@ -37,6 +37,7 @@ def is_telling(raw: str) -> bool:
         or "uthor" in raw
         or "yline" in raw
         or "omment" in raw
+        or "date" in raw
         or "msocom" in raw
     )
 

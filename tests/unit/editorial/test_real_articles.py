@@ -103,6 +103,33 @@ def test_an_author_is_a_person_if_one_is_named(head: str, body: str, author: str
     assert (found and found.text) == author
 
 
+@pytest.mark.parametrize(
+    ("language", "line", "day"),
+    [
+        pytest.param("en", "<time>April 3, 2024</time>", "2024-04-03", id="time without datetime"),
+        pytest.param("en-US", "<p>Posted 4/3/2024</p>", "2024-04-03", id="month first"),
+        pytest.param("en-GB", "<p>Posted 3/4/2024</p>", "2024-04-03", id="day first"),
+        pytest.param("fr", "<p>Publié le 03/04/2024</p>", "2024-04-03", id="french"),
+        pytest.param(
+            "en", "<p>Updated May 9, 2024</p><p>Published April 3, 2024</p>", "2024-04-03", id="published"
+        ),
+        pytest.param(
+            "en", '<span itemprop="datePublished" content="2024-04-03">x</span>', "2024-04-03", id="microdata"
+        ),
+        pytest.param(
+            "en", '<meta name="date" content="Wed Apr 03 12:45:00 EDT 2024">', "2024-04-03", id="java"
+        ),
+    ],
+)
+def test_the_date_of_publication_is_read(language: str, line: str, day: str) -> None:
+    """In the order of the page's language, and before the date of a change."""
+    article = f"<article><h1>Cows</h1>{line}<p>{PROSE * 3}</p></article>"
+    source = f'<html lang="{language}"><body>{article}</body></html>'
+    published = read(source).metadata.published
+    assert published is not None
+    assert published.value.isoformat() == day
+
+
 def test_an_organisation_that_json_ld_names_is_no_person() -> None:
     """The person whom the byline names wrote it."""
     data = '{"@type": "NewsArticle", "author": {"@type": "Organization", "name": "Sky"}}'
