@@ -81,6 +81,8 @@ _MOST_WORDS_WITHOUT_ARTICLE = 100
 """Words around a hidden article: a menu, a footer."""
 _FEWEST_HIDDEN_WORDS = 100
 _FEWEST_WORDS_IN_PRE = 25
+_SHORTEST_PART = 100
+"""Characters of a part that is read again."""
 _SMALLEST_PRE_SHARE = 2 / 3
 _SIGNS_OF_CODE = re.compile(r"[{}()\[\];=<>]")
 _LARGEST_SIGN_SHARE = 0.04
@@ -102,10 +104,8 @@ def read_html(source: str, *, whole_page: bool = True) -> Extract:
     hides all of its text shows it by a script, and is read as if it did. So is text that stands in `pre`.
     """
     extract = _Reader(source, whole_page=whole_page).run()
-    if whole_page and _may_be(extract, "hidden") and _words(extract.blocks) <= _MOST_WORDS_WITHOUT_ARTICLE:
-        shown = _Reader(source, whole_page=whole_page, shows_hidden=True).run()
-        if _words(shown.blocks) > _words(extract.blocks) + _FEWEST_HIDDEN_WORDS:
-            extract = shown
+    if whole_page and _hides_all(source, extract):
+        extract = _Reader(source, whole_page=whole_page, shows_hidden=True).run()
     if _may_be(extract, "code"):
         with_pre = _Reader(source, whole_page=whole_page, reads_pre=True).run()
         if _is_text_in_pre(with_pre):
@@ -113,11 +113,18 @@ def read_html(source: str, *, whole_page: bool = True) -> Extract:
     return extract
 
 
+def _hides_all(source: str, extract: Extract) -> bool:
+    """Whether an article may be hidden, and none is shown."""
+    hidden = [part for part in extract.skipped if part.reason == "hidden"]
+    if not hidden or _words(extract.blocks) > _MOST_WORDS_WITHOUT_ARTICLE:
+        return False
+    words = (len(MARKUP.sub(" ", source[part.start : part.end]).split()) for part in hidden)
+    return any(number > _FEWEST_HIDDEN_WORDS for number in words)
+
+
 def _may_be(extract: Extract, reason: Reason) -> bool:
-    """Whether more of the source was left out for this reason than there is text."""
-    return sum(part.end - part.start for part in extract.skipped if part.reason == reason) > sum(
-        len(block.text) for block in extract.blocks
-    )
+    """Whether a part that was left out for this reason is long enough to hold an article."""
+    return any(part.reason == reason and part.end - part.start > _SHORTEST_PART for part in extract.skipped)
 
 
 def _words(blocks: Iterable[Block]) -> int:
