@@ -165,6 +165,9 @@ IN_ONE_CALL: dict[str, Callable[[int], object]] = {
     ),
     "parts of a title": lambda size: judged(f"<title>{'a | ' * (size // 4)}</title>", 1, "html"),
     "comments in a menu": lambda size: judged(f"<html><nav>{'<!-- ' * (size // 5)}", 1, "html"),
+    "scripts in hidden parts": lambda size: judged(
+        f"<html><div hidden>{'<script> word ' * (size // 14)}", 1, "html"
+    ),
     "unclosed pre": lambda size: judged("<pre>x", size // 6, "html"),
     "unclosed code": lambda size: judged("<code>x ", size // 8, "markdown"),
     "brackets of code": lambda size: share_of_code("f(a " * (size // 4)),
