@@ -74,9 +74,10 @@ def published_dates(
         yield DateFound(value, "canonical", canonical.start, canonical.end)
     times = [span for key, span in properties if key == "time"]
     near = [span for span in times if around[0] <= span.start <= around[1]]
+    far = [span for span in times if not around[0] <= span.start <= around[1]]
     yield from dates_in((("time", span) for span in near), day_first=day_first)
     yield from visible_dates(edges, day_first=day_first)
-    yield from dates_in((("time", span) for span in times if span not in near), day_first=day_first)
+    yield from dates_in((("time", span) for span in far), day_first=day_first)
 
 
 def as_shown(dates: list[DateFound], visible: list[Block]) -> DateFound | None:
