@@ -90,7 +90,7 @@ def notify(escalation_id: str, notify_urls: str) -> Notified:
         if round_number is None or record is None:
             continue
         log_context.bind(article_id=record.article_id)
-        outcome = notifications.send(channel, *notifications.message(record))
+        outcome = notifications.send(channel, *notifications.message(record, config.load().desk.public_url))
         records.end_sending(escalation_id, round_number, channel.key, outcome.state, outcome.detail)
         if outcome.state == "refused":
             refused.append(f"{channel.label} ({outcome.detail})")

@@ -13,7 +13,7 @@ ENTITY = re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{
 # Pages that hide all of themselves show it by a script.
 _NEVER_HIDDEN = frozenset({"html", "head", "body", "main", "article"})
 _REASONS_BY_ROLE: dict[str, Reason] = {"navigation": "navigation", "search": "control", "menu": "navigation"}
-# What is not closed ends with the text, as in a browser: looking for its end from each place would be quadratic.
+# What is not closed ends with the text, as in a browser; to look for its end anew each time is quadratic.
 MARKUP = re.compile(
     r"<!--.*?(?:-->|\Z)|<(?:script|style)\b.*?(?:</(?:script|style)>|\Z)|<[^>]*+(?:>|\Z)", re.DOTALL
 )

@@ -3,6 +3,7 @@
 from hypothesis import given
 
 from contentworker.cli import escalations as escalations_cli
+from contentworker.editorial import notifications
 from contentworker.editorial.escalations.result import (
     Comment,
     Escalation,
@@ -50,3 +51,13 @@ def _findings(text: str) -> list[Finding]:
         )
         for kind, content in given
     ]
+
+
+def test_the_mail_names_the_desk_if_people_can_reach_it() -> None:
+    """By its address and the record's id; else only the commands."""
+    record = _escalation("some_id")
+    assert (
+        "https://desk.example.com/review/some_id\n"
+        in notifications.message(record, "https://desk.example.com")[1]
+    )
+    assert "browser" not in notifications.message(record)[1]
