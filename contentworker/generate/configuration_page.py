@@ -65,6 +65,7 @@ def _tables(model: type[BaseModel], above: str) -> Iterator[str]:
         key = f"{above}{name}.NAME" if is_mapping(field) else f"{above}{name}"
         yield f"\n## `[{key}]`\n\n{cleandoc(inner.__doc__ or '')}\n"
         yield from _section(inner, key)
+        yield from _tables(inner, f"{key}.")
 
 
 def _section(model: type[BaseModel], section: str) -> Iterator[str]:

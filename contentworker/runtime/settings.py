@@ -441,7 +441,11 @@ class HealthSettings(ListeningSection):
 
 # >>> editorial
 class DecisionSettings(Section):
-    """One decision that the desk offers."""
+    """One decision that the desk offers, under the word that the platform is told.
+
+    Tables of your own replace all three defaults: `accept`, which publishes, `send_back`, which needs a note,
+    and `reject`.
+    """
 
     label: str = Field(min_length=1, max_length=40, description="The button's words.")
     publishes: bool = Field(False, description="Whether the platform gets the text as it was chosen.")
@@ -449,7 +453,10 @@ class DecisionSettings(Section):
 
 
 class DeskSettings(ListeningSection):
-    """The desk, where people answer escalations in the browser (docs/desk.md)."""
+    """The desk, where people answer escalations in the browser (docs/desk.md).
+
+    The secret `DESK_PASSWORDS` says who may sign in.
+    """
 
     address: str = Field(
         "127.0.0.1",

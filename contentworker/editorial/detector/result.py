@@ -11,7 +11,7 @@ __all__ = ["Abstained", "Detection", "Passage", "SentenceShare", "StyleShare", "
 Verdict = Literal["ai", "no_sign", "abstained"]
 Abstained = Literal["too_short", "language", "quotation", "code", "no_article"]
 
-_SHARE = "What it adds to the log odds: above 0 it speaks for a model, below 0 for a person."
+_SHARE = "What it adds to the log odds: above 0 it speaks for a model, below 0 against one."
 
 
 class SentenceShare(Result):
