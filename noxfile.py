@@ -344,7 +344,7 @@ def flower(session: nox.Session) -> None:
 # >>> editorial
 @nox.session(venv_backend="none")
 def desk(session: nox.Session) -> None:
-    """Show the articles that wait for a person in the browser, for a user `demo`."""
+    """Decide in the browser on the articles that wait for a person, as the user `demo`."""
     _contentworker("with-redis", "python", "-m", "contentworker", "desk", "serve", "--demo", *session.posargs)
 
 

@@ -24,7 +24,7 @@ from contentworker.editorial.rewriting.guard import refusals  # noqa: E402 -- ne
 DEVELOPED_ON = ROOT / "tests" / "data" / "guard" / "develop.jsonl"
 LABELS = ("damaged", "harmless")
 STANDARD_DEVIATIONS = 1.96
-"""Of a 95 % interval."""
+"""Half the width of a 95 % interval, in standard deviations."""
 
 
 class Pair(NamedTuple):
@@ -81,7 +81,7 @@ def read_pairs(path: Path) -> list[Pair]:
 
 
 def refused(pairs: Sequence[Pair]) -> dict[str, dict[str, Share]]:
-    """By label and kind: how many are refused."""
+    """How many pairs are refused, by label and kind."""
     counts: dict[str, dict[str, list[bool]]] = {label: defaultdict(list) for label in LABELS}
     for pair in pairs:
         counts[pair.label][pair.kind].append(bool(refusals(pair.original, pair.rewritten, pair.language)))

@@ -56,7 +56,7 @@ TOML_REASONS = MappingProxyType(
 )
 """Plainer words for `tomllib`'s most frequent reasons."""
 QUOTED = MappingProxyType({"int_type": r"-?\d+", "float_type": r"-?\d+(\.\d+)?", "bool_type": "true|false"})
-"""What is right but for the quotes around it, by the type of error."""
+"""Values that would be right without the quotes around them, by the type of error."""
 OTHER_VARIABLES = ("WORKER_ALIVE_FILE", "WORKER_BOOT_ID", "WORKER_WATCHDOG_SECONDS")
 """Variables of ours that are no settings (docs/operations.md)."""
 

@@ -1,4 +1,4 @@
-"""Asks the workers to tell the platform of decisions: what a command and the desk do after settling."""
+"""Ask the workers to tell the platform of a decision, as commands and the desk do after settling."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ __all__ = ["ask_to_announce"]
 
 ANNOUNCE = "tasks.escalation.announce"
 CLOCK_MARGIN_SECONDS = 1.0
-"""Later than the end of a hold, because a worker's clock may be another one."""
+"""Margin after the end of an event's delay, because a worker's clock may differ."""
 
 
 def ask_to_announce(app: Any, after_seconds: float = 0) -> bool:
-    """Send the task that delivers decisions, once they can be withdrawn no more.
+    """Send the task that delivers decisions, once they can no longer be withdrawn.
 
-    Returns False if Redis cannot be reached: the next escalation has the platform told.
+    Returns False if Redis cannot be reached: the platform is then told with the next escalation.
     """
     countdown = after_seconds + CLOCK_MARGIN_SECONDS if after_seconds else None
     try:

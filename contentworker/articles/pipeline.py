@@ -24,7 +24,7 @@ from contentworker.runtime.records.runs import Run, Runs
 __all__ = ["begin", "close", "fail", "take_evaluation", "take_rewrite"]
 
 NAMESPACE = uuid.UUID("6c1c5a3e-6a3f-5a0e-9a53-7f0f8f1b6d11")
-"""Of the ids of runs; another value would give every article a second run."""
+"""Namespace of the ids of runs. With another value, every article would get a second run."""
 MOST_MESSAGE_CHARACTERS = 500
 
 

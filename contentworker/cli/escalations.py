@@ -32,7 +32,7 @@ FIELDS = (
     *("id", "article_id", "reason", "state", "version", "held_by", "run_id"),
     *("language", "score", "verdict", "decision", "settled_by", "note"),
 )
-"""What `show` begins with, as far as it is known."""
+"""The fields at the top of `show`; those without a value are left out."""
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def _line(record: EscalationLine) -> str:
 def show(escalation_id: str, as_json: bool) -> None:
     """Show a record: the reason, the evidence, the texts, who was notified, what happened.
 
-    With --json also all findings: every score, detection and rewrite, whole.
+    With --json also every score, detection and rewrite of the article, in full.
     """
     findings: list[Finding] = []
     with _store() as store:
@@ -224,7 +224,7 @@ def choose(
 @click.option("--by", required=True, help="Who takes it back.")
 @click.argument("escalation_id", metavar="ID")
 def withdraw(escalation_id: str, by: str) -> None:
-    """Take a decision back, while the platform is not told of it: see `settle --undo-seconds`."""
+    """Take a decision back before the platform is told: see `settle --undo-seconds`."""
     with _known(escalation_id) as (store, whole_id):
         store.withdraw(whole_id, by)
     click.echo(f"{whole_id}: open again")
@@ -235,7 +235,7 @@ def withdraw(escalation_id: str, by: str) -> None:
 @click.argument("escalation_id", metavar="ID")
 @click.argument("text")
 def comment(escalation_id: str, by: str, text: str) -> None:
-    """Say something about a record without deciding."""
+    """Add a comment to a record without deciding."""
     with _known(escalation_id) as (store, whole_id):
         store.comment(whole_id, by, text)
     click.echo(f"{whole_id}: comment added")
@@ -244,7 +244,7 @@ def comment(escalation_id: str, by: str, text: str) -> None:
 @group.command()
 @click.option("--by", required=True, help="Who takes it.")
 @click.option("--minutes", type=click.FloatRange(1, 24 * 60), default=15, show_default=True, help="How long.")
-@click.option("--over", is_flag=True, help="Also from somebody who has it.")
+@click.option("--over", is_flag=True, help="Take it even if somebody else has it.")
 @click.argument("escalation_id", metavar="ID")
 def take(escalation_id: str, by: str, minutes: float, over: bool) -> None:
     """Show the others that you are at work on a record. It does not keep them from deciding."""

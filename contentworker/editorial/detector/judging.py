@@ -30,7 +30,7 @@ __all__ = ["FEWEST_WORDS", "LANGUAGES", "MOST_WORDS", "judge"]
 MOST_WORDS = 1_000
 """The length of the longest texts of the training. Longer articles are judged in evenly spaced windows."""
 MOST_CHARACTERS = 50 * MOST_WORDS
-"""Far more than 1,000 words have. It bounds the work for an article of dashes alone, which make no word."""
+"""Far more characters than 1,000 words have. Bounds the work for text without words, such as dashes alone."""
 LANGUAGES = ("en",)
 MEANINGS: dict[Verdict, str] = {
     "ai": "Reads like a known model. So do {people:.1%} of people's texts, {worst_people:.0%} in the worst "
@@ -39,16 +39,16 @@ MEANINGS: dict[Verdict, str] = {
     "{missed_unknown:.0%} of others' show no sign.",
     "abstained": "Not judged. This says nothing about who wrote it.",
 }
-"""Short enough to stand whole in a notification. The rates are those of `Model.rates`."""
+"""`Detection.meaning` by verdict, short enough for a notification. The rates are those of `Model.rates`."""
 _WINDOWS = MOST_WORDS // PASSAGE_WORDS
-"""So that a passage of a long article is a window of it."""
+"""Windows of a long article, each as long as a passage."""
 _LANGUAGE_CHARACTERS = 2_000
 _MOST_SENTENCES = 5
 _MOST_STYLE = 5
 _LARGEST_QUOTED_SHARE = 0.5
 _LARGEST_CODE_SHARE = 0.5
 _FEWEST_LINES = 5
-"""Of fewer lines the share that looks like code says nothing."""
+"""With fewer lines, the share that looks like code says nothing."""
 _CODE_OPENS = re.compile(r"^(?:```|~~~)|<(?:pre|code)\b", re.MULTILINE | re.IGNORECASE)
 _CODE_CLOSES = {
     "```": re.compile("^```", re.MULTILINE),

@@ -25,7 +25,7 @@ from contentworker.errors import ContentError
 __all__ = ["NOT_HELD", "PARTS", "Filter", "Order", "Page", "Reading"]
 
 Order = Literal["oldest", "newest", "changed"]
-"""By the time of creation, or the latest change first."""
+"""Order of a list: by time of creation, or by the latest change first."""
 COLUMNS = [escalations.c[name] for name in EscalationLine.model_fields]
 PARTS = {
     "texts": texts,
@@ -37,13 +37,13 @@ PARTS = {
     "events": events,
 }
 SHOWN = ("texts", "choices", "history", "comments", "notifications")
-"""Parts that `find` reads. Findings may be large, events are nobody's to look at."""
+"""Parts that `find` reads. Findings may be large, and events are internal."""
 NOT_HELD: dict[str, Any] = {"held_by": None, "held_until": None}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Filter(NamedTuple):
-    """What a record must be; None: anything."""
+    """Conditions that a record must meet; None: any value."""
 
     state: str | None = None
     reason: str | None = None

@@ -71,7 +71,7 @@ def open_engine(database_url: str, sqlite_path: Path, *, busy_seconds: float = 1
 
 
 def for_reading(engine: sa.Engine) -> sa.Engine:
-    """The same engine for transactions that only read: they see one moment and lock nothing."""
+    """The engine with transactions that only read: they see one moment and lock nothing."""
     return engine.execution_options(**{READING: True})
 
 

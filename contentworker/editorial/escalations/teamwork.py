@@ -15,10 +15,10 @@ from contentworker.errors import ConflictError, ContentError
 __all__ = ["Teamwork", "check_name", "check_version"]
 
 MAX_NAME_CHARACTERS = 200
-"""As long as the columns are."""
+"""The length of the columns that hold names."""
 MAX_COMMENT_CHARACTERS = 10_000
 MAX_OWN_CHARACTERS = 10_000
-"""For one change: a sentence, or in the modes of a provider a paragraph."""
+"""Longest own text for one change, which is a sentence, or with a provider perhaps a paragraph."""
 
 
 class Teamwork(Database):
@@ -62,7 +62,7 @@ class Teamwork(Database):
             return _version(connection, known.id)
 
     def comment(self, escalation_id: str, by: str, text: str) -> None:
-        """Add a comment; it changes no version, so nobody's decision becomes stale by it.
+        """Add a comment. The version stays, so a comment makes no decision stale.
 
         Raises:
             ContentError: there is no such record, or the text is blank or longer than 10,000 characters.
@@ -81,8 +81,8 @@ class Teamwork(Database):
     def hold(self, escalation_id: str, by: str, seconds: float, *, take_over: bool = False) -> Hold:
         """Say that a person is at work on a record, or go on saying so; return who holds it now.
 
-        A hold keeps nobody from deciding: `version` does. Somebody else's lasts until it expires, is taken
-        over, or the record is settled.
+        A hold keeps nobody from deciding; `version` does that. Another person's hold lasts until it expires
+        or is taken over, or the record is settled.
 
         Raises:
             ConflictError: the record is settled.

@@ -38,7 +38,7 @@ _WINDOW = 4
 _LONG_BLOCK = 60
 _FARTHEST_BLOCKS = 20.0
 _FADING = 0.9
-"""What is left, a block further, of how surely a block before was of the article."""
+"""Factor for each block of distance: how much of an earlier block's certainty remains."""
 
 _OF_A_BLOCK = ("chars", "links", "marks", "ends", "words")
 FEATURES: tuple[str, ...] = (
@@ -61,13 +61,13 @@ FEATURES: tuple[str, ...] = (
     "place in root", "before root", "after root",
     "chars of kind", "window chars", "window links", "container mean", "parent mean",
 )  # fmt: skip
-"""Of a block; of its container, the container above and all above; of the page. The root is the container
-with most prose in paragraphs, as in Arc90's Readability."""
+"""Features of a block, of its containers and of the page. The root is the container with most prose in
+paragraphs, as in Arc90's Readability."""
 NEIGHBOUR_FEATURES: tuple[str, ...] = (
     "p", "p before", "p after", "p 2 before", "p 2 after", "p window", "p container", "p parent", "p root",
     "p max before", "p max after", "share before", "share after", "p kind", "gap before", "gap after",
 )  # fmt: skip
-"""The same with p, the probability that a first look gave each block."""
+"""Features of the second stage: p is the probability that the first stage gave each block."""
 _Kind = tuple[int, str, int]
 
 

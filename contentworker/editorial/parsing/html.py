@@ -86,7 +86,7 @@ _SHORTEST_PART = 100
 _SMALLEST_PRE_SHARE = 2 / 3
 _SIGNS_OF_CODE = re.compile(r"[{}()\[\];=<>]")
 _LARGEST_SIGN_SHARE = 0.04
-"""Of the signs of programs among letters: prose has 1 or 2 %, programs 8 % and more."""
+"""Largest share of characters that are signs of code: prose has 1 or 2 %, programs 8 % and more."""
 # The page of an author, or of a writer.
 _AUTHOR_PAGE = re.compile(
     r"/(?:authors?|autor(?:en|es|in)?|auteurs?|writers?|contributors?|editors|staff|journalists?)/[^/?#]",

@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
 
 
 def decoded(text: str) -> str:
-    """Without entities (some systems escape twice) and tags."""
+    """The text without entities (some systems escape twice) and tags."""
     return _TAGS.sub("", unescape(unescape(text)))
 
 

@@ -41,7 +41,7 @@ HINT_BITS = {name: 1 << bit for bit, name in enumerate(HINTS)}
 OTHER_BITS = sum(
     HINT_BITS[name] for name in ("comment", "related", "share", "menu", "foot", "side", "advert", "subscribe")
 )
-"""What is called so is no article."""
+"""Hints in the names of what is not the article, such as comments and menus."""
 _EACH = [re.compile(words) for words in HINTS.values()]
 _NAMES = re.compile(
     r"""(?<![\w-])(?:class|id|role|itemprop|data-(?:component|testid|type|module|name))\s*+=\s*+"""

@@ -19,7 +19,7 @@ MOST_TOKENS = 200
 """Limit of the answer, which is some 30 tokens; models that think first need more, and are cut off."""
 
 UNCHECKED = Refusal(rule="unchecked", detail="the call that should check it gave no answer")
-"""What was not checked is refused: a second opinion is asked for since the rules alone do not suffice."""
+"""Refusal of an answer that was not checked: the rules alone are not enough to accept it."""
 
 _Kind = Literal[
     "names", "numbers", "negation", "certainty", "time", "cause", "added", "dropped", "quotation", "other"
@@ -27,7 +27,7 @@ _Kind = Literal[
 
 
 class _Opinion(BaseModel):
-    """What the model answers. Kinds rather than words: its words could be the article's."""
+    """The checking model's answer: fixed kinds, because free words could come from the article."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -65,7 +65,7 @@ class Completion(NamedTuple):
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
-    """Of the prompt's tokens, those that the provider had in its cache."""
+    """The tokens of the prompt that the provider had in its cache."""
     model: str = ""
     cost: float = 0.0
     """In the currency of the configured prices."""

@@ -55,7 +55,7 @@ class Token(NamedTuple):
     form: str = ""
     """Ending of a word: "", s, ed (also irregular), en (a participle that is no past), ing."""
     text: str = ""
-    """As it stands, for people."""
+    """The words as they are in the text, to show to people."""
     gap: tuple[str, ...] = ()
     """Function words and marks between the token before and this one, in lower case."""
     is_name: bool = False
