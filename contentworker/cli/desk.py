@@ -1,6 +1,7 @@
 """`python -m contentworker desk …`: the web application for editors."""
 
 import os
+import re
 import secrets
 
 import click
@@ -71,6 +72,10 @@ def password(name: str, roles: tuple[str, ...]) -> None:
     """Ask for a password; print the line for DESK_PASSWORDS."""
     from contentworker.desk import passwords
 
+    if not re.fullmatch(passwords.NAME, name):
+        raise click.BadParameter("NAME: must be letters, digits and ._@-, at most 100")
+    if not set(roles) <= set(passwords.ROLES):
+        raise click.BadParameter(f"--role: must be one of {', '.join(passwords.ROLES)}")
     typed = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     if len(typed) < SHORTEST_PASSWORD:
         raise click.ClickException(f"at least {SHORTEST_PASSWORD} characters")

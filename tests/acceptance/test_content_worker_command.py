@@ -87,6 +87,13 @@ EVERY = {
     "escalations list": 0,
     "escalations show unknown-id": 1,
     "escalations settle unknown-id --decision accept --by ana": 1,
+    "escalations changes unknown-id": 1,
+    "escalations choose unknown-id --by ana --original 1": 1,
+    "escalations comment unknown-id --by ana text": 1,
+    "escalations take unknown-id --by ana": 1,
+    "escalations withdraw unknown-id --by ana": 1,
+    "desk serve --address nowhere": 1,
+    "desk password ana --role nope": 2,
     # <<< editorial
     "dead-letters list": 0,
     "dead-letters show unknown-id": 1,
