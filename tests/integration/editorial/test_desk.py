@@ -17,6 +17,8 @@ import pytest
 import uvicorn
 
 from contentworker import config
+from contentworker.articles.announcing import ask_to_announce
+from contentworker.cli import connection
 from contentworker.desk import application, passwords, web
 from contentworker.desk.passwords import Account
 from contentworker.desk.sessions import Sessions
@@ -600,6 +602,15 @@ def test_while_redis_is_away(small: Running) -> None:
     ana = signed_in(small, "ana")
     shown = ana.post(f"/review/{found}/decision", version="1", decision="reject").location
     assert "told later" in ana.get(shown).text
+
+
+def test_a_redis_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is away after seconds: after a minute, the time to undo would be over before the page is there."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        app = connection.impatient_application()
+        assert app.conf.broker_transport_options["socket_timeout"] == connection.TIMEOUT_SECONDS
+        assert not ask_to_announce(app, 30)
 
 
 def test_an_article_that_is_forgotten_while_it_is_open(small: Running) -> None:
