@@ -24,6 +24,7 @@ __all__ = [
     "check_queue",
     "connected",
     "exit_no_broker",
+    "impatient_application",
     "impatient_client",
     "json_option",
     "listen_options",
@@ -39,7 +40,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 STATE_FOLDER = environment.state_folder(config.ROOT)
 TIMEOUT_SECONDS = 2.0
-"""Longest wait of `impatient_client`: HTTP clients of the servers that use it wait some five seconds."""
+"""Longest wait of the impatient ones: HTTP clients of the servers that use it wait some five seconds."""
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -97,6 +98,14 @@ def application() -> Any:
     from contentworker.runtime.worker.application import build
 
     return build(config.load(), redis_url())
+
+
+def impatient_application() -> Any:
+    """The same, to which a Redis that does not answer at once is unreachable: a person waits for a page."""
+    app = application()
+    waits = {"socket_timeout": TIMEOUT_SECONDS, "socket_connect_timeout": TIMEOUT_SECONDS}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **waits}
+    return app
 
 
 def redis_client(**options: Any) -> Any:

@@ -54,7 +54,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
         engine = open_engine_of(settings.escalations, environment.folder(config.ROOT))
         store = Store(engine)
         store.open_count()  # the tables are there, or it does not start
-        app = connection.application()
+        app = connection.impatient_application()
         sessions = Sessions(engine)
         desk = Desk(store, sessions, accounts, settings, lambda after: ask_to_announce(app, after), origins)
         listener = application.listen(listening)

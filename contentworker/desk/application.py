@@ -1,19 +1,23 @@
 """The desk as an application, and as a server."""
 
+import asyncio
+import re
 import socket
 from pathlib import Path
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contentworker.desk import review, signing_in
 from contentworker.desk.web import Ask, Desk, Refused, Route, routes_of, to
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import ListeningSection
 
-__all__ = ["ROUTES", "build", "listen", "origins", "serve"]
+__all__ = ["ROUTES", "Patient", "build", "listen", "origins", "serve"]
 
 EDITORS = frozenset({"editor"})
 READERS = frozenset({"editor", "reader"})
@@ -59,6 +63,7 @@ def origins(public_url: str, listening: ListeningSection) -> tuple[str, ...]:
     Raises:
         ConfigError: others could reach it without https.
     """
+    public_url = _as_browsers_say(public_url)
     if public_url.startswith("https://"):
         return (public_url,)
     if not listening.is_loopback:
@@ -66,7 +71,13 @@ def origins(public_url: str, listening: ListeningSection) -> tuple[str, ...]:
             "desk.public_url: must be the https:// address of your proxy: others can reach desk.address"
         )
     hosts = ("127.0.0.1", "localhost", "[::1]")
-    return (*filter(None, [public_url]), *(f"http://{host}:{listening.port}" for host in hosts))
+    own = (_as_browsers_say(f"http://{host}:{listening.port}") for host in hosts)
+    return (*filter(None, [public_url]), *own)
+
+
+def _as_browsers_say(origin: str) -> str:
+    """In small letters, and without the scheme's own port."""
+    return re.sub(r"^(http(?=:.*:80$)|https(?=:.*:443$))(://.*):\d+$", r"\1\2", origin.lower())
 
 
 def listen(listening: ListeningSection) -> socket.socket:
@@ -79,12 +90,31 @@ def listen(listening: ListeningSection) -> socket.socket:
     return socket.create_server((listening.address, listening.port), family=family)
 
 
+class Patient(H11Protocol):
+    """A connection that is closed if no request comes: uvicorn itself waits for ever for the first one."""
+
+    seconds = 30.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look, every so many seconds, whether there was a request since the last look."""
+        super().connection_made(transport)
+        self._look(object())
+
+    def _look(self, before: object) -> None:
+        if self.transport.is_closing():
+            return
+        is_answered = self.cycle is None or self.cycle.response_complete
+        if is_answered and self.cycle is before:
+            self.transport.close()
+        else:
+            self.loop.call_later(self.seconds, self._look, self.cycle)
+
+
 def serve(desk: Desk, listener: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl-C."""
-    import uvicorn
-
     settings = uvicorn.Config(
         build(desk),
+        http=Patient,
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -11,6 +11,10 @@ from contentworker.editorial.document import Document
 __all__ = ["Mark", "Part", "of_document", "of_source", "word_diff"]
 
 
+MOST_COMPARED = 1_000_000
+"""Words of one text times words of the other: comparing takes up to half a second for so many."""
+
+
 class Mark(NamedTuple):
     """A place in the article: offsets of characters in its source."""
 
@@ -57,8 +61,9 @@ def of_document(document: Document, marks: Sequence[Mark]) -> Iterator[tuple[str
     ]
     for passage in document.passages:
         parts: list[Part] = []
+        near = [mark for mark in marks if mark.start < passage.end and passage.start < mark.end]
         for sentence in passage.sentences:
-            part = _on(sentence.text, sentence.start, sentence.end, marks, shown)
+            part = _on(sentence.text, sentence.start, sentence.end, near, shown)
             parts += [part, Part(" ")]
         blocks.append((passage.start, "p", parts))
     for _, tag, parts in sorted(blocks, key=lambda block: block[0]):
@@ -81,8 +86,14 @@ def _part(text: str, active: Sequence[Mark], begun: Sequence[Mark]) -> Part:
 
 
 def word_diff(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Pieces of both texts, word by word: `same`, `gone` or `new`, and the text."""
+    """Pieces of both texts, word by word: `same`, `gone` or `new`, and the text.
+
+    Long texts are not compared, as the time grows with the square: all of one is gone, all of the other new.
+    """
     old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
+    if len(old) * len(new) > MOST_COMPARED:
+        yield from (("gone", before), ("new", after))
+        return
     for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if what == "equal":
             yield "same", "".join(old[a:b])

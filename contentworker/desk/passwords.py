@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +17,8 @@ __all__ = ["ROLES", "Account", "Tries", "account_line", "check", "hashed", "read
 
 ROLES = ("editor", "reader")
 """`editor` decides, `reader` looks on."""
-NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}"
+MOST_NAME_CHARACTERS = 100
+NAME = rf"[A-Za-z0-9][A-Za-z0-9._@-]{{0,{MOST_NAME_CHARACTERS - 1}}}"
 COST, BLOCKS, PARALLEL = 2**14, 8, 5
 """For scrypt, as OWASP's cheat sheet has it for 16 MB: 0.3 s a try on a busy machine."""
 MEMORY_BYTES = 64 * 1024 * 1024
@@ -107,19 +109,24 @@ class Tries:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._tries: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
 
     def may_try(self, *keys: str) -> bool:
-        """Count a try for each key; return whether all of them have one left."""
-        now = self._now()
+        """Count a try for each key up to the first one that has none left; return whether all of them had.
+
+        Put the address first: one that has no try left uses up none of a name, and no memory.
+        """
+        with self._lock:  # pages run in threads
+            return self._may_try(keys, self._now())
+
+    def _may_try(self, keys: tuple[str, ...], now: float) -> bool:
         if len(self._tries) > MOST_TRIED:
             self._tries = {
                 key: tries for key, tries in self._tries.items() if now - tries[-1] < WINDOW_SECONDS
             }
-        allowed = True
         for key in keys:
             tries = self._tries.setdefault(key, deque(maxlen=TRIES_A_MINUTE))
             if len(tries) == TRIES_A_MINUTE and now - tries[0] < WINDOW_SECONDS:
-                allowed = False
-            else:
-                tries.append(now)
-        return allowed
+                return False
+            tries.append(now)
+        return True

@@ -1,6 +1,7 @@
 """What editors see and do: the list, an article with its layers, choices, decisions and undo."""
 
 import re
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from contentworker.editorial.escalations.reading import Filter, Order
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, Finding
 from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.settings import ContentSettings
-from contentworker.errors import ContentError
+from contentworker.errors import ConflictError, ContentError
 
 __all__ = ["choose", "comment", "decide", "queue", "review", "take", "take_next", "withdraw"]
 
@@ -62,8 +63,9 @@ def queue(ask: Ask) -> Response:
 def take_next(ask: Ask) -> Response:
     """Take the oldest open article that nobody has."""
     for line in ask.desk.store.every(Filter(state="open")):
-        if line.held_by in {None, ask.name} and _hold(ask, line.id, take_over=False) == ask.name:
-            return to(f"/review/{line.id}")
+        with suppress(ConflictError, ContentError):  # settled or forgotten since it was listed
+            if line.held_by in {None, ask.name} and _hold(ask, line.id, take_over=False) == ask.name:
+                return to(f"/review/{line.id}")
     raise Refused(200, "Nothing waits", "Every open article is taken by somebody, or there is none.")
 
 
@@ -118,7 +120,12 @@ def decide(ask: Ask) -> Response:
     record, findings = _record(ask)
     version = _version(ask)
     if record.state == "open":
-        version = _keep_choices(ask, record, findings, version)
+        try:
+            version = _keep_choices(ask, record, findings, version)
+        except ConflictError:
+            # Perhaps the same form, sent twice at once: then `settle` finds its own decision.
+            if _record(ask)[0].state == "open":
+                raise
         record, findings = _record(ask)
     rewrite = latest_rewrite(record, findings)
     text = as_chosen(record, rewrite) if decision.publishes and rewrite else None

@@ -1,7 +1,9 @@
 """One table of routes, and what holds for each of them: who may, from where, how much, and what a page is."""
 
+import asyncio
 import logging
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ from contentworker.desk.sessions import Sessions
 from contentworker.editorial.escalations.database import DatabaseError
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConflictError, ContentError
+from contentworker.printable import encodable
 
 __all__ = ["Ask", "Desk", "Refused", "Route", "page", "serve_with", "to"]
 
@@ -26,6 +29,10 @@ logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 MOST_BYTES = 4_000_000
 """Longest form: a rewrite may have as many changes as an article has sentences."""
+MOST_BYTES_OF_STRANGERS = 10_000
+"""Longest form of a person who is not signed in: a name and a password."""
+FORM_SECONDS = 60
+"""Longest time for a form to arrive."""
 MOST_FIELDS = 5_000
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -115,7 +122,7 @@ class Refused(Exception):  # noqa: N818 (an answer, no error of the program)
 def page(ask: Ask, template: str, status: int = 200, **values: Any) -> Response:
     """A page for a person."""
     text = ENVIRONMENT.get_template(template).render(ask=ask, **values)
-    return HTMLResponse(text, status)
+    return HTMLResponse(encodable(text), status)
 
 
 def to(path: str) -> Response:
@@ -129,35 +136,53 @@ def serve_with(desk: Desk, route: Route) -> Callable[[Request], Awaitable[Respon
     async def endpoint(request: Request) -> Response:
         ask = Ask(desk, None, request.path_params, {}, {}, "", "")
         try:
-            form = await _form(request, desk)
+            _check_sender(request, desk)
             ask = ask._replace(
                 query=dict(request.query_params),
-                form=form,
                 address=request.client.host if request.client else "",
                 token=request.cookies.get(desk.cookie, ""),
             )
-            response = await run_in_threadpool(_answer, ask, route, request.url.path)
+            ask = ask._replace(person=await run_in_threadpool(_person, ask))
+            if ask.person is None and route.roles is not None and route.method == "GET":
+                response = to(f"/login?next={request.url.path}")
+            else:
+                _check_role(ask.person, route)
+                # Only now: nobody else may fill the memory.
+                body = await _body(request, MOST_BYTES if ask.person else MOST_BYTES_OF_STRANGERS)
+                response = await run_in_threadpool(_answer, ask, route, body)
         except Refused as refused:
             response = _message(ask, refused)
         except ClientDisconnect:
             response = Response(status_code=400)
-        except Exception:
-            # The route, not the path: a path may one day hold a token. Errors of ours show no article.
-            logger.exception("The desk could not answer %s %s", route.method, route.path)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the person gets a page)
+            # The route, not the path: a path may one day hold a token. No message: it may quote the article.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            kind = type(error).__name__
+            logger.error("The desk could not answer %s %s: %s\n%s", route.method, route.path, kind, where)  # noqa: TRY400
             response = _message(ask, Refused(500, "Something went wrong here", "It is in the desk's log."))
         response.headers.update(HEADERS)
+        if response.status_code in {408, 413}:  # do not wait for the rest of the form
+            response.headers["Connection"] = "close"
         return response
 
     return endpoint
 
 
-def _answer(ask: Ask, route: Route, path: str) -> Response:
+def _person(ask: Ask) -> Account | None:
+    """Who is signed in.
+
+    Raises:
+        Refused: the database cannot say.
+    """
     try:
-        person = ask.desk.sessions.find(ask.token, ask.desk.accounts) if ask.token else None
-        ask = ask._replace(person=person)
-        if person is None and route.roles is not None and route.method == "GET":
-            return to(f"/login?next={path}")
-        _check_role(person, route)
+        return ask.desk.sessions.find(ask.token, ask.desk.accounts) if ask.token else None
+    except DatabaseError as error:
+        raise _not_now(error) from None
+
+
+def _answer(ask: Ask, route: Route, body: bytes) -> Response:
+    try:
+        ask = ask._replace(form=_fields(body))
         return route.answer(ask)
     except Refused as refused:
         return _message(ask, refused)
@@ -166,9 +191,13 @@ def _answer(ask: Ask, route: Route, path: str) -> Response:
     except ContentError as error:
         return _message(ask, _of_content(error))
     except DatabaseError as error:
-        logger.warning("%s", error)
-        what = "The database cannot be used now. Nothing was changed: go back, and try again in a moment."
-        return _message(ask, Refused(503, "Not now", what))
+        return _message(ask, _not_now(error))
+
+
+def _not_now(error: DatabaseError) -> Refused:
+    logger.warning("%s", error)
+    what = "The database cannot be used now. Nothing was changed: go back, and try again in a moment."
+    return Refused(503, "Not now", what)
 
 
 def _check_role(person: Account | None, route: Route) -> None:
@@ -201,17 +230,19 @@ def _message(ask: Ask, refused: Refused) -> Response:
     return page(ask, "message.html", refused.status, title=refused.title, what_to_do=refused.what_to_do)
 
 
-async def _form(request: Request, desk: Desk) -> dict[str, str]:
-    """The fields of a form that this desk's own page has sent.
+def _check_sender(request: Request, desk: Desk) -> None:
+    """Check that the request is for this desk, and a form from one of its own pages.
 
     Raises:
-        Refused: it came from elsewhere, is too large, or is no form.
+        Refused: it came from elsewhere, or is no form.
     """
     hosts = [origin.partition("://")[2] for origin in desk.origins]
     if request.headers.get("host") not in hosts:  # a stranger's name for this address
         raise Refused(421, "Not under this address", f"The desk is at {desk.origins[0]}")
+    if any("\0" in each for each in (*request.path_params.values(), *request.query_params.values())):
+        raise Refused(400, "There is no such address", "Go back to the list.")  # PostgreSQL takes none
     if request.method != "POST":
-        return {}
+        return
     # https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Site; browsers without it send Origin.
     site = request.headers.get("sec-fetch-site")
     is_own = site == "same-origin" if site is not None else request.headers.get("origin") in desk.origins
@@ -222,11 +253,32 @@ async def _form(request: Request, desk: Desk) -> dict[str, str]:
         != "application/x-www-form-urlencoded"
     ):
         raise Refused(415, "This is no form of the desk", "It takes no files.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Refused(413, "This is too long", f"A form may have {MOST_BYTES:,} bytes.")
+
+
+async def _body(request: Request, most_bytes: int) -> bytes:
+    """The form as it was sent.
+
+    Raises:
+        Refused: it is too large, or takes too long.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise Refused(413, "This is too long", f"A form may have {most_bytes:,} bytes.")
+    except TimeoutError:
+        raise Refused(408, "This took too long", "Go back, and send it again.") from None
+    return bytes(body)
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """The fields of a form.
+
+    Raises:
+        Refused: it is none.
+    """
     try:
         fields = parse_qs(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace"

@@ -85,7 +85,13 @@ def _sqlite(path: Path, busy_seconds: float) -> sa.Engine:
     except OSError as error:
         raise ConfigError(f"escalations.sqlite_path: {path.parent}: {error.strerror}") from None
     engine = sa.create_engine(
-        "sqlite://", hide_parameters=True, creator=lambda: _sqlite_connection(path, busy_seconds)
+        "sqlite://",
+        hide_parameters=True,
+        creator=lambda: _sqlite_connection(path, busy_seconds),
+        # By this address SQLAlchemy sees a database in memory. Its pool for one closes connections that other
+        # threads use, which may end the process.
+        poolclass=sa.QueuePool,
+        max_overflow=-1,  # a connection for each thread that wants one: none fails by waiting
     )
 
     @event.listens_for(engine, "begin")

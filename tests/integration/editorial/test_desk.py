@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import pytest
 import uvicorn
 
 from contentworker import config
-from contentworker.desk import application, passwords
+from contentworker.articles.announcing import ask_to_announce
+from contentworker.cli import connection
+from contentworker.desk import application, passwords, web
 from contentworker.desk.passwords import Account
 from contentworker.desk.sessions import Sessions
 from contentworker.desk.web import MOST_BYTES, Desk
@@ -125,7 +128,9 @@ def running(url: str, file: Path) -> Iterator[Running]:
 
     settings = config.load(environ={})
     made = Desk(store, Sessions(engine), accounts, settings, announce, ("http://127.0.0.1:0",))
-    server = uvicorn.Server(uvicorn.Config(application.build(made), port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(application.build(made), http=application.Patient, port=0, log_level="warning")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, "the desk")
@@ -493,6 +498,87 @@ def test_what_is_no_form_of_the_desk(small: Running) -> None:
     assert record(small, found).state == "open"
 
 
+def test_a_stranger_sends_little(small: Running) -> None:
+    """Who is not signed in sends no 4 MB, and is refused before any of it is read."""
+    stranger, form = Browser(small), {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = stranger.ask("POST", "/login", b"a" * 10_001, form)
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+    with socket.create_connection(("127.0.0.1", small.port), timeout=30) as client:
+        lines = [
+            "POST /review/next HTTP/1.1",
+            f"Host: 127.0.0.1:{small.port}",
+            "Sec-Fetch-Site: same-origin",
+            "Content-Type: application/x-www-form-urlencoded",
+            "Content-Length: 3000000",
+        ]
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert client.recv(12) == b"HTTP/1.1 401"
+
+
+def test_a_form_that_never_ends(small: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets an answer, and the connection is closed."""
+    monkeypatch.setattr(web, "FORM_SECONDS", 0.1)
+    with socket.create_connection(("127.0.0.1", small.port), timeout=30) as client:
+        lines = [
+            "POST /login HTTP/1.1",
+            f"Host: 127.0.0.1:{small.port}",
+            "Sec-Fetch-Site: same-origin",
+            "Content-Type: application/x-www-form-urlencoded",
+            "Content-Length: 100",
+        ]
+        client.sendall("\r\n".join([*lines, "", "name="]).encode())
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /login HTTP/1.1\r\nX: "])
+def test_a_connection_without_a_request(small: Running, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    """It is closed, whether it says nothing or half of something."""
+    monkeypatch.setattr(application.Patient, "seconds", 0.1)
+    with socket.create_connection(("127.0.0.1", small.port), timeout=30) as client:
+        client.sendall(sent)
+        assert client.recv(1) == b""
+
+
+def test_nul_and_half_characters(desk: Running, ana: Browser) -> None:
+    """No address with NUL is looked up, which PostgreSQL refuses; what a model wrote badly can be shown."""
+    assert ana.get("/review/%00").status == 400
+    assert ana.get("/review", text="\0").status == 400
+    finding = rewrite(ARTICLE)
+    finding.content["changes"][0]["rewritten"] = "Tea \ud83d"
+    assert r"Tea \ud83d" in ana.get(f"/review/{waiting(desk, findings=[finding])}").text
+
+
+def test_no_log_quotes_an_article(small: Running, caplog: pytest.LogCaptureFixture) -> None:
+    """Not by the message of an error either: a finding of another version is shown in none."""
+    finding = rewrite(ARTICLE)
+    finding.content["changes"][0]["start"] = "secret words"
+    found = waiting(small, findings=[finding])
+    answer = signed_in(small, "ana").get(f"/review/{found}")
+    assert (answer.status, "Traceback" in answer.text) == (500, False)
+    assert "could not answer GET /review/{id}: ValidationError" in caplog.text
+    assert "secret" not in caplog.text
+    assert "secret" not in answer.text
+
+
+def test_a_decision_that_is_sent_twice_at_once(small: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one finds its own decision: nobody was faster."""
+    found = waiting(small)
+    ana = signed_in(small, "ana")
+    form = {"version": "1", "decision": "accept", "choice1": "original"}
+    real, again = small.store.choose, []
+
+    def choose(*values: Any, **more: Any) -> int:
+        monkeypatch.undo()
+        again.append(signed_in(small, "ana").post(f"/review/{found}/decision", **form))
+        return real(*values, **more)
+
+    monkeypatch.setattr(small.store, "choose", choose)
+    first = ana.post(f"/review/{found}/decision", **form)
+    assert [first.status, again[0].status] == [303, 303]
+    assert [each.what for each in record(small, found).history] == ["created", "settled"]
+
+
 def test_while_the_database_is_locked(small: Running) -> None:
     """Reading goes on; a decision says that nothing was changed, and works when it is sent again."""
     found = waiting(small)
@@ -516,6 +602,15 @@ def test_while_redis_is_away(small: Running) -> None:
     ana = signed_in(small, "ana")
     shown = ana.post(f"/review/{found}/decision", version="1", decision="reject").location
     assert "told later" in ana.get(shown).text
+
+
+def test_a_redis_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is away after seconds: after a minute, the time to undo would be over before the page is there."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        app = connection.impatient_application()
+        assert app.conf.broker_transport_options["socket_timeout"] == connection.TIMEOUT_SECONDS
+        assert not ask_to_announce(app, 30)
 
 
 def test_an_article_that_is_forgotten_while_it_is_open(small: Running) -> None:

@@ -16,6 +16,7 @@ import sqlalchemy
 
 from contentworker.editorial.escalations import delivering, schema
 from contentworker.editorial.escalations.store import DatabaseError, Store
+from contentworker.editorial.escalations.tables import escalations
 from contentworker.errors import ConfigError, ConflictError, ContentError
 from tests.postgres import Postgres
 
@@ -39,6 +40,19 @@ def test_one_record_however_many_send_it_at_once(url: str, tmp_path: Path) -> No
     assert [created for _, created in answers].count(True) == 1
     assert record is not None
     assert [each.text for each in record.texts] == ["text"]
+
+
+def test_one_store_for_many_threads(store: Store) -> None:
+    """Twelve transactions are open at once; no thread's connection is closed by another's."""
+    found, barrier = store.escalate("a/1", "failed", evidence={}, content="text"), threading.Barrier(12)
+
+    def look(_: int) -> list[str]:
+        with store.reading() as connection:
+            barrier.wait(30)
+            return list(connection.scalars(sqlalchemy.select(escalations.c.id)))
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(look, range(12))) == [[found.id]] * 12
 
 
 def test_a_new_text_opens_a_settled_record_again(store: Store) -> None:

@@ -69,6 +69,12 @@ def test_a_diff_has_both_texts(before: str, after: str) -> None:
     assert "".join(text for what, text in pieces if what != "gone") == after
 
 
+def test_a_diff_of_long_texts_is_none() -> None:
+    """5,000 words would take minutes, of which a hostile article could ask for many."""
+    before, after = "one two " * 2_500, "two three " * 2_500
+    assert list(word_diff(before, after)) == [("gone", before), ("new", after)]
+
+
 def test_a_password_file() -> None:
     """Comments and empty lines are left out; a password is found again, another is not."""
     accounts = passwords.read(f"# people\n\n{LINE}\n")
@@ -100,11 +106,23 @@ def test_five_tries_a_minute() -> None:
     """For each name and each address; afterwards again."""
     now = 0.0
     tries = passwords.Tries(lambda: now)
-    assert [tries.may_try("ana", "one") for _ in range(6)] == [True] * 5 + [False]
-    assert tries.may_try("bob", "other")
-    assert not tries.may_try("bob", "one")
+    assert [tries.may_try("one", "ana") for _ in range(6)] == [True] * 5 + [False]
+    assert tries.may_try("other", "bob")
+    assert not tries.may_try("one", "bob")
+    assert not tries.may_try("other", "ana")
     now = 61.0
-    assert tries.may_try("ana", "one")
+    assert tries.may_try("one", "ana")
+
+
+def test_an_address_without_tries_uses_up_nothing() -> None:
+    """It locks no more names out, and fills no memory with names that nobody has."""
+    tries = passwords.Tries(lambda: 0.0)
+    for number in range(50):
+        tries.may_try("one", f"{number}")
+    remembered = len(tries._tries)
+    for _ in range(5):
+        tries.may_try("one", "ana")
+    assert (remembered, tries.may_try("other", "ana")) == (6, True)
 
 
 def test_where_the_desk_answers() -> None:
@@ -115,3 +133,18 @@ def test_where_the_desk_answers() -> None:
     for public_url in ("", "http://desk.site.test"):
         with pytest.raises(ConfigError, match=r"^desk\.public_url: must be the https:// address"):
             origins(public_url, DeskSettings(address="0.0.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("public_url", "port", "first"),
+    [
+        ("https://Desk.site.test:443", 5558, "https://desk.site.test"),
+        ("https://desk.site.test:8443", 5558, "https://desk.site.test:8443"),
+        ("https://desk.site.test:80", 5558, "https://desk.site.test:80"),
+        ("", 80, "http://127.0.0.1"),
+        ("", 443, "http://127.0.0.1:443"),
+    ],
+)
+def test_addresses_are_as_browsers_say_them(public_url: str, port: int, first: str) -> None:
+    """In small letters, without the scheme's own port: with it, no request would be for this desk."""
+    assert origins(public_url, DeskSettings(port=port))[0] == first
