@@ -305,10 +305,14 @@ def _text_of(file: IO[bytes]) -> str:
 def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
     """Messages that are in no queue and not acknowledged: held by a worker, or delayed."""
     plain = [json.loads(value)[0] for value in client.hvals("unacked")]
-    records: list[Any] = [*client.zrange(DELAYED, 0, -1)]
-    for key in client.scan_iter(match=held_key("*")):
-        records += [value for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
+    records: list[Any] = [*client.zrange(DELAYED, 0, -1), *held_records(client)]
     return plain + [json.loads(value.split(b"\n", 3)[3]) for value in records]
+
+
+def held_records(client: redis.Redis) -> list[bytes]:
+    """What workers hold, as it is: a message may be no JSON."""
+    keys = [*client.scan_iter(match=held_key("*"))]
+    return [value for key in keys for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
 
 
 def everything(client: redis.Redis) -> str:

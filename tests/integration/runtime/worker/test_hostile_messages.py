@@ -30,6 +30,7 @@ from tests.support import (
     Worker,
     as_bytes,
     executions,
+    held_records,
     run_cli,
     wait_until,
     waiting_messages,
@@ -115,7 +116,7 @@ def letter_of(client: redis.Redis, raw: bytes) -> DeadLetter:
     """Push a message, and return the one dead letter of it, whose bytes are the message's."""
     client.lpush("celery", raw)
     wait_until(lambda: letters(client), "the dead letter")
-    wait_until(lambda: not waiting_messages(client), "the acknowledgement")
+    wait_until(lambda: not held_records(client), "the acknowledgement")
     (letter,) = letters(client)
     assert dead_letters.raw_message(letter) == raw
     return letter
