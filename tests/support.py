@@ -311,8 +311,10 @@ def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
 
 def held_records(client: redis.Redis) -> list[bytes]:
     """What workers hold, as it is: a message may be no JSON."""
-    keys = [*client.scan_iter(match=held_key("*"))]
-    return [value for key in keys for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
+    held: list[Any] = []
+    for key in client.scan_iter(match=held_key("*")):
+        held += [value for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
+    return held
 
 
 def everything(client: redis.Redis) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -35,7 +35,7 @@ def see(browser: webdriver.Chrome, words: str) -> None:
     """Wait for a page with these words."""
 
     def is_there() -> bool:
-        with suppress(NoSuchElementException, StaleElementReferenceException):
+        with suppress(WebDriverException):  # the page is about to be another
             return words in browser.find_element(By.TAG_NAME, "main").text
         return False
 
