@@ -16,12 +16,11 @@ from contentworker.cli import connection, ids
 from contentworker.cli.connection import json_option
 from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.editorial.detector.result import Verdict
-from contentworker.editorial.escalations.choosing import as_chosen, choices_in_force, latest_rewrite
+from contentworker.editorial.escalations.choosing import as_chosen, decided, latest_rewrite
 from contentworker.editorial.escalations.opening import missing_file, open_store
 from contentworker.editorial.escalations.reading import Filter, Order
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, EscalationLine, Finding
 from contentworker.editorial.escalations.store import MAX_UNDO_SECONDS, Store, check_decision
-from contentworker.editorial.rewriting import Rewrite
 from contentworker.errors import ContentError
 from contentworker.printable import json_text, lines, one_line
 from contentworker.runtime import environment
@@ -267,13 +266,12 @@ def _rewritten(store: Store, escalation_id: str) -> tuple[Escalation, Finding]:
 
 
 def _changes(record: Escalation, finding: Finding) -> Iterator[str]:
-    chosen = choices_in_force(record, finding)
-    for number, change in enumerate(Rewrite.model_validate(finding.content).changes, 1):
+    for number, change, _, choice in decided(record, finding):
         refusals = ", ".join(f"{each.rule}: {each.detail}" for each in change.refusals)
         yield one_line(f"{number}  {change.outcome}  {refusals}".rstrip())
         yield f"  - {one_line(change.original)}"
         yield f"  + {one_line(change.rewritten)}"
-        if choice := chosen.get(number):
+        if choice:
             words = f": {choice.text}" if choice.text else ""
             yield one_line(f"  {choice.by} chose {choice.choice}{words}")
 

@@ -12,10 +12,9 @@ from contentworker.desk.words import REASONS, VERDICTS, reason_in_words, why
 from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
 from contentworker.editorial.document import Document, detect_media_type, parse
-from contentworker.editorial.escalations.choosing import as_chosen, choices_in_force, latest_rewrite
+from contentworker.editorial.escalations.choosing import Decided, as_chosen, decided, latest_rewrite
 from contentworker.editorial.escalations.reading import Filter, Order
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, Finding
-from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ConflictError, ContentError
 
@@ -79,9 +78,10 @@ def review(ask: Ask) -> Response:
     score, detection = _first(findings, "score", AeoScore), _first(findings, "detection", Detection)
     scores = [each.content["score"] for each in findings if each.kind == "score"]
     recommendations = score.recommendations[:RECOMMENDATIONS] if score else ()
+    changes = decided(record, rewrite) if rewrite else []
     marks: list[Mark] = []
-    if layer == "rewrite" and rewrite:
-        marks = _changed(record, rewrite)
+    if layer == "rewrite":
+        marks = _changed(changes)
     elif layer == "score":
         marks = [
             Mark(each.start, each.end, "score", number)
@@ -96,8 +96,8 @@ def review(ask: Ask) -> Response:
         ask, "review.html", record=record, layer=layer, layers=LAYERS, blocks=_blocks(record, marks),
         why=why(record, score, detection, scores, ask.desk.settings.pipeline), in_words=reason_in_words,
         verdicts=VERDICTS, score=score, scores=scores, detection=detection, recommendations=recommendations,
-        lines=_lines(record, rewrite) if rewrite else [], rewrite=rewrite and rewrite.content,
-        decisions=ask.desk.settings.desk.decisions, saved=ask.query.get("saved", ""),
+        changes=changes, lines=_lines(changes) if layer == "rewrite" else [],
+        rewrite=rewrite and rewrite.content, decisions=ask.desk.settings.desk.decisions, saved=ask.query.get("saved", ""),
     )  # fmt: skip
 
 
@@ -182,42 +182,37 @@ def _keep_choices(ask: Ask, record: Escalation, findings: list[Finding], version
     if rewrite is None:
         return version
     chosen: dict[int, tuple[ChoiceKind, str]] = {}
-    for line in _lines(record, rewrite):
-        kind = next((each for each in KINDS if each == ask.form.get(f"choice{line.number}")), None)
-        own = ask.form.get(f"own{line.number}", "").strip() if kind == "own" else ""
-        if kind and (kind, own) != (line.choice, line.own if kind == "own" else ""):
-            chosen[line.number] = (kind, own)
+    for each in decided(record, rewrite):
+        kind = next((kind for kind in KINDS if kind == ask.form.get(f"choice{each.number}")), None)
+        own = ask.form.get(f"own{each.number}", "").strip() if kind == "own" else ""
+        if kind and (kind, own) != (each.kind, each.own):
+            chosen[each.number] = (kind, own)
     if not chosen:
         return version
     return ask.desk.store.choose(record.id, ask.name, rewrite.id, chosen, version=version)
 
 
-def _lines(record: Escalation, finding: Finding) -> list[Line]:
-    chosen = choices_in_force(record, finding)
-    lines = []
-    for number, change in enumerate(Rewrite.model_validate(finding.content).changes, 1):
-        choice = chosen.get(number)
-        guards = "rewrite" if change.outcome == "rewritten" else "original"
-        lines.append(
-            Line(
-                number,
-                change.outcome,
-                list(word_diff(change.original, change.rewritten)),
-                [f"{each.rule}: {each.detail}" for each in change.refusals],
-                choice.choice if choice else guards,
-                choice.text if choice and choice.choice == "own" else change.original,
-            )
+def _lines(changes: list[Decided]) -> list[Line]:
+    return [
+        Line(
+            each.number,
+            each.change.outcome,
+            list(word_diff(each.change.original, each.change.rewritten)),
+            [f"{refusal.rule}: {refusal.detail}" for refusal in each.change.refusals],
+            each.kind,
+            each.own if each.kind == "own" else each.change.original,
         )
-    return lines
+        for each in changes
+    ]
 
 
-def _changed(record: Escalation, finding: Finding) -> list[Mark]:
-    changes = Rewrite.model_validate(finding.content).changes
-    marks = []
-    for line, change in zip(_lines(record, finding), changes, strict=True):
-        text = {"rewrite": change.rewritten, "own": line.own}.get(line.choice)
-        marks.append(Mark(change.start, change.end, "kept" if text is None else "new", line.number, text))
-    return marks
+def _changed(changes: list[Decided]) -> list[Mark]:
+    return [
+        Mark(
+            each.change.start, each.change.end, "kept" if each.text is None else "new", each.number, each.text
+        )
+        for each in changes
+    ]
 
 
 def _blocks(record: Escalation, marks: list[Mark]) -> list[tuple[str, list[Part]]]:

@@ -1,11 +1,34 @@
 """What a person chose for each change of a rewrite, and the text that comes of it."""
 
+from typing import NamedTuple
+
 from contentworker.editorial.document import detect_media_type
-from contentworker.editorial.escalations.result import Choice, Escalation, Finding
+from contentworker.editorial.escalations.result import Choice, ChoiceKind, Escalation, Finding
 from contentworker.editorial.rewriting import Rewrite
+from contentworker.editorial.rewriting.result import Change
 from contentworker.editorial.rewriting.splicing import splice
 
-__all__ = ["as_chosen", "choices_in_force", "latest_rewrite"]
+__all__ = ["Decided", "as_chosen", "decided", "latest_rewrite"]
+
+
+class Decided(NamedTuple):
+    """A change of a rewrite, numbered from 1, and what stands in its place."""
+
+    number: int
+    change: Change
+    kind: ChoiceKind
+    choice: Choice | None
+    """The person's, if there is one."""
+
+    @property
+    def own(self) -> str:
+        """A person's own words; empty if they chose none."""
+        return self.choice.text if self.choice and self.kind == "own" else ""
+
+    @property
+    def text(self) -> str | None:
+        """What replaces the original; None where that stays."""
+        return {"original": None, "rewrite": self.change.rewritten, "own": self.own}[self.kind]
 
 
 def latest_rewrite(record: Escalation, findings: list[Finding]) -> Finding | None:
@@ -15,22 +38,23 @@ def latest_rewrite(record: Escalation, findings: list[Finding]) -> Finding | Non
     return rewrites[-1] if rewrites else None
 
 
-def choices_in_force(record: Escalation, finding: Finding) -> dict[int, Choice]:
-    """The latest choice for each change of a rewrite that has one, by the change's number."""
-    return {each.change: each for each in record.choices if each.finding_id == finding.id}
+def decided(record: Escalation, finding: Finding) -> list[Decided]:
+    """Each change of a rewrite in its order, as a person chose it last, or as the guard left it."""
+    chosen = {each.change: each for each in record.choices if each.finding_id == finding.id}
+    found = []
+    for number, change in enumerate(Rewrite.model_validate(finding.content).changes, 1):
+        choice = chosen.get(number)
+        guards: ChoiceKind = "rewrite" if change.outcome == "rewritten" else "original"
+        found.append(Decided(number, change, choice.choice if choice else guards, choice))
+    return found
 
 
 def as_chosen(record: Escalation, finding: Finding) -> str:
-    """The article with each change as a person chose it, and as the guard left it where nobody chose.
-
-    `finding` is that of `latest_rewrite`.
-    """
+    """The article with what `decided` says. `finding` is that of `latest_rewrite`."""
     source = next(each.text for each in record.texts if each.sha256 == finding.text_sha256)
-    rewrite, chosen = Rewrite.model_validate(finding.content), choices_in_force(record, finding)
-    replacements = []
-    for number, change in enumerate(rewrite.changes, 1):
-        guards = "rewrite" if change.outcome == "rewritten" else "original"
-        kind, own = (each.choice, each.text) if (each := chosen.get(number)) else (guards, "")
-        if kind != "original":
-            replacements.append((change.start, change.end, own if kind == "own" else change.rewritten))
+    replacements = [
+        (each.change.start, each.change.end, each.text)
+        for each in decided(record, finding)
+        if each.text is not None
+    ]
     return splice(source, replacements, record.media_type or detect_media_type(source))
