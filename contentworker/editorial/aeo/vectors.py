@@ -4,8 +4,6 @@
 `sha256sum --check vectors.npz.sha256` checks it. research/aeo/vectors.py writes both.
 """
 
-import hashlib
-import io
 import json
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contentworker.editorial.checked_arrays import read_arrays, write_checksum
 from contentworker.errors import ConfigError
 
 __all__ = ["DIMENSIONS", "SHIPPED", "TABLE_VERSION", "Table", "Vectors", "load", "save", "shipped"]
@@ -101,34 +100,20 @@ def load(path: Path) -> Table:
     Raises:
         ConfigError: the file is missing, damaged, or of another version; says which and what helps.
     """
-    try:
-        content, expected = path.read_bytes(), _checksum_file(path).read_text("ascii")
-    except OSError as error:
-        raise ConfigError(
-            f"{path.name}: the table of word vectors cannot be read: {error.strerror} ({error.filename})"
-        ) from None
-    digest = hashlib.sha256(content).hexdigest()
-    # Checked before anything is parsed: NumPy raises errors of many kinds for a damaged file.
-    if digest != expected.partition(" ")[0]:
-        raise ConfigError(
-            f"{path.name}: the table of word vectors is damaged, its checksum differs ({path}); "
-            "restore the file"
-        )
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            pieces = file["pieces"].tobytes().decode("utf-8").split("\n")
-            numbers, scales = file["numbers"], file["scales"]
-    except (ValueError, KeyError, EOFError):
-        raise ConfigError(
-            f"{path.name}: not a table of word vectors ({path}); take the one of this checkout"
-        ) from None
+    digest, (header, pieces, numbers, scales) = read_arrays(
+        path, "the table of word vectors", "a table of word vectors", _unpack
+    )
     if header["version"] != TABLE_VERSION or numbers.shape != (len(pieces), DIMENSIONS):
         raise ConfigError(
             f"{path.name}: the table of word vectors has version {header['version']}, this code needs "
             f"version {TABLE_VERSION} ({path}); code and table belong to one checkout"
         )
     return Table(digest[:12], header["languages"], pieces, numbers, scales)
+
+
+def _unpack(members: dict[str, Any]) -> tuple[dict[str, Any], list[str], NDArray[Any], Vectors]:
+    pieces = members["pieces"].tobytes().decode("utf-8").split("\n")
+    return json.loads(str(members["header"])), pieces, members["numbers"], members["scales"]
 
 
 def save(
@@ -138,9 +123,4 @@ def save(
     header = json.dumps({"languages": list(languages), "version": TABLE_VERSION}, sort_keys=True)
     text = np.frombuffer("\n".join(pieces).encode(), np.uint8)
     np.savez(path, header=np.array(header), pieces=text, numbers=numbers, scales=scales.astype(np.float32))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    _checksum_file(path).write_text(f"{digest}  {path.name}\n", "ascii")
-
-
-def _checksum_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+    write_checksum(path)

@@ -4,8 +4,6 @@
 threshold and its rates, the generators known, the model's version and that of the features.
 """
 
-import hashlib
-import io
 import json
 import zipfile
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contentworker.editorial.checked_arrays import read_arrays, write_checksum
 from contentworker.editorial.detector.expiry import HEADER, SHIPPED
 from contentworker.editorial.detector.ngrams import BUCKETS
 from contentworker.editorial.detector.style import FEATURES
@@ -84,25 +83,7 @@ def load(path: Path) -> Model:
     Raises:
         ConfigError: the file is missing, damaged, or of another version; says which and what helps.
     """
-    try:
-        content, expected = path.read_bytes(), _checksum_file(path).read_text("ascii")
-    except OSError as error:
-        raise ConfigError(
-            f"{path.name}: the detector's model cannot be read: {error.strerror} ({error.filename})"
-        ) from None
-    # Checked before anything is parsed: NumPy raises errors of many kinds for a damaged file.
-    if hashlib.sha256(content).hexdigest() != expected.partition(" ")[0]:
-        raise ConfigError(
-            f"{path.name}: the detector's model is damaged, its checksum differs ({path}); restore the file"
-        )
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = dict(file)
-        header = json.loads(arrays.pop(HEADER))
-    except (ValueError, KeyError, EOFError):
-        raise ConfigError(
-            f"{path.name}: not a model of the detector ({path}); take the one of this checkout"
-        ) from None
+    _, (header, arrays) = read_arrays(path, "the detector's model", "a model of the detector", _unpack)
     if header["features"] != FEATURES_VERSION:
         raise ConfigError(
             f"{path.name}: the detector's model is made for features of version {header['features']}, this "
@@ -111,6 +92,10 @@ def load(path: Path) -> Model:
     if arrays["letters"].shape != (BUCKETS,) or arrays["typical"].shape != (len(FEATURES), 2):
         raise ConfigError(f"{path.name}: the detector's model does not fit this code ({path})")
     return build(header, arrays)
+
+
+def _unpack(members: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    return json.loads(members.pop(HEADER)), members
 
 
 def build(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Model:
@@ -150,9 +135,4 @@ def save(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> None:
     with zipfile.ZipFile(path, "a") as file:
         # Of a fixed date, so that the same values are the same bytes.
         file.writestr(zipfile.ZipInfo(HEADER), text)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    _checksum_file(path).write_text(f"{digest}  {path.name}\n", "ascii")
-
-
-def _checksum_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+    write_checksum(path)
