@@ -49,9 +49,7 @@ class Teamwork(Database):
         check_name(by)
         now = self.now()
         with self.writing() as connection:
-            known = locked(connection, escalation_id)
-            if known.state == "settled":
-                raise ConflictError("escalation_id", f"it is settled by {known.settled_by}")
+            known = _locked_open(connection, escalation_id)
             check_version(connection, known.id, version)
             for change, (kind, words) in _checked(connection, known.id, finding_id, chosen):
                 row = {"escalation_id": known.id, "finding_id": finding_id, "change": change}
@@ -91,9 +89,7 @@ class Teamwork(Database):
         check_name(by)
         now = self.now()
         with self.writing() as connection:
-            known = locked(connection, escalation_id)
-            if known.state == "settled":
-                raise ConflictError("escalation_id", f"it is settled by {known.settled_by}")
+            known = _locked_open(connection, escalation_id)
             holder = known.held_by if known.held_until and known.held_until > now else None
             if holder not in {None, by} and not take_over:
                 return Hold(by=holder, until=known.held_until)
@@ -124,6 +120,14 @@ def check_version(connection: Connection, escalation_id: str, seen: int | None) 
     current = _version(connection, escalation_id)
     if seen not in {None, current}:
         raise ConflictError("version", f"the record has changed: it has version {current}")
+
+
+def _locked_open(connection: Connection, escalation_id: str) -> Any:
+    """A record that is not settled, locked until the transaction ends."""
+    known = locked(connection, escalation_id)
+    if known.state == "settled":
+        raise ConflictError("escalation_id", f"it is settled by {known.settled_by}")
+    return known
 
 
 def _version(connection: Connection, escalation_id: str) -> int:
