@@ -12,7 +12,7 @@ FIT = (
 )
 """Its row in docs/tasks.md."""
 REPLACED = (
-    # One line for each unit or worker, of which there are two less.
+    # Such output has a line for each unit or worker; the adopted project has two fewer.
     (
         r"^active\nactive\n(?=(?:active\n){6}```)|^NRestarts=0\n\nNRestarts=0\n\n(?=NRestarts=0\n\nNRestarts=0\n```)",
         "",

@@ -143,7 +143,7 @@ def settle(
 ) -> None:
     """Settle a record and tell the platform.
 
-    Repeated word for word it changes nothing. If the record is settled otherwise, or by somebody else, it is
+    The same command again changes nothing. A different decision on a settled record, or another person's, is
     an error, and nothing is recorded.
     """
     check_decision(decision, by)
@@ -159,7 +159,7 @@ def settle(
         if chosen:
             record, finding = _rewritten(store, whole_id)
             text = as_chosen(record, finding)
-            # A choice that somebody makes right now must not be lost.
+            # Someone may choose at this moment: then this is an error, and nothing is lost.
             if_version = record.version if if_version is None and record.state == "open" else if_version
         settled = store.settle(
             whole_id, decision, by, note, text, version=if_version, undo_seconds=undo_seconds
@@ -205,7 +205,7 @@ def choose(
 ) -> None:
     """Choose what stands in place of changes, by their numbers in `changes`. Repeat the options as needed.
 
-    What nobody chose stays as the guard left it.
+    Changes without a choice stay as the guard left them.
     """
     named = [*originals, *rewrites, *(number for number, _ in own)]
     if not named or len(set(named)) < len(named):
@@ -243,7 +243,7 @@ def comment(escalation_id: str, by: str, text: str) -> None:
 @group.command()
 @click.option("--by", required=True, help="Who takes it.")
 @click.option("--minutes", type=click.FloatRange(1, 24 * 60), default=15, show_default=True, help="How long.")
-@click.option("--over", is_flag=True, help="Take it even if somebody else has it.")
+@click.option("--over", is_flag=True, help="Take it over from another person.")
 @click.argument("escalation_id", metavar="ID")
 def take(escalation_id: str, by: str, minutes: float, over: bool) -> None:
     """Show the others that you are at work on a record. It does not keep them from deciding."""

@@ -39,7 +39,7 @@ ROUTES = (
     Route("POST", "/review/{id}/decision", EDITORS, review.decide, "Decide"),
     Route("POST", "/review/{id}/undo", EDITORS, review.withdraw, "Take a decision back"),
     Route("POST", "/review/{id}/comments", EDITORS, review.comment, "Comment"),
-    Route("POST", "/review/{id}/hold", EDITORS, review.take, "Take an article, also from somebody"),
+    Route("POST", "/review/{id}/hold", EDITORS, review.take, "Take an article, or take it over"),
 )
 """Every page and action, and who may."""
 

@@ -52,7 +52,7 @@ def hashed(password: str, salt: bytes | None = None) -> str:
 
 
 UNKNOWN = hashed(secrets.token_hex(), b"\0" * 16)
-"""Checked for a name that nobody has, so that a try takes as long as for any other."""
+"""Checked where no account has the name, so that the answer takes equally long."""
 
 
 def read(text: str) -> dict[str, Account]:
@@ -97,7 +97,7 @@ def account_line(name: str, roles: tuple[str, ...], password: str) -> str:
 
 
 def check(account: Account | None, password: str) -> bool:
-    """Whether this is the password; takes as long for nobody."""
+    """Whether this is the account's password. Takes equally long without an account."""
     key = account.hash if account else UNKNOWN
     salt = base64.b64decode(key.split("$")[1])
     return hmac.compare_digest(hashed(password, salt), key) and account is not None

@@ -60,12 +60,12 @@ def queue(ask: Ask) -> Response:
 
 
 def take_next(ask: Ask) -> Response:
-    """Take the oldest open article that nobody has."""
+    """Take the oldest open article that no one else has taken."""
     for line in ask.desk.store.every(Filter(state="open")):
         with suppress(ConflictError, ContentError):  # settled or forgotten since it was listed
             if line.held_by in {None, ask.name} and _hold(ask, line.id, take_over=False) == ask.name:
                 return to(f"/review/{line.id}")
-    raise Refused(200, "Nothing waits", "Every open article is taken by somebody, or there is none.")
+    raise Refused(200, "Nothing waits", "No article is open, or others have taken all of them.")
 
 
 def review(ask: Ask) -> Response:
@@ -97,7 +97,8 @@ def review(ask: Ask) -> Response:
         why=why(record, score, detection, scores, ask.desk.settings.pipeline), in_words=reason_in_words,
         verdicts=VERDICTS, score=score, scores=scores, detection=detection, recommendations=recommendations,
         changes=changes, lines=_lines(changes) if layer == "rewrite" else [],
-        rewrite=rewrite and rewrite.content, decisions=ask.desk.settings.desk.decisions, saved=ask.query.get("saved", ""),
+        rewrite=rewrite and rewrite.content, decisions=ask.desk.settings.desk.decisions,
+        saved=ask.query.get("saved", ""),
     )  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def comment(ask: Ask) -> Response:
 
 
 def take(ask: Ask) -> Response:
-    """Take an article, also from somebody who has it."""
+    """Take an article, or take it over from another person."""
     _hold(ask, _id(ask), take_over=True)
     return to(f"/review/{_id(ask)}")
 
