@@ -1,4 +1,4 @@
-"""`python -m contentworker desk …`: the web application for editors."""
+"""`content-worker desk …`: the web application for editors."""
 
 import os
 import re
