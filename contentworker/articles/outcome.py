@@ -1,15 +1,21 @@
 """The runs of articles in Redis, what became of one, and what it found out about the article."""
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from contentworker import config
+from contentworker.articles.steps import task_ids_of
 from contentworker.editorial.detector.result import renewed
 from contentworker.editorial.escalations.result import FindingKind, NewFinding
-from contentworker.runtime.records.runs import Run, RunLine, Runs
+from contentworker.runtime.records.runs import Run, RunPage, Runs, State
 
-__all__ = ["findings", "listed", "open_runs", "outcome"]
+__all__ = ["StepPassed", "findings", "listed", "open_runs", "outcome", "timeline"]
 
+ATTEMPT = re.compile(rb'"attempt": (\d{1,9}), "task_id": "[0-9a-f-]{36}"\}')
+"""End of a stored result."""
+ATTEMPT_BYTES = 100
 EVALUATIONS: tuple[FindingKind, ...] = ("score", "detection")
 
 
@@ -18,13 +24,70 @@ def open_runs(client: Any) -> Runs:
     return Runs(client, config.load().retention.runs_seconds)
 
 
-def listed(client: Any, state: str | None = None, article_id: str | None = None) -> list[RunLine]:
-    """Where runs stand, the newest last: those that are `open` or `ended`, and of one article."""
-    return [
+def listed(
+    client: Any,
+    *,
+    state: State | None = None,
+    step: str | None = None,
+    article_id: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
+) -> RunPage:
+    """A page of the list of runs, the latest step first: those in a state, at a step, of one article.
+
+    Raises:
+        ContentError: `after` is no cursor, or `limit` is not 1 to 200.
+    """
+    runs = open_runs(client)
+    if article_id is None:
+        return runs.page(state, step, after, limit)
+    # An article has few runs: one for each text and set of thresholds within a week.
+    found = [
         run
-        for run in open_runs(client).read()
-        if article_id in {None, run.subject} and state in {None, "ended" if run.is_final else "open"}
+        for run in sorted(runs.lines(runs.of(article_id)), key=lambda run: run.reached, reverse=True)
+        if state in {None, run.state} and step in {None, run.step}
     ]
+    return RunPage(found, None)
+
+
+class StepPassed(NamedTuple):
+    """A step that a run has reached, and what is known about the work of it."""
+
+    step: str
+    reached: float
+    """Seconds since 1970 by Redis's clock."""
+    seconds: float | None
+    """How long the run was at it, waiting included; None if it is there still, or has ended there."""
+    attempts: int | None
+    """How often its task was tried; None if no result of it is kept (any more)."""
+    cost: float | None
+    tokens: int | None
+    """Sent and received; None of a step that asks no model."""
+
+
+def timeline(client: Any, run: Run) -> list[StepPassed]:
+    """The steps of a run, in their order."""
+    names = run.progress()
+    with client.pipeline(transaction=False) as pipeline:
+        keys = [[f"celery-task-meta-{task_id}" for task_id in task_ids_of(run.id, step)] for step in names]
+        for key in (key for several in keys for key in several):
+            pipeline.getrange(key, -ATTEMPT_BYTES, -1)  # not the article that may be in it
+        ends = iter(pipeline.execute())
+    passed = []
+    for (step, following), several in zip(zip_longest(names, names[1:]), keys, strict=True):
+        found = [ATTEMPT.search(next(ends)) for _ in several]
+        rewrite = run.data.get(f"{step}/result", {})
+        passed.append(
+            StepPassed(
+                step=step,
+                reached=run.times[step],
+                seconds=run.times[following] - run.times[step] if following else None,
+                attempts=max((int(each[1]) for each in found if each), default=None),
+                cost=rewrite.get("cost"),
+                tokens=rewrite["prompt_tokens"] + rewrite["completion_tokens"] if rewrite else None,
+            )
+        )
+    return passed
 
 
 def outcome(run: Run) -> dict[str, Any]:

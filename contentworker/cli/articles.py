@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import click
 from celery.states import FAILURE
@@ -32,13 +32,28 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--state", type=click.Choice(["open", "ended", "all"]), default="all", show_default=True)
+@click.option("--step", help="Only runs at this step, such as rewrite:1 or passed.")
 @click.option("--article", "article_id", help="Only runs of this article.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
 @click.pass_obj
-def list_command(connect: Connect, /, state: str, article_id: str | None, as_json: bool) -> None:
+def list_command(
+    connect: Connect,
+    /,
+    state: Literal["open", "ended", "all"],
+    step: str | None,
+    article_id: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """List runs, the newest last: when each began, what it is about, where it stands."""
+    wanted = None if state == "all" else state
     with connect() as client:
-        shown = listed(client, None if state == "all" else state, article_id)
+        found = (
+            listed(client, state=wanted, step=step, article_id=article_id).lines
+            if article_id is not None
+            else open_runs(client).every(wanted, step)
+        )
+        shown = sorted(found, key=lambda run: (run.began, run.id))
     for run in shown:
         began = datetime.fromtimestamp(run.began, UTC)
         if as_json:

@@ -1,11 +1,16 @@
 -- Move a run from one step to another. Returns 0, and changes nothing, if it is at no such step; else 1.
 --
--- KEYS[1] hash of the run
--- ARGV[1] lifetime in seconds  ARGV[2] step it is at  ARGV[3] next step  ARGV[4...] fields and values
+-- KEYS[1] hash of the run  KEYS[2], KEYS[3] lists that it leaves  KEYS[4...] lists that it joins
+-- ARGV[1] its id  ARGV[2] lifetime in seconds  ARGV[3] step it is at  ARGV[4] next step
+-- ARGV[5...] fields and values
 
-if redis.call('HGET', KEYS[1], 'step') ~= ARGV[2] then return 0 end
-local time = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'step', ARGV[3], 'came_from', ARGV[2],
-    'at:' .. ARGV[3], time[1] + time[2] / 1000000, unpack(ARGV, 4))
-redis.call('EXPIRE', KEYS[1], ARGV[1])
+-- include lists
+
+if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then return 0 end
+local time = now()
+redis.call('HSET', KEYS[1], 'step', ARGV[4], 'came_from', ARGV[3], 'at:' .. ARGV[4], time, unpack(ARGV, 5))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+join({unpack(KEYS, 4)}, ARGV[1], time, ARGV[2])
 return 1

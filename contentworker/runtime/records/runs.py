@@ -8,22 +8,30 @@ id follows from the run's (`step_id`).
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from contentworker.errors import ContentError
 from contentworker.printable import decoded
 from contentworker.runtime.transport.scripts import load
 
-__all__ = ["FINAL", "Run", "RunLine", "Runs", "step_id"]
+__all__ = ["FINAL", "Run", "RunLine", "RunPage", "Runs", "State", "step_id"]
+
+State = Literal["open", "ended"]
 
 PREFIX = "contentworker:run:"
 INDEX = "contentworker:runs-of:"
+LISTS = "contentworker:runs-in:"
+"""Beginning of the keys of lists: `all`, a state, or `step:` and a step.
+
+Each has ids by the time of the latest step, so that a page looks at no other run. A run that began in an
+earlier version is in none before its next step.
+"""
 FINAL = ("passed", "accepted", "escalated", "cancelled", "failed")
 """The steps at which a run ends."""
 
-AT_ONCE = 200
+MOST_AT_ONCE = 200
 """Runs that one call of Redis looks at: other clients wait meanwhile."""
 
 _CREATE = load(__file__, "create")
@@ -74,9 +82,17 @@ class RunLine(NamedTuple):
     began: float
 
     @property
-    def is_final(self) -> bool:
+    def state(self) -> State:
         """Whether the run has ended."""
-        return self.step in FINAL
+        return _state(self.step)
+
+
+class RunPage(NamedTuple):
+    """A part of a list of runs."""
+
+    lines: list[RunLine]
+    after: str | None
+    """Cursor of the next page; None at the end."""
 
 
 class Runs:
@@ -88,14 +104,17 @@ class Runs:
 
     def create(self, run_id: str, subject: str, step: str, data: dict[str, Any]) -> bool:
         """Start a run at `step`. Return False, and change nothing, if there is a run of this id."""
+        keys = (PREFIX + run_id, INDEX + subject, *_lists(step))
         fields = ["subject", subject, *_fields(data)]
-        keys = (PREFIX + run_id, INDEX + subject)
-        return bool(self._client.eval(_CREATE, 2, *keys, self._lifetime_seconds, step, *fields))
+        arguments = (run_id, self._lifetime_seconds, step, *fields)
+        return bool(self._client.eval(_CREATE, len(keys), *keys, *arguments))
 
     def move(self, run_id: str, come_from: str, to: str, data: dict[str, Any] | None = None) -> bool:
         """Move a run from one step to another. Return False if it is not at the first one."""
-        arguments = [self._lifetime_seconds, come_from, to, *_fields(data or {})]
-        return bool(self._client.eval(_MOVE, 1, PREFIX + run_id, *arguments))
+        _, *left = _lists(come_from)
+        keys = (PREFIX + run_id, *left, *_lists(to))
+        arguments = (run_id, self._lifetime_seconds, come_from, to, *_fields(data or {}))
+        return bool(self._client.eval(_MOVE, len(keys), *keys, *arguments))
 
     def note(self, run_id: str, name: str, value: Any) -> None:
         """Keep a value of a step. If the step runs twice, the first value stays."""
@@ -129,26 +148,75 @@ class Runs:
                 seen.add(run_id)
                 yield run_id
 
-    def read(self) -> list[RunLine]:
-        """Where every run stands, the newest last."""
-        ids, found = self.ids(), []
-        while some := list(islice(ids, AT_ONCE)):
+    def page(
+        self, state: State | None = None, step: str | None = None, after: str | None = None, limit: int = 100
+    ) -> RunPage:
+        """A page of the list of runs, the latest step first: at most `limit`, after an earlier page's cursor.
+
+        Raises:
+            ContentError: `after` is no cursor, or `limit` is not 1 to 200.
+        """
+        if not 1 <= limit <= MOST_AT_ONCE:
+            raise ContentError("limit", f"1 to {MOST_AT_ONCE}, not {limit}")
+        key = LISTS + (f"step:{step}" if step else state or "all")
+        # Each script that adds an id has a time of its own, so no two runs of a list have the same.
+        place = "+inf" if after is None else f"({_time(after)!r}"
+        found = self._client.zrevrangebyscore(key, place, "-inf", start=0, num=limit + 1, withscores=True)
+        more, found = len(found) > limit, found[:limit]
+        lines = self.lines(decoded(run_id) for run_id, _ in found)
+        wanted = [line for line in lines if state in {None, line.state} and step in {None, line.step}]
+        return RunPage(wanted, repr(found[-1][1]) if more else None)
+
+    def every(self, state: State | None = None, step: str | None = None) -> Iterator[RunLine]:
+        """All runs of a list, read in pages."""
+        after = None
+        while True:
+            page = self.page(state, step, after, MOST_AT_ONCE)
+            yield from page.lines
+            if (after := page.after) is None:
+                return
+
+    def lines(self, run_ids: Iterable[str]) -> list[RunLine]:
+        """Where these runs stand, but for those that are gone."""
+        ids, found = list(run_ids), []
+        for start in range(0, len(ids), MOST_AT_ONCE):
+            some = ids[start : start + MOST_AT_ONCE]
             answer = self._client.eval(_LIST, len(some), *(PREFIX + run_id for run_id in some))
             for run_id, fields in zip(some, answer, strict=True):
-                if fields:  # it did not expire in between
+                if fields:
                     subject, step, reached, began = map(decoded, fields)
                     found.append(RunLine(run_id, subject, step, float(reached), float(began)))
-        return sorted(found, key=lambda run: (run.began, run.id))
+        return found
 
     def delete(self, run_id: str, subject: str) -> None:
         """Delete a run."""
-        self._client.delete(PREFIX + run_id)
-        self._client.srem(INDEX + subject, run_id)
+        step = decoded(self._client.hget(PREFIX + run_id, "step") or b"")
+        with self._client.pipeline() as pipeline:
+            pipeline.delete(PREFIX + run_id)
+            pipeline.srem(INDEX + subject, run_id)
+            for each in _lists(step):  # an id that stays in another one is of no run, and shown in no list
+                pipeline.zrem(each, run_id)
+            pipeline.execute()
 
 
 def step_id(run_id: str, step: str) -> str:
     """The id of the task for a step of a run. It is the same each time, so that repeats are recognized."""
     return str(uuid.uuid5(uuid.UUID(run_id), step))
+
+
+def _state(step: str) -> State:
+    return "ended" if step in FINAL else "open"
+
+
+def _lists(step: str) -> tuple[str, str, str]:
+    """Keys of the lists in which a run at this step is."""
+    return f"{LISTS}all", LISTS + _state(step), f"{LISTS}step:{step}"
+
+
+def _time(cursor: str) -> float:
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,9})?", cursor, re.ASCII):
+        raise ContentError("after", "must be the cursor of an earlier page")
+    return float(cursor)
 
 
 def _fields(data: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from celery.backends.redis import RedisBackend as CeleryRedisBackend
 from celery.backends.redis import SentinelBackend as CelerySentinelBackend
 from celery.exceptions import BackendStoreError, TaskRevokedError
-from celery.states import FAILURE, RETRY
+from celery.states import FAILURE
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from contentworker.runtime.transport.scripts import load
@@ -34,8 +34,8 @@ class RedisBackend(CeleryRedisBackend):
         meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         if isinstance(digest := getattr(request, "claimed", None), Digest):
             meta["claimed"] = digest
-        if state == RETRY and request:
-            meta["attempt"] = request.retries + 1  # which failed: `submit --wait` says so
+        if request:
+            meta["attempt"] = request.retries + 1  # for `submit --wait`, and the timeline of a run
         value = self.encode({**meta, "task_id": task_id})
         if len(value) > self._MAX_STR_VALUE_SIZE:
             raise BackendStoreError("result too large for Redis", state=state, task_id=task_id)

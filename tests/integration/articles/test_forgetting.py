@@ -121,7 +121,7 @@ def test_a_cancelled_run_sends_nothing_more(redis_client: redis.Redis) -> None:
     for run_id, why in (("ended", "has already ended: passed"), ("none", "there is no such run")):
         with pytest.raises(ContentWorkerError, match=f"^{run_id}: {why}"):
             forgetting.cancel(redis_client, run_id)
-    assert [line[:3] for line in runs.read()] == [(RUN, "a", "cancelled"), ("ended", "a", "passed")]
+    assert [line[:3] for line in runs.page().lines] == [("ended", "a", "passed"), (RUN, "a", "cancelled")]
     assert sorted(runs.ids("6c1c")) == [RUN]
     assert list(runs.ids("6*")) == []
 
@@ -165,7 +165,13 @@ def test_as_the_user_with_few_rights(tmp_path: Path) -> None:
     with server(tmp_path / "redis", user.replace("PASSWORD", "few")) as running, running.client() as admin:
         open_runs(admin).create(RUN, "a", "evaluate:0", {"article": {}})
         url = f"redis://content-worker:few@127.0.0.1:{running.port}/0"
-        for words in ("runs list", f"runs cancel {RUN[:8]}", "runs show a", "runs forget a"):
+        for words in (
+            "runs list",
+            "runs list --step evaluate:0 --state open",
+            f"runs cancel {RUN[:8]}",
+            "runs show a",
+            "runs forget a",
+        ):
             done = run_cli(*words.split(), redis_url=url, STATE_DIRECTORY=str(tmp_path))
             assert (done.returncode, done.stderr) == (0, ""), words
         assert not admin.exists(f"contentworker:run:{RUN}")

@@ -16,6 +16,7 @@ import pytest
 import redis
 from celery import Celery
 
+from contentworker.articles.outcome import timeline
 from contentworker.editorial.escalations.result import EscalationLine
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
@@ -151,6 +152,7 @@ def test_how_an_article_ends(
     place: Place,
     runs: Runs,
     client: Celery,
+    redis_client: redis.Redis,
     name: str,
     content: str,
     outcome: str,
@@ -162,6 +164,7 @@ def test_how_an_article_ends(
     send(client, name, content)
     run = ended(runs, name)
     assert (run.step, run.data["reasons"], place.rewrites(name)) == (outcome, reasons, calls)
+    assert timeline(redis_client, run)[0].attempts == 1
     records = place.records(name)
     assert [each.reason for each in records] == (reasons if outcome == "escalated" else [])
     assert run.data.get("escalation_id") == (records[0].id if records else None)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from contentworker.runtime.records.runs import INDEX, PREFIX, Run, Runs, step_id
+from contentworker.errors import ContentError
+from contentworker.runtime.records.runs import INDEX, LISTS, PREFIX, Run, Runs, step_id
 
 LIFETIME_SECONDS = 1000
 RUN = "0b0e7c5c-35a0-4ff0-9dcb-0f3c6a2d8f11"
@@ -78,6 +79,55 @@ def test_a_run_is_forgotten_after_its_last_step(runs: Runs, redis_client: redis.
     assert left(PREFIX + RUN) == [True]
     runs.delete(RUN, "a-1")
     assert redis_client.keys("contentworker:run*") == []
+
+
+def test_lists_by_step(runs: Runs, redis_client: redis.Redis) -> None:
+    """A run is in the lists of its step and its state alone, the latest step first, page by page."""
+    ids = [str(uuid.UUID(int=number)) for number in range(5)]
+    for number, run_id in enumerate(ids):
+        runs.create(run_id, f"a-{number}", "score", {"content": "text"})
+    runs.move(ids[1], "score", "rewrite")
+    runs.move(ids[0], "score", "rewrite")
+    runs.move(ids[0], "rewrite", "passed")
+
+    def listed(**wanted: Any) -> list[str]:
+        pages, after = [], None
+        while True:
+            page = runs.page(**wanted, after=after, limit=2)
+            pages += [line.id for line in page.lines]
+            if (after := page.after) is None:
+                assert pages == [line.id for line in runs.every(**wanted)]
+                return pages
+
+    assert listed() == [ids[0], ids[1], ids[4], ids[3], ids[2]]
+    assert listed(state="open") == [ids[1], ids[4], ids[3], ids[2]]
+    assert listed(state="ended") == listed(step="passed") == [ids[0]]
+    assert listed(step="score") == [ids[4], ids[3], ids[2]]
+    assert listed(step="rewrite") == [ids[1]]
+    assert listed(step="rewrite", state="ended") == listed(step="none") == []
+    redis_client.delete(PREFIX + ids[4])  # as if it had expired
+    runs.delete(ids[3], "a-3")
+    assert listed(step="score") == [ids[2]]
+
+
+def test_no_list_keeps_what_has_expired(redis_client: redis.Redis) -> None:
+    """Whatever joins a list takes out of it what is older than the lifetime; an unused one expires."""
+    redis_client.flushdb()
+    runs = Runs(redis_client, LIFETIME_SECONDS)
+    now = redis_client.time()[0]
+    for name, age in (("old", LIFETIME_SECONDS + 1), ("young", LIFETIME_SECONDS - 60)):
+        redis_client.zadd(f"{LISTS}all", {name: now - age})
+    runs.create(RUN, "a-1", "score", {})
+    assert redis_client.zrange(f"{LISTS}all", 0, -1) == [b"young", RUN.encode()]
+    for name in ("all", "open", "step:score"):
+        assert 0 < redis_client.ttl(LISTS + name) <= LIFETIME_SECONDS
+
+
+@pytest.mark.parametrize("after", ["", "x", "1e9", "nan", "-1", "1.5\n", "٣", "9" * 40])
+def test_a_cursor_that_is_none(runs: Runs, after: str) -> None:
+    """It is refused before Redis is asked."""
+    with pytest.raises(ContentError, match=r"^after: must be the cursor of an earlier page"):
+        runs.page(after=after)
 
 
 def test_the_task_of_a_step_has_one_id() -> None:
