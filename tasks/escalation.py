@@ -37,6 +37,7 @@ def escalate_to_human(  # noqa: PLR0917 (callers may send them by position)
     media_type: Annotated[str, Field(max_length=20)] | None = None,
     rewrite: StrictStr | None = None,
     run_id: RunId | None = None,
+    title: Annotated[str, Field(max_length=10_000)] | None = None,
 ) -> EscalationRef:
     """Ask a person to decide on an article, once for each reason, and have people notified.
 
@@ -48,11 +49,13 @@ def escalate_to_human(  # noqa: PLR0917 (callers may send them by position)
         media_type: `html`, `markdown` or `text`.
         rewrite: The text that it was rewritten to.
         run_id: The run that asks.
+        title: The article's title for the list, on one line and cut at 200 characters. Without it, the one
+            that `content` has.
 
     Raises:
         ContentError: an argument that cannot be worked on, by name. Never retried.
     """
-    texts = {"content": content, "media_type": media_type, "rewrite": rewrite}
+    texts = {"content": content, "media_type": media_type, "rewrite": rewrite, "title": title}
     made = escalating.escalate(article_id, reason, run_id, evidence=evidence or {}, **texts)
     # Also for a record that exists: the first worker may have died before this line.
     notify.delay(escalation_id=made.id)

@@ -18,7 +18,7 @@ from contentworker import config
 from contentworker.articles import metrics
 from contentworker.articles.outcome import findings, open_runs
 from contentworker.editorial.escalations.result import Announced, EscalationRef, Notified
-from contentworker.errors import ConfigError, ContentWorkerError
+from contentworker.errors import ConfigError, ContentError, ContentWorkerError
 from contentworker.runtime import environment
 from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.metrics import count, set_gauge
@@ -66,11 +66,32 @@ def escalate(article_id: str, reason: str, run_id: str | None, **record: Any) ->
     log_context.bind(article_id=article_id, run_id=run_id)
     run = open_runs(current_app.backend.client).find(run_id) if run_id else None
     found = findings(run) if run and run.subject == article_id else ()
-    made = store().escalate(article_id, reason, run_id=run_id, findings=found, **record)
+    settings = config.load()
+    made = store().escalate(
+        article_id,
+        reason,
+        run_id=run_id,
+        findings=found,
+        due_hours=settings.desk.hours_until_due(reason),
+        **{**record, "title": record.get("title") or _title(record, settings.content)},
+    )
     if made.created:
         count(metrics.ESCALATIONS, reason=reason)
     _measure_open()
     return made
+
+
+def _title(record: dict[str, Any], settings: Any) -> str | None:
+    """The title that the article has, if it can be read."""
+    from contentworker.editorial.document import parse
+
+    if record.get("content") is None:
+        return None
+    try:
+        title = parse(record["content"], media_type=record.get("media_type"), settings=settings).title
+    except ContentError:  # what cannot be judged is a person's to decide all the more
+        return None
+    return title.text if title else None
 
 
 def notify(escalation_id: str, notify_urls: str) -> Notified:

@@ -10,6 +10,7 @@ from contentworker import config
 from contentworker.articles.announcing import ask_to_announce
 from contentworker.cli import connection
 from contentworker.cli.errors import PlainErrorsGroup
+from contentworker.editorial.escalations.audit import Audit
 from contentworker.editorial.escalations.opening import open_engine_of
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
@@ -19,6 +20,7 @@ from contentworker.runtime.logs import lines as logs
 __all__ = ["group"]
 
 DEMO = "demo"
+DEMO_ROLES = ("editor", "operator", "articles")
 SHORTEST_PASSWORD = 12
 
 
@@ -35,6 +37,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
     try:
         from contentworker.desk import application, passwords
         from contentworker.desk.sessions import Sessions
+        from contentworker.desk.tokens import Tokens
         from contentworker.desk.web import Desk
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}: install the dependency group `desk`") from None
@@ -49,14 +52,22 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
             if not listening.is_loopback:
                 raise ConfigError("--demo: only with a loopback address")
             made = secrets.token_urlsafe(9)
-            accounts |= passwords.read(passwords.account_line(DEMO, ("editor",), made))
+            accounts |= passwords.read(passwords.account_line(DEMO, DEMO_ROLES, made))
             shown += f"  user: {DEMO}  password: {made}"
         engine = open_engine_of(settings.escalations, environment.folder(config.ROOT))
         store = Store(engine)
         store.open_count()  # the tables are there, or it does not start
         app = connection.impatient_application()
-        sessions = Sessions(engine)
-        desk = Desk(store, sessions, accounts, settings, lambda after: ask_to_announce(app, after), origins)
+        desk = Desk(
+            store,
+            Sessions(engine),
+            Tokens(engine),
+            Audit(engine),
+            accounts,
+            settings,
+            lambda after: ask_to_announce(app, after),
+            origins,
+        )
         listener = application.listen(listening)
     click.echo(shown)
     application.serve(desk, listener)
@@ -71,11 +82,12 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
 def password(name: str, roles: tuple[str, ...]) -> None:
     """Ask for a password; print the line for DESK_PASSWORDS."""
     from contentworker.desk import passwords
+    from contentworker.desk.people import ROLES, known_roles
 
     if not re.fullmatch(passwords.NAME, name):
         raise click.BadParameter("NAME: must be letters, digits and ._@-, at most 100")
-    if not set(roles) <= set(passwords.ROLES):
-        raise click.BadParameter(f"--role: must be one of {', '.join(passwords.ROLES)}")
+    if not known_roles(roles):
+        raise click.BadParameter(f"--role: must be one of {', '.join(ROLES)}")
     typed = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     if len(typed) < SHORTEST_PASSWORD:
         raise click.ClickException(f"at least {SHORTEST_PASSWORD} characters")

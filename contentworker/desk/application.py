@@ -13,28 +13,32 @@ from starlette.staticfiles import StaticFiles
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contentworker.desk import review, signing_in
-from contentworker.desk.web import Ask, Desk, Refused, Route, routes_of, to
+from contentworker.desk.people import EDITORS, EVERYONE, REVIEW
+from contentworker.desk.serving import routes_of
+from contentworker.desk.web import Ask, Desk, Refused, Route, to
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import ListeningSection
 
 __all__ = ["ROUTES", "Patient", "build", "listen", "origins", "serve"]
 
-EDITORS = frozenset({"editor"})
-READERS = frozenset({"editor", "reader"})
 
-
-def _home(_ask: Ask) -> Response:
-    return to("/review")
+def _home(ask: Ask) -> Response:
+    """The first page that the person may open."""
+    if ask.person is None:
+        return to("/login")
+    if not ask.menu:
+        raise Refused(403, "There is no page for you", "Ask whoever runs the desk for a role.")
+    return to(ask.menu[0][0])
 
 
 ROUTES = (
     Route("GET", "/", None, _home, "Go to the list"),
     Route("GET", "/login", None, signing_in.login_page, "The form to sign in"),
     Route("POST", "/login", None, signing_in.login, "Sign in"),
-    Route("POST", "/logout", READERS, signing_in.logout, "Sign out"),
-    Route("GET", "/review", READERS, review.queue, "The list of articles"),
+    Route("POST", "/logout", EVERYONE, signing_in.logout, "Sign out"),
+    Route("GET", "/review", REVIEW, review.queue, "The list of articles", menu="Review"),
     Route("POST", "/review/next", EDITORS, review.take_next, "Take the next article"),
-    Route("GET", "/review/{id}", READERS, review.review, "An article"),
+    Route("GET", "/review/{id}", REVIEW, review.review, "An article"),
     Route("POST", "/review/{id}/choices", EDITORS, review.choose, "Keep choices"),
     Route("POST", "/review/{id}/decision", EDITORS, review.decide, "Decide"),
     Route("POST", "/review/{id}/undo", EDITORS, review.withdraw, "Take a decision back"),

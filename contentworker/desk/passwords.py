@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from contentworker.desk.people import ROLES, known_roles
 from contentworker.errors import ConfigError
 
-__all__ = ["ROLES", "Account", "Tries", "account_line", "check", "hashed", "read"]
+__all__ = ["Account", "Tries", "account_line", "check", "hashed", "read"]
 
-ROLES = ("editor", "reader")
-"""`editor` decides, `reader` looks on."""
 MOST_NAME_CHARACTERS = 100
 NAME = rf"[A-Za-z0-9][A-Za-z0-9._@-]{{0,{MOST_NAME_CHARACTERS - 1}}}"
 COST, BLOCKS, PARALLEL = 2**14, 8, 5
@@ -71,7 +70,7 @@ def read(text: str) -> dict[str, Account]:
         where = f"DESK_PASSWORDS: line {number}"
         if not re.fullmatch(NAME, name):
             raise ConfigError(f"{where}: the name must be 1 to 100 of A-Z a-z 0-9 . _ @ -")
-        if not given <= set(ROLES):
+        if not known_roles(given):
             raise ConfigError(f"{where}: the roles must be of {', '.join(ROLES)}, with commas between")
         if not HASH.fullmatch(key):
             raise ConfigError(f"{where}: must end in what `content-worker desk password` prints")

@@ -9,8 +9,8 @@ from contentworker.desk.web import Ask, Refused, page, to
 
 __all__ = ["login", "login_page", "logout"]
 
-OWN_PAGE = re.compile(r"/review(/[0-9a-f]{32})?")
-"""Where signing in may lead: an address in a link must not choose another site."""
+OWN_PAGE = re.compile(r"(/[A-Za-z0-9_.@-]+)+")
+"""Where signing in may lead: an address in a link must not choose another site, such as `//other.example`."""
 
 
 def login_page(ask: Ask) -> Response:
@@ -52,4 +52,4 @@ def logout(ask: Ask) -> Response:
 
 
 def _next(asked: str) -> str:
-    return asked if OWN_PAGE.fullmatch(asked) else "/review"
+    return asked if OWN_PAGE.fullmatch(asked) else "/"

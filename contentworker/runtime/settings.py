@@ -473,6 +473,11 @@ class DeskSettings(ListeningSection):
     undo_seconds: float = Field(
         30, ge=0, le=600, description="How long a decision can be taken back; then the platform is told."
     )
+    due_hours: dict[QueueName, Annotated[float, Field(gt=0, le=8_760)]] = Field(
+        {"cancelled": 4, "failed": 4, "interrupted": 4, "other": 24},
+        description="After how many hours a person should have decided, by the reason of the escalation; "
+        "`other` is for every reason that is not here. The list shows what is due first.",
+    )
     hold_minutes: float = Field(15, ge=1, le=1440, description="How long an article that you take is yours.")
     session_hours: float = Field(12, gt=0, le=720, description="How long a person stays signed in.")
     decisions: dict[QueueName, DecisionSettings] = Field(
@@ -484,6 +489,17 @@ class DeskSettings(ListeningSection):
         min_length=1,
         description="The decisions by the platform's words, one table `[desk.decisions.WORD]` each.",
     )
+
+    @field_validator("due_hours")
+    @classmethod
+    def _has_hours_for_others(cls, value: dict[str, float]) -> dict[str, float]:
+        if "other" not in value:
+            raise ValueError("must have a number for `other`")
+        return value
+
+    def hours_until_due(self, reason: str) -> float:
+        """After how many hours a person should have decided."""
+        return self.due_hours.get(reason, self.due_hours["other"])
 
 
 # <<< editorial

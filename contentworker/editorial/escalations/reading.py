@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from contentworker.editorial.escalations.database import Database
 from contentworker.editorial.escalations.result import Escalation, EscalationLine, Finding
 from contentworker.editorial.escalations.tables import (
     choices,
     comments,
+    due,
     escalations,
     events,
     findings,
@@ -24,8 +25,8 @@ from contentworker.errors import ContentError
 
 __all__ = ["NOT_HELD", "PARTS", "Filter", "Order", "Page", "Reading"]
 
-Order = Literal["oldest", "newest", "changed"]
-"""Order of a list: by time of creation, or by the latest change first."""
+Order = Literal["due", "oldest", "newest", "changed"]
+"""Order of a list: what is due first, by time of creation, or by the latest change first."""
 COLUMNS = [escalations.c[name] for name in EscalationLine.model_fields]
 PARTS = {
     "texts": texts,
@@ -52,7 +53,7 @@ class Filter(NamedTuple):
     held_by: str | None = None
     """Who holds it now: an expired hold is none."""
     text: str | None = None
-    """A part of the article's id, in any case."""
+    """A part of the article's id or title, in any case."""
 
     def condition(self, now: datetime) -> list[ColumnElement[bool]]:
         """Conditions on a row, all of which hold."""
@@ -62,7 +63,8 @@ class Filter(NamedTuple):
         if self.held_by is not None:
             wanted.append(table.held_until > now)
         if self.text is not None:
-            wanted.append(table.article_id.icontains(self.text, autoescape=True))
+            places = table.article_id, table.title
+            wanted.append(or_(*(place.icontains(self.text, autoescape=True) for place in places)))
         return wanted
 
 
@@ -154,7 +156,7 @@ def _query(wanted: Filter, order: Order, after: str | None, limit: int, now: dat
     """
     place = _column(order), escalations.c.id
     rows = select(*COLUMNS).where(*wanted.condition(now)).limit(limit)
-    if order == "oldest":
+    if order in {"due", "oldest"}:
         rows = rows.order_by(*place)
         return rows.where(tuple_(*place) > _place(after)) if after else rows
     rows = rows.order_by(*(column.desc() for column in place))
@@ -163,12 +165,16 @@ def _query(wanted: Filter, order: Order, after: str | None, limit: int, now: dat
 
 def _cursor(line: EscalationLine, order: Order) -> str:
     """The cursor of the page that begins after this record."""
-    moment: datetime = getattr(line, _column(order).name)
+    if order == "due":
+        moment = line.due_at or line.created_at
+    else:
+        moment = line.updated_at if order == "changed" else line.created_at
     return f"{(moment - EPOCH) // timedelta(microseconds=1)}-{line.id}"
 
 
 def _column(order: Order) -> Any:
-    return escalations.c.updated_at if order == "changed" else escalations.c.created_at
+    columns = {"due": due, "changed": escalations.c.updated_at}
+    return columns.get(order, escalations.c.created_at)
 
 
 def _place(after: str) -> tuple[datetime, str]:

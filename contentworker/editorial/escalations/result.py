@@ -171,6 +171,8 @@ class EscalationLine(_Result):
     verdict: str | None = Field(default=None, description="The detector's, on the article as it came.")
     held_by: str | None = None
     held_until: AwareDatetime | None = None
+    title: str | None = Field(default=None, description="The article's title, at most 200 characters.")
+    due_at: AwareDatetime | None = Field(default=None, description="When a person should have decided.")
 
 
 class Escalation(EscalationLine):

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from contentworker.editorial.detector.result import renewed
+from contentworker.editorial.escalations.audit import hide_article
 from contentworker.editorial.escalations.database import DatabaseError, insert_once, locked, sha256, storable
 from contentworker.editorial.escalations.delivering import Deliveries, PendingEvent
 from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
@@ -28,6 +29,8 @@ __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
 MAX_UNDO_SECONDS = 600.0
+MOST_TITLE_CHARACTERS = 200
+"""The length of the column."""
 
 UNSETTLED = {
     "state": "open", "decision": "", "settled_by": "", "note": "", "event_id": "", "settled_at": None
@@ -49,8 +52,12 @@ class Store(Reading, Teamwork, Deliveries):
         rewrite: str | None = None,
         run_id: str | None = None,
         findings: Iterable[NewFinding] = (),
+        title: str | None = None,
+        due_hours: float | None = None,
     ) -> EscalationRef:
         """Make the record of this article and reason, or add to it: a new text opens a settled one again.
+
+        It is due `due_hours` after it was opened, and then again if it was settled.
 
         Raises:
             ContentError: the evidence is not a JSON object, or has more than 200,000 bytes.
@@ -58,16 +65,19 @@ class Store(Reading, Teamwork, Deliveries):
         """
         now, found = self.now(), list(findings)
         given = {"evidence": _evidence(evidence), "run_id": run_id, "updated_at": now, **_in_short(found)}
+        title = _short(title)
+        due = {"due_at": None if due_hours is None else now + timedelta(hours=due_hours)}
         values = {
             "id": uuid.uuid4().hex,
             "article_id": article_id,
             "reason": reason,
             "media_type": media_type,
+            "title": title,
             "round": 1,
             "created_at": now,
         }
         with self.writing() as connection:
-            created = insert_once(connection, escalations, values | given | UNSETTLED)
+            created = insert_once(connection, escalations, values | due | given | UNSETTLED)
             known = connection.execute(
                 select(escalations)
                 .where(escalations.c.article_id == article_id, escalations.c.reason == reason)
@@ -85,9 +95,10 @@ class Store(Reading, Teamwork, Deliveries):
                 _note(connection, known.id, now, "created")
             elif added:
                 changes = given | {"media_type": media_type or known.media_type}
+                changes["title"] = title or known.title
                 _note(connection, known.id, now, "text added")
                 if known.state == "settled":
-                    changes |= {"round": known.round + 1, **UNSETTLED}
+                    changes |= {"round": known.round + 1, **due, **UNSETTLED}
                     _note(connection, known.id, now, "reopened")
                 connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
         return EscalationRef(id=known.id, created=created)
@@ -188,11 +199,13 @@ class Store(Reading, Teamwork, Deliveries):
         )
 
     def forget(self, article_id: str) -> Forgotten:
-        """Remove everything of an article."""
-        return self._remove(escalations.c.article_id == article_id)
+        """Remove everything of an article. The desk's trail keeps a hash of its id."""
+        return self._remove(escalations.c.article_id == article_id, article_id)
 
-    def _remove(self, condition: Any) -> Forgotten:
+    def _remove(self, condition: Any, forgotten: str | None = None) -> Forgotten:
         with self.writing() as connection:
+            if forgotten is not None:
+                hide_article(connection, forgotten)
             ids = list(connection.scalars(select(escalations.c.id).where(condition).with_for_update()))
             counts = {
                 name: connection.execute(delete(table).where(table.c.escalation_id.in_(ids))).rowcount
@@ -277,6 +290,12 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
     if len(text) > MAX_EVIDENCE_BYTES:
         raise ContentError("evidence", f"at most {MAX_EVIDENCE_BYTES} bytes of JSON, not {len(text)}")
     return text
+
+
+def _short(title: str | None) -> str | None:
+    """A title on one line, as long as its column; None if nothing is left of it."""
+    words = " ".join(storable(title or "").split())
+    return words[:MOST_TITLE_CHARACTERS] or None
 
 
 def _settled(row: Mapping[Any, Any], *, changed: bool, until: datetime | None) -> Settled:

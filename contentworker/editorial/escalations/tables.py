@@ -8,7 +8,10 @@ import sqlalchemy as sa
 __all__ = [
     "choices",
     "comments",
+    "desk_audit",
     "desk_sessions",
+    "desk_tokens",
+    "due",
     "escalations",
     "events",
     "findings",
@@ -68,11 +71,16 @@ escalations = sa.Table(
     sa.Column("verdict", sa.String(10)),
     sa.Column("held_by", sa.String(200)),
     sa.Column("held_until", _Utc),
+    sa.Column("title", sa.String(200)),
+    sa.Column("due_at", _Utc),
     sa.UniqueConstraint("article_id", "reason"),
     sa.Index("ix_escalations_state_created_at", "state", "created_at", "id"),
     sa.Index("ix_escalations_created_at", "created_at", "id"),
     sa.Index("ix_escalations_updated_at", "updated_at", "id"),
 )
+due = sa.func.coalesce(escalations.c.due_at, escalations.c.created_at)
+"""When a person should have decided. A record of an older worker has no such time: it comes first."""
+sa.Index("ix_escalations_state_due", escalations.c.state, due, escalations.c.id)
 texts = sa.Table(
     "escalation_texts",
     metadata,
@@ -167,4 +175,35 @@ desk_sessions = sa.Table(
     # Of the account's line: a changed password or role ends the session.
     sa.Column("account_sha256", sa.String(64), nullable=False),
     sa.Column("expires_at", _Utc, nullable=False),
+    sa.Column("began_at", _Utc),
+    # The name of a `SignedIn`; NULL: by a desk of version 4, with a password.
+    sa.Column("signed_in", sa.String(10)),
+    # Of a person whom no password file names, with commas between.
+    sa.Column("roles", sa.String(100)),
+    # Of a link in a mail: the only record that the session is for, and its round.
+    sa.Column("record_id", sa.String(32)),
+    sa.Column("round", sa.Integer),
+)
+desk_audit = sa.Table(
+    "desk_audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", _Utc, nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("signed_in", sa.String(10), nullable=False),
+    sa.Column("action", sa.String(50), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    sa.Column("filter", sa.Text, nullable=False),
+    sa.Column("count", sa.Integer),
+    sa.Column("outcome", sa.String(200), nullable=False),
+)
+desk_tokens = sa.Table(
+    "desk_tokens",
+    metadata,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("token_sha256", sa.String(64), nullable=False),
+    sa.Column("roles", sa.String(100), nullable=False),
+    sa.Column("created_at", _Utc, nullable=False),
+    sa.Column("used_at", _Utc),
+    sa.UniqueConstraint("token_sha256"),
 )

@@ -19,15 +19,19 @@ import uvicorn
 from contentworker import config
 from contentworker.articles.announcing import ask_to_announce
 from contentworker.cli import connection
-from contentworker.desk import application, passwords, web
+from contentworker.desk import application, passwords, serving
 from contentworker.desk.passwords import Account
+from contentworker.desk.people import EVERYONE
+from contentworker.desk.serving import MOST_BYTES
 from contentworker.desk.sessions import Sessions
-from contentworker.desk.web import MOST_BYTES, Desk
+from contentworker.desk.tokens import Tokens
+from contentworker.desk.web import Desk
 from contentworker.desk.words import VERDICTS
 from contentworker.editorial.aeo import scoring
 from contentworker.editorial.detector.judging import judge
 from contentworker.editorial.detector.model import shipped
 from contentworker.editorial.document import parse
+from contentworker.editorial.escalations.audit import Audit
 from contentworker.editorial.escalations.result import Escalation, NewFinding
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
@@ -36,7 +40,14 @@ from tests.support import ROOT, wait_until
 
 PASSWORD = "correct horse battery"
 HASHED = passwords.hashed(PASSWORD)
-PEOPLE = {"ana": "editor", "bob": "editor", "rea": "reader"}
+PEOPLE = {
+    "ana": {"editor"},
+    "bob": {"editor"},
+    "rea": {"reader"},
+    "oli": {"operator"},
+    "olga": {"operator", "articles"},
+    "art": {"articles"},
+}
 ARTICLE = "Tea is old. There are two kinds. It is <b>hot</b>."
 
 
@@ -119,7 +130,7 @@ def small(file: Path) -> Iterator[Running]:
 def running(url: str, file: Path) -> Iterator[Running]:
     engine = open_engine(url, file, busy_seconds=0.2)
     store = Store(engine)
-    accounts = {name: Account(name, frozenset({role}), HASHED) for name, role in PEOPLE.items()}
+    accounts = {name: Account(name, frozenset(roles), HASHED) for name, roles in PEOPLE.items()}
     served = Running(0, store, accounts, file)
 
     def announce(seconds: float) -> bool:
@@ -127,7 +138,8 @@ def running(url: str, file: Path) -> Iterator[Running]:
         return served.redis_answers
 
     settings = config.load(environ={})
-    made = Desk(store, Sessions(engine), accounts, settings, announce, ("http://127.0.0.1:0",))
+    databases = Sessions(engine), Tokens(engine), Audit(engine)
+    made = Desk(store, *databases, accounts, settings, announce, ("http://127.0.0.1:0",))
     server = uvicorn.Server(
         uvicorn.Config(application.build(made), http=application.Patient, port=0, log_level="warning")
     )
@@ -152,7 +164,7 @@ def ana(desk: Running) -> Browser:
 
 def signed_in(desk: Running, name: str) -> Browser:
     browser = Browser(desk)
-    assert browser.sign_in(name).location == "/review"
+    assert browser.sign_in(name).location == "/"
     return browser
 
 
@@ -298,44 +310,61 @@ def test_what_was_found_is_shown(small: Running) -> None:
     assert VERDICTS[detection.verdict] in ana.get("/review").text
 
 
-ROLES = {"/login": None, "/": None}
-"""Routes for everybody. Every other one has a role."""
+OPEN_TO_STRANGERS = {"/", "/login"}
+"""Every other route has roles."""
+CHANGES_NOTHING = {"/logout"}
+"""Forms that a reader may send."""
 
 
 def test_every_route_has_its_roles() -> None:
-    """Whatever changes anything is for editors, but for signing in and out."""
+    """Whatever changes anything is for editors or operators, but for signing in and out."""
     for route in application.ROUTES:
-        if route.path in ROLES:
+        if route.path in OPEN_TO_STRANGERS:
             assert route.roles is None
             continue
-        assert route.roles
-        assert route.roles <= set(passwords.ROLES)
-        if route.method == "POST" and route.path != "/logout":
-            assert route.roles == {"editor"}, route.path
+        assert route.roles, f"{route.path} has no role: put it into OPEN_TO_STRANGERS if that is meant"
+        assert route.roles <= EVERYONE
+        if route.method == "POST" and route.path not in CHANGES_NOTHING:
+            assert not route.roles & {"reader", "articles"}, route.path
 
 
-@pytest.mark.parametrize("name", ["", "rea", "ana"])
+@pytest.mark.parametrize("name", ["", *PEOPLE])
 def test_each_route_under_each_role(small: Running, name: str) -> None:
-    """Nobody, a reader, an editor: what they may not is refused before anything is looked at."""
+    """Strangers and each role: what they may not is refused before anything is looked at."""
     found = waiting(small)
     browser = signed_in(small, name) if name else Browser(small)
-    roles = {PEOPLE[name]} if name else set()
+    roles = PEOPLE.get(name, set())
     for route in application.ROUTES:
-        if route.path in {"/login", "/logout"}:
+        if route.path in {"/", "/login", "/logout"}:
             continue
-        answer = browser.ask(
-            route.method, route.path.replace("{id}", found), {} if route.method == "POST" else None
-        )
+        path = re.sub(r"\{[a-z_:]+\}", found, route.path)
+        answer = browser.ask(route.method, path, {} if route.method == "POST" else None)
         if route.roles is None or roles & route.roles:
-            assert answer.status in {200, 303, 400, 409}, route
+            assert answer.status in {200, 303, 400, 404, 409}, route
             assert "/login" not in answer.location
-        elif route.method == "GET":
-            assert answer.location.startswith("/login?next=/review"), route
+        elif route.method == "GET" and not name:
+            assert answer.location == f"/login?next={path}", route
         else:
             assert answer.status == (403 if name else 401), route
-    if name != "ana":
+    if "editor" not in roles:
         assert len(record(small, found).history) == 1
         assert record(small, found).held_by is None
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_the_navigation_is_by_role(small: Running, name: str) -> None:
+    """It has the pages that the person may open, and no other; the first of them is the first page."""
+    browser = signed_in(small, name)
+    pages = {each.path: each.menu for each in application.ROUTES if each.menu and each.roles}
+    home = browser.get("/")
+    shown = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', home.text or browser.get(home.location).text)
+    allowed = [
+        (each.path, each.menu)
+        for each in application.ROUTES
+        if each.menu and each.roles and each.roles & PEOPLE[name]
+    ]
+    assert [each for each in shown if each[0] in pages] == allowed
+    assert home.location == (allowed[0][0] if allowed else "")
 
 
 def test_a_reader_sees_no_button(small: Running) -> None:
@@ -405,7 +434,7 @@ def test_signing_in_and_out(desk: Running) -> None:
     assert [each.status for each in wrong] == [401, 401]
     assert wrong[0].text == wrong[1].text
     answer = browser.sign_in("ana", next="//evil.test")
-    assert answer.location == "/review"
+    assert answer.location == "/"
     assert re.search(
         r"^desk=.*; HttpOnly; Max-Age=43200; Path=/; SameSite=lax$", answer.headers["set-cookie"]
     )
@@ -517,7 +546,7 @@ def test_a_stranger_sends_little(small: Running) -> None:
 
 def test_a_form_that_never_ends(small: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets an answer, and the connection is closed."""
-    monkeypatch.setattr(web, "FORM_SECONDS", 0.1)
+    monkeypatch.setattr(serving, "FORM_SECONDS", 0.1)
     with socket.create_connection(("127.0.0.1", small.port), timeout=30) as client:
         lines = [
             "POST /login HTTP/1.1",

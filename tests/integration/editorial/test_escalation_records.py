@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 
 from contentworker.editorial.escalations import delivering, schema
+from contentworker.editorial.escalations.reading import Filter
 from contentworker.editorial.escalations.store import DatabaseError, Store
 from contentworker.editorial.escalations.tables import escalations
 from contentworker.errors import ConfigError, ConflictError, ContentError
@@ -270,3 +271,44 @@ def test_a_server_that_cannot_be_made_leaves_no_folder(
     with pytest.raises(pytest.fail.Exception):
         Postgres(tmp_path / "server")
     assert list(temporary.iterdir()) == []
+
+
+def test_what_is_due_first(url: str, file: Path) -> None:
+    """In pages; a record that an older worker made, which has no such time, counts from when it was made."""
+    moment = datetime(2026, 12, 1, 8, tzinfo=UTC)
+    store = Store(schema.open_engine(url, file), lambda: moment)
+    for name, hours in (("late", 24), ("soon", 4), ("old", None), ("later", 48)):
+        store.escalate(name, "failed", evidence={}, due_hours=hours)
+    shown: list[str] = []
+    after = None
+    while not shown or after:
+        page = store.read(Filter(state="open"), order="due", after=after, limit=1)
+        shown += [each.article_id for each in page.lines]
+        after = page.after
+    assert shown == ["old", "soon", "late", "later"]
+
+    # Settled and opened again, it is due anew; a text that is added meanwhile gives nobody more time.
+    ref = store.escalate("soon", "failed", evidence={}, content="one", due_hours=9)
+    assert due_of(store, ref.id) == moment + timedelta(hours=4)
+    store.settle(ref.id, "accept", "ana")
+    store.escalate("soon", "failed", evidence={}, content="two", due_hours=9)
+    assert due_of(store, ref.id) == moment + timedelta(hours=9)
+    store.close()
+
+
+def due_of(store: Store, escalation_id: str) -> datetime | None:
+    record = store.find(escalation_id)
+    assert record is not None
+    return record.due_at
+
+
+def test_a_title_is_found(store: Store) -> None:
+    """On one line, cut, kept if a later text has none, and searched with the id."""
+    ref = store.escalate("a/1", "failed", evidence={}, title="All\n about \0 tea" + "!" * 300)
+    store.escalate("a/1", "failed", evidence={}, content="more")
+    record = store.find(ref.id)
+    assert record is not None
+    assert record.title is not None
+    assert (record.title[:16], len(record.title)) == ("All about \ufffd tea!", 200)
+    assert [each.id for each in store.read(Filter(text="ABOUT")).lines] == [ref.id]
+    assert store.read(Filter(text="coffee")).lines == []

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,15 @@ def test_a_decision_is_taken_back_before_the_platform_is_told(
             **FAST,
         }
         worker("--queues=escalation", **options)
-        arguments = {"article_id": "undone", "reason": "failed"}
+        arguments = {"article_id": "undone", "reason": "failed", "content": "# About tea\n\nIt is old."}
         made = client.send_task("tasks.escalation.escalate_to_human", kwargs=arguments).get(timeout=30)
 
         def run(command: str, *more: str) -> subprocess.CompletedProcess[str]:
             return run_cli("escalations", command, made["id"], *more, redis_url=redis_url, **options)
 
+        shown = json.loads(run("show", "--json").stdout)
+        due = datetime.fromisoformat(shown["due_at"]) - datetime.fromisoformat(shown["created_at"])
+        assert (shown["title"], due) == ("About tea", timedelta(hours=4))
         settle = ("settle", "--by=ana", "--if-version=1", "--undo-seconds=600", "--decision=reject")
         assert "can take it back until" in run(*settle).stderr
         client.send_task("tasks.escalation.announce").get(timeout=30)
