@@ -2,8 +2,8 @@
 
 Each process of a run carries a mark in its environment. A watcher waits for the end of the run, however
 that comes about, and kills what still carries the mark; the next run looks for marks of runs that are gone.
-Linux only: other systems do not show the environment of a process. A server that writes its title over its
-environment, as Redis does, has no mark: `preloaded.py` ends those.
+Linux only: other systems do not show the environment of a process. A program that writes its title over its
+environment has no mark: `preloaded.py` ends those.
 """
 
 import os

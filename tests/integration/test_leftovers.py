@@ -17,19 +17,23 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 RUN = """
 import os, subprocess, sys, time
 from pathlib import Path
+from contentworker.runtime.development import local_redis
 from tests import leftovers
 from tests.support import ROOT, Process, RedisProcess, environment
 
 folder = Path(sys.argv[1])
 leftovers.watch()
 redis = RedisProcess(folder / "redis").ready()
+server = local_redis.throwaway(folder / "throwaway")
+server.__enter__()
+throwaway = local_redis.find(folder / "throwaway")
 forked = Process([sys.executable, "-m", "contentworker", "with-redis", "sleep", "1000"], folder / "forked",
                  environment(REDIS_URL=redis.url))
 daemon = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE, text=True)
-print(redis.pid, forked.pid, daemon.stdout.readline().strip(), flush=True)
+print(redis.pid, throwaway.pid, forked.pid, daemon.stdout.readline().strip(), flush=True)
 time.sleep(1000)
 """
-"""Stands for a run: it starts a server, a forked command, and a daemon that leaves its session."""
+"""Stands for a run: it starts two servers, a forked command, and a daemon that leaves its session."""
 
 
 @pytest.fixture
@@ -63,7 +67,7 @@ def watcher_of(run: "subprocess.Popen[str]") -> int:
 def test_what_a_run_has_started_ends_with_it(run: "subprocess.Popen[str]", signum: signal.Signals) -> None:
     """Whatever ends the run, also what has left its session."""
     pids = pids_of(run)
-    assert len(pids) == 3
+    assert len(pids) == 4
     assert all(map(is_running, pids))
     run.send_signal(signum)
     wait_until(lambda: not any(map(is_running, pids)), "the end of what the run has started")
@@ -71,7 +75,7 @@ def test_what_a_run_has_started_ends_with_it(run: "subprocess.Popen[str]", signu
 
 def test_the_next_run_ends_what_is_left(run: "subprocess.Popen[str]") -> None:
     """The watcher was killed as well."""
-    _, _, daemon = pids_of(run)
+    *_, daemon = pids_of(run)
     os.kill(watcher_of(run), signal.SIGKILL)
     run.kill()
     run.wait()

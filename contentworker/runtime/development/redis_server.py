@@ -43,6 +43,8 @@ OPTIONS = {
     "dir": ".",
     "pidfile": "../redis.pid",
     "maxmemory-policy": "noeviction",
+    # Redis would write it over the environment, by which the tests know what a killed run left.
+    "set-proc-title": "no",
 }
 DURABLE = {"appendonly": "yes", "appendfsync": "everysec", "aof-use-rdb-preamble": "no"}
 """The append-only file has commands and no snapshot: an older server cannot read a newer one's snapshot, and
