@@ -208,6 +208,8 @@ def tests(session: nox.Session) -> None:
         session.env["VIRTUAL_ENV"] = session.virtualenv.location
     else:
         _install(session, "tests")
+    # Where the machine forbids bytecode, each of a thousand processes would compile all that it imports.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     try:
         session.run("pytest", *together, *chosen)
     except CommandFailed:

@@ -43,7 +43,7 @@ def test_one_dependency_is_updated_in_every_lock(noxfile: Any, monkeypatch: pyte
     monkeypatch.setattr(noxfile, "_install", lambda session, group: None)
     ran: list[tuple[str, ...]] = []
     asked = ["--upgrade-package", "redis==8.1.1"]
-    session = SimpleNamespace(posargs=asked, run=lambda *command: ran.append(command))
+    session = SimpleNamespace(env={}, posargs=asked, run=lambda *command: ran.append(command))
     noxfile.lock.func(session)
     *compiled, stamped = ran
     assert stamped == ("python", "locks/stale.py", "--stamp")
@@ -93,7 +93,7 @@ def test_few_failures_have_a_second_chance_in_ci(
     def error(message: str) -> None:
         raise CommandFailed(message)
 
-    session = SimpleNamespace(posargs=[], python="9.9", run=run, error=error, warn=warned.append)
+    session = SimpleNamespace(env={}, posargs=[], python="9.9", run=run, error=error, warn=warned.append)
     if again:
         noxfile.tests.func(session)
         assert ran[1:] == [again]

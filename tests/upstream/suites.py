@@ -234,7 +234,6 @@ def _environment(suite: Suite, part: int, address: str, folder: Path) -> dict[st
         **own,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),  # they run `celery`
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "JOIN": suite.joined,
