@@ -19,7 +19,16 @@ from contentworker.runtime.records.runs import Run
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.stored import call_in, message_in
 
-__all__ = ["CANCELLED", "Removed", "cancel", "escalate_instead", "forget", "forget_records"]
+__all__ = [
+    "CANCELLED",
+    "EndedError",
+    "NoRunError",
+    "Removed",
+    "cancel",
+    "escalate_instead",
+    "forget",
+    "forget_records",
+]
 
 FORGET_SECONDS = 30.0
 """Longest wait for tasks that run: when they end they write about the article again."""
@@ -36,6 +45,14 @@ CANCELLED = "cancelled"
 """Last step of a run that was stopped, and the reason of the escalation for it."""
 
 
+class NoRunError(ContentWorkerError):
+    """There is no such run (any more)."""
+
+
+class EndedError(ContentWorkerError):
+    """The run has ended otherwise."""
+
+
 class Removed(NamedTuple):
     """How much was removed."""
 
@@ -47,7 +64,7 @@ class Removed(NamedTuple):
     """Tasks that ran on when the time was over: what they write stays."""
 
 
-def forget(client: Any, article_id: str) -> Removed:
+def forget(client: Any, article_id: str, wait_seconds: float | None = None) -> Removed:
     """Remove an article's runs, messages, dead letters and results; wait for its tasks that run."""
     runs = open_runs(client)
     run_ids = runs.of(article_id)
@@ -59,7 +76,7 @@ def forget(client: Any, article_id: str) -> Removed:
         return _is_about(raw, names)
 
     messages = _remove_waiting(client, is_removed)
-    deadline = time.monotonic() + FORGET_SECONDS
+    deadline = time.monotonic() + (FORGET_SECONDS if wait_seconds is None else wait_seconds)
     while (running := sum(1 for _ in _held(client, names))) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         messages += _remove_waiting(client, is_removed)
@@ -90,17 +107,18 @@ def cancel(client: Any, run_id: str) -> tuple[Run, int]:
     A step that runs goes on to its end, which moves nothing any more.
 
     Raises:
-        ContentWorkerError: there is no such run, or it has ended otherwise.
+        NoRunError: there is no such run.
+        EndedError: it has ended otherwise.
     """
     runs = open_runs(client)
     run = runs.find(run_id)
     if run is None:
-        raise ContentWorkerError(f"{run_id}: there is no such run (any more)")
+        raise NoRunError(f"{run_id}: there is no such run (any more)")
     while run and not run.is_final:
         runs.move(run_id, run.step, CANCELLED)  # fails if a task moves the run at this moment
         run = runs.find(run_id)
     if run is None or run.step != CANCELLED:
-        raise ContentWorkerError(f"{run_id}: has already ended: {run.step if run else 'forgotten'}")
+        raise EndedError(f"{run_id}: has already ended: {run.step if run else 'forgotten'}")
     removed = _remove_steps(client, run_id)
     # A task may have moved the run right before, and sends the step's message only now.
     deadline = time.monotonic() + CANCEL_SECONDS

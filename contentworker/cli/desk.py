@@ -36,6 +36,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
     """Serve the desk until Ctrl-C. DESK_PASSWORDS holds who may sign in."""
     try:
         from contentworker.desk import application, passwords
+        from contentworker.desk.machinery import Machinery
         from contentworker.desk.sessions import Sessions
         from contentworker.desk.tokens import Tokens
         from contentworker.desk.web import Desk
@@ -58,6 +59,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
         store = Store(engine)
         store.open_count()  # the tables are there, or it does not start
         app = connection.impatient_application()
+        machinery = Machinery(app, connection.impatient_client, settings)
         desk = Desk(
             store,
             Sessions(engine),
@@ -65,12 +67,14 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
             Audit(engine),
             accounts,
             settings,
+            machinery,
             lambda after: ask_to_announce(app, after),
             origins,
         )
         listener = application.listen(listening)
     click.echo(shown)
     application.serve(desk, listener)
+    machinery.close()
     engine.dispose()
 
 

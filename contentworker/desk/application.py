@@ -12,8 +12,8 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from contentworker.desk import review, signing_in
-from contentworker.desk.people import EDITORS, EVERYONE, REVIEW
+from contentworker.desk import review, runs, signing_in
+from contentworker.desk.people import EDITORS, EVERYONE, OPERATORS, REVIEW, RUNS
 from contentworker.desk.serving import routes_of
 from contentworker.desk.web import Ask, Desk, Refused, Route, to
 from contentworker.errors import ConfigError
@@ -44,6 +44,15 @@ ROUTES = (
     Route("POST", "/review/{id}/undo", EDITORS, review.withdraw, "Take a decision back"),
     Route("POST", "/review/{id}/comments", EDITORS, review.comment, "Comment"),
     Route("POST", "/review/{id}/hold", EDITORS, review.take, "Take an article, or take it over"),
+    Route("GET", "/runs", RUNS, runs.runs, "The list of runs", menu="Runs"),
+    Route("GET", "/runs/{id}", RUNS, runs.run, "A run"),
+    Route(
+        "POST", "/runs/{id}/cancel", EDITORS | OPERATORS, runs.cancel, "Cancel a run, or have a person asked"
+    ),
+    Route(
+        "GET", "/runs/{id}/forget", OPERATORS, runs.forget_page, "The question before forgetting an article"
+    ),
+    Route("POST", "/runs/{id}/forget", OPERATORS, runs.forget, "Forget an article"),
 )
 """Every page and action, and who may."""
 

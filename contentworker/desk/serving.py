@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import parse_qs
 
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -105,6 +107,10 @@ def _answer(ask: Ask, route: Route, body: bytes) -> Response:
         return _message(ask, _of_content(error))
     except DatabaseError as error:
         return _message(ask, _not_now(error))
+    except (RedisError, OperationalError) as error:
+        logger.warning("The desk cannot reach Redis: %s", type(error).__name__)
+        what = "Redis cannot be reached. Articles can be decided on; for this page, try again in a moment."
+        return _message(ask, Refused(503, "Not now", what))
 
 
 def _not_now(error: DatabaseError) -> Refused:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jinja2
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contentworker.desk.machinery import Machinery
 from contentworker.desk.passwords import Account, Tries
-from contentworker.desk.people import Person
+from contentworker.desk.people import REVIEW, Person
 from contentworker.desk.sessions import Sessions
 from contentworker.desk.tokens import Tokens
 from contentworker.editorial.escalations.audit import Audit
@@ -39,6 +40,7 @@ class Desk:
     accounts: Mapping[str, Account]
     settings: Any
     """All settings."""
+    machinery: Machinery
     announce: Callable[[float], bool]
     """Has the platform told after so many seconds; False if that cannot be asked for now."""
     origins: tuple[str, ...]
@@ -80,6 +82,11 @@ class Ask(NamedTuple):
     def may_decide(self) -> bool:
         """Whether the person may decide on articles."""
         return self.may("editor") or self.may("link")
+
+    @property
+    def may_see_review(self) -> bool:
+        """Whether the person may open articles that wait for a person."""
+        return self.person is not None and bool(self.person.roles & REVIEW)
 
     def may(self, *roles: str) -> bool:
         """Whether the person has all of these roles: `may("operator", "articles")` to open arguments."""

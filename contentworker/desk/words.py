@@ -5,7 +5,7 @@ from contentworker.editorial.detector import Detection
 from contentworker.editorial.escalations.result import Escalation
 from contentworker.editorial.settings import PipelineSettings
 
-__all__ = ["REASONS", "VERDICTS", "reason_in_words", "why"]
+__all__ = ["REASONS", "VERDICTS", "reason_in_words", "step_in_words", "why"]
 
 REASONS = {
     "ai_suspected": "May be written by a model",
@@ -27,6 +27,25 @@ VERDICTS = {"ai": "Maybe a model", "no_sign": "No sign of a model", "abstained":
 def reason_in_words(reason: str) -> str:
     """A reason for a list."""
     return REASONS.get(reason, reason.replace("_", " ").capitalize())
+
+
+ENDS = {
+    "escalate": "A person is about to be asked",
+    "passed": "Passed as it is",
+    "accepted": "Rewrite accepted",
+    "escalated": "A person is asked",
+    "cancelled": "Cancelled",
+    "failed": "Failed",
+}
+"""Steps of a run without a number."""
+
+
+def step_in_words(step: str) -> str:
+    """A step of a run for a list or a timeline."""
+    kind, _, number = step.partition(":")
+    if kind == "evaluate":
+        return "Judging the article" if number == "0" else f"Judging rewrite {number}"
+    return f"Rewrite {number}" if kind == "rewrite" else ENDS.get(step, step)
 
 
 def why(

@@ -14,12 +14,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import redis
 import uvicorn
 
 from contentworker import config
 from contentworker.articles.announcing import ask_to_announce
 from contentworker.cli import connection
 from contentworker.desk import application, passwords, serving
+from contentworker.desk.machinery import Machinery
 from contentworker.desk.passwords import Account
 from contentworker.desk.people import EVERYONE
 from contentworker.desk.serving import MOST_BYTES
@@ -116,18 +118,18 @@ class Browser:
 
 
 @pytest.fixture
-def desk(url: str, file: Path) -> Iterator[Running]:
+def desk(url: str, file: Path, redis_url: str) -> Iterator[Running]:
     """A desk with three people, in both databases."""
-    yield from running(url, file)
+    yield from running(url, file, redis_url)
 
 
 @pytest.fixture
-def small(file: Path) -> Iterator[Running]:
+def small(file: Path, redis_url: str) -> Iterator[Running]:
     """One with SQLite, for what no database changes."""
-    yield from running("", file)
+    yield from running("", file, redis_url)
 
 
-def running(url: str, file: Path) -> Iterator[Running]:
+def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> Iterator[Running]:
     engine = open_engine(url, file, busy_seconds=0.2)
     store = Store(engine)
     accounts = {name: Account(name, frozenset(roles), HASHED) for name, roles in PEOPLE.items()}
@@ -139,7 +141,8 @@ def running(url: str, file: Path) -> Iterator[Running]:
 
     settings = config.load(environ={})
     databases = Sessions(engine), Tokens(engine), Audit(engine)
-    made = Desk(store, *databases, accounts, settings, announce, ("http://127.0.0.1:0",))
+    machinery = Machinery(None, lambda: redis.Redis.from_url(redis_url), settings)
+    made = Desk(store, *databases, accounts, settings, machinery, announce, ("http://127.0.0.1:0",))
     server = uvicorn.Server(
         uvicorn.Config(application.build(made), http=application.Patient, port=0, log_level="warning")
     )
@@ -154,6 +157,7 @@ def running(url: str, file: Path) -> Iterator[Running]:
     finally:
         server.should_exit = True
         thread.join()
+        machinery.close()
         engine.dispose()
 
 
