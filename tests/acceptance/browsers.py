@@ -1,37 +1,42 @@
-"""A browser for tests that look at pages as a person does."""
+"""A browser for tests that look at pages as a person does: Playwright, with the Chromium of the system."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+from tests.support import PATIENCE, service_is_missing
 
-from tests.support import service_is_missing
+if TYPE_CHECKING:  # importing it takes a quarter of a second
+    from playwright.sync_api import Browser, Page, ViewportSize
+
+__all__ = ["WINDOW", "chromium", "take_picture"]
+
+WINDOW: "ViewportSize" = {"width": 1280, "height": 657}
+"""Of the pictures."""
 
 
 @contextmanager
-def chromium(folder: Path, *, runs_scripts: bool = True) -> Iterator[webdriver.Chrome]:
-    """Chromium without a window."""
-    # Debian's names, and those of others; nothing is downloaded where there is none.
+def chromium() -> Iterator["Browser"]:
+    """Chromium without a window. Nothing is downloaded where there is none."""
+    from playwright.sync_api import expect, sync_playwright
+
+    # Debian's name, and that of others.
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        service_is_missing("chromium and chromedriver (Debian: chromium, chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for option in ("headless=new", "window-size=1280,800", f"user-data-dir={folder / 'profile'}"):
-        options.add_argument(f"--{option}")
-    # Shared memory is small in containers; its sandbox does not start as root.
-    options.add_argument("--disable-dev-shm-usage")
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    if not runs_scripts:
-        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    try:
-        yield opened
-    finally:
-        opened.quit()
+    if not program:
+        service_is_missing("chromium (Debian: chromium)")
+    expect.set_options(timeout=1000 * PATIENCE)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+def take_picture(page: "Page", name: str) -> None:
+    """What the window shows, for the documentation, if WRITE_PICTURES_TO names a folder."""
+    if folder := os.environ.get("WRITE_PICTURES_TO"):
+        page.screenshot(path=Path(folder, name))

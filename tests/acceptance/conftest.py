@@ -11,11 +11,16 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from contentworker import config
+from tests.acceptance.browsers import chromium
 from tests.support import ROOT, environment, wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CopyProject = Callable[[str], Path]
 
@@ -78,6 +83,13 @@ def newcomers_environment(bare_environment: dict[str, str]) -> dict[str, str]:
 def bare_python() -> str:
     """The interpreter that the environment of these tests was made from."""
     return os.path.realpath(sys.executable)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A browser for the tests of one module; each opens a context of its own."""
+    with chromium() as opened:
+        yield opened
 
 
 class Terminal:

@@ -3,19 +3,16 @@
 With WRITE_PICTURES_TO=docs in the environment it writes the pictures of the documentation.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
-from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-from selenium.webdriver.common.by import By
+from playwright.sync_api import Browser, Error, HttpCredentials, Page
 
 from contentworker import config
-from tests.acceptance.browsers import chromium
+from tests.acceptance.browsers import WINDOW, take_picture
 from tests.acceptance.pages import ask
 from tests.support import (
     PATIENCE,
@@ -33,13 +30,6 @@ LOGIN = "anna:secret"
 
 
 @pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """Chromium without a window."""
-    with chromium(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
 def flower(redis_url: str, tmp_path: Path) -> Iterator[str]:
     """The place of a Flower with a password, once it listens."""
     place = f"127.0.0.1:{free_port()}"
@@ -51,33 +41,37 @@ def flower(redis_url: str, tmp_path: Path) -> Iterator[str]:
     process.stop()
 
 
-def cells_of(browser: webdriver.Chrome, table: str) -> list[list[str]]:
-    """The text of a table's cells, row by row; nothing while the page is putting it together."""
-    try:
-        rows = browser.find_element(By.ID, table).find_elements(By.CSS_SELECTOR, "tbody tr")
-        return [
-            [cell.get_property("textContent").strip() for cell in row.find_elements(By.TAG_NAME, "td")]
-            for row in rows
-        ]
-    except (NoSuchElementException, StaleElementReferenceException):
-        return []
+@pytest.fixture
+def page(browser: Browser, flower: str) -> Iterator[Page]:
+    """A window of a person who knows the password."""
+    user, _, password = LOGIN.partition(":")
+    credentials: HttpCredentials = {"username": user, "password": password}
+    with browser.new_context(
+        base_url=f"http://{flower}", viewport=WINDOW, http_credentials=credentials
+    ) as context:
+        yield context.new_page()
+
+
+def cells_of(page: Page, table: str) -> list[list[str]]:
+    """The text of a table's cells, row by row."""
+    script = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent.trim()))"
+    return page.locator(f"#{table} tbody tr").evaluate_all(script)
 
 
 def test_a_person_logs_in_and_sees_workers_and_a_task(
-    browser: webdriver.Chrome, flower: str, worker: StartWorker, client: Celery
+    browser: Browser, page: Page, flower: str, worker: StartWorker, client: Celery
 ) -> None:
     """Nothing without the password; with it the workers of all queues, and a task that has run."""
+    with browser.new_context() as context, pytest.raises(Error, match="INVALID_AUTH_CREDENTIALS"):
+        context.new_page().goto(f"http://{flower}/")
+
     nodes = [f"{queue}@worker-1" for queue in QUEUES]
     for queue, node in zip(QUEUES, nodes, strict=True):
         worker(f"--queues={queue}", f"--hostname={node}", "-E", "--pool=solo", ready=False)
-    browser.get(f"http://{flower}/")
-    assert not browser.find_elements(By.ID, "workers-table")
-
-    browser.get(f"http://{LOGIN}@{flower}/")
 
     def listed() -> bool:
-        browser.get(f"http://{flower}/")
-        return set(nodes) <= {row[0] for row in cells_of(browser, "workers-table")}
+        page.goto("/")
+        return set(nodes) <= {row[0] for row in cells_of(page, "workers-table")}
 
     wait_until(listed, "all workers on the page")
     ids = []
@@ -87,25 +81,20 @@ def test_a_person_logs_in_and_sees_workers_and_a_task(
         ids.append(sent.id)
     succeeded = f"http://{flower}/api/tasks?state=SUCCESS"
     wait_until(lambda: all(task_id in ask(succeeded, LOGIN)[1] for task_id in ids), "Flower to see the tasks")
-    browser.get(f"http://{flower}/tasks")
+    page.goto("/tasks")
 
     def shown() -> bool:
-        rows = cells_of(browser, "tasks-table")
+        rows = cells_of(page, "tasks-table")
         # The id is there twice, the second time in short for narrow windows.
         return set(ids) <= {row[1][: len(sent.id)] for row in rows if "SUCCESS" in row}
 
     wait_until(shown, "the tasks on the page")
-    take_picture(browser, "flower-tasks.png")
-    browser.get(f"http://{flower}/")
-    take_picture(browser, "flower.png")
-    browser.get(f"http://{flower}/task/{ids[-1]}")
-    text = wait_until(lambda: browser.find_element(By.TAG_NAME, "body").text, "the page of the task")
+    take_picture(page, "flower-tasks.png")
+    page.goto("/")
+    wait_until(lambda: set(nodes) <= {row[0] for row in cells_of(page, "workers-table")}, "the workers again")
+    take_picture(page, "flower.png")
+    page.goto(f"/task/{ids[-1]}")
+    text = page.locator("body").inner_text()
     assert "tasks.health_check" in text
     assert "(not shown)" in text
     assert str(sent.result["time"]) not in text
-
-
-def take_picture(browser: webdriver.Chrome, name: str) -> None:
-    """What the window shows, for the documentation."""
-    if folder := os.environ.get("WRITE_PICTURES_TO"):
-        assert browser.save_screenshot(str(Path(folder, name)))

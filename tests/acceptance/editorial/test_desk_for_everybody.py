@@ -1,0 +1,105 @@
+"""Every page of the desk: what axe-core says of it, at a desk and on the narrowest phone, light and dark.
+
+With WRITE_PICTURES_TO=docs in the environment it writes the picture of the documentation.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser
+
+from contentworker.desk import application
+from tests.acceptance.browsers import WINDOW, take_picture
+from tests.acceptance.editorial.desks import PHONE, faults, judged, signed_in
+from tests.integration.editorial.test_desk import ARTICLE, Running, running, waiting
+
+pytestmark = pytest.mark.browser
+
+LOOKS: dict[str, Any] = {
+    "wide and light": {"viewport": WINDOW, "color_scheme": "light"},
+    "narrow and dark": {"viewport": PHONE, "color_scheme": "dark", "is_mobile": True, "has_touch": True},
+}
+
+
+class Made(NamedTuple):
+    """A desk, and the articles in it."""
+
+    desk: Running
+    open: str
+    settled: str
+    strange: str
+
+
+PAGES: dict[str, tuple[str, ...]] = {
+    "/": (),  # leads to /review
+    "/login": ("/login",),
+    "/review": ("/review", "/review?state=all", "/review?text=none-such"),
+    "/review/{id}": (
+        *(f"/review/{{open}}?layer={layer}" for layer in ("rewrite", "score", "who", "history")),
+        "/review/{settled}",
+        "/review/{strange}",
+        "/review/no-such-record",
+    ),
+}
+"""What is looked at for each route that shows a page: its states, and the errors that it leads to."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """A desk with articles in every state."""
+    for desk in running("", tmp_path_factory.mktemp("desk") / "records.sqlite3"):
+        found, settled = judged(desk), waiting(desk, "blog/settled")
+        strange = waiting(desk, "a/" + "long" * 40, text=f"{'word' * 60} שלום \u202e txt <b> {ARTICLE}")
+        desk.store.comment(found, "bob", "The second change is wrong: look at the temperature.")
+        desk.store.settle(settled, "reject", by="bob", note="Not now.")
+        desk.store.hold(strange, "bob", 900)
+        yield Made(desk, found, settled, strange)
+
+
+def test_every_route_that_shows_a_page_is_looked_at() -> None:
+    """A new one needs its row in PAGES."""
+    assert {route.path for route in application.ROUTES if route.method == "GET"} == PAGES.keys()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("route", PAGES)
+def test_nothing_is_wrong(made: Made, browser: Browser, route: str, look: str) -> None:
+    """axe-core finds nothing, and there is nothing to scroll sideways."""
+    with signed_in(browser, made.desk, **LOOKS[look]) as page:
+        for path in PAGES[route]:
+            page.goto(path.format(**made._asdict()))
+            assert faults(page) == [], path
+
+
+def test_what_is_wrong_is_found(browser: Browser) -> None:
+    """A picture without words, pale letters, and a table that is too wide."""
+    page = browser.new_page(viewport=PHONE)
+    page.set_content("<img src='data:,'><p style='color: #ccc'>Pale</p><p style='width: 500px'>Wide</p>")
+    found = "\n".join(faults(page))
+    page.close()
+    assert "image-alt" in found
+    assert "color-contrast" in found
+    assert "500 px wide" in found or "508 px wide" in found
+
+
+def test_dark_is_dark(made: Made, browser: Browser) -> None:
+    """The page follows the system, and the bar with the decisions stays in sight."""
+    with signed_in(browser, made.desk, **LOOKS["narrow and dark"]) as page:
+        page.goto(f"/review/{made.open}")
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert max(int(each) for each in colour[4:-1].split(",")) < 60
+        bar = page.locator("#decide")
+        assert bar.evaluate("each => getComputedStyle(each).position") == "sticky"
+
+
+def test_the_picture_of_the_documentation(made: Made, browser: Browser) -> None:
+    """An article with its rewrite, as docs/desk.md shows it; the styles are the desk's own."""
+    with signed_in(browser, made.desk, viewport=WINDOW) as page:
+        page.goto(f"/review/{made.open}")
+        page.get_by_role("button", name="Take it").click()
+        page.goto(f"/review/{made.open}")
+        styles = page.evaluate("[...document.styleSheets].map(each => each.cssRules.length > 0)")
+        assert styles
+        assert all(styles)
+        take_picture(page, "desk-review.png")
