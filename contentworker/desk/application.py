@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contentworker.desk import review, runs, signing_in
+from contentworker.desk.api.serving import api_routes
 from contentworker.desk.people import EDITORS, EVERYONE, OPERATORS, REVIEW, RUNS
 from contentworker.desk.serving import routes_of
 from contentworker.desk.web import Ask, Desk, Refused, Route, to
@@ -67,7 +68,8 @@ NOTHING = Route("GET", "/{rest:path}", None, _nothing, "Any other address")
 def build(desk: Desk) -> Starlette:
     """The application."""
     static = StaticFiles(directory=Path(__file__).parent / "static")
-    return Starlette(routes=[*routes_of(desk, ROUTES), Mount("/static", static), *routes_of(desk, [NOTHING])])
+    pages, others = routes_of(desk, ROUTES), routes_of(desk, [NOTHING])
+    return Starlette(routes=[*pages, *api_routes(desk), Mount("/static", static), *others])
 
 
 def origins(public_url: str, listening: ListeningSection) -> tuple[str, ...]:

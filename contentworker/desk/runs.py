@@ -7,8 +7,10 @@ from starlette.responses import Response
 
 from contentworker.articles import forgetting, steps
 from contentworker.articles.outcome import listed, open_runs, outcome, timeline
-from contentworker.desk.web import Ask, Refused, page, to
+from contentworker.desk.web import Ask, Desk, Refused, page, to
 from contentworker.desk.words import VERDICTS, reason_in_words, step_in_words
+from contentworker.editorial.escalations.audit import hidden
+from contentworker.editorial.escalations.result import Forgotten
 from contentworker.errors import ConflictError
 from contentworker.runtime.records.runs import FINAL, Run, RunPage, State
 
@@ -80,17 +82,15 @@ def forget_page(ask: Ask) -> Response:
 def forget(ask: Ask) -> Response:
     """Remove everything of a run's article."""
     found = _run(ask)
-    removed = forget_article(ask, found.subject)
+    removed, _ = forget_article(ask.desk, found.subject)
+    ask.audit("article.forget", hidden(found.subject))
     return page(ask, "forgotten.html", removed=removed, article_id=found.subject)
 
 
-def forget_article(ask: Ask, article_id: str) -> forgetting.Removed:
-    """Remove everything of an article, and note who did."""
-    # First: forgetting puts a hash in place of the article's id in the trail.
-    ask.audit("article.forget", article_id)
-    removed = forgetting.forget(ask.desk.machinery.client(), article_id, FORGET_SECONDS)
-    ask.desk.store.forget(article_id)
-    return removed
+def forget_article(desk: Desk, article_id: str) -> tuple[forgetting.Removed, Forgotten]:
+    """Remove everything of an article; return how much it was in Redis and in the database."""
+    removed = forgetting.forget(desk.machinery.client(), article_id, FORGET_SECONDS)
+    return removed, desk.store.forget(article_id)
 
 
 def took(seconds: float) -> str:

@@ -19,7 +19,7 @@ from contentworker.desk.web import Ask, Desk, Refused, Route, page, to
 from contentworker.editorial.escalations.database import DatabaseError
 from contentworker.errors import ConflictError, ContentError
 
-__all__ = ["routes_of", "serve_with"]
+__all__ = ["check_host", "read_body", "routes_of", "serve_with"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def serve_with(
             else:
                 _check_role(ask.person, route)
                 # Only now: nobody else may fill the memory.
-                body = await _body(request, MOST_BYTES if ask.person else MOST_BYTES_OF_STRANGERS)
+                body = await read_body(request, MOST_BYTES if ask.person else MOST_BYTES_OF_STRANGERS)
                 response = await run_in_threadpool(_answer, ask, route, body)
         except Refused as refused:
             response = _message(ask, refused)
@@ -153,15 +153,24 @@ def _message(ask: Ask, refused: Refused) -> Response:
     return page(ask, "message.html", refused.status, title=refused.title, what_to_do=refused.what_to_do)
 
 
+def check_host(request: Request, desk: Desk) -> None:
+    """Check that the request is for this desk.
+
+    Raises:
+        Refused: it is for another name of this address, which a stranger may have given it.
+    """
+    hosts = [origin.partition("://")[2] for origin in desk.origins]
+    if request.headers.get("host") not in hosts:
+        raise Refused(421, "Not under this address", f"The desk is at {desk.origins[0]}")
+
+
 def _check_sender(request: Request, desk: Desk) -> None:
     """Check that the request is for this desk, and a form from one of its own pages.
 
     Raises:
         Refused: it came from elsewhere, or is no form.
     """
-    hosts = [origin.partition("://")[2] for origin in desk.origins]
-    if request.headers.get("host") not in hosts:  # a stranger's name for this address
-        raise Refused(421, "Not under this address", f"The desk is at {desk.origins[0]}")
+    check_host(request, desk)
     if any("\0" in each for each in (*request.path_params.values(), *request.query_params.values())):
         raise Refused(400, "There is no such address", "Go back to the list.")  # PostgreSQL takes none
     if request.method != "POST":
@@ -178,8 +187,8 @@ def _check_sender(request: Request, desk: Desk) -> None:
         raise Refused(415, "This is no form of the desk", "It takes no files.")
 
 
-async def _body(request: Request, most_bytes: int) -> bytes:
-    """The form as it was sent.
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """The form, or what else was sent.
 
     Raises:
         Refused: it is too large, or takes too long.
@@ -190,7 +199,7 @@ async def _body(request: Request, most_bytes: int) -> bytes:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most_bytes:
-                    raise Refused(413, "This is too long", f"A form may have {most_bytes:,} bytes.")
+                    raise Refused(413, "This is too long", f"{most_bytes:,} bytes may be sent at once.")
     except TimeoutError:
         raise Refused(408, "This took too long", "Go back, and send it again.") from None
     return bytes(body)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from contentworker.editorial.escalations.database import Database, storable
 from contentworker.editorial.escalations.tables import desk_audit
 
-__all__ = ["Audit", "Entry", "hide_article"]
+__all__ = ["Audit", "Entry", "hidden", "hide_article"]
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,20 @@ class Audit(Database):
         return [Entry(**{**row, "filter": json.loads(row["filter"])}) for row in rows]
 
 
+def hidden(article_id: str) -> str:
+    """What stands in the trail in place of a forgotten article's id."""
+    return f"sha256:{hashlib.sha256(article_id.encode()).hexdigest()}"
+
+
 def hide_article(connection: Connection, article_id: str) -> None:
     """Put a hash in place of an article's id, so that who knows the id still finds what was done."""
-    hidden = f"sha256:{hashlib.sha256(article_id.encode()).hexdigest()}"
+    instead = hidden(article_id)
     table = desk_audit.c
-    connection.execute(update(desk_audit).where(table.subject == article_id).values(subject=hidden))
+    connection.execute(update(desk_audit).where(table.subject == article_id).values(subject=instead))
     quoted = json.dumps(article_id)
     rows = select(table.id, table.filter).where(table.filter.contains(quoted, autoescape=True))
     for row in connection.execute(rows).all():
-        changed = json.dumps(_replaced(json.loads(row.filter), article_id, hidden))
+        changed = json.dumps(_replaced(json.loads(row.filter), article_id, instead))
         connection.execute(update(desk_audit).where(table.id == row.id).values(filter=changed))
 
 

@@ -1,0 +1,1 @@
+"""The desk's JSON API for other programs: docs/desk-api.md."""

@@ -1,0 +1,64 @@
+"""The table of the API's routes: routing, roles, validation and the OpenAPI document follow from it."""
+
+from contentworker.desk.api import models, openapi, queues, records, runs
+from contentworker.desk.api.base import ApiRoute, Call
+from contentworker.desk.people import EDITORS, OPERATIONS, OPERATORS, REVIEW, RUNS
+from contentworker.editorial.escalations.audit import hidden
+from contentworker.editorial.escalations.result import Settled
+
+__all__ = ["ROUTES", "document"]
+
+
+def _document(_call: Call) -> models.OpenApi:
+    return models.OpenApi(document())
+
+
+ROUTES = (
+    ApiRoute("GET", "/openapi.json", None, _document, "This document", models.OpenApi),
+    ApiRoute(
+        "GET", "/records", REVIEW, records.listed, "List records", models.RecordPage, query=models.RecordQuery
+    ),
+    ApiRoute("GET", "/records/{id}", REVIEW, records.read, "Read a record", models.Record),
+    ApiRoute("GET", "/records/{id}/findings", REVIEW, records.findings, "Read its findings", models.Findings),
+    ApiRoute(
+        "POST", "/records/{id}/choices", EDITORS, records.choose, "Choose what stands in place of changes",
+        models.ChoicesMade, body=models.ChoicesBody, needs_version=True, action="record.choose",
+    ),
+    ApiRoute(
+        "POST", "/records/{id}/settle", EDITORS, records.settle, "Settle a record", Settled,
+        body=models.SettleBody, needs_version=True, action="record.settle",
+    ),
+    ApiRoute(
+        "POST", "/records/{id}/withdraw", EDITORS, records.withdraw, "Take a decision back", models.Record,
+        body=models.PersonBody, action="record.withdraw",
+    ),
+    ApiRoute(
+        "POST", "/records/{id}/comments", EDITORS, records.comment, "Comment on a record", models.Comments,
+        body=models.CommentBody, action="record.comment", status=201,
+    ),
+    ApiRoute("GET", "/runs", RUNS, runs.listed, "List runs", models.RunPage, query=models.RunQuery),
+    ApiRoute("GET", "/runs/{id}", RUNS, runs.read, "Read a run", models.RunShown),
+    ApiRoute(
+        "POST", "/runs/{id}/cancel", EDITORS | OPERATORS, runs.cancel, "Cancel a run", models.CancelledRun,
+        body=models.CancelBody, action="run.cancel",
+    ),
+    ApiRoute(
+        "POST", "/articles/forget", OPERATORS, runs.forget, "Forget an article", models.ForgottenArticle,
+        body=models.ForgetBody, action="article.forget", subject=lambda call: hidden(call.body.article_id),
+    ),
+    ApiRoute("GET", "/queues", OPERATIONS, queues.listed, "List queues", models.Queues),
+    ApiRoute(
+        "POST", "/queues/{id}/pause", OPERATORS, queues.pause, "Pause a queue", models.Queue,
+        action="queue.pause",
+    ),
+    ApiRoute(
+        "POST", "/queues/{id}/resume", OPERATORS, queues.resume, "Resume a queue", models.Queue,
+        action="queue.resume",
+    ),
+)  # fmt: skip
+"""Every operation, and who may."""
+
+
+def document() -> dict[str, object]:
+    """The OpenAPI document of all of them."""
+    return openapi.document(ROUTES)
