@@ -13,6 +13,7 @@ from contentworker.editorial.escalations.result import (
     Announced,
     ArticleId,
     EscalationRef,
+    FindingKind,
     Forgotten,
     Notified,
     Reason,
@@ -22,7 +23,7 @@ from contentworker.runtime.worker.routing import queue_of
 from tasks import maintenance
 from tasks.base import IdempotentTask, at_start
 
-__all__ = ["announce", "escalate_to_human", "notify", "purge", "settle"]
+__all__ = ["announce", "escalate_to_human", "keep_finding", "notify", "purge", "settle"]
 
 EscalationId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 RunId = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9._:/@-]*$")]
@@ -97,6 +98,26 @@ def announce() -> Announced:
     withdrawn wait for a later announcement.
     """
     return escalating.announce()
+
+
+@shared_task(base=IdempotentTask)
+def keep_finding(
+    result: dict[str, Any],
+    *,
+    escalation_id: EscalationId,
+    kind: FindingKind,
+    number: Annotated[int, Field(ge=1)],
+    text_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")],
+) -> None:
+    """Add the result of an evaluation that a person asked for to the record; nothing if it is forgotten."""
+    escalating.store().add_finding(
+        escalation_id,
+        kind,
+        result,
+        run_id=f"desk/{text_sha256}",
+        number=number,
+        text_sha256=text_sha256,
+    )
 
 
 @shared_task(base=IdempotentTask)

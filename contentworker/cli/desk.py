@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from functools import partial
 
 import click
 
@@ -68,7 +69,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
             accounts,
             settings,
             machinery,
-            lambda after: ask_to_announce(app, after),
+            partial(ask_to_announce, app),
             origins,
         )
         listener = application.listen(listening)

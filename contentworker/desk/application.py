@@ -3,6 +3,8 @@
 import asyncio
 import re
 import socket
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -12,7 +14,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from contentworker.desk import review, runs, signing_in
+from contentworker.desk import deciding, queue, review, runs, signing_in
 from contentworker.desk.api.serving import api_routes
 from contentworker.desk.people import EDITORS, EVERYONE, OPERATORS, REVIEW, RUNS
 from contentworker.desk.serving import routes_of
@@ -20,7 +22,7 @@ from contentworker.desk.web import Ask, Desk, Refused, Route, to
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import ListeningSection
 
-__all__ = ["ROUTES", "Patient", "build", "listen", "origins", "serve"]
+__all__ = ["LIVE", "ROUTES", "Patient", "Server", "build", "listen", "origins", "serve"]
 
 
 def _home(ask: Ask) -> Response:
@@ -32,19 +34,32 @@ def _home(ask: Ask) -> Response:
     return to(ask.menu[0][0])
 
 
+def _live(ask: Ask) -> Response:
+    return ask.desk.live.answer(ask.name)
+
+
+LIVE: Mapping[str, Callable[[Desk], Mapping[str, float]]] = {"review": queue.numbers}
+"""What the open pages are told, by the part of the desk: names and numbers, read in a thread every 2 s."""
+
 ROUTES = (
     Route("GET", "/", None, _home, "Go to the list"),
     Route("GET", "/login", None, signing_in.login_page, "The form to sign in"),
     Route("POST", "/login", None, signing_in.login, "Sign in"),
     Route("POST", "/logout", EVERYONE, signing_in.logout, "Sign out"),
-    Route("GET", "/review", REVIEW, review.queue, "The list of articles", menu="Review"),
-    Route("POST", "/review/next", EDITORS, review.take_next, "Take the next article"),
+    Route("GET", "/live", EVERYONE, _live, "Names and numbers, as they change"),
+    Route("GET", "/review", REVIEW, queue.queue, "The list of articles", menu="Review"),
+    Route("POST", "/review/next", EDITORS, queue.take_next, "Take the next article"),
     Route("GET", "/review/{id}", REVIEW, review.review, "An article"),
-    Route("POST", "/review/{id}/choices", EDITORS, review.choose, "Keep choices"),
-    Route("POST", "/review/{id}/decision", EDITORS, review.decide, "Decide"),
-    Route("POST", "/review/{id}/undo", EDITORS, review.withdraw, "Take a decision back"),
-    Route("POST", "/review/{id}/comments", EDITORS, review.comment, "Comment"),
-    Route("POST", "/review/{id}/hold", EDITORS, review.take, "Take an article, or take it over"),
+    Route("POST", "/review/{id}/choices", EDITORS, deciding.choose, "Keep choices"),
+    Route("POST", "/review/{id}/keep", EDITORS, deciding.keep, "Keep what is being typed"),
+    Route("POST", "/review/{id}/decision", EDITORS, deciding.decide, "Decide"),
+    Route("POST", "/review/{id}/undo", EDITORS, deciding.withdraw, "Take a decision back"),
+    Route("POST", "/review/{id}/reopen", EDITORS, deciding.reopen, "Open a settled article again"),
+    Route("POST", "/review/{id}/judge", EDITORS, deciding.judge, "Have the text judged as it is chosen"),
+    Route("POST", "/review/{id}/later", EDITORS, deciding.put_back, "Leave an article for later"),
+    Route("POST", "/review/{id}/comments", EDITORS, deciding.comment, "Comment"),
+    Route("POST", "/review/{id}/hold", EDITORS, deciding.take, "Take an article, or take it over"),
+    Route("POST", "/review/{id}/keep-hold", EDITORS, deciding.keep_hold, "Go on holding an article"),
     Route("GET", "/runs", RUNS, runs.runs, "The list of runs", menu="Runs"),
     Route("GET", "/runs/{id}", RUNS, runs.run, "A run"),
     Route(
@@ -67,6 +82,8 @@ NOTHING = Route("GET", "/{rest:path}", None, _nothing, "Any other address")
 
 def build(desk: Desk) -> Starlette:
     """The application."""
+    for name, read in LIVE.items():
+        desk.live.add(name, partial(read, desk))
     static = StaticFiles(directory=Path(__file__).parent / "static")
     pages, others = routes_of(desk, ROUTES), routes_of(desk, [NOTHING])
     return Starlette(routes=[*pages, *api_routes(desk), Mount("/static", static), *others])
@@ -125,15 +142,29 @@ class Patient(H11Protocol):
             self.loop.call_later(self.seconds, self._look, self.cycle)
 
 
+class Server(uvicorn.Server):
+    """The desk's server, which ends the open streams when it shuts down: uvicorn waits for them."""
+
+    def __init__(self, desk: Desk, port: int = 0) -> None:
+        settings = uvicorn.Config(
+            build(desk),
+            port=port,
+            http=Patient,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        super().__init__(settings)
+        self.live = desk.live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what has been asked, and end."""
+        self.live.close()
+        await super().shutdown(sockets)
+
+
 def serve(desk: Desk, listener: socket.socket) -> None:
     """Answer until SIGTERM or Ctrl-C."""
-    settings = uvicorn.Config(
-        build(desk),
-        http=Patient,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
-    uvicorn.Server(settings).run(sockets=[listener])
+    Server(desk).run(sockets=[listener])

@@ -1,6 +1,7 @@
 """An article as parts to show: its text, never its markup, with marks that may overlap."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -28,11 +29,14 @@ class Mark(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A piece of text to show, and the kinds and numbers of the marks on it."""
+    """A piece of text to show, and the marks on it."""
 
     text: str
     kinds: tuple[str, ...] = ()
     numbers: tuple[int, ...] = ()
+    """Of the marks that begin here."""
+    on: tuple[int, ...] = ()
+    """Of all marks on it."""
 
 
 def of_source(source: str, marks: Sequence[Mark]) -> Iterator[Part]:
@@ -56,15 +60,23 @@ def of_source(source: str, marks: Sequence[Mark]) -> Iterator[Part]:
 def of_document(document: Document, marks: Sequence[Mark]) -> Iterator[tuple[str, list[Part]]]:
     """The headings and passages of a parsed page, each with its tag; a mark covers whole sentences."""
     shown: set[Mark] = set()
+    marks = sorted(marks)
+    starts = [mark.start for mark in marks]
+    longest = max((mark.end - mark.start for mark in marks), default=0)
+
+    def near(start: int, end: int) -> Sequence[Mark]:
+        # Not all marks for each sentence: a page may have thousands of both.
+        return marks[bisect_left(starts, start - longest) : bisect_left(starts, end)]
+
     blocks: list[tuple[int, str, list[Part]]] = [
-        (each.start, "h3", [_on(each.text, each.start, each.end, marks, shown)]) for each in document.headings
+        (each.start, "h3", [_on(each.text, each.start, each.end, near(each.start, each.end), shown)])
+        for each in document.headings
     ]
     for passage in document.passages:
         parts: list[Part] = []
-        near = [mark for mark in marks if mark.start < passage.end and passage.start < mark.end]
         for sentence in passage.sentences:
-            part = _on(sentence.text, sentence.start, sentence.end, near, shown)
-            parts += [part, Part(" ")]
+            marked = near(sentence.start, sentence.end)
+            parts += [_on(sentence.text, sentence.start, sentence.end, marked, shown), Part(" ")]
         blocks.append((passage.start, "p", parts))
     for _, tag, parts in sorted(blocks, key=lambda block: block[0]):
         yield tag, parts
@@ -82,7 +94,10 @@ def _on(text: str, start: int, end: int, marks: Sequence[Mark], shown: set[Mark]
 
 def _part(text: str, active: Sequence[Mark], begun: Sequence[Mark]) -> Part:
     kinds = tuple(dict.fromkeys(mark.kind for mark in active))
-    return Part(text, kinds, tuple(mark.number for mark in begun if mark.number))
+    begun_numbers, numbers = (
+        tuple(mark.number for mark in marks if mark.number) for marks in (begun, active)
+    )
+    return Part(text, kinds, begun_numbers, numbers)
 
 
 def word_diff(before: str, after: str) -> Iterator[tuple[str, str]]:

@@ -1,30 +1,42 @@
-"""What editors see and do: the list, an article with its layers, choices, decisions and undo."""
+"""An article with its layers, as an editor reads it."""
 
-import re
-from contextlib import suppress
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
 from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
-from contentworker.desk.web import Ask, Refused, page, to
-from contentworker.desk.words import REASONS, VERDICTS, reason_in_words, why
+from contentworker.desk.queue import moment_number
+from contentworker.desk.web import Ask, page
+from contentworker.desk.words import (
+    LATER,
+    RULES,
+    SAID,
+    VERDICTS,
+    about,
+    due_in_words,
+    judgement,
+    summary,
+    why,
+)
 from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
 from contentworker.editorial.document import Document, detect_media_type, parse
-from contentworker.editorial.escalations.choosing import Decided, as_chosen, decided, latest_rewrite
-from contentworker.editorial.escalations.reading import Filter, Order
-from contentworker.editorial.escalations.result import ChoiceKind, Escalation, Finding
+from contentworker.editorial.escalations.choosing import Decided, decided, latest_rewrite, text_now
+from contentworker.editorial.escalations.database import sha256
+from contentworker.editorial.escalations.result import Escalation, Finding
 from contentworker.editorial.settings import ContentSettings
-from contentworker.errors import ConflictError, ContentError
+from contentworker.errors import ContentError
 
-__all__ = ["choose", "comment", "decide", "queue", "review", "take", "take_next", "withdraw"]
+__all__ = ["find", "review"]
 
 LAYERS = {"rewrite": "Rewrite", "score": "Score", "who": "Who wrote it", "history": "History"}
-KINDS: tuple[ChoiceKind, ...] = ("original", "rewrite", "own")
-AT_ONCE = 50
 RECOMMENDATIONS = 3
 """Most that are marked: more of them cover the text."""
+PARSED_AT_ONCE = 8
+"""Parsed pages that are kept: one of 2 MB takes seconds to parse, and some 20 MB of memory."""
 
 
 class Line(NamedTuple):
@@ -32,51 +44,42 @@ class Line(NamedTuple):
 
     number: int
     outcome: str
-    diff: list[tuple[str, str]]
+    diff: tuple[tuple[str, str], ...]
     rules: list[str]
     choice: str
     own: str
 
 
-def queue(ask: Ask) -> Response:
-    """The list: oldest first, with filters."""
-    state = ask.query.get("state", "open")
-    mine = state == "mine"
-    wanted = Filter(
-        state=None if state == "all" else "open" if mine else state,
-        reason=ask.query.get("reason") or None,
-        language=ask.query.get("language") or None,
-        text=ask.query.get("text") or None,
-        held_by=ask.name if mine else None,
-    )
-    order: Order = "changed" if state == "settled" else "oldest"
-    found = ask.desk.store.read(wanted, order=order, after=ask.query.get("after") or None, limit=AT_ONCE)
-    shown = {name: ask.query.get(name, "") for name in ("reason", "language", "text")}
-    return page(
-        ask, "queue.html", lines=found.lines, after=found.after, state=state, asked=shown,
-        count=ask.desk.store.open_count(), in_words=reason_in_words, reasons=REASONS,
-        verdicts=VERDICTS,
-    )  # fmt: skip
+def find(ask: Ask) -> tuple[Escalation, list[Finding]]:
+    """The article of the address, and what was found out about it.
 
-
-def take_next(ask: Ask) -> Response:
-    """Take the oldest open article that no one else has taken."""
-    for line in ask.desk.store.every(Filter(state="open")):
-        with suppress(ConflictError, ContentError):  # settled or forgotten since it was listed
-            if line.held_by in {None, ask.name} and _hold(ask, line.id, take_over=False) == ask.name:
-                return to(f"/review/{line.id}")
-    raise Refused(200, "Nothing waits", "No article is open, or others have taken all of them.")
+    Raises:
+        ContentError: there is none.
+    """
+    record = ask.desk.store.find(ask.path["id"])
+    if record is None:
+        raise ContentError("escalation_id", "there is no such record (any more)")
+    return record, ask.desk.store.findings(record.id)
 
 
 def review(ask: Ask) -> Response:
     """An article with one layer of marks."""
-    record, findings = _record(ask)
-    layer = ask.query.get("layer", "rewrite")
-    if layer not in LAYERS:
-        layer = "rewrite"
+    record, findings = find(ask)
+    layer = ask.query.get("layer", "")
+    # On a phone, the article comes first and each layer hides it; elsewhere both are there.
+    shows = "side" if layer in LAYERS else "text"
+    layer = layer if layer in LAYERS else "rewrite"
     rewrite = latest_rewrite(record, findings)
     score, detection = _first(findings, "score", AeoScore), _first(findings, "detection", Detection)
-    scores = [each.content["score"] for each in findings if each.kind == "score"]
+    scores = [
+        each.content["score"]
+        for each in findings
+        if each.kind == "score" and not each.run_id.startswith("desk/")
+    ]
+    text = text_now(record, findings)
+    judged: dict[str, Any] = {
+        each.kind: each.content for each in findings if text and each.text_sha256 == sha256(text)
+    }
     recommendations = score.recommendations[:RECOMMENDATIONS] if score else ()
     changes = decided(record, rewrite) if rewrite else []
     marks: list[Mark] = []
@@ -92,119 +95,60 @@ def review(ask: Ask) -> Response:
         marks = [
             Mark(each.start, each.end, "ai" if each.share > 0 else "person") for each in detection.sentences
         ]
+    desk = ask.desk.settings.desk
+    undoable = _undoable(ask)
+    saved = ask.query.get("saved", "")
     return page(
-        ask, "review.html", record=record, layer=layer, layers=LAYERS, blocks=_blocks(record, marks),
-        why=why(record, score, detection, scores, ask.desk.settings.pipeline), in_words=reason_in_words,
-        verdicts=VERDICTS, score=score, scores=scores, detection=detection, recommendations=recommendations,
-        changes=changes, lines=_lines(changes) if layer == "rewrite" else [],
-        rewrite=rewrite and rewrite.content, decisions=ask.desk.settings.desk.decisions,
-        saved=ask.query.get("saved", ""),
+        ask, "review.html", record=record, layer=layer, layers=LAYERS, shows=shows,
+        blocks=_blocks(record, marks), why=why(record, score, detection, scores, ask.desk.settings.pipeline),
+        passes_from=ask.desk.settings.pipeline.min_aeo_score, verdicts=VERDICTS, score=score, scores=scores,
+        detection=detection, recommendations=recommendations, about=about(record, score),
+        title=record.title or "",
+        asked=score.weakest_question or score.questions[0].question if score and score.questions else "",
+        changes=changes, lines=_lines(changes) if layer == "rewrite" else {}, summary=summary(changes),
+        passed=sum(each.change.outcome == "rewritten" for each in changes),
+        rewrite=rewrite and rewrite.content, decisions=desk.decisions, saved=saved, said=SAID.get(saved, ""),
+        seconds_left=_seconds_to(ask, record.withdrawable_until),
+        hold_seconds=round(desk.hold_minutes * 60), seen=moment_number(record.updated_at),
+        judged=judgement(judged), laters=LATER,
+        due=record.due_at and due_in_words(record.due_at, ask.desk.store.now()),
+        undoable=undoable,
+        undoable_seconds=_seconds_to(ask, undoable.withdrawable_until) if undoable else 0,
+        log=sorted(_log(record), key=lambda entry: entry[0], reverse=True),
     )  # fmt: skip
 
 
-def choose(ask: Ask) -> Response:
-    """Keep the choices of the form."""
-    record, findings = _record(ask)
-    _keep_choices(ask, record, findings, _version(ask))
-    return to(f"/review/{record.id}?saved=choices")
+def _undoable(ask: Ask) -> Escalation | None:
+    """The article before this one, if its decision can be taken back."""
+    before = ask.query.get("before")
+    record = ask.desk.store.find(before) if before else None
+    return record if record and record.withdrawable_until and record.settled_by == ask.name else None
 
 
-def decide(ask: Ask) -> Response:
-    """Keep the choices of the form, and settle with the text that comes of them."""
-    word = ask.form.get("decision", "")
-    decision = ask.desk.settings.desk.decisions.get(word)
-    if decision is None:
-        raise Refused(400, "There is no such decision", "Go back, and choose one of the buttons.")
-    note = ask.form.get("note", "").strip()
-    if decision.needs_note and not note:
-        raise Refused(400, f"“{decision.label}” needs a note", "Go back, and write what should change.")
-    record, findings = _record(ask)
-    version = _version(ask)
-    if record.state == "open":
-        try:
-            version = _keep_choices(ask, record, findings, version)
-        except ConflictError:
-            # Perhaps the same form, sent twice at once: then `settle` finds its own decision.
-            if _record(ask)[0].state == "open":
-                raise
-        record, findings = _record(ask)
-    rewrite = latest_rewrite(record, findings)
-    text = as_chosen(record, rewrite) if decision.publishes and rewrite else None
-    seconds = ask.desk.settings.desk.undo_seconds
-    ask.desk.store.settle(record.id, word, ask.name, note, text, version=version, undo_seconds=seconds)
-    is_asked = ask.desk.announce(seconds)
-    return to(f"/review/{record.id}?saved={'settled' if is_asked else 'later'}")
+def _seconds_to(ask: Ask, until: datetime | None) -> int:
+    return max(0, round((until - ask.desk.store.now()).total_seconds())) if until else 0
 
 
-def withdraw(ask: Ask) -> Response:
-    """Undo a decision."""
-    ask.desk.store.withdraw(_id(ask), ask.name)
-    return to(f"/review/{_id(ask)}?saved=withdrawn")
-
-
-def comment(ask: Ask) -> Response:
-    """Add a comment."""
-    ask.desk.store.comment(_id(ask), ask.name, ask.form.get("text", ""))
-    return to(f"/review/{_id(ask)}?layer=history&saved=comment")
-
-
-def take(ask: Ask) -> Response:
-    """Take an article, or take it over from another person."""
-    _hold(ask, _id(ask), take_over=True)
-    return to(f"/review/{_id(ask)}")
-
-
-def _id(ask: Ask) -> str:
-    return ask.path["id"]
-
-
-def _hold(ask: Ask, escalation_id: str, *, take_over: bool) -> str:
-    seconds = 60 * ask.desk.settings.desk.hold_minutes
-    return ask.desk.store.hold(escalation_id, ask.name, seconds, take_over=take_over).by
-
-
-def _record(ask: Ask) -> tuple[Escalation, list[Finding]]:
-    record = ask.desk.store.find(_id(ask))
-    if record is None:
-        raise ContentError("escalation_id", "there is no such record (any more)")
-    return record, ask.desk.store.findings(record.id)
-
-
-def _version(ask: Ask) -> int:
-    version = ask.form.get("version", "")
-    if not re.fullmatch(r"[0-9]{1,9}", version):
-        raise Refused(400, "This is no form of the desk", "Open the article again, and do it there.")
-    return int(version)
-
-
-def _keep_choices(ask: Ask, record: Escalation, findings: list[Finding], version: int) -> int:
-    """Record what differs from the choices in force; return the record's version."""
-    rewrite = latest_rewrite(record, findings)
-    if rewrite is None:
-        return version
-    chosen: dict[int, tuple[ChoiceKind, str]] = {}
-    for each in decided(record, rewrite):
-        kind = next((kind for kind in KINDS if kind == ask.form.get(f"choice{each.number}")), None)
-        own = ask.form.get(f"own{each.number}", "").strip() if kind == "own" else ""
-        if kind and (kind, own) != (each.kind, each.own):
-            chosen[each.number] = (kind, own)
-    if not chosen:
-        return version
-    return ask.desk.store.choose(record.id, ask.name, rewrite.id, chosen, version=version)
-
-
-def _lines(changes: list[Decided]) -> list[Line]:
-    return [
-        Line(
+def _lines(changes: list[Decided]) -> dict[int, Line]:
+    return {
+        each.number: Line(
             each.number,
             each.change.outcome,
-            list(word_diff(each.change.original, each.change.rewritten)),
-            [f"{refusal.rule}: {refusal.detail}" for refusal in each.change.refusals],
+            _diff(each.change.original, each.change.rewritten),
+            [
+                f"{RULES.get(refusal.rule, refusal.rule)}: {refusal.detail}"
+                for refusal in each.change.refusals
+            ],
             each.kind,
             each.own if each.kind == "own" else each.change.original,
         )
         for each in changes
-    ]
+    }
+
+
+@lru_cache(2_000)
+def _diff(before: str, after: str) -> tuple[tuple[str, str], ...]:
+    return tuple(word_diff(before, after))
 
 
 def _changed(changes: list[Decided]) -> list[Mark]:
@@ -216,17 +160,30 @@ def _changed(changes: list[Decided]) -> list[Mark]:
     ]
 
 
+def _log(record: Escalation) -> Iterator[tuple[datetime, str, str]]:
+    """What happened to an article: when, what, and who did it."""
+    for each in record.history:
+        note = f", “{each.note}”" if each.note else ""
+        yield each.at, f"{each.what}{': ' if each.decision else ''}{each.decision}{note}", each.by
+    # What is typed is kept again and again: of one person, the latest for each change.
+    for choice in {(each.change, each.by): each for each in record.choices}.values():
+        yield choice.at, f"chose {choice.choice} for change {choice.change}", choice.by
+    for sent in record.notifications:
+        yield sent.updated_at, f"{sent.channel}: {sent.state}", ""
+
+
 def _blocks(record: Escalation, marks: list[Mark]) -> list[tuple[str, list[Part]]]:
     """The article's latest text to show: of a page its headings and sentences, of anything else all of it."""
-    originals = [each.text for each in record.texts if each.kind == "original"]
+    originals = [each for each in record.texts if each.kind == "original"]
     if not originals:
         return []
-    source = originals[-1]
+    source = originals[-1].text
     if (record.media_type or detect_media_type(source)) == "html" and (document := _parsed(source)):
         return list(of_document(document, marks))
     return [("div", list(of_source(source, marks)))]
 
 
+@lru_cache(PARSED_AT_ONCE)
 def _parsed(source: str) -> Document | None:
     try:
         return parse(source, media_type="html", settings=ContentSettings())

@@ -31,8 +31,8 @@ FORM_SECONDS = 60
 """Longest time for a form to arrive."""
 MOST_FIELDS = 5_000
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     # Not `no-referrer`: with it, a browser sends its own forms with `Origin: null`.
     "Referrer-Policy": "same-origin",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jinja2
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contentworker.desk.live import Live
 from contentworker.desk.machinery import Machinery
 from contentworker.desk.passwords import Account, Tries
 from contentworker.desk.people import REVIEW, Person
@@ -46,6 +47,7 @@ class Desk:
     origins: tuple[str, ...]
     """Addresses of the desk, such as `https://desk.example.com`; the first one is shown."""
     tries: Tries = field(default_factory=Tries)
+    live: Live = field(default_factory=Live)
 
     @property
     def is_secure(self) -> bool:

@@ -440,6 +440,10 @@ class HealthSettings(ListeningSection):
 
 
 # >>> editorial
+DESK_FREE_KEYS = "abdfgimopquvxy"
+"""Letters that decisions may have; the others are keys of the desk itself (`desk/static/desk.js`)."""
+
+
 class DecisionSettings(Section):
     """One decision that the desk offers, under the word that the platform is told.
 
@@ -448,6 +452,9 @@ class DecisionSettings(Section):
     """
 
     label: str = Field(min_length=1, max_length=40, description="The button's words.")
+    key: Annotated[str, shaped(rf"[{DESK_FREE_KEYS}]?", f"one letter of {DESK_FREE_KEYS}, or empty")] = Field(
+        "", description="The key that presses it: one letter that the desk itself does not use."
+    )
     publishes: bool = Field(False, description="Whether the platform gets the text as it was chosen.")
     needs_note: bool = Field(False, description="Whether a note is required, such as for an author.")
 
@@ -482,9 +489,9 @@ class DeskSettings(ListeningSection):
     session_hours: float = Field(12, gt=0, le=720, description="How long a person stays signed in.")
     decisions: dict[QueueName, DecisionSettings] = Field(
         {
-            "accept": DecisionSettings(label="Accept", publishes=True),
-            "send_back": DecisionSettings(label="Send back", needs_note=True),
-            "reject": DecisionSettings(label="Reject"),
+            "accept": DecisionSettings(label="Accept", key="a", publishes=True),
+            "send_back": DecisionSettings(label="Send back", key="b", needs_note=True),
+            "reject": DecisionSettings(label="Reject", key="x"),
         },
         min_length=1,
         description="The decisions by the platform's words, one table `[desk.decisions.WORD]` each.",
@@ -500,6 +507,14 @@ class DeskSettings(ListeningSection):
     def hours_until_due(self, reason: str) -> float:
         """After how many hours a person should have decided."""
         return self.due_hours.get(reason, self.due_hours["other"])
+
+    @field_validator("decisions")
+    @classmethod
+    def _keys_differ(cls, decisions: dict[str, DecisionSettings]) -> dict[str, DecisionSettings]:
+        keys = [each.key for each in decisions.values() if each.key]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise ValueError(f"two decisions have the key {twice!r}")
+        return decisions
 
 
 # <<< editorial

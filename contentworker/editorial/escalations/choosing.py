@@ -8,7 +8,7 @@ from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.rewriting.result import Change
 from contentworker.editorial.rewriting.splicing import splice
 
-__all__ = ["Decided", "as_chosen", "decided", "latest_rewrite"]
+__all__ = ["Decided", "as_chosen", "decided", "latest_rewrite", "text_now"]
 
 
 class Decided(NamedTuple):
@@ -58,3 +58,10 @@ def as_chosen(record: Escalation, finding: Finding) -> str:
         if each.text is not None
     ]
     return splice(source, replacements, record.media_type or detect_media_type(source))
+
+
+def text_now(record: Escalation, findings: list[Finding]) -> str | None:
+    """The article as it is chosen now; None if the record has no text."""
+    if rewrite := latest_rewrite(record, findings):
+        return as_chosen(record, rewrite)
+    return next((each.text for each in reversed(record.texts) if each.kind == "original"), None)

@@ -51,17 +51,19 @@ class Filter(NamedTuple):
     language: str | None = None
     verdict: str | None = None
     held_by: str | None = None
-    """Who holds it now: an expired hold is none."""
+    """Who holds it now: an expired hold is none. Empty: nobody does."""
     text: str | None = None
     """A part of the article's id or title, in any case."""
 
     def condition(self, now: datetime) -> list[ColumnElement[bool]]:
         """Conditions on a row, all of which hold."""
         table = escalations.c
-        same = {name: getattr(self, name) for name in ("state", "reason", "language", "verdict", "held_by")}
+        same = {name: getattr(self, name) for name in ("state", "reason", "language", "verdict")}
         wanted = [table[name] == value for name, value in same.items() if value is not None]
-        if self.held_by is not None:
-            wanted.append(table.held_until > now)
+        if self.held_by == "":
+            wanted.append(or_(table.held_until.is_(None), table.held_until <= now))
+        elif self.held_by is not None:
+            wanted += [table.held_by == self.held_by, table.held_until > now]
         if self.text is not None:
             places = table.article_id, table.title
             wanted.append(or_(*(place.icontains(self.text, autoescape=True) for place in places)))
@@ -136,6 +138,12 @@ class Reading(Database):
             yield from page.lines
             if (after := page.after) is None:
                 return
+
+    def holders(self) -> list[str]:
+        """Who is at work on some record now."""
+        query = select(escalations.c.held_by).where(escalations.c.held_until > self.now()).distinct()
+        with self.reading() as connection:
+            return sorted(connection.scalars(query))
 
     def open_count(self) -> int:
         """The number of records that wait for a person."""

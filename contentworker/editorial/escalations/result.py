@@ -183,6 +183,7 @@ class Escalation(EscalationLine):
         default=None,
         description="When the platform is told of the decision; None if it is, or if it is open.",
     )
+    event_id: str = Field(default="", description="Id of the event of its decision; empty while it is open.")
     evidence: dict[str, Any]
     texts: tuple[TextVersion, ...] = ()
     choices: tuple[Choice, ...] = ()

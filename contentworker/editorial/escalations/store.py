@@ -14,13 +14,14 @@ from contentworker.editorial.escalations.audit import hide_article
 from contentworker.editorial.escalations.database import DatabaseError, insert_once, locked, sha256, storable
 from contentworker.editorial.escalations.delivering import Deliveries, PendingEvent
 from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
+from contentworker.editorial.escalations.reopening import UNSETTLED, Reopening, note_in_history
 from contentworker.editorial.escalations.result import (
     EscalationRef,
     Forgotten,
     NewFinding,
     Settled,
 )
-from contentworker.editorial.escalations.tables import escalations, events, history, texts
+from contentworker.editorial.escalations.tables import escalations, events, texts
 from contentworker.editorial.escalations.tables import findings as findings_table
 from contentworker.editorial.escalations.teamwork import Teamwork, check_name, check_version
 from contentworker.errors import ConflictError, ContentError
@@ -32,13 +33,8 @@ MAX_UNDO_SECONDS = 600.0
 MOST_TITLE_CHARACTERS = 200
 """The length of the column."""
 
-UNSETTLED = {
-    "state": "open", "decision": "", "settled_by": "", "note": "", "event_id": "", "settled_at": None
-}  # fmt: skip
-"""The columns of a record that waits for a person."""
 
-
-class Store(Reading, Teamwork, Deliveries):
+class Store(Reading, Teamwork, Reopening, Deliveries):
     """The records behind one engine. The first use creates the tables or migrates them."""
 
     def escalate(
@@ -92,14 +88,14 @@ class Store(Reading, Teamwork, Deliveries):
                 for each in found:
                     _add_finding(connection, known.id, run_id or "", each, now)
             if created:
-                _note(connection, known.id, now, "created")
+                note_in_history(connection, known.id, now, "created")
             elif added:
                 changes = given | {"media_type": media_type or known.media_type}
                 changes["title"] = title or known.title
-                _note(connection, known.id, now, "text added")
+                note_in_history(connection, known.id, now, "text added")
                 if known.state == "settled":
                     changes |= {"round": known.round + 1, **due, **UNSETTLED}
-                    _note(connection, known.id, now, "reopened")
+                    note_in_history(connection, known.id, now, "reopened")
                 connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
         return EscalationRef(id=known.id, created=created)
 
@@ -155,7 +151,7 @@ class Store(Reading, Teamwork, Deliveries):
             }
             change = update(escalations).where(escalations.c.id == known.id)
             connection.execute(change.values(changes | NOT_HELD))
-            _note(connection, known.id, now, "settled", by=by, decision=decision, note=note)
+            note_in_history(connection, known.id, now, "settled", by=by, decision=decision, note=note)
             settled = _settled({**known._mapping, **changes}, changed=True, until=held_until)  # noqa: SLF001 (public, named so that no column has its name)
             payload = settled.model_dump(mode="json", exclude={"changed", "withdrawable_until"})
             event = {
@@ -168,26 +164,6 @@ class Store(Reading, Teamwork, Deliveries):
             }
             connection.execute(insert(events).values(event))
         return settled
-
-    def withdraw(self, escalation_id: str, by: str) -> None:
-        """Take a decision back, so that the record is open again, while its event is held.
-
-        Raises:
-            ConflictError: it is not settled, or the platform is told already.
-            ContentError: there is no such record.
-        """
-        check_name(by)
-        now = self.now()
-        with self.writing() as connection:
-            known = locked(connection, escalation_id)
-            if known.state != "settled":
-                raise ConflictError("escalation_id", "it is not settled: there is nothing to withdraw")
-            held = (events.c.id == known.event_id) & events.c.not_before.is_not(None)
-            if not connection.execute(delete(events).where(held)).rowcount:
-                raise ConflictError("escalation_id", "too late: the platform is told of the decision")
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values({**UNSETTLED, "updated_at": now}))
-            _note(connection, known.id, now, "reopened", by=by)
 
     def purge(self, older_than: datetime) -> Forgotten:
         """Remove records settled before this moment, but none whose event is not delivered yet."""
@@ -274,11 +250,6 @@ def _in_short(found: Iterable[NewFinding]) -> dict[str, Any]:
         "score": score.get("score"),
         "verdict": detection.get("verdict"),
     }
-
-
-def _note(connection: Connection, escalation_id: str, now: datetime, what: str, **more: str) -> None:
-    values = {"escalation_id": escalation_id, "at": now, "what": what, "by": "", "decision": "", "note": ""}
-    connection.execute(insert(history).values({**values, **more}))
 
 
 def _evidence(evidence: Mapping[str, Any]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from contentworker.editorial.escalations.database import Database, locked, storable
-from contentworker.editorial.escalations.result import ChoiceKind, Hold
+from contentworker.editorial.escalations.database import Database, insert_once, locked, storable
+from contentworker.editorial.escalations.result import ChoiceKind, FindingKind, Hold
 from contentworker.editorial.escalations.tables import choices, comments, escalations, findings, history
 from contentworker.errors import ConflictError, ContentError
 
@@ -62,6 +62,8 @@ class Teamwork(Database):
     def comment(self, escalation_id: str, by: str, text: str) -> None:
         """Add a comment. The version stays, so a comment makes no decision stale.
 
+        The same person's last words again are no other comment: a form was sent twice.
+
         Raises:
             ContentError: there is no such record, or the text is blank or longer than 10,000 characters.
         """
@@ -71,10 +73,57 @@ class Teamwork(Database):
             raise ContentError("text", f"1 to {MAX_COMMENT_CHARACTERS:,} characters, not {len(text):,}")
         with self.writing() as connection:
             known = locked(connection, escalation_id)
+            its = select(comments.c.by, comments.c.text).where(comments.c.escalation_id == known.id)
+            last = connection.execute(its.order_by(comments.c.id.desc()).limit(1)).first()
+            if last is not None and tuple(last) == (by, text):
+                return
             row = {"escalation_id": known.id, "at": now, "by": by, "text": text}
             connection.execute(insert(comments).values(row))
             change = update(escalations).where(escalations.c.id == known.id)
             connection.execute(change.values(updated_at=now))
+
+    def put_back(self, escalation_id: str, by: str, hours: float) -> None:
+        """Let a record go, so that others take it, and have it due in so many hours.
+
+        Raises:
+            ConflictError: the record is settled.
+            ContentError: there is no such record.
+        """
+        check_name(by)
+        now = self.now()
+        with self.writing() as connection:
+            known = _locked_open(connection, escalation_id)
+            changes: dict[str, Any] = {"due_at": now + timedelta(hours=hours), "updated_at": now}
+            if known.held_by == by:
+                changes |= {"held_by": None, "held_until": None}
+            change = update(escalations).where(escalations.c.id == known.id)
+            connection.execute(change.values(changes))
+
+    def add_finding(
+        self,
+        escalation_id: str,
+        kind: FindingKind,
+        content: Any,
+        *,
+        run_id: str,
+        number: int,
+        text_sha256: str,
+    ) -> bool:
+        """Add what was found out about a text, once; False if there is no such record any more."""
+        with self.writing() as connection:
+            try:
+                locked(connection, escalation_id)
+            except ContentError:
+                return False
+            found = {
+                "kind": kind,
+                "number": number,
+                "text_sha256": text_sha256,
+                "content": json.dumps(content),
+            }
+            values = {"escalation_id": escalation_id, "run_id": run_id, "created_at": self.now(), **found}
+            insert_once(connection, findings, values)
+        return True
 
     def hold(self, escalation_id: str, by: str, seconds: float, *, take_over: bool = False) -> Hold:
         """Say that a person is at work on a record, or go on saying so; return who holds it now.

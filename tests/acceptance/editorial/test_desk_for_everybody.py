@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from contentworker.desk import application
 from tests.acceptance.browsers import WINDOW, take_picture
-from tests.acceptance.editorial.desks import PHONE, faults, judged, signed_in
+from tests.acceptance.editorial.desks import PHONE, faults, judged, see, signed_in
 from tests.integration.editorial.test_desk import ARTICLE, Running, running, waiting
 
 pytestmark = pytest.mark.browser
@@ -34,6 +34,7 @@ class Made(NamedTuple):
 PAGES: dict[str, tuple[str, ...]] = {
     "/": (),  # leads to /review
     "/login": ("/login",),
+    "/live": (),  # no page
     "/review": ("/review", "/review?state=all", "/review?text=none-such"),
     "/review/{id}": (
         *(f"/review/{{open}}?layer={layer}" for layer in ("rewrite", "score", "who", "history")),
@@ -41,6 +42,9 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/review/{strange}",
         "/review/no-such-record",
     ),
+    "/runs": ("/runs",),
+    "/runs/{id}": ("/runs/no-such-run",),
+    "/runs/{id}/forget": ("/runs/no-such-run/forget",),
 }
 """What is looked at for each route that shows a page: its states, and the errors that it leads to."""
 
@@ -97,8 +101,7 @@ def test_the_picture_of_the_documentation(made: Made, browser: Browser) -> None:
     """An article with its rewrite, as docs/desk.md shows it; the styles are the desk's own."""
     with signed_in(browser, made.desk, viewport=WINDOW) as page:
         page.goto(f"/review/{made.open}")
-        page.get_by_role("button", name="Take it").click()
-        page.goto(f"/review/{made.open}")
+        see(page, "It is yours until")
         styles = page.evaluate("[...document.styleSheets].map(each => each.cssRules.length > 0)")
         assert styles
         assert all(styles)

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import redis
-import uvicorn
 
 from contentworker import config
 from contentworker.desk import application
@@ -100,7 +99,7 @@ def serve(url: str, file: Path, redis_url: str, app: Any = None) -> Iterator[Ser
         Store(engine), Sessions(engine), Tokens(engine), Audit(engine), {}, settings, machinery, announce,
         ("http://127.0.0.1:0",),
     )  # fmt: skip
-    server = uvicorn.Server(uvicorn.Config(application.build(desk), port=0, log_level="warning"))
+    server = application.Server(desk)
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, "the desk")

@@ -1,6 +1,7 @@
 """The desk, by a real server: who may do what, and what becomes of an article there."""
 
 import http.client
+import json
 import re
 import socket
 import sqlite3
@@ -15,12 +16,12 @@ from urllib.parse import urlencode
 
 import pytest
 import redis
-import uvicorn
 
 from contentworker import config
 from contentworker.articles.announcing import ask_to_announce
 from contentworker.cli import connection
-from contentworker.desk import application, passwords, serving
+from contentworker.desk import application, deciding, passwords, serving
+from contentworker.desk.live import Live
 from contentworker.desk.machinery import Machinery
 from contentworker.desk.passwords import Account
 from contentworker.desk.people import EVERYONE
@@ -61,6 +62,7 @@ class Running:
     store: Store
     accounts: dict[str, Account]
     file: Path
+    live: Live
     announced: list[float] = field(default_factory=list)
     redis_answers: bool = True
 
@@ -133,7 +135,7 @@ def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> I
     engine = open_engine(url, file, busy_seconds=0.2)
     store = Store(engine)
     accounts = {name: Account(name, frozenset(roles), HASHED) for name, roles in PEOPLE.items()}
-    served = Running(0, store, accounts, file)
+    served = Running(0, store, accounts, file, Live())
 
     def announce(seconds: float) -> bool:
         served.announced.append(seconds)
@@ -142,10 +144,17 @@ def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> I
     settings = config.load(environ={})
     databases = Sessions(engine), Tokens(engine), Audit(engine)
     machinery = Machinery(None, lambda: redis.Redis.from_url(redis_url), settings)
-    made = Desk(store, *databases, accounts, settings, machinery, announce, ("http://127.0.0.1:0",))
-    server = uvicorn.Server(
-        uvicorn.Config(application.build(made), http=application.Patient, port=0, log_level="warning")
+    made = Desk(
+        store,
+        *databases,
+        accounts,
+        settings,
+        machinery,
+        announce,
+        ("http://127.0.0.1:0",),
+        live=served.live,
     )
+    server = application.Server(made)
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_until(lambda: server.started, "the desk")
@@ -217,8 +226,8 @@ def test_an_editor_s_whole_way(desk: Running, ana: Browser) -> None:
     assert ana.post("/review/next").location == f"/review/{first}"
     assert record(desk, first).held_by == "ana"
     page = ana.get(f"/review/{first}")
-    assert "Tea is ancient." in page.text
-    assert "numbers: 3 is new" in page.text
+    assert "added: </span>ancient</ins>." in page.text
+    assert "A number differs: 3 is new" in page.text
 
     form = {"choice1": "own", "own1": "Tea & time.", "choice2": "rewrite", "own2": "ignored"}
     kept = ana.post(f"/review/{first}/choices", version=page.version, **form)
@@ -233,7 +242,9 @@ def test_an_editor_s_whole_way(desk: Running, ana: Browser) -> None:
     assert list(desk.store.pending_events()) == []
 
     assert "Undo" in ana.get(f"/review/{first}").text
-    assert ana.post(f"/review/{first}/undo").location == f"/review/{first}?saved=withdrawn"
+    undo = {"event": record(desk, first).event_id}
+    assert ana.post(f"/review/{first}/undo", event="0" * 32).status == 409
+    assert ana.post(f"/review/{first}/undo", **undo).location == f"/review/{first}?saved=withdrawn"
     page = ana.get(f"/review/{first}")
     assert 'value="own" checked' in page.text
     ana.post(f"/review/{first}/decision", version=page.version, decision="reject", note="No.")
@@ -280,11 +291,14 @@ def test_holds_and_comments(desk: Running, ana: Browser) -> None:
     bob.post(f"/review/{first}/hold")
     assert record(desk, first).held_by == "bob"
     assert "Nothing waits" in ana.post("/review/next").text
-    bob.post(f"/review/{first}/comments", text="Look\r\nhere")
+    for _ in range(2):  # a double click
+        bob.post(f"/review/{first}/comments", text="Look\r\nhere")
     assert [each.text for each in record(desk, first).comments] == ["Look\nhere"]
     assert "Look\nhere" in ana.get(f"/review/{first}", layer="history").text
-    assert "blog/tea" in bob.get("/review", state="mine").text
-    assert "blog/tea" not in ana.get("/review", state="mine").text
+    assert "blog/tea" in bob.get("/review", **{"with": "me"}).text
+    assert "blog/tea" not in ana.get("/review", **{"with": "me"}).text
+    assert "blog/tea" in ana.get("/review", **{"with": "@bob"}).text
+    assert "blog/tea" not in ana.get("/review", **{"with": "nobody"}).text
 
 
 def test_what_was_found_is_shown(small: Running) -> None:
@@ -339,7 +353,7 @@ def test_each_route_under_each_role(small: Running, name: str) -> None:
     browser = signed_in(small, name) if name else Browser(small)
     roles = PEOPLE.get(name, set())
     for route in application.ROUTES:
-        if route.path in {"/", "/login", "/logout"}:
+        if route.path in {"/", "/login", "/logout", "/live"}:  # the last one has no end
             continue
         path = re.sub(r"\{[a-z_:]+\}", found, route.path)
         answer = browser.ask(route.method, path, {} if route.method == "POST" else None)
@@ -361,7 +375,7 @@ def test_the_navigation_is_by_role(small: Running, name: str) -> None:
     browser = signed_in(small, name)
     pages = {each.path: each.menu for each in application.ROUTES if each.menu and each.roles}
     home = browser.get("/")
-    shown = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+)</a>', home.text or browser.get(home.location).text)
+    shown = re.findall(r'<a href="([^"]+)"[^>]*>([^<]+?) ?<', home.text or browser.get(home.location).text)
     allowed = [
         (each.path, each.menu)
         for each in application.ROUTES
@@ -375,8 +389,8 @@ def test_a_reader_sees_no_button(small: Running) -> None:
     """But everything else."""
     found = waiting(small)
     page = signed_in(small, "rea").get(f"/review/{found}").text
-    assert "Tea is ancient." in page
-    assert re.findall(r"<button[^>]*>([^<]*)", page) == ["Sign out"]
+    assert "added: </span>ancient</ins>." in page
+    assert re.findall(r"<button[^>]*>([^<]*)", page) == ["Keys ", "Sign out", "Close"]
 
 
 OTHERS = [
@@ -423,12 +437,13 @@ def test_every_answer_has_the_headers(small: Running) -> None:
         Browser(small).post("/review/next"),
     ):
         policy = answer.headers["content-security-policy"]
-        assert policy.startswith("default-src 'none'; style-src 'self'; ")
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "same-origin"
-        assert not re.search(r"<script|\son\w+=|style=|javascript:", answer.text)
+        scripts = answer.text.replace('<script src="/static/desk.js" defer></script>', "")
+        assert not re.search(r"<script|\son\w+=|style=|javascript:", scripts)
 
 
 def test_signing_in_and_out(desk: Running) -> None:
@@ -474,7 +489,7 @@ def test_a_hostile_article_stays_text(small: Running, media_type: str | None, la
     ana = signed_in(small, "ana")
     small.store.comment(found, "bob", HOSTILE)
     small.store.choose(found, "bob", small.store.findings(found)[0].id, {1: ("own", HOSTILE)})
-    page = ana.get(f"/review/{found}", layer=layer).text
+    page = ana.get(f"/review/{found}", layer=layer).text.replace('<script src="/static/desk.js"', "")
     assert not re.search(r"<(script|img|style)|<a href='|<[^>]*\son\w+=|9999", page)
     assert page.count("</textarea>") == page.count("<textarea")
     if media_type == "text" or layer == "history":
@@ -579,7 +594,7 @@ def test_nul_and_half_characters(desk: Running, ana: Browser) -> None:
     assert ana.get("/review", text="\0").status == 400
     finding = rewrite(ARTICLE)
     finding.content["changes"][0]["rewritten"] = "Tea \ud83d"
-    assert r"Tea \ud83d" in ana.get(f"/review/{waiting(desk, findings=[finding])}").text
+    assert r"\ud83d</ins>" in ana.get(f"/review/{waiting(desk, findings=[finding])}").text
 
 
 def test_no_log_quotes_an_article(small: Running, caplog: pytest.LogCaptureFixture) -> None:
@@ -654,3 +669,110 @@ def test_an_article_that_is_forgotten_while_it_is_open(small: Running) -> None:
     small.store.forget("blog/tea")
     gone = ana.post(f"/review/{found}/decision", version=page.version, decision="accept")
     assert (gone.status, "no such article" in gone.text) == (404, True)
+
+
+def test_typed_words_are_kept(desk: Running, ana: Browser) -> None:
+    """As one types, without a page: blank words wait, and a stale form is told so."""
+    found = waiting(desk)
+    version = ana.get(f"/review/{found}").version
+    kept = ana.post(
+        f"/review/{found}/keep", version=version, choice1="own", own1="Mine.", choice2="own", own2=" "
+    )
+    assert (kept.status, json.loads(kept.text)) == (200, {"version": int(version) + 1})
+    assert [(each.change, each.text) for each in record(desk, found).choices] == [(1, "Mine.")]
+    assert ana.post(f"/review/{found}/keep", version=version, choice1="original").status == 409
+    assert "1 in own words, the rest as written" in ana.get(f"/review/{found}").text
+
+
+def test_a_hold_is_kept_by_looking(desk: Running, ana: Browser) -> None:
+    """It takes what nobody has, and takes nothing over."""
+    found = waiting(desk)
+    bob = signed_in(desk, "bob")
+    held = [json.loads(each.post(f"/review/{found}/keep-hold").text)["by"] for each in (ana, bob, ana)]
+    assert held == ["ana", "ana", "ana"]
+
+
+def test_the_text_as_it_is_chosen_is_judged(
+    desk: Running, ana: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the article's questions; what the workers find is shown for as long as the text stays so."""
+    sent: list[dict[str, Any]] = []
+
+    def send(_app: Any, **asked: Any) -> bool:
+        sent.append(asked)
+        return desk.redis_answers
+
+    monkeypatch.setattr(deciding, "ask_to_judge", send)
+    found = waiting(desk)
+    version = ana.get(f"/review/{found}").version
+    asked = ana.post(f"/review/{found}/judge", version=version, choice1="own", own1="Mine.")
+    assert asked.location == f"/review/{found}?saved=judging"
+    (judged,) = sent
+    assert judged["text"] == "Mine. There are two kinds. It is <b>hot</b>."
+    assert (judged["number"], judged["media_type"], judged["questions"]) == (2, "markdown", [])
+    where: dict[str, Any] = {"run_id": "desk/x", "number": 2, "text_sha256": judged["record"]["text_sha256"]}
+    desk.store.add_finding(found, "score", {"score": 71.23}, **where)
+    desk.store.add_finding(found, "detection", {"verdict": "no_sign"}, **where)
+    desk.store.add_finding(found, "detection", {"verdict": "ai"}, **where)  # a task that runs again
+    page = ana.get(f"/review/{found}")
+    assert "This text: 71.2 points, no sign of a model" in page.text
+    ana.post(f"/review/{found}/keep", version=page.version, choice2="rewrite")
+    assert "This text:" not in ana.get(f"/review/{found}").text
+
+    desk.redis_answers = False
+    away = ana.post(f"/review/{found}/judge", version=ana.get(f"/review/{found}").version)
+    assert (away.status, "Redis cannot be reached" in away.text) == (503, True)
+
+
+def test_reopening_after_the_platform_was_told(desk: Running, ana: Browser) -> None:
+    """What was decided meanwhile stays; the platform gets an event after that of the decision."""
+    found = waiting(desk)
+    desk.store.settle(found, "accept", "bob")
+    event = record(desk, found).event_id
+    assert ana.post(f"/review/{found}/reopen", event="0" * 32).status == 409
+    assert "Reopen" in ana.get(f"/review/{found}").text
+    assert ana.post(f"/review/{found}/reopen", event=event).location == f"/review/{found}?saved=reopened"
+    assert record(desk, found).state == "open"
+    settled, reopened = (each.payload for each in desk.store.pending_events())
+    assert (settled["type"], reopened["type"]) == ("escalation.settled", "escalation.reopened")
+    assert (reopened["by"], reopened["settled_event_id"]) == ("ana", event)
+    assert desk.announced == [0]
+    desk.store.settle(found, "reject", "bob", undo_seconds=30)
+    held = record(desk, found).event_id
+    assert ana.post(f"/review/{found}/reopen", event=held).status == 409
+
+
+def test_the_decision_before_can_be_undone_at_the_next_article(desk: Running, ana: Browser) -> None:
+    """For as long as the platform is not told, and only one's own."""
+    first, second = waiting(desk), waiting(desk, "blog/coffee")
+    ana.post(f"/review/{first}/decision", version="1", decision="reject")
+    following = ana.post("/review/next", before=first).location
+    assert following == f"/review/{second}?before={first}"
+    assert f'action="/review/{first}/undo"' in ana.get(f"/review/{second}", before=first).text
+    bob = signed_in(desk, "bob")
+    assert f'action="/review/{first}/undo"' not in bob.get(f"/review/{second}", before=first).text
+    assert ana.post("/review/next", before="/evil").location == f"/review/{second}"
+
+
+def test_what_is_due_comes_first(small: Running) -> None:
+    """With its title, and how late it is."""
+    waiting(small, "blog/tea", title="All about tea", due_hours=30)
+    late = waiting(small, "blog/coffee", due_hours=-1)
+    ana = signed_in(small, "ana")
+    listed = ana.get("/review").text
+    assert listed.index("blog/coffee") < listed.index("All about tea")
+    assert re.findall(r'class="tag (\w*)">([^<]*)', listed) == [("bad", "60 min late"), ("", "in 30 h")]
+    assert ana.post("/review/next").location == f"/review/{late}"
+
+
+def test_an_article_that_is_left_for_later(desk: Running, ana: Browser) -> None:
+    """Others can take it, after what is due before; what was chosen is kept."""
+    first, second = waiting(desk, due_hours=1), waiting(desk, "blog/coffee", due_hours=2)
+    assert ana.post("/review/next").location == f"/review/{first}"
+    form = {"version": ana.get(f"/review/{first}").version, "choice1": "original"}
+    assert ana.post(f"/review/{first}/later", hours="5000", **form).status == 400
+    assert ana.post(f"/review/{first}/later", hours="4", **form).location == "/review?saved=put_back"
+    left = record(desk, first)
+    assert (left.held_by, [each.choice for each in left.choices]) == (None, ["original"])
+    bob = signed_in(desk, "bob")
+    assert [bob.post("/review/next").location for _ in range(2)] == [f"/review/{second}"] * 2

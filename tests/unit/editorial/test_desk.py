@@ -33,9 +33,9 @@ def test_overlapping_marks_are_cut_at_each_boundary() -> None:
     """Each part has the kinds of all marks on it, and each mark's number once."""
     marks = [Mark(0, 4, "score", 1), Mark(2, 6, "ai"), Mark(2, 3, "score", 2)]
     assert list(of_source("abcdefgh", marks)) == [
-        Part("ab", ("score",), (1,)),
-        Part("c", ("score", "ai"), (2,)),
-        Part("d", ("score", "ai")),
+        Part("ab", ("score",), (1,), (1,)),
+        Part("c", ("score", "ai"), (2,), (1, 2)),
+        Part("d", ("score", "ai"), (), (1,)),
         Part("ef", ("ai",)),
         Part("gh"),
     ]
