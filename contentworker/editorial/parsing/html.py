@@ -27,6 +27,7 @@ from contentworker.editorial.parsing.tags import (
     decode,
     hidden_reason,
     is_telling,
+    names_author,
 )
 from contentworker.editorial.parsing.tree import Tree, hints
 
@@ -92,6 +93,7 @@ _AUTHOR_PAGE = re.compile(
     r"/(?:authors?|autor(?:en|es|in)?|auteurs?|writers?|contributors?|editors|staff|journalists?)/[^/?#]",
     re.IGNORECASE,
 )
+_AUTHOR_CLASS = re.compile(r"author|byline|(?<![a-z])(?:autor|auteur|verfasser|writer)")
 _LONGEST_BYLINE = 600
 _MOST_BYLINES = 30
 _HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
@@ -404,7 +406,7 @@ class _Reader:
         if ("datePublished" in raw or "dateModified" in raw) and "itemprop" in (given := attributes(raw)):
             content = self.content(name, start)
             self.property(given["itemprop"].lower(), given.get("content") or content.text, start, content.end)
-        if ("uthor" not in raw and "yline" not in raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
+        if not names_author(raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
             return
         given = attributes(raw)
         classes = f"{given.get('class', '')} {given.get('id', '')}".lower()
@@ -414,7 +416,7 @@ class _Reader:
             rank, origin = 1, "itemprop=author"
         elif "data-author-page" in given:
             rank, origin = 2, "link"
-        elif ("author" in classes or "byline" in classes) and "comment" not in classes:
+        elif _AUTHOR_CLASS.search(classes) and "comment" not in classes:
             rank, origin = 3, "class"
         else:
             return

@@ -104,12 +104,18 @@ class Structured:
             is_organisation = any(
                 str(each).endswith("Organization") for each in _as_list(author.get("@type"))
             )
-            author = author.get("name")
+            author = author.get("name") or " ".join(
+                filter(None, (_text(author.get("givenName")), _text(author.get("familyName"))))
+            )
             if is_organisation and isinstance(author, str):
                 self.organisations.add(key_of(decoded(author)))
         for each in _as_list(author):
             if isinstance(each, str) and each.strip():
                 yield each
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _string(value: Any, place: Span) -> Span | None:

@@ -5,7 +5,7 @@ from html import unescape
 
 from contentworker.editorial.parsing.blocks import Reason
 
-__all__ = ["ENTITY", "MARKUP", "attributes", "decode", "hidden_reason", "is_telling"]
+__all__ = ["ENTITY", "MARKUP", "attributes", "decode", "hidden_reason", "is_telling", "names_author"]
 
 _ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++)))?""")
 # html.unescape turns digits into an int, which refuses more than 4,300 of them: hence the bounds.
@@ -37,11 +37,22 @@ def is_telling(raw: str) -> bool:
     return (
         "hidden" in raw
         or "none" in raw
-        or "uthor" in raw
-        or "yline" in raw
         or "omment" in raw
         or "date" in raw
         or "msocom" in raw
+        or names_author(raw)
+    )
+
+
+def names_author(raw: str) -> bool:
+    """Whether attributes may name an author, in English, German, Spanish or French."""
+    return (
+        "uthor" in raw
+        or "yline" in raw
+        or "utor" in raw
+        or "uteur" in raw
+        or "erfasser" in raw
+        or "riter" in raw
     )
 
 

@@ -89,11 +89,23 @@ def test_what_is_no_name_is_no_author(author: str) -> None:
             "Example News", '<p>By <a href="/authors/jane-doe">Jane Doe</a></p>', "Jane Doe", id="link"
         ),
         pytest.param("Example Press", "<p>Read it.</p>", "Example Press", id="nobody else"),
+        pytest.param("Example News", "<p>Read it.</p>", None, id="nobody but the site"),
+        pytest.param("News Desk Staff", "", None, id="nobody but a desk"),
+        pytest.param("Senior Court Reporter", "", None, id="job"),
+        pytest.param("Jane Doe and John Roe, Example Times", "", "Jane Doe, John Roe", id="affiliation"),
+        pytest.param("Doe, Jane", "", "Jane Doe", id="last name first"),
+        pytest.param("Jane Doe, MD, PhD", "", "Jane Doe", id="degrees"),
+        pytest.param("Max Roe", '<a rel="author">Jane Doe</a>', "Jane Doe", id="who is shown"),
+        pytest.param("", "<p>Publié le 3 mai 2024 par Jeanne Dupont</p>", "Jeanne Dupont", id="after a date"),
+        pytest.param("", "<p>Von Jana am 3. Mai 2024 | 2 Meinungen</p>", "Jana", id="first name"),
+        pytest.param("", "<p>A film by Jane Doe</p><p>Cows by Max Roe: now</p>", None, id="no byline"),
+        pytest.param("", "<p>\u00a9 2024 by Jane Doe</p>", None, id="copyright"),
+        pytest.param("", '<p class="auteur">Jeanne Dupont</p>', "Jeanne Dupont", id="other languages"),
         pytest.param("", "<p>By Jane Doe December 3, 2024</p>", "Jane Doe", id="date"),
     ],
 )
 def test_an_author_is_a_person_if_one_is_named(head: str, body: str, author: str | None) -> None:
-    """Without jobs, places and the site; an agency or a desk only if nobody else is named."""
+    """Without jobs, places and the site; an agency only if nobody else is named, a desk never."""
     source = (
         '<html><head><title>How cows sleep</title><meta property="og:site_name" content="Example News">'
         f'<meta name="author" content="{head}"></head><body><article><h1>How cows sleep</h1>{body}'
@@ -128,6 +140,19 @@ def test_the_date_of_publication_is_read(language: str, line: str, day: str) -> 
     published = read(source).metadata.published
     assert published is not None
     assert published.value.isoformat() == day
+
+
+def test_the_preview_of_a_page_names_its_author() -> None:
+    """As WordPress writes it, in the language of the site."""
+    head = "".join(
+        f'<meta name="twitter:{key}" content="{value}">'
+        for key, value in (
+            ("label1", "Verfasst von"), ("data1", "Jane Doe"), ("label2", "Lesezeit"), ("data2", "3 Minuten"),
+        )
+    )  # fmt: skip
+    found = read(f"<html><head>{head}</head><body><h1>On cows</h1><p>{PROSE * 3}</p></body></html>").metadata
+    assert found.author is not None
+    assert (found.author.text, found.author.origin) == ("Jane Doe", "twitter:data1")
 
 
 def test_an_organisation_that_json_ld_names_is_no_person() -> None:
