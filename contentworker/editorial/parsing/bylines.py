@@ -102,7 +102,7 @@ def is_account(name: str) -> bool:
     return " " not in name and name.isascii() and name.islower()
 
 
-_NOBODY = frozenset(key_of(word) for word in KEYS["no_names"]) | {"news", "online", "publisher"}
+_NOBODY = frozenset({"news", "online", "publisher"})
 
 
 def names_in(text: str, sites: set[str], *, is_marked: bool) -> Iterator[str]:

@@ -28,6 +28,8 @@ _PRINTED_DATE = re.compile(
 )
 _CJK_DATE = re.compile(r"([12]\d{3})\s*[年년]\s*(\d{1,2})\s*[月월]\s*(\d{1,2})")
 _DOTTED_DATE = re.compile(r"(?<![\d.])(\d{1,2})\.\s?(\d{1,2})\.\s?([12]\d{3})(?!\d)")
+# "02.12.19", where the day is always first.
+_SHORT_DATE = re.compile(r"(?<![\d.])(\d{1,2})\.\s?(\d{1,2})\.\s?(\d\d)(?![\d.])")
 _SLASHED_DATE = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})/([12]\d{3})(?!\d)")
 _DAY_FIRST = re.compile(
     r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|\.|er|º)?[\s-]+(?:of\s+|de\s+)?([^\W\d_]{3,10})\.?,?[\s-]+(?:de\s+)?([12]\d{3})(?!\d)"
@@ -40,6 +42,7 @@ _VISIBLE_DATE = re.compile(
 _CHANGED = re.compile(r"updat|modif|review|aktualis|geänd|stand|actualiz|revis|mis ", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _LONGEST_DATE_LINE = 80
+_LONGEST_DATE = 12
 _MONTHS_OF_A_YEAR = 12
 
 
@@ -70,18 +73,20 @@ def published_dates(
     yield from dates_in(("datePublished", span) for span in structured)
     for key in KEYS["published"]:
         yield from dates_in(((key, span) for found, span in properties if found == key), day_first=day_first)
-    if canonical and (match := _DATE_IN_ADDRESS.search(canonical.text)) and (value := _date(*match.groups())):
-        yield DateFound(value, "canonical", canonical.start, canonical.end)
+    labelled, others = visible_dates(edges, day_first=day_first)
+    yield from labelled
     times = [span for key, span in properties if key == "time"]
     near = [span for span in times if around[0] <= span.start <= around[1]]
     far = [span for span in times if not around[0] <= span.start <= around[1]]
     yield from dates_in((("time", span) for span in near), day_first=day_first)
-    yield from visible_dates(edges, day_first=day_first)
+    yield from others
+    if canonical and (match := _DATE_IN_ADDRESS.search(canonical.text)) and (value := _date(*match.groups())):
+        yield DateFound(value, "canonical", canonical.start, canonical.end)
     yield from dates_in((("time", span) for span in far), day_first=day_first)
 
 
 def as_shown(dates: list[DateFound], visible: list[Block]) -> DateFound | None:
-    """The first date; or the day before, if the page shows that above its text.
+    """The first date; or the day before, if the page shows that above its text or has it in its address.
 
     Systems write UTC, in which an evening in America is the next day.
     """
@@ -89,8 +94,14 @@ def as_shown(dates: list[DateFound], visible: list[Block]) -> DateFound | None:
         return None
     until = visible[min(2, len(visible) - 1)].sources[-1][1] if visible else 0
     shown = [each for each in dates if each.name == "text" and each.start < until]
-    is_day_before = {(dates[0].value - each.value).days for each in shown} == {1}
-    return shown[0] if is_day_before else dates[0]
+    days = {each.value for each in shown}
+    for local in [*shown, *(each for each in dates if each.name == "canonical")]:
+        nearest = max(shown, key=lambda each: each.start, default=local)
+        if (dates[0].value - local.value).days == 1 and (
+            dates[0].value not in days or nearest.value == local.value
+        ):
+            return local
+    return dates[0]
 
 
 def modified_dates(structured: list[Span], properties: list[Candidate]) -> Iterator[DateFound]:
@@ -107,9 +118,9 @@ def dates_in(found: Iterable[tuple[str, Span]], *, day_first: bool = False) -> I
             yield DateFound(value, key, span.start, span.end)
 
 
-def visible_dates(blocks: list[Block], *, day_first: bool = False) -> Iterator[DateFound]:
-    """Dates after a word such as "published", then "updated", then those that stand in a short line."""
-    others: list[Block] = []
+def visible_dates(blocks: list[Block], *, day_first: bool = False) -> tuple[list[DateFound], list[DateFound]]:
+    """Dates after a word such as "published"; and those after "updated", then those in a short line."""
+    lines: list[DateFound] = []
     published: list[DateFound] = []
     changed: list[DateFound] = []
     # Looking for a digit first is much faster than the list of words.
@@ -120,14 +131,21 @@ def visible_dates(blocks: list[Block], *, day_first: bool = False) -> Iterator[D
                 dated = True
                 place = block.source_span(match.start(), match.end())
                 (changed if _CHANGED.match(match[0]) else published).append(DateFound(value, "text", *place))
-        if not dated and length(block) <= _LONGEST_DATE_LINE:
-            others.append(block)
-    yield from published
-    yield from changed
-    for block in others:
-        if value := read_date(block.text, day_first=day_first):
+        text = block.text.strip()
+        if dated or (length(block) > _LONGEST_DATE_LINE and not text[0].isdigit()):
+            continue
+        if length(block) > _LONGEST_DATE_LINE:
+            text = text[:_LONGEST_DATE]
+        if value := read_date(text, day_first=day_first) or _short_date(text):
             start = len(block.text) - len(block.text.lstrip())
-            yield DateFound(value, "text", *block.source_span(start, len(block.text.rstrip())))
+            lines.append(DateFound(value, "text", *block.source_span(start, start + len(text))))
+    return published, changed + lines
+
+
+def _short_date(text: str) -> date | None:
+    """A date whose year has two digits."""
+    match = _SHORT_DATE.search(text)
+    return _date(f"20{match[3]}", match[2], match[1]) if match else None
 
 
 _FORMS: tuple[tuple[re.Pattern[str], tuple[int, int, int]], ...] = (

@@ -59,6 +59,7 @@ class Metadata:
 
 _SEPARATORS = re.compile(r"\s+[|\u2013\u2014\u2015·•»›:/~-]+\s+|\s*[|»›]\s*|:\s+(?=[A-Z])")
 _LONGEST_BYLINE_BLOCK = 160
+_LONGEST_DATED_BLOCK = 300
 _SHORTEST_NAME = 3
 _LONGEST_TITLE = 1_000
 _EDGE_BLOCKS = 6
@@ -94,7 +95,10 @@ def read_metadata(
     canonical = _first(properties, [key for key in KEYS["canonical"] if key != "og:url"]) or _first(
         properties, ["og:url"]
     )
-    edges = _short(nearby) + _edge_blocks(visible)
+    edges, dated = (
+        _short(nearby + _edge_blocks(visible), longest)
+        for longest in (_LONGEST_BYLINE_BLOCK, _LONGEST_DATED_BLOCK)
+    )
     places = [source for block in visible + nearby for source in block.sources]
     around = (min(places)[0], max(places)[1]) if places else (0, 0)
     site = _site(properties, structured, canonical)
@@ -102,9 +106,11 @@ def read_metadata(
     names = not_authors(site, canonical)
     day_first = is_day_first(extract.language)
     published = [
-        *published_dates(structured.published, properties, edges, canonical, around, day_first=day_first)
+        *published_dates(structured.published, properties, dated, canonical, around, day_first=day_first)
     ]
-    published = published or [*visible_dates(_short(farther), day_first=day_first)]
+    if not published:
+        labelled, others = visible_dates(_short(farther, _LONGEST_DATED_BLOCK), day_first=day_first)
+        published = labelled + others
     modified = [*modified_dates(structured.modified, properties)]
     return Metadata(
         present=extract.has_metadata,
@@ -129,13 +135,12 @@ def _first(properties: list[Candidate], keys: list[str]) -> Span | None:
 
 
 def _edge_blocks(blocks: list[Block]) -> list[Block]:
-    """The first and last short blocks of an article, which may hold bylines and dates."""
-    edges = blocks if len(blocks) <= 2 * _EDGE_BLOCKS else blocks[:_EDGE_BLOCKS] + blocks[-_EDGE_BLOCKS:]
-    return _short(edges)
+    """The first and last blocks of an article, which may hold bylines and dates."""
+    return blocks if len(blocks) <= 2 * _EDGE_BLOCKS else blocks[:_EDGE_BLOCKS] + blocks[-_EDGE_BLOCKS:]
 
 
-def _short(blocks: list[Block]) -> list[Block]:
-    return [block for block in blocks if length(block) <= _LONGEST_BYLINE_BLOCK]
+def _short(blocks: list[Block], longest: int) -> list[Block]:
+    return [block for block in blocks if length(block) <= longest]
 
 
 def _site(properties: list[Candidate], structured: Structured, canonical: Span | None) -> Value | None:

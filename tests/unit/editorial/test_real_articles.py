@@ -131,6 +131,33 @@ def test_an_author_is_a_person_if_one_is_named(head: str, body: str, author: str
         pytest.param(
             "en", '<meta name="date" content="Wed Apr 03 12:45:00 EDT 2024">', "2024-04-03", id="java"
         ),
+        pytest.param("de", "<p>von Jana Doe, 03.04.24</p>", "2024-04-03", id="short year"),
+        pytest.param(
+            "fr",
+            '<time datetime="2024-05-01">1 mai</time><p>Publié le 3 avril 2024</p>',
+            "2024-04-03",
+            id="a label before a time without one",
+        ),
+        pytest.param(
+            "en",
+            '<meta property="article:published_time" content="2024-04-04T01:30:00Z">'
+            '<link rel="canonical" href="https://news.example/2024/04/03/cows">',
+            "2024-04-03",
+            id="the local day of an address",
+        ),
+        pytest.param(
+            "en",
+            '<meta property="article:published_time" content="2024-04-04T01:30:00Z">'
+            "<p>Thursday, April 4, 2024</p><p>April 3, 2024 at 7:30 p.m.</p>",
+            "2024-04-03",
+            id="the local day beside the text",
+        ),
+        pytest.param(
+            "en",
+            '<link rel="canonical" href="https://news.example/2024/04/09/cows"><p>April 3, 2024</p>',
+            "2024-04-03",
+            id="an address last",
+        ),
     ],
 )
 def test_the_date_of_publication_is_read(language: str, line: str, day: str) -> None:
