@@ -18,7 +18,14 @@ from typing import Any, NamedTuple
 
 from contentworker.editorial import ArticleState, Scope
 from contentworker.editorial.parsing.blocks import Block, Extract, Reason
-from contentworker.editorial.parsing.choosing import captions, choose, hints_around, is_linked, named_captions
+from contentworker.editorial.parsing.choosing import (
+    captions,
+    choose,
+    hints_around,
+    is_byline,
+    is_linked,
+    named_captions,
+)
 from contentworker.editorial.parsing.features import (
     FEATURES,
     NEIGHBOUR_FEATURES,
@@ -189,7 +196,8 @@ def _keep_titled(
                 reasons[index] = reasons[index] or "related"
         elif _words(blocks, (index for index in indexes if reasons[index] is None)) < _FEWEST_WORDS:
             for index in indexes:
-                if not (tree.block_hints[index] & OTHER_BITS or is_linked(blocks, tree, index)):
+                is_around = tree.tags[tree.block_nodes[index]] == "footer" or is_byline(blocks[index])
+                if not (is_around or tree.block_hints[index] & OTHER_BITS or is_linked(blocks, tree, index)):
                     reasons[index] = None
 
 

@@ -10,7 +10,7 @@ from contentworker.editorial.parsing.dates import read_date
 from contentworker.editorial.parsing.features import ENDS
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
-__all__ = ["captions", "choose", "hints_around", "is_linked", "named_captions"]
+__all__ = ["captions", "choose", "hints_around", "is_byline", "is_linked", "named_captions"]
 
 # Chosen by cross-validation: of a paragraph a loss is worse, of a short line noise.
 _SMALLEST_SHARE = 0.3
@@ -25,10 +25,29 @@ _LONGEST_CAPTION = 400
 _LONGEST_BYLINE = 80
 _BY = re.compile(r"(?:by|von|par|por)\s", re.IGNORECASE)
 _CREDIT = re.compile(
-    r"\b(?:photos?|images?|pictures?|fotos?)\W{0,3}©[^.]{1,60}\Z"
+    r"\A\s*©\s*\D|\b(?:photos?|images?|pictures?|fotos?)\W{0,3}©[^.]{1,60}\Z"
     r"|\((?:[^()]*\b(?:photos?|images?|pictures?|courtesy|credits?|foto|bild|crédit|getty|reuters|afp)\b[^()]*)\)\s*\Z",
     re.IGNORECASE,
 )
+# What asks readers to do something, and what leads to other stories, in English, German, French and Spanish.
+_CALL = re.compile(
+    r"\b(?:follow|subscribe|sign\s+up|share\s+(?:it|this)|(?:like|join|tell)\s+us|let\s+us\s+know|e-?mail\s|click\s+here"
+    r"|have\s+your\s+say|folge|abonnier|teile[nt]?\s|schreib|klick|suivez|abonnez|partagez|cliquez|s[ií]gu[ea]"
+    r"|suscr[ií]b|comp[aá]rt|ha(?:z|ga)\s+clic)",
+    re.IGNORECASE,
+)
+_NETWORK = re.compile(
+    r"(?<!\w)@\w|\w@\w|facebook|twitter|instagram|linkedin|telegram|whatsapp|youtube", re.IGNORECASE
+)
+_LEADS_AWAY = re.compile(
+    r"\W*(?:don['\u2019]t\s+miss|read\s+(?:more|also|next)|also\s+read|see\s+also|related\b|lesen\s+sie|mehr\s+zum"
+    r"|siehe\s+auch|auch\s+interessant|(?:à\s+)?lire\s+aussi|voir\s+aussi|le[ae]\s+también|ver\s+también"
+    r"|te\s+puede\s+interesar)",
+    re.IGNORECASE,
+)
+_LONGEST_CALL = 250
+_LONGEST_NOTE = 60
+_SMALLEST_LINKED_SHARE = 0.3
 _LEAST_CERTAINTY = 0.6
 _LINKED_SHARE = 0.7
 _LONGEST_INTRODUCTION = 40
@@ -53,12 +72,14 @@ def choose(
     _fill(blocks, tree, shares, kept, is_own)
     _add_prose(blocks, tree, shares, kept, is_own)
     _drop_bylines(blocks, kept)
+    _drop_calls(blocks, tree, kept)
     _drop_headings(blocks, tree, kept, is_caption)
     prose = sum(compress(sizes, is_prose))
     if prose and sum(compress(sizes, kept)) < _SMALLEST_SHARE_OF_PROSE * prose:
         # A page of a kind that the trees do not know: what its containers say is the better guess.
         kept = [*map(or_, kept, is_prose)]
         _drop_bylines(blocks, kept)
+        _drop_calls(blocks, tree, kept)
         return kept, False
     certainty = sum(abs(2 * share - 1) * size for share, size in zip(shares, sizes, strict=True))
     return kept, certainty > _LEAST_CERTAINTY * sum(sizes)
@@ -193,13 +214,51 @@ def _add_prose(
 
 
 def _drop_bylines(blocks: list[Block], kept: list[bool]) -> None:
-    """Leave out short lines with a date or "by" above the text: "May 3, 2024 | by Jane Doe"."""
+    """Leave out bylines above the text."""
     for index, block in enumerate(blocks):
-        text = " ".join(block.text.split())
-        if kept[index] and len(text) >= _SHORT_BLOCK:
+        if kept[index] and len(" ".join(block.text.split())) >= _SHORT_BLOCK:
             return
-        if block.level != 1 and len(text) < _LONGEST_BYLINE and not text.endswith(ENDS):
-            kept[index] = kept[index] and not (_BY.match(text) or read_date(text))
+        kept[index] = kept[index] and not is_byline(block)
+
+
+def is_byline(block: Block) -> bool:
+    """Whether a short line has a date or "by", as above a text: "May 3, 2024 | by Jane Doe"."""
+    text = " ".join(block.text.split())
+    return (
+        block.level != 1
+        and len(text) < _LONGEST_BYLINE
+        and not text.endswith(ENDS)
+        and bool(_BY.match(text) or read_date(text))
+    )
+
+
+def _drop_calls(blocks: list[Block], tree: Tree, kept: list[bool]) -> None:
+    """Leave out calls to follow, share or write, links that interrupt, and notes at the end: "Advert"."""
+    is_end = True
+    for index in [index for index in range(len(blocks) - 1, -1, -1) if kept[index]]:
+        block = blocks[index]
+        text = block.text.strip()
+        if block.level or block.kind == "quote":
+            is_end = is_end and block.level > 0
+            continue
+        begins, network = _CALL.match(text), _NETWORK.search(text, 0, _LONGEST_CALL)
+        if len(text) > _LONGEST_CALL:
+            kept[index] = not (begins and network)
+            is_end = False
+            continue
+        asks = _CALL.search(text)
+        is_note = len(text) < _LONGEST_NOTE and (
+            asks or not (text.endswith(ENDS) or block.kind != "paragraph")
+        )
+        linked = tree.block_links[index]
+        if (
+            (is_end and (is_note or begins or network or (asks and linked)))
+            or (begins and network)
+            or (linked > _SMALLEST_LINKED_SHARE * len(text) and _LEADS_AWAY.match(text))
+        ):
+            kept[index] = False
+        else:
+            is_end = False
 
 
 def _drop_headings(blocks: list[Block], tree: Tree, kept: list[bool], is_caption: list[bool]) -> None:

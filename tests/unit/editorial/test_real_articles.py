@@ -220,6 +220,23 @@ def test_a_line_that_leads_to_other_stories_goes_with_them() -> None:
     assert texts(document) == [PROSE.strip()] * 4 + ["It is so."]
 
 
+def test_a_call_at_the_end_is_no_text() -> None:
+    """To follow, to write, to subscribe, in four languages; and links that lead away between paragraphs."""
+    calls = [
+        "Follow us on Twitter @example and on Facebook.",
+        "Folgen Sie uns auf Instagram.",
+        "Suivez-nous sur Twitter !",
+        'Get our magazine every month. <a href="/m">Click here</a> for more.',
+        "Advert",
+    ]
+    between = '<p>READ MORE: <a href="/sheep">Sheep sleep in winter, too</a></p>'
+    tweet = "<blockquote><p>Cows!</p>&mdash; Jane (@jane)</blockquote>"
+    body = f"<h1>On cows</h1><p>{PROSE * 3}</p>{between}<p>He wrote it on Twitter.</p><p>{PROSE}</p>"
+    ended = site(body + "".join(f"<p>{call}</p>" for call in calls), "On cows")
+    assert set(texts(ended)) == {PROSE.strip(), "He wrote it on Twitter."}
+    assert "Cows!" in texts(site(body + tweet, "On cows"))
+
+
 def test_the_title_lacks_the_name_of_the_site() -> None:
     """As it stands in the head, so that its place is exact; published and modified are told apart."""
     source = (
