@@ -17,6 +17,7 @@ from contentworker.printable import json_text, lines, one_line
 from contentworker.runtime.records import dead_letters, letter_batches
 from contentworker.runtime.records.dead_letters import REASONS, DeadLetter, UnknownLetter
 from contentworker.runtime.records.letter_batches import LetterFilter
+from contentworker.runtime.records.letter_parts import LetterParts
 
 __all__ = ["group"]
 
@@ -73,12 +74,12 @@ def list_command(connect: Connect, /, as_json: bool, **options: Any) -> None:
     """List dead letters, oldest first."""
     count = 0
     with connect() as client:
-        for letter_id, arrived, letter in letter_batches.matching(client, LetterFilter(**options)):
+        for parts in letter_batches.matching(client, LetterFilter(**options)):
             count += 1
-            if as_json:
-                click.echo(json_text(_record(letter_id, arrived, letter)))
-            else:
-                click.echo(f"{letter_id}  {arrived:%Y-%m-%d %H:%M:%S}  {_summary(letter)}")
+            if not as_json:
+                click.echo(f"{parts.id}  {parts.arrived:%Y-%m-%d %H:%M:%S}  {_summary(parts)}")
+            elif letter := dead_letters.find(client, parts.id):
+                click.echo(json_text(_record(parts.id, parts.arrived, letter)))
     if not count and not as_json:
         click.echo("No dead letters.")
 
@@ -211,12 +212,12 @@ def _arguments(letter: DeadLetter | UnknownLetter) -> tuple[list[Any], dict[str,
     return dead_letters.arguments(letter) if isinstance(letter, DeadLetter) else None
 
 
-def _unknown(letter: UnknownLetter) -> str:
+def _unknown(letter: UnknownLetter | LetterParts) -> str:
     return f"version {_line(letter.version) or '?'}, which this program does not know"
 
 
-def _summary(letter: DeadLetter | UnknownLetter) -> str:
-    if isinstance(letter, UnknownLetter):
+def _summary(letter: LetterParts) -> str:
+    if not letter.is_known:
         return _unknown(letter)
     name = f" {letter.task}[{letter.task_id}]" if letter.task else ""
     return _line(f"{letter.queue}  {letter.reason}{name}: {letter.error}")

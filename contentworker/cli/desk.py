@@ -60,12 +60,13 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
         store = Store(engine)
         store.open_count()  # the tables are there, or it does not start
         app = connection.impatient_application()
-        machinery = Machinery(app, connection.impatient_client, settings)
+        audit, pace = Audit(engine), settings.desk.letters_per_second
+        machinery = Machinery(app, connection.impatient_client, settings, pace, audit)
         desk = Desk(
             store,
             Sessions(engine),
             Tokens(engine),
-            Audit(engine),
+            audit,
             accounts,
             settings,
             machinery,
@@ -74,8 +75,8 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
         )
         listener = application.listen(listening)
     click.echo(shown)
-    application.serve(desk, listener)
-    machinery.close()
+    with machinery:
+        application.serve(desk, listener)
     engine.dispose()
 
 

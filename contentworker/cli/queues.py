@@ -2,14 +2,18 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from contentworker import config
 from contentworker.cli import connection
 from contentworker.cli.exit_codes import ExitCode
-from contentworker.runtime.environment import session
+from contentworker.runtime import environment
 from contentworker.runtime.health.queues import check_queues
+from contentworker.runtime.records import pauses
 from contentworker.runtime.records.spending import Spending
 from contentworker.runtime.transport.protocol import LEASES, Protocol
 
@@ -57,7 +61,7 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
 
 def _start_command() -> str:
     is_installed = str(click.get_current_context().find_root().info_name).startswith("sudo ")
-    return "sudo systemctl start celery-worker" if is_installed else session("worker")
+    return "sudo systemctl start celery-worker" if is_installed else environment.session("worker")
 
 
 @click.command("hand-back")
@@ -80,23 +84,27 @@ def hand_back() -> None:
 @click.argument("queue", shell_complete=connection.queue_names)
 def pause(queue: str) -> None:
     """Let no worker take messages from QUEUE until `resume`. Tasks that run go on; new ones wait."""
-    _set_pause(queue, paused=True)
+    with _pausable(queue) as client:
+        pauses.pause(client, queue, environment.person())
+    click.echo(f"{queue}: paused")
 
 
 @click.command()
 @click.argument("queue", shell_complete=connection.queue_names)
 def resume(queue: str) -> None:
     """Let the workers of QUEUE take messages again after `pause`."""
-    _set_pause(queue, paused=False)
+    with _pausable(queue) as client:
+        pauses.resume(client, queue)
+    click.echo(f"{queue}: resumed")
 
 
-def _set_pause(queue: str, *, paused: bool) -> None:
+@contextmanager
+def _pausable(queue: str) -> Iterator[Any]:
     connection.check_queue(queue, "QUEUE")
     if config.load().broker.transport == "plain":
         raise click.ClickException('workers of `broker.transport = "plain"` cannot be paused')
     with connection.connected() as client:
-        (Protocol(client).pause if paused else Protocol(client).resume)(queue)
-    click.echo(f"{queue}: {'paused' if paused else 'resumed'}")
+        yield client
 
 
 @click.command()

@@ -1,6 +1,5 @@
 """The page of `python -m contentworker top`, drawn for a terminal of any size, or a pipe."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,8 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from contentworker.printable import one_line
-from contentworker.runtime.records.queue_state import QueueState
-from contentworker.runtime.watching.overview import Overview, WorkerState
+from contentworker.runtime.watching.overview import (
+    Overview,
+    QueueLine,
+    WorkerState,
+    age_text,
+    pause_text,
+    queue_lines,
+)
 
 __all__ = ["render"]
 
@@ -150,7 +155,7 @@ def _head(overview: Overview) -> Iterator[Text]:
     if away is not None:
         then = "; what follows is older" if state else ""
         seconds = (overview.at - away.since).total_seconds()
-        yield _line(f"Redis cannot be read since {away.since:%H:%M:%S} UTC, {_age(seconds)}{then}", BAD)
+        yield _line(f"Redis cannot be read since {away.since:%H:%M:%S} UTC, {age_text(seconds)}{then}", BAD)
         yield _line(_clean(away.reason), BAD)
     if state is None:
         yield _line("nothing is known yet", QUIET)
@@ -202,41 +207,30 @@ def _unknown(overview: Overview) -> Iterator[str]:
 def _queues(overview: Overview) -> _Section:
     numbers = (_Column(title, is_number=True) for title in ("READY", "DELAYED", "HELD", "OLDEST", "WORKERS"))
     columns = [_Column("QUEUE", is_name=True), *numbers, _Column("STATE")]
-    served = Counter(
-        queue for worker in overview.workers if not worker.is_silent for queue in worker.queues or ()
-    )
-    all_known = overview.is_measured and all(worker.queues is not None for worker in overview.workers)
     in_memory = overview.transport == "plain"
-    queues = overview.state.queues if overview.state else ()
-    unserved = {queue.queue for queue in queues if all_known and not served[queue.queue]}
-
-    def business(queue: QueueState) -> tuple[int, int, bool]:
-        needs_care = queue.is_paused or queue.queue in unserved
-        return queue.ready + queue.held, queue.delayed, needs_care
-
+    lines = queue_lines(overview)
     rows = []
-    for queue in sorted(queues, key=business, reverse=True):  # equal ones stay as in worker.toml
-        workers = served[queue.queue]
-        is_unserved = queue.queue in unserved
+    for line in lines:
+        queue = line.queue
         rows.append(
             [
                 Text(_clean(queue.queue)),
-                Text(str(queue.ready), BAD if queue.ready and is_unserved else ""),
+                Text(str(queue.ready), BAD if queue.ready and line.is_unserved else ""),
                 *(Text("?" if in_memory else str(number)) for number in (queue.delayed, queue.held)),
-                Text(_age(queue.oldest_message_seconds)),
-                Text(str(workers) if all_known else f"{workers} or more"),
-                _queue_state(queue.is_paused, bool(workers), is_unserved),
+                Text(age_text(queue.oldest_message_seconds)),
+                Text(str(line.workers) if line.all_known else f"{line.workers} or more"),
+                _queue_state(line),
             ]
         )
-    return _Section(columns, rows, "not read yet", sum(any(business(queue)) for queue in queues))
+    return _Section(columns, rows, "not read yet", sum(any(line.business) for line in lines))
 
 
-def _queue_state(is_paused: bool, is_served: bool, is_unserved: bool) -> Text:
-    if is_unserved:
+def _queue_state(line: QueueLine) -> Text:
+    if line.is_unserved:
         return Text("no worker", BAD)
-    if is_paused:
-        return Text("paused", CAREFUL)
-    return Text("served" if is_served else "?")
+    if line.queue.is_paused:
+        return Text(pause_text(line.queue.pause), CAREFUL)
+    return Text("served" if line.workers else "?")
 
 
 def _workers(overview: Overview) -> _Section:
@@ -253,7 +247,7 @@ def _workers(overview: Overview) -> _Section:
         if worker.running is not None:
             running = Text(str(worker.running))
         age = worker.sign_age_seconds
-        sign = Text("none" if age is None else f"{_age(age)} ago", BAD if worker.is_silent else "")
+        sign = Text("none" if age is None else f"{age_text(age)} ago", BAD if worker.is_silent else "")
         rows.append([Text(_clean(worker.name)), Text(queues), running, sign])
     return _Section(columns, rows, "none known", sum(any(business(worker)) for worker in overview.workers))
 
@@ -261,16 +255,16 @@ def _workers(overview: Overview) -> _Section:
 def _running(overview: Overview, id_characters: int = LONGEST_TEXT) -> _Section:
     age = overview.asked_seconds
     is_old = age is not None and age > OLD_SECONDS
-    title = f"RUNNING {_age(age).upper()} AGO" if is_old else "RUNNING TASK"
+    title = f"RUNNING {age_text(age).upper()} AGO" if is_old else "RUNNING TASK"
     columns = [
         *(_Column(title, is_name=True), _Column("ID")),
         *(_Column("QUEUE", is_name=True), _Column("FOR", is_number=True)),
     ]
     rows = [
-        _texts(running.task, running.task_id[:id_characters], running.queue, _age(running.seconds))
+        _texts(running.task, running.task_id[:id_characters], running.queue, age_text(running.seconds))
         for running in overview.running or ()
     ]
-    if_empty = "not known" if age is None else f"none, when asked {_age(age)} ago"
+    if_empty = "not known" if age is None else f"none, when asked {age_text(age)} ago"
     return _Section(columns, rows, if_empty, len(rows))
 
 
@@ -282,20 +276,11 @@ def _failures(overview: Overview) -> _Section:
     rows = [
         _texts(
             *(failure.task or "?", failure.queue, failure.reason),
-            f"{_age((overview.at - failure.arrived).total_seconds())} ago",
+            f"{age_text((overview.at - failure.arrived).total_seconds())} ago",
         )
         for failure in overview.failures
     ]
     return _Section(columns, rows, "none" if overview.state else "not read yet", len(rows))
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def _texts(*texts: str) -> list[Text]:

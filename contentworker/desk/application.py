@@ -14,9 +14,18 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from contentworker.desk import deciding, queue, review, runs, signing_in
+from contentworker.desk import (
+    batches,
+    dead_letters,
+    deciding,
+    operations,
+    queue,
+    review,
+    runs,
+    signing_in,
+)
 from contentworker.desk.api.serving import api_routes
-from contentworker.desk.people import EDITORS, EVERYONE, OPERATORS, REVIEW, RUNS
+from contentworker.desk.people import EDITORS, EVERYONE, OPERATIONS, OPERATORS, REVIEW, RUNS
 from contentworker.desk.serving import routes_of
 from contentworker.desk.web import Ask, Desk, Refused, Route, to
 from contentworker.errors import ConfigError
@@ -60,6 +69,20 @@ ROUTES = (
     Route("POST", "/review/{id}/comments", EDITORS, deciding.comment, "Comment"),
     Route("POST", "/review/{id}/hold", EDITORS, deciding.take, "Take an article, or take it over"),
     Route("POST", "/review/{id}/keep-hold", EDITORS, deciding.keep_hold, "Go on holding an article"),
+    Route("GET", "/operations", OPERATIONS, operations.operations, "What needs an operator", "Operations"),
+    Route("POST", "/operations/queues/{queue}/pause", OPERATORS, operations.pause, "Pause a queue"),
+    Route("POST", "/operations/queues/{queue}/resume", OPERATORS, operations.resume, "Resume a queue"),
+    Route("GET", "/dead-letters", OPERATIONS, dead_letters.letters, "The dead letters", "Dead letters"),
+    Route("GET", "/dead-letters/{id}", OPERATIONS, dead_letters.letter, "A dead letter"),
+    Route("POST", "/dead-letters/{id}/arguments", OPERATORS, dead_letters.open_arguments, "Open arguments"),
+    Route("POST", "/dead-letters/{id}/replay", OPERATORS, dead_letters.replay, "Run a task again"),
+    Route("GET", "/dead-letters/{id}/discard", OPERATORS, dead_letters.discard_page, "Ask before discarding"),
+    Route("POST", "/dead-letters/{id}/discard", OPERATORS, dead_letters.discard, "Discard a letter"),
+    Route("GET", "/batches/new", OPERATORS, batches.new, "Preview of a batch of letters"),
+    Route("POST", "/batches", OPERATORS, batches.create, "Begin a batch"),
+    Route("GET", "/batches/{id}", OPERATIONS, batches.batch, "How far a batch is"),
+    Route("POST", "/batches/{id}/stop", OPERATORS, batches.stop, "Stop a batch"),
+    Route("POST", "/batches/{id}/go-on", OPERATORS, batches.go_on, "Go on with a batch"),
     Route("GET", "/runs", RUNS, runs.runs, "The list of runs", menu="Runs"),
     Route("GET", "/runs/{id}", RUNS, runs.run, "A run"),
     Route(

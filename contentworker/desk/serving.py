@@ -109,8 +109,7 @@ def _answer(ask: Ask, route: Route, body: bytes) -> Response:
         return _message(ask, _not_now(error))
     except (RedisError, OperationalError) as error:
         logger.warning("The desk cannot reach Redis: %s", type(error).__name__)
-        what = "Redis cannot be reached. Articles can be decided on; for this page, try again in a moment."
-        return _message(ask, Refused(503, "Not now", what))
+        return page(ask, "redis_away.html", 503)
 
 
 def _not_now(error: DatabaseError) -> Refused:

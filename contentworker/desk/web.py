@@ -42,6 +42,7 @@ class Desk:
     settings: Any
     """All settings."""
     machinery: Machinery
+    """Redis and the workers."""
     announce: Callable[[float], bool]
     """Has the platform told after so many seconds; False if that cannot be asked for now."""
     origins: tuple[str, ...]

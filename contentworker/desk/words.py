@@ -18,6 +18,7 @@ __all__ = [
     "SAID",
     "VERDICTS",
     "about",
+    "clock",
     "due_in_words",
     "judgement",
     "reason_in_words",
@@ -165,3 +166,8 @@ def why(
         needed = f"it must win {settings.min_gain:g}"
         return f"{said}: from {scores[0]:.1f} to {scores[-1]:.1f} points; {needed}."
     return f"{said}."
+
+
+def clock(moment: datetime, now: datetime) -> str:
+    """A moment in UTC, without the date if it is today."""
+    return f"{moment:%H:%M}" if moment.date() == now.date() else f"{moment:%d %b %H:%M}"

@@ -21,7 +21,7 @@ import sys
 
 PREFIX = "{prefix}"
 USER = "{user}"
-PASSED_ON = ("COLUMNS", "LANG", "LC_ALL", "LINES", "NO_COLOR", "TERM", "TZ")
+PASSED_ON = ("COLUMNS", "LANG", "LC_ALL", "LINES", "NO_COLOR", "SUDO_USER", "TERM", "TZ")
 
 
 def environment(home):

@@ -1,5 +1,6 @@
 """What the environment tells a process: its folder for state, and its secrets (see systemd.exec(5))."""
 
+import getpass
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from contentworker.errors import ConfigError
 
-__all__ = ["adopt_credentials", "folder", "session", "state_folder"]
+__all__ = ["adopt_credentials", "folder", "person", "session", "state_folder"]
 
 SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -38,6 +39,16 @@ def session(words: str) -> str:
     others = [each for each in folders if each != sysconfig.get_path("scripts")]
     has_nox = shutil.which("nox", path=os.pathsep.join(others))
     return f"{'nox' if has_nox else 'python3 noxfile.py'} -s {words}"
+
+
+def person(environ: Mapping[str, str] = os.environ) -> str:
+    """Name of the person who types a command; under sudo, of the one who typed that."""
+    if name := environ.get("SUDO_USER"):
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user that is in no password file
+        return str(os.getuid())
 
 
 def adopt_credentials(environ: MutableMapping[str, str] = os.environ) -> None:

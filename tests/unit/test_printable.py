@@ -20,6 +20,7 @@ from contentworker.errors import ContentError
 from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.logs import lines as logs
 from contentworker.runtime.records.dead_letters import DeadLetter, EarlierLetter, UnknownLetter
+from contentworker.runtime.records.letter_parts import LetterParts
 from contentworker.runtime.watching.overview import Away, Failure, Overview, Running, WorkerState
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
@@ -101,8 +102,10 @@ def test_dead_letters(text: str) -> None:
     )  # fmt: skip
     unread = letter.model_copy(update={"message": text.encode("utf-8", "replace").decode()})
     for each in (letter, unread, UnknownLetter(version=text, content=text)):
-        shown = [*dead_letters_cli._page("1-0", NOW, each), dead_letters_cli._summary(each)]
-        assert all(line.isprintable() for line in shown)
+        assert all(line.isprintable() for line in dead_letters_cli._page("1-0", NOW, each))
+    for version in (text, "2"):
+        parts = LetterParts("1-0", 1, version, "failed", text, text, text, text, text, False, text)
+        assert dead_letters_cli._summary(parts).isprintable()
 
 
 @settings(deadline=None, max_examples=30)

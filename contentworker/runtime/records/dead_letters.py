@@ -114,6 +114,9 @@ class DeadLetter(BaseModel, frozen=True):
     task_id: Text = Field(default="", description="Id of the task, if the message has one.")
     retries: int = Field(default=0, description="How often the task was retried.")
     deliveries: int = Field(default=0, description="How many workers died while they held the message.")
+    critical: bool = Field(
+        default=False, description="Whether the task is a `CriticalTask`: a repeat may cost money."
+    )
     worker: Text = Field(description="Node name of the worker that wrote the letter.")
     message: str = Field(description="The message as it was in Redis, in the encoding below.")
     encoding: Literal["utf-8", "base64"] = Field(

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from contentworker.runtime.records import dead_letters
-from contentworker.runtime.records.dead_letters import DeadLetter, UnknownLetter, UnknownVersionError
+from contentworker.runtime.records import letter_parts
+from contentworker.runtime.records.dead_letters import UnknownVersionError
+from contentworker.runtime.records.letter_parts import LetterParts
 
 __all__ = ["Done", "LetterFilter", "Matches", "do_with", "matching", "matching_ids"]
 
@@ -20,21 +21,29 @@ class LetterFilter(NamedTuple):
     queue: str | None = None
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
+    exception: str | None = None
+    """Type of the error."""
+    text: str | None = None
+    """A part of the letter's or the task's id."""
+    is_critical: bool | None = None
 
     def is_empty(self) -> bool:
         """Whether every letter matches."""
         return not any(value is not None for value in self)
 
-    def matches(self, arrived: datetime, letter: DeadLetter | UnknownLetter, now: datetime) -> bool:
+    def matches(self, letter: LetterParts, now: datetime) -> bool:
         """Whether a letter matches; one of an unknown version matches an empty filter only."""
-        if isinstance(letter, UnknownLetter):
+        if not letter.is_known:
             return self.is_empty()
         return (
             (self.task is None or fnmatchcase(letter.task, self.task))
             and self.reason in (None, letter.reason)
             and self.queue in (None, letter.queue)
-            and (self.older_than is None or now - arrived > self.older_than)
-            and (self.newer_than is None or now - arrived < self.newer_than)
+            and self.exception in (None, letter.exception)
+            and self.is_critical in (None, letter.is_critical)
+            and (self.text is None or self.text in letter.id or self.text in letter.task_id)
+            and (self.older_than is None or now - letter.arrived > self.older_than)
+            and (self.newer_than is None or now - letter.arrived < self.newer_than)
         )
 
 
@@ -56,13 +65,11 @@ class Done(NamedTuple):
     """Letters of a version that this program does not know, and why they cannot be replayed."""
 
 
-def matching(client: Any, chosen: LetterFilter) -> Iterator[tuple[str, datetime, DeadLetter | UnknownLetter]]:
-    """Id, arrival and content of each letter that matches, oldest first; ages are by Redis's clock."""
+def matching(client: Any, chosen: LetterFilter) -> Iterator[LetterParts]:
+    """Each letter that matches, oldest first, without its message; ages are by Redis's clock."""
     seconds, microseconds = client.time()
     now = datetime.fromtimestamp(seconds + microseconds / 1_000_000, UTC)
-    for letter_id, arrived, letter in dead_letters.read(client):
-        if chosen.matches(arrived, letter, now):
-            yield letter_id, arrived, letter
+    return (letter for letter in letter_parts.read(client) if chosen.matches(letter, now))
 
 
 def matching_ids(client: Any, chosen: LetterFilter) -> Matches:
@@ -71,8 +78,8 @@ def matching_ids(client: Any, chosen: LetterFilter) -> Matches:
     A replayed task may fail again at once; to follow its new letter would never end.
     """
     found = Matches([], [])
-    for letter_id, _, letter in matching(client, chosen):
-        (found.known if isinstance(letter, DeadLetter) else found.unknown).append(letter_id)
+    for letter in matching(client, chosen):
+        (found.known if letter.is_known else found.unknown).append(letter.id)
     return found
 
 

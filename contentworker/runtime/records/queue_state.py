@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contentworker.printable import decoded
+from contentworker.runtime.records import pauses
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK, STREAM
+from contentworker.runtime.records.pauses import PAUSED_BY, Pause
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, PAUSED, held_key
 from contentworker.runtime.transport.scripts import load
 
@@ -55,6 +57,8 @@ class QueueState:
     """Messages that a worker with a lease has taken: it runs them, or has fetched them in advance."""
     oldest_message_seconds: float | None
     is_paused: bool
+    pause: Pause | None = None
+    """Who paused it, and when, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
     pipeline.hkeys(LEASES)
     pipeline.xlen(STREAM)
     pipeline.zcard(DELAYED)
-    paused, holders, dead_letters, delayed_number = pipeline.execute()
+    pipeline.hgetall(PAUSED_BY)
+    paused, holders, dead_letters, delayed_number, paused_by = pipeline.execute()
+    known = pauses.known(paused_by)
     looked_at, delayed = _delayed(client, min(delayed_number, most_records))
     held = _held(client, [decoded(name) for name in holders[:MOST_HOLDERS]], most_records)
     names_paused = {decoded(name) for name in paused}
@@ -96,6 +102,7 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
                 held=held[name],
                 oldest_message_seconds=lists[name].oldest_seconds,
                 is_paused=name in names_paused,
+                pause=known.get(name) if name in names_paused else None,
             )
             for name in queues
         ),

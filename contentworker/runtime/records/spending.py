@@ -110,6 +110,12 @@ class Spending:
         seconds, _ = self._client.time()
         return int(self._client.get(f"{PREFIX}:day:{seconds // 86_400}") or 0) / MILLIONTHS
 
+    def breaker_open_seconds(self) -> float:
+        """For how long the circuit breaker stays open; 0 if it is closed, or its next call is the test."""
+        seconds, microseconds = self._client.time()
+        open_until = float(self._client.hget(f"{PREFIX}:breaker", "open_until") or 0)
+        return float(max(0.0, open_until - seconds - microseconds / 1_000_000))
+
 
 def _millionths(amount: float) -> int:
     return int((Decimal(str(amount)) * MILLIONTHS).to_integral_value(ROUND_CEILING))

@@ -17,14 +17,12 @@ from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
 from contentworker.printable import decoded
+from contentworker.runtime.records.schedules import LAST_SENT
 from contentworker.runtime.transport.scripts import load
 
 __all__ = ["LAST_SENT", "Scheduler"]
 
 logger = get_logger(__name__)
-
-LAST_SENT = "contentworker:schedules"
-"""A hash: name of a schedule → when it was last sent, in seconds since 1970."""
 
 TRY_AGAIN_SECONDS = 1.0
 """Pause between two attempts while Redis is away."""

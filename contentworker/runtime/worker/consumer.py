@@ -240,12 +240,13 @@ class KeepingConsumer(Consumer):
     ) -> None:
         """Make a dead letter of a message. Never raises."""
         try:
-            task_id = _header(message, "id")
+            task_id, name = _header(message, "id"), _header(message, "task")
             letter = dead_letters.DeadLetter(
                 reason=reason,
                 error=error,
-                task=_header(message, "task"),
+                task=name,
                 task_id=task_id,
+                critical=bool(getattr(self.app.tasks.get(name), "claimed", False)),
                 worker=self.hostname,
                 **dead_letters.parts_of(message),
             )

@@ -70,6 +70,7 @@ def letter_of(request: Any, failure: Any) -> dead_letters.DeadLetter:
         traceback=failure.traceback or "",
         task=request.type,
         task_id=request.id,
+        critical=bool(getattr(request.task, "claimed", False)),
         worker=request.hostname,
         **dead_letters.parts_of(request.message),
     )

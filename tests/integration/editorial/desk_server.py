@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -93,10 +94,11 @@ def serve(url: str, file: Path, redis_url: str, app: Any = None) -> Iterator[Ser
         announced.append(seconds)
         return True
 
-    settings = config.load(environ={})
-    machinery = Machinery(app, lambda: redis.Redis.from_url(redis_url, socket_timeout=5), settings)
+    settings, audit = config.load(environ={}), Audit(engine)
+    connect = partial(redis.Redis.from_url, redis_url, socket_timeout=5)
+    machinery = Machinery(app, connect, settings, 1000, audit)
     desk = Desk(
-        Store(engine), Sessions(engine), Tokens(engine), Audit(engine), {}, settings, machinery, announce,
+        Store(engine), Sessions(engine), Tokens(engine), audit, {}, settings, machinery, announce,
         ("http://127.0.0.1:0",),
     )  # fmt: skip
     server = application.Server(desk)

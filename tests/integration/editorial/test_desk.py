@@ -9,13 +9,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-import redis
 
 from contentworker import config
 from contentworker.articles.announcing import ask_to_announce
@@ -39,6 +39,8 @@ from contentworker.editorial.escalations.result import Escalation, NewFinding
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.rewriting.result import Change, Refusal, Rewrite
+from contentworker.runtime.records import connections
+from contentworker.runtime.worker.application import build as build_celery
 from tests.support import ROOT, wait_until
 
 PASSWORD = "correct horse battery"
@@ -51,6 +53,7 @@ PEOPLE = {
     "olga": {"operator", "articles"},
     "art": {"articles"},
 }
+NO_REDIS = "redis://127.0.0.1:1/0"
 ARTICLE = "Tea is old. There are two kinds. It is <b>hot</b>."
 
 
@@ -65,6 +68,8 @@ class Running:
     live: Live
     announced: list[float] = field(default_factory=list)
     redis_answers: bool = True
+    machinery: Machinery | None = None
+    audit: Audit | None = None
 
 
 @dataclass
@@ -131,11 +136,11 @@ def small(file: Path, redis_url: str) -> Iterator[Running]:
     yield from running("", file, redis_url)
 
 
-def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> Iterator[Running]:
+def running(url: str, file: Path, redis_url: str = NO_REDIS) -> Iterator[Running]:
     engine = open_engine(url, file, busy_seconds=0.2)
     store = Store(engine)
     accounts = {name: Account(name, frozenset(roles), HASHED) for name, roles in PEOPLE.items()}
-    served = Running(0, store, accounts, file, Live())
+    served = Running(0, store, accounts, file, Live(), audit=Audit(engine))
 
     def announce(seconds: float) -> bool:
         served.announced.append(seconds)
@@ -143,7 +148,9 @@ def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> I
 
     settings = config.load(environ={})
     databases = Sessions(engine), Tokens(engine), Audit(engine)
-    machinery = Machinery(None, lambda: redis.Redis.from_url(redis_url), settings)
+    app = build_celery(settings, redis_url)
+    connect = partial(connections.connect, redis_url, settings.broker, socket_timeout=30)
+    served.machinery = machinery = Machinery(app, connect, settings, 1000, databases[2])
     made = Desk(
         store,
         *databases,
@@ -157,6 +164,8 @@ def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> I
     server = application.Server(made)
     thread = threading.Thread(target=server.run)
     thread.start()
+    if redis_url != NO_REDIS:
+        machinery.batches.start()
     wait_until(lambda: server.started, "the desk")
     served.port = server.servers[0].sockets[0].getsockname()[1]
     # The origin is known only now.
@@ -167,6 +176,7 @@ def running(url: str, file: Path, redis_url: str = "redis://127.0.0.1:1/0") -> I
         server.should_exit = True
         thread.join()
         machinery.close()
+        app.close()
         engine.dispose()
 
 
@@ -357,8 +367,10 @@ def test_each_route_under_each_role(small: Running, name: str) -> None:
             continue
         path = re.sub(r"\{[a-z_:]+\}", found, route.path)
         answer = browser.ask(route.method, path, {} if route.method == "POST" else None)
-        if route.roles is None or roles & route.roles:
-            assert answer.status in {200, 303, 400, 404, 409}, route
+        if route.path == "/dead-letters/{id}/arguments" and roles == {"operator"}:
+            assert answer.status == 403  # it takes both roles
+        elif route.roles is None or roles & route.roles:
+            assert answer.status in {200, 303, 400, 404, 409, 503}, route  # 503: it needs Redis, away here
             assert "/login" not in answer.location
         elif route.method == "GET" and not name:
             assert answer.location == f"/login?next={path}", route
