@@ -16,6 +16,7 @@ from starlette.routing import Route as Served
 
 from contentworker.desk.people import Person
 from contentworker.desk.web import Ask, Desk, Refused, Route, page, to
+from contentworker.desk.words import field_in_words
 from contentworker.editorial.escalations.database import DatabaseError
 from contentworker.errors import ConflictError, ContentError
 
@@ -141,9 +142,12 @@ def _of_content(error: ContentError) -> Refused:
 def _conflict(ask: Ask, error: ConflictError) -> Response:
     """Somebody was faster: what the person wrote is on the page, to be copied."""
     written = {
-        name: text
+        field_in_words(name): text
         for name, text in ask.form.items()
-        if text.strip() and name.startswith(("own", "note", "text"))
+        if text.strip()
+        and name.startswith(("own", "note", "text"))
+        # The field of own words is there, with the original, whatever was chosen.
+        and ask.form.get(name.replace("own", "choice"), "own") in {"own", text}
     }
     return page(ask, "conflict.html", 409, said=error.expected, written=written, back=ask.path.get("id"))
 

@@ -20,6 +20,7 @@ __all__ = [
     "about",
     "clock",
     "due_in_words",
+    "field_in_words",
     "judgement",
     "reason_in_words",
     "step_in_words",
@@ -84,6 +85,12 @@ LATER = {"1": "in 1 hour", "4": "in 4 hours", "24": "tomorrow", "72": "in 3 days
 SOON_MINUTES, MOST_MINUTES = 240, 100
 LANGUAGES = {"de": "German", "en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "nl": "Dutch"}
 MEDIA_TYPES = {"html": "Web page", "markdown": "Markdown", "text": "Text"}
+
+
+def field_in_words(name: str) -> str:
+    """A field of the desk's forms."""
+    number = name.removeprefix("own")
+    return {"note": "Note", "text": "Comment"}.get(name, f"Own words for change {number}")
 
 
 def about(record: Escalation, score: AeoScore | None) -> str:

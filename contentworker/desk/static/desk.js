@@ -121,7 +121,7 @@
   const choose = (value) => {
     if (!here?.checkVisibility() || here.disabled) return;
     $(`input[value=${value}]`, here).click();
-    if (value === "own") words(here).focus();
+    (value === "own" ? words(here) : $("input:checked", here)).focus();
   };
   const step = (by) => go(changes()[changes().indexOf(here) + by]);
   Object.assign(keys, { j: () => step(1), k: () => step(-1) });

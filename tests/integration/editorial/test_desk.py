@@ -272,12 +272,14 @@ def test_two_editors_at_one_article(desk: Running, ana: Browser) -> None:
     page = bob.get(f"/review/{found}")
     ana.post(f"/review/{found}/decision", version=page.version, decision="accept", note="mine")
     late = bob.post(
-        f"/review/{found}/decision", version=page.version, decision="accept", note="<i>his</i>", own1="words"
-    )
+        f"/review/{found}/decision", version=page.version, decision="accept", note="<i>his</i>",
+        choice1="own", own1="words", choice2="original", own2="not touched",
+    )  # fmt: skip
     assert late.status == 409
     assert "settled as &#39;accept&#39; by ana" in late.text
     assert "&lt;i&gt;his&lt;/i&gt;" in late.text
     assert ">words</textarea>" in late.text
+    assert "not touched" not in late.text
     assert (record(desk, found).settled_by, record(desk, found).note) == ("ana", "mine")
 
     other = waiting(desk, "blog/other")
@@ -287,7 +289,7 @@ def test_two_editors_at_one_article(desk: Running, ana: Browser) -> None:
         stale = bob.post(
             f"/review/{other}/{path}", version=page.version, decision="accept", choice1="original"
         )
-        assert (stale.status, "the record has changed" in stale.text) == (409, True)
+        assert (stale.status, "The record has changed" in stale.text) == (409, True)
     assert record(desk, other).state == "open"
 
 
