@@ -8,10 +8,11 @@ from starlette.responses import JSONResponse, Response
 from contentworker.articles.judging import ask_to_judge
 from contentworker.desk.queue import hold
 from contentworker.desk.review import find
+from contentworker.desk.settling import settle
 from contentworker.desk.web import Ask, Refused, to
 from contentworker.desk.words import LATER
 from contentworker.editorial.document import detect_media_type
-from contentworker.editorial.escalations.choosing import as_chosen, decided, latest_rewrite, text_now
+from contentworker.editorial.escalations.choosing import decided, latest_rewrite, text_now
 from contentworker.editorial.escalations.database import sha256
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, Finding
 from contentworker.errors import ConflictError
@@ -64,12 +65,8 @@ def decide(ask: Ask) -> Response:
             # Perhaps the same form, sent twice at once: then `settle` finds its own decision.
             if find(ask)[0].state == "open":
                 raise
-        record, findings = find(ask)
-    rewrite = latest_rewrite(record, findings)
-    text = as_chosen(record, rewrite) if decision.publishes and rewrite else None
     seconds = ask.desk.settings.desk.undo_seconds
-    ask.desk.store.settle(record.id, word, ask.name, note, text, version=version, undo_seconds=seconds)
-    is_asked = ask.desk.announce(seconds)
+    _, is_asked = settle(ask.desk, record.id, word, ask.name, note, version=version, undo_seconds=seconds)
     return to(f"/review/{record.id}?saved={'settled' if is_asked else 'later'}")
 
 

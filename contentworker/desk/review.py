@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
 from contentworker.desk.queue import moment_number
+from contentworker.desk.settling import record_of
 from contentworker.desk.web import Ask, page
 from contentworker.desk.words import (
     LATER,
@@ -56,10 +57,7 @@ def find(ask: Ask) -> tuple[Escalation, list[Finding]]:
     Raises:
         ContentError: there is none.
     """
-    record = ask.desk.store.find(ask.path["id"])
-    if record is None:
-        raise ContentError("escalation_id", "there is no such record (any more)")
-    return record, ask.desk.store.findings(record.id)
+    return record_of(ask.desk, ask.path["id"])
 
 
 def review(ask: Ask) -> Response:

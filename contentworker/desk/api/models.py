@@ -54,6 +54,7 @@ __all__ = [
     "RunStep",
     "RunSummary",
     "SettleBody",
+    "TakeBackBody",
     "Wrong",
 ]
 
@@ -111,6 +112,14 @@ class PersonBody(Body):
 
     by: Person = Field(
         default="", description="Who does it; recorded as `ana via TOKEN`. Empty: the program."
+    )
+
+
+class TakeBackBody(PersonBody):
+    """A decision to take back."""
+
+    event_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        default=None, description="`event_id` of the decision that you have seen. Null: whichever it is."
     )
 
 

@@ -18,7 +18,7 @@ from contentworker.editorial.escalations.reading import Filter
 from contentworker.editorial.escalations.result import Escalation, Finding, Settled
 from contentworker.errors import ContentError
 
-__all__ = ["choose", "comment", "findings", "listed", "read", "settle", "withdraw"]
+__all__ = ["choose", "comment", "findings", "listed", "read", "reopen", "settle", "withdraw"]
 
 
 def listed(call: Call) -> RecordPage:
@@ -61,8 +61,15 @@ def settle(call: Call) -> Settled:
 
 
 def withdraw(call: Call) -> Record:
-    """Take a decision back."""
-    call.desk.store.withdraw(call.id, call.by)
+    """Take a decision back of which the platform is not told yet."""
+    call.desk.store.withdraw(call.id, call.by, event_id=call.body.event_id)
+    return read(call)
+
+
+def reopen(call: Call) -> Record:
+    """Open a record again, and have the platform told."""
+    call.desk.store.reopen(call.id, call.by, event_id=call.body.event_id)
+    call.desk.announce(0)
     return read(call)
 
 

@@ -30,7 +30,11 @@ ROUTES = (
     ),
     ApiRoute(
         "POST", "/records/{id}/withdraw", EDITORS, records.withdraw, "Take a decision back", models.Record,
-        body=models.PersonBody, action="record.withdraw",
+        body=models.TakeBackBody, action="record.withdraw",
+    ),
+    ApiRoute(
+        "POST", "/records/{id}/reopen", EDITORS, records.reopen, "Open a record again", models.Record,
+        body=models.TakeBackBody, action="record.reopen",
     ),
     ApiRoute(
         "POST", "/records/{id}/comments", EDITORS, records.comment, "Comment on a record", models.Comments,

@@ -194,10 +194,15 @@ def test_a_program_decides(desk: ServedDesk) -> None:
     assert desk.announced == [30, 30]
     assert call(desk, "editor", "POST", f"/records/{first}/withdraw", {}).json()["state"] == "open"
     assert call(desk, "editor", "POST", f"/records/{first}/withdraw", {}).status == 409
+    event = call(desk, "editor", "POST", settle, {"decision": "reject"}, If_Match="*").json()["event_id"]
+    other_event = {"event_id": "0" * 32}
+    assert call(desk, "editor", "POST", f"/records/{first}/reopen", other_event).status == 409
+    reopened = call(desk, "editor", "POST", f"/records/{first}/reopen", {"event_id": event})
+    assert (reopened.json()["state"], desk.announced[2:]) == ("open", [0, 0])
     trail = [(each.action, each.by, each.signed_in, each.subject) for each in desk.desk.audit.read()]
     assert trail == [
         (f"record.{word}", "editor", "token", first)
-        for word in ("withdraw", "settle", "settle", "choose", "comment")
+        for word in ("reopen", "settle", "withdraw", "settle", "settle", "choose", "comment")
     ]
 
 
