@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,9 @@ def notify(escalation_id: str, notify_urls: str) -> Notified:
         if round_number is None or record is None:
             continue
         log_context.bind(article_id=record.article_id)
-        outcome = notifications.send(channel, *notifications.message(record, config.load().desk.public_url))
+        outcome = notifications.send(
+            channel, *notifications.message(record, _desk_page(record.id, round_number))
+        )
         records.end_sending(escalation_id, round_number, channel.key, outcome.state, outcome.detail)
         if outcome.state == "refused":
             refused.append(f"{channel.label} ({outcome.detail})")
@@ -120,6 +123,17 @@ def notify(escalation_id: str, notify_urls: str) -> Notified:
     record = records.find(escalation_id)
     sent = record.notifications if record else ()
     return Notified(id=escalation_id, channels={each.channel: each.state for each in sent})
+
+
+def _desk_page(escalation_id: str, round_number: int) -> str:
+    """The address of a record at the desk; nothing if browsers reach no desk."""
+    settings = config.load().desk
+    if not settings.public_url or settings.mail_link == "login":
+        return settings.public_url and f"{settings.public_url}/review/{escalation_id}"
+    from contentworker.editorial.escalations import links
+
+    link = links.Link(escalation_id, round_number, datetime.now(UTC) + links.VALID)
+    return f"{settings.public_url}/l/{links.made(links.secret_of(os.environ), link)}"
 
 
 def is_anything_pending() -> bool:
@@ -212,6 +226,10 @@ def check_settings() -> None:
         from contentworker.editorial.notifications import channels
 
         channels(urls)
+    if config.load().desk.mail_link == "open":
+        from contentworker.editorial.escalations import links
+
+        links.secret_of(os.environ)
     if url := os.environ.get("DATABASE_URL", ""):
         from contentworker.editorial.escalations.schema import open_engine
 

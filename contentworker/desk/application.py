@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from contentworker.desk import (
+    account,
     batches,
     dead_letters,
     deciding,
@@ -25,7 +26,17 @@ from contentworker.desk import (
     signing_in,
 )
 from contentworker.desk.api.serving import api_routes
-from contentworker.desk.people import EDITORS, EVERYONE, OPERATIONS, OPERATORS, REVIEW, RUNS
+from contentworker.desk.people import (
+    EDITORS,
+    EDITORS_OF_ONE,
+    EVERYONE,
+    LINK,
+    OPERATIONS,
+    OPERATORS,
+    REVIEW,
+    REVIEW_OF_ONE,
+    RUNS,
+)
 from contentworker.desk.serving import routes_of
 from contentworker.desk.web import Ask, Desk, Refused, Route, to
 from contentworker.errors import ConfigError
@@ -38,6 +49,8 @@ def _home(ask: Ask) -> Response:
     """The first page that the person may open."""
     if ask.person is None:
         return to("/login")
+    if ask.person.record_id:
+        return to(f"/review/{ask.person.record_id}")
     if not ask.menu:
         raise Refused(403, "There is no page for you", "Ask whoever runs the desk for a role.")
     return to(ask.menu[0][0])
@@ -54,21 +67,27 @@ ROUTES = (
     Route("GET", "/", None, _home, "Go to the list"),
     Route("GET", "/login", None, signing_in.login_page, "The form to sign in"),
     Route("POST", "/login", None, signing_in.login, "Sign in"),
-    Route("POST", "/logout", EVERYONE, signing_in.logout, "Sign out"),
+    Route("GET", "/login/oidc", None, signing_in.provider, "Go to the provider to sign in"),
+    Route("GET", "/login/oidc/callback", None, signing_in.returned, "Come back from the provider"),
+    Route("GET", "/l/{token}", None, signing_in.link_page, "What a link in a mail is for"),
+    Route("POST", "/l/{token}", None, signing_in.link, "Sign in by the link in a mail"),
+    Route("POST", "/logout", EVERYONE | LINK, signing_in.logout, "Sign out"),
     Route("GET", "/live", EVERYONE, _live, "Names and numbers, as they change"),
     Route("GET", "/review", REVIEW, queue.queue, "The list of articles", menu="Review"),
     Route("POST", "/review/next", EDITORS, queue.take_next, "Take the next article"),
-    Route("GET", "/review/{id}", REVIEW, review.review, "An article"),
-    Route("POST", "/review/{id}/choices", EDITORS, deciding.choose, "Keep choices"),
-    Route("POST", "/review/{id}/keep", EDITORS, deciding.keep, "Keep what is being typed"),
-    Route("POST", "/review/{id}/decision", EDITORS, deciding.decide, "Decide"),
-    Route("POST", "/review/{id}/undo", EDITORS, deciding.withdraw, "Take a decision back"),
+    Route("GET", "/review/{id}", REVIEW_OF_ONE, review.review, "An article"),
+    Route("POST", "/review/{id}/choices", EDITORS_OF_ONE, deciding.choose, "Keep choices"),
+    Route("POST", "/review/{id}/keep", EDITORS_OF_ONE, deciding.keep, "Keep what is being typed"),
+    Route("POST", "/review/{id}/decision", EDITORS_OF_ONE, deciding.decide, "Decide"),
+    Route("POST", "/review/{id}/undo", EDITORS_OF_ONE, deciding.withdraw, "Take a decision back"),
     Route("POST", "/review/{id}/reopen", EDITORS, deciding.reopen, "Open a settled article again"),
-    Route("POST", "/review/{id}/judge", EDITORS, deciding.judge, "Have the text judged as it is chosen"),
-    Route("POST", "/review/{id}/later", EDITORS, deciding.put_back, "Leave an article for later"),
-    Route("POST", "/review/{id}/comments", EDITORS, deciding.comment, "Comment"),
-    Route("POST", "/review/{id}/hold", EDITORS, deciding.take, "Take an article, or take it over"),
-    Route("POST", "/review/{id}/keep-hold", EDITORS, deciding.keep_hold, "Go on holding an article"),
+    Route(
+        "POST", "/review/{id}/judge", EDITORS_OF_ONE, deciding.judge, "Have the text judged as it is chosen"
+    ),
+    Route("POST", "/review/{id}/later", EDITORS_OF_ONE, deciding.put_back, "Leave an article for later"),
+    Route("POST", "/review/{id}/comments", EDITORS_OF_ONE, deciding.comment, "Comment"),
+    Route("POST", "/review/{id}/hold", EDITORS_OF_ONE, deciding.take, "Take an article, or take it over"),
+    Route("POST", "/review/{id}/keep-hold", EDITORS_OF_ONE, deciding.keep_hold, "Go on holding an article"),
     Route("GET", "/operations", OPERATIONS, operations.operations, "What needs an operator", "Operations"),
     Route("POST", "/operations/queues/{queue}/pause", OPERATORS, operations.pause, "Pause a queue"),
     Route("POST", "/operations/queues/{queue}/resume", OPERATORS, operations.resume, "Resume a queue"),
@@ -92,6 +111,9 @@ ROUTES = (
         "GET", "/runs/{id}/forget", OPERATORS, runs.forget_page, "The question before forgetting an article"
     ),
     Route("POST", "/runs/{id}/forget", OPERATORS, runs.forget, "Forget an article"),
+    Route("GET", "/audit", OPERATORS, account.trail, "Who did what", menu="Audit"),
+    Route("GET", "/me", EVERYONE, account.me, "Who you are here"),
+    Route("POST", "/me/sessions/end", EVERYONE, account.end_others, "Sign out everywhere else"),
 )
 """Every page and action, and who may."""
 
@@ -177,6 +199,7 @@ class Server(uvicorn.Server):
             log_level="warning",
             access_log=False,
             server_header=False,
+            # The desk knows whom it believes: uvicorn would believe every program on this machine.
             proxy_headers=False,
         )
         super().__init__(settings)

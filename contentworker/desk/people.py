@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 __all__ = [
     "EDITORS",
+    "EDITORS_OF_ONE",
     "EVERYONE",
+    "LINK",
     "OPERATIONS",
     "OPERATORS",
     "REVIEW",
+    "REVIEW_OF_ONE",
     "ROLES",
     "RUNS",
     "Person",
@@ -31,6 +34,10 @@ RUNS = REVIEW | OPERATIONS
 """Who sees runs."""
 EVERYONE = frozenset(ROLES)
 """Who is signed in."""
+LINK = frozenset({"link"})
+"""Whoever has the link in a mail: only for routes of one record, `{id}`. Nobody can be given this role."""
+EDITORS_OF_ONE = EDITORS | LINK
+REVIEW_OF_ONE = REVIEW | LINK
 
 
 class Person(NamedTuple):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from kombu.exceptions import OperationalError
@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as Served
 
+from contentworker.desk.identifying import address_of, person_of
 from contentworker.desk.people import Person
 from contentworker.desk.web import Ask, Desk, Refused, Route, page, to
 from contentworker.desk.words import field_in_words
@@ -53,16 +54,17 @@ def serve_with(
             _check_sender(request, desk)
             ask = ask._replace(
                 query=dict(request.query_params),
-                address=request.client.host if request.client else "",
+                address=address_of(request, desk),
                 token=request.cookies.get(desk.cookie, ""),
+                flow=request.cookies.get(desk.flow_cookie, ""),
             )
-            person = await run_in_threadpool(_person, ask)
+            person = await run_in_threadpool(_person, request, ask)
             menu = tuple((each.path, each.menu) for each in pages if _may(person, each))
             ask = ask._replace(person=person, menu=menu)
             if ask.person is None and route.roles is not None and route.method == "GET":
                 response = to(f"/login?next={request.url.path}")
             else:
-                _check_role(ask.person, route)
+                _check_role(ask.person, route, request.path_params)
                 # Only now: nobody else may fill the memory.
                 body = await read_body(request, MOST_BYTES if ask.person else MOST_BYTES_OF_STRANGERS)
                 response = await run_in_threadpool(_answer, ask, route, body)
@@ -77,6 +79,8 @@ def serve_with(
             logger.error("The desk could not answer %s %s: %s\n%s", route.method, route.path, kind, where)  # noqa: TRY400
             response = _message(ask, Refused(500, "Something went wrong here", "It is in the desk's log."))
         response.headers.update(HEADERS)
+        if "{token}" in route.path:  # the address is a secret
+            response.headers["Referrer-Policy"] = "no-referrer"
         if response.status_code in {408, 413}:  # do not wait for the rest of the form
             response.headers["Connection"] = "close"
         return response
@@ -84,14 +88,14 @@ def serve_with(
     return endpoint
 
 
-def _person(ask: Ask) -> Person | None:
+def _person(request: Request, ask: Ask) -> Person | None:
     """Who is signed in.
 
     Raises:
-        Refused: the database cannot say.
+        Refused: the database cannot say, or a proxy names somebody who cannot be.
     """
     try:
-        return ask.desk.sessions.find(ask.token, ask.desk.accounts) if ask.token else None
+        return person_of(request, ask.desk, ask.token)
     except DatabaseError as error:
         raise _not_now(error) from None
 
@@ -119,14 +123,17 @@ def _not_now(error: DatabaseError) -> Refused:
     return Refused(503, "Not now", what)
 
 
-def _check_role(person: Person | None, route: Route) -> None:
+def _check_role(person: Person | None, route: Route, path: Mapping[str, str]) -> None:
     if route.roles is None:
         return
     if person is None:
         what = "Sign in in another tab, then come back here with Back: what you wrote is still there."
         raise Refused(401, "You are signed out", what)
     if not _may(person, route):
-        raise Refused(403, "You may not do this", f"It takes the role {' or '.join(sorted(route.roles))}.")
+        needed = " or ".join(sorted(route.roles - {"link"}))
+        raise Refused(403, "You may not do this", f"It takes the role {needed}.")
+    if person.record_id not in {None, path.get("id", person.record_id)}:
+        raise Refused(403, "You may not do this", "The link in your mail is for one article alone.")
 
 
 def _may(person: Person | None, route: Route) -> bool:

@@ -1,9 +1,11 @@
 """What pages and actions are made of: the desk, a request to it, a row of the table of routes, a page."""
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,6 +19,9 @@ from contentworker.desk.tokens import Tokens
 from contentworker.editorial.escalations.audit import Audit
 from contentworker.editorial.escalations.store import Store
 from contentworker.printable import encodable
+
+if TYPE_CHECKING:
+    from contentworker.desk.oidc import Provider
 
 __all__ = ["Ask", "Desk", "Refused", "Route", "page", "to"]
 
@@ -49,6 +54,15 @@ class Desk:
     """Addresses of the desk, such as `https://desk.example.com`; the first one is shown."""
     tries: Tries = field(default_factory=Tries)
     live: Live = field(default_factory=Live)
+    provider: "Provider | None" = None
+    """Where people sign in by OpenID Connect."""
+    link_secret: str = ""
+    """What links in mails are signed with; empty: they let nobody in."""
+
+    @cached_property
+    def trusted_networks(self) -> tuple[Any, ...]:
+        """The proxies whose headers are believed."""
+        return tuple(ipaddress.ip_network(each) for each in self.settings.desk.trusted_proxies)
 
     @property
     def is_secure(self) -> bool:
@@ -59,6 +73,11 @@ class Desk:
     def cookie(self) -> str:
         """The session's cookie. A browser takes the prefix `__Host-` over https only."""
         return "__Host-desk" if self.is_secure else "desk"
+
+    @property
+    def flow_cookie(self) -> str:
+        """The cookie of somebody who is at the provider to sign in."""
+        return f"{self.cookie}-flow"
 
 
 class Ask(NamedTuple):
@@ -75,6 +94,8 @@ class Ask(NamedTuple):
     """The route's path, with names in braces."""
     menu: tuple[tuple[str, str], ...] = ()
     """Paths of the pages that the person may open, and their names."""
+    flow: str = ""
+    """What the browser keeps while its person is at the provider to sign in."""
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from contentworker.doctor import (
+    desk,  # editorial
     detector,  # editorial
     machine,
     ports,
@@ -39,6 +40,7 @@ CHECKS: dict[str, Callable[[Path, Environ], Finding]] = {
     "Flower's port": ports.check_flower_port,
     "file events": machine.check_file_events,
     "disk": machine.check_disk,
+    "desk": desk.check_desk,  # editorial
     "detector": detector.check_detector,  # editorial
 }
 

@@ -151,16 +151,16 @@ def _never_arrived(error: BaseException) -> bool:
     return False
 
 
-def message(record: Any, desk_url: str = "") -> tuple[str, str]:
+def message(record: Any, desk_page: str = "") -> tuple[str, str]:
     """Title and body for a record: what, why, and how to answer. They never hold the article's text.
 
-    `desk_url` is the address of the desk, if people can reach it.
+    `desk_page` is the address of the article at the desk, if people can reach that.
     """
     values = {
         "id": record.id,
         "article_id": record.article_id,
         "reason": record.reason.replace("_", " "),
-        "desk": f"To decide in the browser:\n  {desk_url}/review/{record.id}\n" if desk_url else "",
+        "desk": f"To decide in the browser:\n  {desk_page}\n" if desk_page else "",
         "evidence": "\n".join(_lines(record.evidence)) or "- none was given",
     }
     title, body = (

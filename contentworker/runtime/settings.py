@@ -440,6 +440,8 @@ class HealthSettings(ListeningSection):
 
 
 # >>> editorial
+DeskRole = Literal["editor", "operator", "reader", "articles"]
+HEADER_NAME = r"^[A-Za-z0-9-]*$"
 DESK_FREE_KEYS = "abdfgimopquvxy"
 """Letters that decisions may have; the others are keys of the desk itself (`desk/static/desk.js`)."""
 
@@ -459,10 +461,45 @@ class DecisionSettings(Section):
     needs_note: bool = Field(False, description="Whether a note is required, such as for an author.")
 
 
+class OidcSettings(Section):
+    """Signing in to the desk at a provider of OpenID Connect (docs/desk.md).
+
+    The secret `DESK_OIDC_SECRET` is the client's; without it the desk is a public client.
+    """
+
+    issuer: str = Field(
+        "",
+        pattern=r"^(https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/[^\s?#]*)?)?$",
+        description="The provider's issuer, exactly as its tokens have it; `https://`, or on this machine "
+        "`http://`. Empty: nobody signs in so.",
+    )
+    client_id: str = Field("", description="The desk's id at the provider; needed with `issuer`.")
+    scopes: tuple[str, ...] = Field(
+        ("openid", "email"), description="What the desk asks the provider for; `openid` is needed."
+    )
+    name_claim: str = Field(
+        "email",
+        min_length=1,
+        description="The claim that a person's name is taken from. A provider must let nobody choose it "
+        "freely. `email` needs `email_verified`, where the provider says it.",
+    )
+    groups_claim: str = Field(
+        "groups", min_length=1, description="The claim whose values `desk.group_roles` turns into roles."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_client(self) -> Self:
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id: is needed with issuer")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes: must have openid")
+        return self
+
+
 class DeskSettings(ListeningSection):
     """The desk, where people answer escalations in the browser (docs/desk.md).
 
-    The secret `DESK_PASSWORDS` says who may sign in.
+    The secret `DESK_PASSWORDS` says who may sign in, besides `oidc` and a trusted proxy.
     """
 
     address: str = Field(
@@ -494,6 +531,33 @@ class DeskSettings(ListeningSection):
         description="How many dead letters are replayed or discarded a second where many are chosen. Slow "
         "enough for a person to stop it.",
     )
+    mail_link: Literal["login", "open"] = Field(
+        "login",
+        description="The link in notifications. `login`: to the article, for people who can sign in. `open`: "
+        "whoever has the mail can decide on that article for three days; needs the secret `DESK_SECRET`.",
+    )
+    group_roles: dict[str, tuple[DeskRole, ...]] = Field(
+        {},
+        description="Roles of the people in a group, by the exact value of the provider's claim or of the "
+        "proxy's header.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses, or networks such as `10.1.0.0/24`, of proxies whose headers are believed: "
+        "`X-Forwarded-For`, and the two below.",
+    )
+    proxy_user_header: str = Field(
+        "",
+        pattern=HEADER_NAME,
+        description="Header in which a trusted proxy names the person who is signed in there, such as "
+        "`X-Forwarded-User`. Empty: none does. Needs a loopback `address`.",
+    )
+    proxy_groups_header: str = Field(
+        "",
+        pattern=HEADER_NAME,
+        description="Header with that person's groups, with commas between, for `group_roles`.",
+    )
+    oidc: OidcSettings = OidcSettings()
     decisions: dict[QueueName, DecisionSettings] = Field(
         {
             "accept": DecisionSettings(label="Accept", key="a", publishes=True),
@@ -510,6 +574,36 @@ class DeskSettings(ListeningSection):
         if "other" not in value:
             raise ValueError("must have a number for `other`")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError:
+                raise ValueError(f"must be addresses or networks, not {each!r}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _signs_in_safely(self) -> Self:
+        if self.proxy_user_header:
+            if not self.trusted_proxies:
+                raise ValueError("proxy_user_header: needs trusted_proxies: whose header is believed")
+            if not self.is_loopback:
+                raise ValueError(
+                    "proxy_user_header: needs a loopback address: others could reach the port and write the "
+                    "header themselves"
+                )
+        if (self.proxy_user_header or self.oidc.issuer) and not self.group_roles:
+            raise ValueError("group_roles: is empty, so that nobody who signs in elsewhere could do anything")
+        return self
+
+    @model_validator(mode="after")
+    def _links_lead_somewhere(self) -> Self:
+        if self.mail_link == "open" and not self.public_url:
+            raise ValueError("mail_link: needs public_url, where the link leads to")
+        return self
 
     def hours_until_due(self, reason: str) -> float:
         """After how many hours a person should have decided."""

@@ -93,6 +93,9 @@ EVERY = {
     "escalations take unknown-id --by ana": 1,
     "escalations withdraw unknown-id --by ana": 1,
     "desk serve --address nowhere": 1,
+    "desk check": 1,
+    "desk token cms --role nope": 1,
+    "desk tokens": 0,
     "desk password ana --role nope": 2,
     # <<< editorial
     "dead-letters list": 0,

@@ -178,6 +178,7 @@ class EscalationLine(_Result):
 class Escalation(EscalationLine):
     """One record: an article, and one reason for a person to decide."""
 
+    round: int = Field(default=1, description="How often the record was opened by a new text.")
     version: int = Field(default=0, description="Grows with each new text, each choice and each decision.")
     withdrawable_until: AwareDatetime | None = Field(
         default=None,

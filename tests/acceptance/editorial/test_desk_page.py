@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from contentworker.desk.tokens import Tokens
+from contentworker.editorial.escalations.audit import Audit
+from contentworker.editorial.escalations.schema import open_engine
 from tests.acceptance.pages import commands_of
 from tests.support import ROOT, Process, environment, free_port, run_cli
 
-NOX, PASSWORD, SERVE = commands_of("desk.md")
+NOX, PASSWORD, SERVE, CREATE, LIST, REVOKE = commands_of("desk.md")
 CLI = [sys.executable, "-m", "contentworker"]
 
 
@@ -84,3 +87,31 @@ def test_nobody_is_let_in_by_mistake(redis_url: str) -> None:
         (line,) = done.stderr.splitlines()
         assert (done.returncode, says in line) == (1, True)
         assert "hush" not in line
+
+
+def test_a_token_is_shown_once(tmp_path: Path) -> None:
+    """It can be listed and revoked; the trail has both."""
+    file = tmp_path / "records.sqlite3"
+    env = {"WORKER__ESCALATIONS__SQLITE_PATH": str(file)}
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        return run_cli(*shlex.split(command)[1:], **env)
+
+    missing = run(CREATE)
+    assert (missing.returncode, "start the desk first" in missing.stderr) == (1, True)
+    assert run(LIST).stdout == "No tokens.\n"
+    engine = open_engine("", file)
+    audit = Audit(engine)
+    audit.read()
+    token = run(CREATE).stdout.strip()
+    assert re.fullmatch(r"cwd_[A-Za-z0-9_-]{43}", token)
+    assert "there is a token cms already" in run(CREATE).stderr
+    listed = run(LIST).stdout
+    assert re.fullmatch(r"cms  editor  made .*  used never\n", listed)
+    assert token not in listed
+    program = Tokens(engine).find_token(token)
+    assert program is not None
+    assert run(REVOKE).stdout == "cms: revoked\n"
+    assert Tokens(engine).find_token(token) is None
+    assert [each.action for each in audit.read()] == ["token.revoke", "token.create"]
+    engine.dispose()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from contentworker.desk.passwords import hashed  # editorial
 from contentworker.doctor import (
     Finding,
+    desk,  # editorial
     detector,  # editorial
     project,
 )
@@ -249,6 +251,29 @@ class TestGitHook:
 
 
 # >>> editorial
+class TestDesk:
+    """Whether its settings and secrets let people in."""
+
+    def test_without_secrets(self) -> None:
+        """Nothing is wrong: a checkout needs none."""
+        assert desk.check_desk(ROOT, environment()).level == "ok"
+
+    def test_a_bad_line_is_named(self) -> None:
+        """By its number; the secret itself is not shown."""
+        lines = f"ana:editor:{hashed('a long password')}\nbob:editor:hush"
+        found = desk.check_desk(ROOT, environment(DESK_PASSWORDS=lines))
+        assert (found.level, "DESK_PASSWORDS: line 2: must end in" in found.text) == ("wrong", True)
+        assert "hush" not in found.text
+        good = desk.check_desk(ROOT, environment(DESK_PASSWORDS=lines.splitlines()[0]))
+        assert good == ("ok", "1 person with a password", "")
+
+    def test_links_need_a_secret(self) -> None:
+        """Before the first mail goes out with one."""
+        settings = {"WORKER__DESK__MAIL_LINK": "open", "WORKER__DESK__PUBLIC_URL": "https://desk.site.test"}
+        found = desk.check_desk(ROOT, environment(**settings, DESK_SECRET="short"))
+        assert (found.level, found.text.partition(":")[0]) == ("wrong", "DESK_SECRET")
+
+
 class TestDetector:
     """Whether the generators that the detector knows are those of today."""
 

@@ -1,18 +1,27 @@
 """What the desk shows of an article, and who may sign in."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contentworker.desk import passwords
 from contentworker.desk.application import origins
 from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
+from contentworker.desk.ways_in import ways_in
 from contentworker.editorial.document import parse
+from contentworker.editorial.escalations import links
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import DeskSettings
+from tests.support import ROOT
 
 LINE = f"ana:editor,reader:{passwords.hashed('a long password')}"
 
@@ -100,6 +109,97 @@ def test_a_password_file_with_a_bad_line(text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=f"^DESK_PASSWORDS: {says}") as caught:
         passwords.read(text)
     assert "hush" not in str(caught.value)
+
+
+SECRET = "s" * 32
+LINK = links.Link("a" * 32, 3, datetime(2026, 12, 4, 8, tzinfo=UTC))
+
+
+def test_a_link_says_what_it_is_for() -> None:
+    """Until it is too old, and with its secret alone."""
+    token = links.made(SECRET, LINK)
+    before = LINK.expires_at - timedelta(seconds=1)
+    assert links.read(SECRET, token, before) == LINK
+    assert links.read(SECRET, token, LINK.expires_at) is None
+    assert links.read("t" * 32, token, before) is None
+
+
+@given(st.text(max_size=150), st.integers(0, 200), st.characters())
+def test_no_other_text_is_a_link(text: str, place: int, character: str) -> None:
+    """Nor is a link with another character at any place."""
+    token = links.made(SECRET, LINK)
+    before = LINK.expires_at - timedelta(seconds=1)
+    place %= len(token)
+    changed = token[:place] + character + token[place + 1 :]
+    assert links.read(SECRET, text, before) is None
+    assert links.read(SECRET, changed, before) == (LINK if changed == token else None)
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 31])
+def test_a_secret_that_could_be_guessed(secret: str) -> None:
+    """It is refused, and not shown."""
+    with pytest.raises(ConfigError, match=r"^DESK_SECRET: must have at least 32 characters") as caught:
+        links.secret_of({"DESK_SECRET": secret})
+    assert "short" not in str(caught.value)
+
+
+PROXY = {"trusted_proxies": ["127.0.0.1"], "proxy_user_header": "X-User", "group_roles": {"a": ["editor"]}}
+OIDC = {"oidc": {"issuer": "https://id.site.test", "client_id": "desk"}, "group_roles": {"a": ["editor"]}}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({**PROXY, "trusted_proxies": []}, "proxy_user_header: needs trusted_proxies"),
+        ({**PROXY, "address": "0.0.0.0"}, "proxy_user_header: needs a loopback address"),
+        ({**PROXY, "trusted_proxies": ["proxy.site.test"]}, "must be addresses or networks"),
+        ({**PROXY, "group_roles": {}}, "group_roles: is empty"),
+        ({**PROXY, "group_roles": {"a": ["admin"]}}, "'editor', 'operator', 'reader' or 'articles'"),
+        ({**PROXY, "proxy_user_header": "X User"}, "should match pattern"),
+        ({**OIDC, "oidc": {"issuer": "https://id.site.test"}}, "client_id: is needed with issuer"),
+        ({**OIDC, "oidc": {"issuer": "http://id.site.test", "client_id": "x"}}, "should match pattern"),
+        ({**OIDC, "oidc": {"client_id": "x", "scopes": ["email"]}}, "scopes: must have openid"),
+        ({"mail_link": "open"}, "mail_link: needs public_url"),
+        ({"due_hours": {"failed": 4}}, "must have a number for `other`"),
+    ],
+)
+def test_settings_that_let_in_whom_they_should_not(given: dict[str, Any], says: str) -> None:
+    """Or nobody: they say which, and what is needed."""
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        DeskSettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "shown"),
+    [
+        ({}, {"DESK_PASSWORDS": LINE}, "1 person with a password"),
+        (OIDC, {}, "0 people with a password, OpenID Connect"),
+        (PROXY, {"DESK_PASSWORDS": LINE}, "1 person with a password"),
+        (
+            {**OIDC, "mail_link": "open", "public_url": "https://desk.site.test"},
+            {"DESK_SECRET": SECRET},
+            "0 people with a password, OpenID Connect, links in mails",
+        ),
+    ],
+)
+def test_the_ways_into_a_desk(given: dict[str, Any], environ: dict[str, str], shown: str) -> None:
+    """Without passwords if people sign in elsewhere."""
+    settings = DeskSettings.model_validate(given)
+    assert str(ways_in(settings, settings, environ, "https://desk.site.test")) == shown
+
+
+def test_an_address_of_the_command_lets_nobody_write_the_proxy_s_header() -> None:
+    """`--address` wins over the setting, and so does its danger."""
+    settings = DeskSettings.model_validate(PROXY)
+    others = settings.model_copy(update={"address": "0.0.0.0"})
+    with pytest.raises(ConfigError, match=r"^desk\.proxy_user_header: needs a loopback address"):
+        ways_in(settings, others, {"DESK_PASSWORDS": LINE}, "https://desk.site.test")
+
+
+def test_no_library_of_tokens_without_a_provider() -> None:
+    """It is loaded only by a desk that needs it."""
+    code = "import sys, contentworker.desk.application; sys.exit('jwt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_five_tries_a_minute() -> None:

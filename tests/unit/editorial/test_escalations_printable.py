@@ -58,6 +58,6 @@ def test_the_mail_names_the_desk_if_people_can_reach_it() -> None:
     record = _escalation("some_id")
     assert (
         "https://desk.example.com/review/some_id\n"
-        in notifications.message(record, "https://desk.example.com")[1]
+        in notifications.message(record, f"https://desk.example.com/review/{record.id}")[1]
     )
     assert "browser" not in notifications.message(record)[1]
