@@ -81,9 +81,7 @@ ROUTES = (
     Route("POST", "/review/{id}/decision", EDITORS_OF_ONE, deciding.decide, "Decide"),
     Route("POST", "/review/{id}/undo", EDITORS_OF_ONE, deciding.withdraw, "Take a decision back"),
     Route("POST", "/review/{id}/reopen", EDITORS, deciding.reopen, "Open a settled article again"),
-    Route(
-        "POST", "/review/{id}/judge", EDITORS_OF_ONE, deciding.judge, "Have the text judged as it is chosen"
-    ),
+    Route("POST", "/review/{id}/judge", EDITORS_OF_ONE, deciding.judge, "Have the text judged as chosen"),
     Route("POST", "/review/{id}/later", EDITORS_OF_ONE, deciding.put_back, "Leave an article for later"),
     Route("POST", "/review/{id}/comments", EDITORS_OF_ONE, deciding.comment, "Comment"),
     Route("POST", "/review/{id}/hold", EDITORS_OF_ONE, deciding.take, "Take an article, or take it over"),

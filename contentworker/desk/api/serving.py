@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from contentworker.desk.api.base import PREFIX, ApiRoute, Call, ProblemError
 from contentworker.desk.api.models import Problem, Wrong
 from contentworker.desk.api.routes import ROUTES
+from contentworker.desk.identifying import address_of
 from contentworker.desk.people import Person
 from contentworker.desk.serving import check_host, read_body
 from contentworker.desk.web import Ask, Desk, Refused
@@ -84,7 +85,7 @@ class Endpoint:
                 raise ProblemError(404, f"There is nothing here. {PREFIX}/openapi.json says what there is.")
             allowed = ", ".join(sorted(self._routes))
             raise ProblemError(405, f"This address takes {allowed}.", headers={"Allow": allowed})
-        address = request.client.host if request.client else ""
+        address = address_of(request, self._desk)
         person = await run_in_threadpool(self._person, request.headers.get("authorization", ""), address)
         _check_role(person, route)
         if any("\0" in each for each in request.path_params.values()):  # PostgreSQL takes none

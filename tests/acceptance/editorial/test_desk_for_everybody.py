@@ -4,12 +4,14 @@ With WRITE_PICTURES_TO=docs in the environment it writes the picture of the docu
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import Browser
 
 from contentworker.desk import application
+from contentworker.editorial.escalations import links
 from tests.acceptance.browsers import WINDOW, take_picture
 from tests.acceptance.editorial.desks import PHONE, faults, judged, see, signed_in
 from tests.integration.editorial.test_desk import ARTICLE, Running, running, waiting
@@ -29,12 +31,18 @@ class Made(NamedTuple):
     open: str
     settled: str
     strange: str
+    link: str
 
 
 PAGES: dict[str, tuple[str, ...]] = {
     "/": (),  # leads to /review
     "/login": ("/login",),
     "/live": (),  # no page
+    "/login/oidc": ("/login/oidc",),  # there is no provider
+    "/login/oidc/callback": ("/login/oidc/callback",),
+    "/l/{token}": ("{link}", "/l/no-such-link"),
+    "/audit": ("/audit",),
+    "/me": ("/me",),
     "/review": ("/review", "/review?state=all", "/review?text=none-such"),
     "/review/{id}": (
         *(f"/review/{{open}}?layer={layer}" for layer in ("rewrite", "score", "who", "history")),
@@ -47,6 +55,8 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/runs/{id}/forget": ("/runs/no-such-run/forget",),
 }
 """What is looked at for each route that shows a page: its states, and the errors that it leads to."""
+PERSON = {"/audit": "olga", "/l/{token}": "rea"}
+"""Who looks, if not ana, who is an editor."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +68,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         desk.store.comment(found, "bob", "The second change is wrong: look at the temperature.")
         desk.store.settle(settled, "reject", by="bob", note="Not now.")
         desk.store.hold(strange, "bob", 900)
-        yield Made(desk, found, settled, strange)
+        desk.change(link_secret="s" * 32)
+        link = links.made("s" * 32, links.Link(found, 1, datetime.now(UTC) + links.VALID))
+        desk.desk.audit.write("letters.replay", "oli", "oidc", filter={"task": "long." * 30}, count=131)
+        yield Made(desk, found, settled, strange, f"/l/{link}")
 
 
 def test_every_route_that_shows_a_page_is_looked_at() -> None:
@@ -70,7 +83,7 @@ def test_every_route_that_shows_a_page_is_looked_at() -> None:
 @pytest.mark.parametrize("route", PAGES)
 def test_nothing_is_wrong(made: Made, browser: Browser, route: str, look: str) -> None:
     """axe-core finds nothing, and there is nothing to scroll sideways."""
-    with signed_in(browser, made.desk, **LOOKS[look]) as page:
+    with signed_in(browser, made.desk, PERSON.get(route, "ana"), **LOOKS[look]) as page:
         for path in PAGES[route]:
             page.goto(path.format(**made._asdict()))
             assert faults(page) == [], path

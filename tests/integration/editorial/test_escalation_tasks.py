@@ -1,12 +1,13 @@
 """Escalations through real workers: who is told, what is settled, and what goes wrong on the way."""
 
 import json
+import quopri
 import re
 import signal
 import socket
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import redis
 from celery import Celery
 
 from contentworker.editorial import notifications, webhook
+from contentworker.editorial.escalations import links
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ConfigError
@@ -74,6 +76,40 @@ def test_from_escalation_to_the_platform(
     assert headers["webhook-id"] == settled["event_id"] == json.loads(body)["event_id"]
     for secret in ("hush-hush", "hook-secret", "Secret text"):
         assert secret not in running.log()
+
+
+def test_the_link_in_a_mail(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+    """It is good for the record and its round; no log has it."""
+    mailbox, file, secret = Mailbox(), tmp_path / "records.sqlite3", "s" * 32
+    with smtp(mailbox) as address:
+        options = {
+            "NOTIFY_URLS": address,
+            "DESK_SECRET": secret,
+            "WORKER__DESK__MAIL_LINK": "open",
+            "WORKER__DESK__PUBLIC_URL": "https://desk.site.test",
+            "WORKER__ESCALATIONS__SQLITE_PATH": str(file),
+            **FAST,
+        }
+        running = worker("--queues=escalation", **options)
+        arguments = {"article_id": "a/1", "reason": "failed", "content": "Text."}
+        made = client.send_task("tasks.escalation.escalate_to_human", kwargs=arguments).get(timeout=30)
+        wait_until(lambda: mailbox.mails, "the mail")
+    (mail,) = mailbox.mails
+    text = quopri.decodestring(mail.encode()).decode()
+    (token,) = re.findall(r"https://desk\.site\.test/l/(\S+)", text)
+    link = links.read(secret, token, datetime.now(UTC))
+    assert link is not None
+    assert (link.record_id, link.round) == (made["id"], 1)
+    assert timedelta(hours=71) < link.expires_at - datetime.now(UTC) <= links.VALID
+    assert token[-43:] not in running.log()
+
+
+def test_a_worker_without_the_secret_of_links(worker: StartWorker) -> None:
+    """It does not start: each mail would fail."""
+    settings = {"WORKER__DESK__MAIL_LINK": "open", "WORKER__DESK__PUBLIC_URL": "https://desk.site.test"}
+    running = worker("--queues=escalation", **settings, ready=False)
+    assert running.wait() != 0
+    assert "DESK_SECRET: must have at least 32 characters" in running.log()
 
 
 def test_a_decision_is_taken_back_before_the_platform_is_told(
