@@ -82,7 +82,7 @@ ROUTES = (
     Route("POST", "/review/{id}/undo", EDITORS_OF_ONE, deciding.withdraw, "Take a decision back"),
     Route("POST", "/review/{id}/reopen", EDITORS, deciding.reopen, "Open a settled article again"),
     Route("POST", "/review/{id}/judge", EDITORS_OF_ONE, deciding.judge, "Have the text judged as chosen"),
-    Route("POST", "/review/{id}/later", EDITORS_OF_ONE, deciding.put_back, "Leave an article for later"),
+    Route("POST", "/review/{id}/later", EDITORS, deciding.put_back, "Leave an article for later"),
     Route("POST", "/review/{id}/comments", EDITORS_OF_ONE, deciding.comment, "Comment"),
     Route("POST", "/review/{id}/hold", EDITORS_OF_ONE, deciding.take, "Take an article, or take it over"),
     Route("POST", "/review/{id}/keep-hold", EDITORS_OF_ONE, deciding.keep_hold, "Go on holding an article"),

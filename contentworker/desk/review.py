@@ -94,7 +94,8 @@ def review(ask: Ask) -> Response:
             Mark(each.start, each.end, "ai" if each.share > 0 else "person") for each in detection.sentences
         ]
     desk = ask.desk.settings.desk
-    undoable = _undoable(ask)
+    # Never for who came by a link: another person may have typed the same name.
+    undoable = _undoable(ask) if ask.may("editor") else None
     saved = ask.query.get("saved", "")
     return page(
         ask, "review.html", record=record, layer=layer, layers=LAYERS, shows=shows,
