@@ -98,6 +98,14 @@ def test_broken_answers(original: str, rewritten: str, rule: str) -> None:
             "The train goes from Rome to Oslo.", "The train goes from Oslo to Rome.", id="direction"
         ),
         pytest.param("A few people came.", "Few people came.", id="a-few"),
+        pytest.param("Iron is heavier than wood.", "Wood is heavier than iron.", id="comparison"),
+        pytest.param("Ann sold Ben a car.", "Ann bought Ben a car.", id="sold-and-bought"),
+        pytest.param("The path is safe.", "The path is unsafe.", id="un"),
+        pytest.param("It does not always open.", "It always fails to open.", id="fails"),
+        pytest.param("They informed the owner.", "They did not form the owner.", id="no-prefix"),
+        pytest.param(
+            "The road closed because it rained.", "It rained because the road closed.", id="because"
+        ),
     ],
 )
 def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
@@ -132,6 +140,28 @@ def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
         pytest.param(
             "The mill is old. It is made of stone.", "The mill is old and made of stone.", "en", id="merged"
         ),
+        pytest.param("What he wants is a long rest.", "He wants a long rest.", "en", id="what"),
+        pytest.param("It is hard to tell them apart.", "To tell them apart is hard.", "en", id="it-is"),
+        pytest.param(
+            "On the hill stood a white house.", "A white house stood on the hill.", "en", id="inverted"
+        ),
+        pytest.param("There are six rooms in the house.", "The house has six rooms.", "en", id="there-are"),
+        pytest.param("Iron is heavier than wood.", "Wood is lighter than iron.", "en", id="lighter"),
+        pytest.param("Ann sold her old car to Ben.", "Ben bought her old car from Ann.", "en", id="bought"),
+        pytest.param("The path is not safe at night.", "The path is unsafe at night.", "en", id="unsafe"),
+        pytest.param("He did not succeed this time.", "He failed this time.", "en", id="failed"),
+        pytest.param("They painted the door green.", "The door was painted green.", "en", id="agentless"),
+        pytest.param(
+            "While it is warm, the dough rises.", "While the dough is warm, it rises.", "en", id="named-later"
+        ),
+        pytest.param(
+            "The lock is old because the lock was cheap.",
+            "The lock is old because it was cheap.",
+            "en",
+            id="pronoun",
+        ),
+        pytest.param("We moved because rents rose.", "Because rents rose, we moved.", "en", id="cause-first"),
+        pytest.param("The goal will be scored by him.", "He will score the goal.", "en", id="him"),
         pytest.param(
             "Die alte Brücke am Fluss ist wirklich schwer.",
             "Die alte Brücke am Fluss ist schwer.",
@@ -220,8 +250,10 @@ def test_paragraphs() -> None:
         ("🎈", "🎈🎈"),
         ("Wir sagen hello and good bye, mes amis.", "Wir sagen hello und good bye, mes amis."),
         ("a" * 5_000, "b"),
+        ("word and more. " * 70_000, "A tall tree."),
+        ("The old mill turns.", "The \u202eold mill\u202c turns."),
     ],
-    ids=["unmatched-quotes", "no-letters", "emoji", "mixed", "very-different-lengths"],
+    ids=["unmatched-quotes", "no-letters", "emoji", "mixed", "very-different-lengths", "a-megabyte", "bidi"],
 )
 def test_odd_texts(original: str, rewritten: str) -> None:
     """They are judged without an error, and a text passes as itself."""
@@ -255,10 +287,12 @@ def test_developed_on() -> None:
     assert broken <= set(RULES)
 
 
-def test_damage_of_many_more_kinds_is_refused() -> None:
-    """Also of kinds that are written by hand to look harmless."""
-    found = benchmark.refused(benchmark.read_pairs(DATA / "wider.jsonl"))
+@pytest.mark.parametrize(("file", "most_harmless"), [("wider", 0.14), ("unseen", 0.34)])
+def test_pairs_of_many_more_kinds(file: str, most_harmless: float) -> None:
+    """Damage that looks harmless is refused, and as few of the harmless ones as docs/rewriting.md says."""
+    found = benchmark.refused(benchmark.read_pairs(DATA / f"{file}.jsonl"))
     assert benchmark.total(found["damaged"]).value >= 0.92
+    assert benchmark.total(found["harmless"]).value <= most_harmless
 
 
 def test_the_benchmark_reads_pairs(tmp_path: Path) -> None:

@@ -105,12 +105,15 @@ class Additions:
             return False
         return _distance(wrong, right) <= (1 if len(right) < 5 else 2)  # noqa: PLR2004 (its length allows more)
 
-    def _is_expletive(self, place: int, tokens: Sequence[Token]) -> bool:
-        """Whether "it" only stands for what follows: "it is hard to tell"."""
+    def _says_nothing(self, place: int, tokens: Sequence[Token]) -> bool:
+        """Whether "it" only stands for what follows: "it is hard to tell"; or "you" for anyone: "you can"."""
         follows = tokens[place + 1 : place + 6]
-        return bool(follows) and bool(BE.intersection(follows[0].gap)) and any(
-            {"to", "that"}.intersection(token.gap) for token in follows[1:]
-        )  # fmt: skip
+        if not follows:
+            return False
+        if tokens[place].key == "you":
+            return follows[0].key in self.lists.modals
+        is_clause = any({"to", "that"}.intersection(token.gap) for token in follows[1:])
+        return tokens[place].key == "it" and bool(BE.intersection(follows[0].gap)) and is_clause
 
     def _is_misspelled(self, token: Token, words: set[str]) -> bool:
         """Whether it is one of these function words with a letter wrong: "teh"."""
@@ -135,7 +138,7 @@ class Additions:
                 verb = tokens[at + 1]
                 if any(token.key == verb.key and token.form == "ing" for token in others):
                     return True
-            if key == "it" and begins_clause(tokens, at) and self._is_expletive(at, tokens):
+            if begins_clause(tokens, at) and self._says_nothing(at, tokens):
                 return True
             paired = {"both": "and", "either": "or"}.get(key)
             if paired and any(paired in (token.key, *token.gap) for token in tokens[at + 1 : at + 6]):
@@ -149,7 +152,21 @@ class Additions:
                 return True
             if any(frozenset({key, self.lists.key(word)}) in self.lists.exchangeable for word in added):
                 return True
-        return self._is_repeated_subject(places, tokens) or self._is_said_twice(places, tokens)
+        return (
+            self._is_redundant(places, tokens)
+            or self._is_repeated_subject(places, tokens)
+            or self._is_said_twice(places, tokens)
+        )
+
+    def _is_redundant(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
+        """A word beside another one that says the same: "small, tiny"."""
+        if len(places) != 1:
+            return False
+        key = tokens[places[0]].key
+        near = range(max(0, places[0] - 2), min(len(tokens), places[0] + 3))
+        return any(
+            frozenset({key, tokens[at].key}) in self.lists.exchangeable for at in near if at not in places
+        )
 
     def _is_said_twice(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
         """A word next to itself, or on both sides of "and": "the north wing and the south wing"."""
@@ -242,6 +259,8 @@ class Additions:
         ):
             if len(places) != 1 or not others or tokens[places[0]].key not in _SUBJECTS:
                 continue
+            if self._is_named_before(others, other_tokens):
+                return True
             if not (begins_clause(tokens, places[0]) and begins_clause(other_tokens, others[0])):
                 continue
             if self._is_repeated_subject(others, other_tokens) or self._is_part_of_subject(
@@ -249,6 +268,21 @@ class Additions:
             ):
                 return True
         return False
+
+    def _is_named_before(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
+        """Words that the text has before, for which a pronoun stands, if it names no second one."""
+        keys = [token.key for token in tokens[: places[0]]]
+        size = len(places)
+        if size > _LONGEST_RESUMED or [tokens[at].key for at in places] not in (
+            keys[at : at + size] for at in range(len(keys))
+        ):
+            return False
+        names = {
+            at
+            for at, token in enumerate(tokens[: places[0]])
+            if token.is_name and not (at and tokens[at - 1].is_name)
+        }
+        return len(names) < 2  # noqa: PLR2004
 
     def _is_part_of_subject(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
         """A part of the name that the sentence before begins with."""
@@ -284,12 +318,11 @@ def _joined(tokens: Sequence[Token]) -> str:
 
 
 def _is_acronym(full: Sequence[Token], short: Sequence[Token]) -> bool:
-    return (
-        len(short) == 1
-        and len(full) > 1
-        and short[0].text.isupper()
-        and "".join(token.text[0] for token in full if token.is_name) == short[0].text
-    )
+    if len(short) != 1 or len(full) < 2 or not short[0].text.isupper():  # noqa: PLR2004
+        return False
+    names = "".join(token.text[0] for token in full if token.is_name)
+    words = "".join(token.text[0].upper() for token in full)
+    return short[0].text in (names, words)
 
 
 def _shared(one: str, other: str) -> int:

@@ -38,7 +38,8 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
         return None  # the verb behind it is looked at with the same words
     if "to" in was.gap + now.gap and "and" in was.gap + now.gap and {was.form, now.form} & PASTS:
         return "tense", _shown(was.gap, was), _shown(now.gap, now)
-    if _tense_differs(before, after, old, new, words):
+    # "Hurt" may be any of its forms.
+    if "=" not in (was.form, now.form) and _tense_differs(before, after, old, new, words):
         return "tense", _shown(words[0], was), _shown(words[1], now)
     is_again = _is_named_again(before, old) or _is_named_again(after, new)
     if (

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from contentworker.editorial.rewriting.meaning.additions import Additions
 from contentworker.editorial.rewriting.meaning.alignment import Alignment
 from contentworker.editorial.rewriting.meaning.bindings import bound_differently, is_scrambled
+from contentworker.editorial.rewriting.meaning.constructions import constructions
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.moves import Moves
 from contentworker.editorial.rewriting.meaning.normalising import Token
@@ -54,6 +55,8 @@ def differences(
         readings = [
             *((each, new) for each in turns(old, lists)),
             *((old, each) for each in turns(new, lists)),
+            *((each, new) for each in constructions(old, new, lists)),
+            *((old, each) for each in constructions(new, old, lists)),
         ]
         better = None
         for pair in readings[:MOST_CANDIDATES]:

@@ -13,9 +13,11 @@ from typing import Any
 
 from contentworker.editorial.rewriting.meaning.quantities import Item
 
-__all__ = ["Equivalents", "equivalents"]
+__all__ = ["SYNONYMS", "Equivalents", "Prepositions", "equivalents"]
 
 _FOLDER = Path(__file__).with_name("languages")
+SYNONYMS = _FOLDER / "en_synonyms.txt"
+"""Lines of a word and those that may stand for it. research/guard/synonyms.py writes it."""
 _VOWEL = re.compile("[aeiouy]")
 _OUR = re.compile(r"(?<=\w{2})our(?=(?:s|ed|ing|able|ful|ite|ites|less|hood|ly|er|ers|ist|ists)?$)")
 _ISE = re.compile(r"(?<=\w{2})([iy])s(?=(?:e|es|ed|ing|er|ers|ation|ations|able)$)")
@@ -24,6 +26,8 @@ _NO_OUR = frozenset(
 )
 _Expression = tuple[tuple[str, ...], str, str]
 """The words of an expression as they are looked for, the group that it belongs to, and as it is listed."""
+Prepositions = tuple[str, str]
+"""Of who gets something and of who gives it."""
 _SHORTEST_STEM = 3
 _LONGEST_WORD = 40
 _ENGLISH_BE = {
@@ -41,14 +45,6 @@ def _texts(lists: dict[str, Any]) -> Iterator[str]:
 
 def _listed(text: str) -> list[str]:
     return [" ".join(each.split()) for each in text.split(",") if each.strip()]
-
-
-def _pairs(entry: str, mark: str | None) -> list[tuple[str, str]]:
-    """Every two words of "a b c", or the first of "a = b c" with each other one."""
-    if mark:
-        one, others = entry.split(mark)
-        return [(one, other) for other in others.split()]
-    return list(combinations(entry.split(), 2))
 
 
 def _name(word: str) -> str:
@@ -77,6 +73,9 @@ class Equivalents:
         bound = ("whole", "free", "pronouns", "adjuncts", "modals", "negations", "concessive")
         self._whole = frozenset(word for name in bound for word in lists.get(name, "").split())
         self._irregular = self._irregular_forms()
+        irregular = [each.split() for each in self._listed("irregular")]
+        self.bare_participles = frozenset(base for base, _, participle in irregular if base == participle)
+        """Participles that are the base as well: run, come."""
         self._stems: dict[str, tuple[str, str]] = {}
         self._groups: dict[str, list[_Expression]] = {}
         self._names: dict[str, list[_Expression]] = {}
@@ -99,11 +98,29 @@ class Equivalents:
         )
         self.exchangeable = {
             frozenset((self.key(one), self.key(other)))
-            for name, mark in (("exchangeable", None), ("pairs", " = "))
-            for entry in self._listed(name)
-            for one, other in _pairs(entry, mark)
+            for entry in self._listed("exchangeable")
+            for one, other in combinations(entry.split(), 2)
         }
         """Every two keys of which one may stand for the other."""
+        if self.is_english:
+            self._read_synonyms()
+        self.opposites = {
+            self.key(one): self.key(other)
+            for entry in self._listed("opposites")
+            for one, other in (entry.split(), entry.split()[::-1])
+        }
+        """Two keys of which each is the other with "not"."""
+        self.converses: dict[str, list[tuple[str, Prepositions | None]]] = {}
+        """From a key to those that say it from the other side."""
+        for entry in self._listed("converses"):
+            one, other, *prepositions = entry.split()
+            key, other = self.key(one), self.key(other)
+            if prepositions:
+                gets, gives = prepositions
+                self.converses.setdefault(key, []).append((other, (gets, gives)))
+            else:
+                self.converses.setdefault(key, []).append((other, None))
+                self.converses.setdefault(other, []).append((key, None))
 
     def _listed(self, name: str) -> list[str]:
         return _listed(self._lists.get(name, ""))
@@ -131,6 +148,15 @@ class Equivalents:
             if one != many:
                 forms.setdefault(many, (one, "s"))
         return forms
+
+    def _read_synonyms(self) -> None:
+        for line in SYNONYMS.read_text("utf-8").splitlines():
+            word, *others = map(self.key, line.split())
+            self.exchangeable |= {frozenset((word, other)) for other in others}
+
+    def words(self, name: str) -> list[str]:
+        """The words of a list as they are written."""
+        return str(self._lists.get(name, "")).replace(",", " ").split()
 
     def _read_groups(self) -> None:
         for line in self._lists.get("equal", "").strip().splitlines():
@@ -246,11 +272,15 @@ class Equivalents:
             return word, ""
         known = self._stems.get(word)
         if known is None:
-            base, form = self._irregular.get(word) or self._without_ending(word)
+            irregular = self._irregular.get(word)
+            base, form = irregular or self._without_ending(word)
             bare = base if base in self._whole else _bare(base)
             # "Noted" is no "not".
             is_hidden = (
-                bare in self._whole and word not in self._whole and (bare != base or form in ("ed", "ing"))
+                irregular is None
+                and bare in self._whole
+                and word not in self._whole
+                and (bare != base or form in ("ed", "ing"))
             )
             known = (f"{bare}e" if is_hidden else bare), form
             if len(self._stems) < 50_000:  # noqa: PLR2004 (an article has mostly the words of the one before)

@@ -128,7 +128,7 @@ class Moves:
             over_old, over_new = self._span(crossed)
             if not (self._is_adjunct(self.before, old.start) and self._is_adjunct(self.after, new.start)):
                 continue
-            if self.before[old.start].key == "because" and any(
+            if self.before[old.start].key in ("because", "because_of") and any(
                 self.before[at].key == "not" for at in over_old
             ):
                 continue  # "did not leave because" denies the reason, not the leaving

@@ -25,11 +25,13 @@ __all__ = [
     "begins_clause",
     "begins_sentence",
     "ends_clause",
+    "is_adverb",
     "said_in_order",
     "turns",
 ]
 
 LONGEST_AGENT = 9
+LONGEST_NOUN_PHRASE = 14
 NOUN_ENDINGS = ("tion", "ment", "sion", "ance", "ence", "al", "ure", "ysis", "ing", "y")
 COORDINATORS = frozenset({"and", "but", "or"})
 MARKS = frozenset({",", ";", ":", "."})
@@ -61,6 +63,12 @@ def begins_sentence(tokens: Sequence[Token], place: int) -> bool:
     return place == 0 or "." in tokens[place].gap
 
 
+def is_adverb(token: Token, lists: Equivalents) -> bool:
+    """Whether a token may stand between an auxiliary and its verb, and says nothing about who does what."""
+    is_manner = token.text.lower().endswith("ly") and not token.is_name
+    return token.key in lists.movable or (is_manner and token.key not in lists.fixed)
+
+
 def auxiliaries(tokens: Sequence[Token], place: int, lists: Equivalents) -> tuple[str, ...]:
     """Function words before a token and before what may stand between them: not, modals, adverbs."""
     words: tuple[str, ...] = ()
@@ -68,8 +76,10 @@ def auxiliaries(tokens: Sequence[Token], place: int, lists: Equivalents) -> tupl
         gap = tokens[at].gap
         marks = [number for number, word in enumerate(gap) if word in MARKS]
         words = (*gap[marks[-1] + 1 if marks else 0 :], *words)
-        before = tokens[at - 1].key if at else ""
-        if marks or not (before == "not" or before in lists.movable or before in lists.modals):
+        if marks or not at:
+            break
+        before = tokens[at - 1]
+        if not (before.key == "not" or before.key in lists.modals or is_adverb(before, lists)):
             break
     return words
 
@@ -185,7 +195,9 @@ def _according(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 
 
 def _passive(tokens: Sequence[Token], place: int, lists: Equivalents) -> bool:
-    return tokens[place].form in PARTICIPLES and bool(BE.intersection(auxiliaries(tokens, place, lists)))
+    token = tokens[place]
+    may_be = token.form in (*PARTICIPLES, "=") or token.text.lower() in lists.bare_participles
+    return may_be and bool(BE.intersection(auxiliaries(tokens, place, lists)))
 
 
 def _active(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]]:
@@ -198,7 +210,7 @@ def _active(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]
                 continue
             starts = [0, *(at for at in range(1, verb) if begins_clause(tokens, at))]
             for start in starts[-2:]:
-                for end in range(by + 1, min(len(tokens), by + LONGEST_AGENT) + 1):
+                for end in range(by + 1, min(len(tokens), by + LONGEST_NOUN_PHRASE) + 1):
                     yield _turned(tokens, start, verb, by, end, lists)
 
 
@@ -215,6 +227,8 @@ def _turned(  # noqa: PLR0917 (places in the text, in its order)
         tokens[by]._replace(gap=(*opening, *(w for w in tokens[by].gap if w != "by"))),
         *tokens[by + 1 : end],
     ]
+    if len(agent) == 1 and agent[0].key == "her":
+        agent = [agent[0]._replace(key="she")]
     middle = [tokens[verb]._replace(form=form, gap=kept), *tokens[verb + 1 : by]]
     patient = [
         tokens[start]._replace(gap=tuple(word for word in tokens[start].gap if word not in opening)),
@@ -223,7 +237,7 @@ def _turned(  # noqa: PLR0917 (places in the text, in its order)
     # What stands between the patient and the verb - not, modals, adverbs - belongs to the verb.
     moved = 0
     while len(patient) > 1 and (
-        patient[-1].key == "not" or patient[-1].key in lists.modals or patient[-1].key in lists.movable
+        patient[-1].key == "not" or patient[-1].key in lists.modals or is_adverb(patient[-1], lists)
     ):
         middle.insert(0, patient.pop()._replace(gap=()))
         moved += 1
