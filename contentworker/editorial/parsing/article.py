@@ -8,8 +8,7 @@ away: what is no article is marked with a reason.
 
 import json
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import exp
@@ -21,7 +20,6 @@ from contentworker.editorial.parsing.blocks import Block, Extract, Reason
 from contentworker.editorial.parsing.choosing import (
     captions,
     choose,
-    hints_around,
     is_byline,
     is_linked,
     named_captions,
@@ -33,6 +31,13 @@ from contentworker.editorial.parsing.features import (
     block_features,
     neighbour_features,
     title_place,
+)
+from contentworker.editorial.parsing.kinds import (
+    are_several_posts,
+    full_articles,
+    is_listing,
+    is_notice,
+    words_of,
 )
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
@@ -49,16 +54,6 @@ _SMALLEST_MAIN_SHARE = 1 / 3
 _FEWEST_WORDS = 25
 """A page with less prose holds no article: a login, a gallery, a request to enable JavaScript."""
 _MOST_LINKED_BLOCKS = 3
-_FEWEST_TEASERS = 4
-_MOST_TEASER_WORDS = 60
-_FEWEST_ARTICLE_WORDS = 60
-_MOST_WORDS_OF_NOTICE = 150
-_MOST_BLOCKS_OF_NOTICE = 5
-_WHOLE_SHARE = 0.95
-_MOST_WORDS_OF_GALLERY = 300
-_LONGEST_CAPTION = 300
-_NOTICE = re.compile(r"javascript|\b404\b", re.IGNORECASE)
-_LONGEST_MEAN_WORD = 12
 
 
 class Article(NamedTuple):
@@ -166,21 +161,21 @@ def find_article(extract: Extract, scope: Scope) -> Article:
     reasons: list[Reason | None] = [
         None if keep else reason for keep, reason in zip(kept, _reasons(blocks, tree), strict=True)
     ]
-    if _is_listing(extract, tree, kept):
+    if is_listing(extract, tree, kept, is_titled=titled >= 0):
         return Article([reason or "related" for reason in reasons], "no_article", is_certain=False)
-    articles = _full_articles(blocks, tree)
+    articles = full_articles(blocks, tree)
     if any(titled in indexes for indexes in articles.values()):
         _keep_titled(extract, tree, articles, titled, reasons)
     if titled >= 0:
         reasons[titled] = None
     chosen = [index for index, reason in enumerate(reasons) if reason is None]
-    is_notice = _is_notice(blocks, tree, chosen, title, is_titled=titled >= 0)
-    if is_notice or _words(blocks, chosen) < _FEWEST_WORDS:
-        if is_notice or not is_plain:
+    is_short = is_notice(blocks, tree, chosen, title, is_titled=titled >= 0)
+    if is_short or words_of(blocks, chosen) < _FEWEST_WORDS:
+        if is_short or not is_plain:
             reasons = [reason or "boilerplate" for reason in reasons]
         return Article(reasons, "no_article", is_certain=False)
     # Under a title of their own several are the parts of one text.
-    if len(articles) > 1 and titled < 0:
+    if titled < 0 and (len(articles) > 1 or are_several_posts(extract, tree, kept)):
         return Article(reasons, "several_articles", is_certain=False)
     return Article(reasons, "article", is_certain)
 
@@ -194,17 +189,11 @@ def _keep_titled(
         if titled not in indexes:
             for index in indexes:
                 reasons[index] = reasons[index] or "related"
-        elif _words(blocks, (index for index in indexes if reasons[index] is None)) < _FEWEST_WORDS:
+        elif words_of(blocks, (index for index in indexes if reasons[index] is None)) < _FEWEST_WORDS:
             for index in indexes:
                 is_around = tree.tags[tree.block_nodes[index]] == "footer" or is_byline(blocks[index])
                 if not (is_around or tree.block_hints[index] & OTHER_BITS or is_linked(blocks, tree, index)):
                     reasons[index] = None
-
-
-def _words(blocks: list[Block], chosen: Iterable[int]) -> int:
-    """About how many words of prose these blocks have, in any script."""
-    texts = (blocks[index].text for index in chosen if not blocks[index].level)
-    return sum(max(len(words := text.split()), sum(map(len, words)) // _LONGEST_MEAN_WORD) for text in texts)
 
 
 def _is_plain(blocks: list[Block], tree: Tree) -> bool:
@@ -244,93 +233,6 @@ def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
             around &= ~_AROUND["header"]
         kept.append(not around and not is_caption)
     return kept
-
-
-def _is_listing(extract: Extract, tree: Tree, kept: list[bool]) -> bool:
-    """Whether what is kept are teasers: most of it under headings that link to stories, a little each.
-
-    Teasers lead to one site. A letter that comments on what others wrote leads to many.
-    """
-    blocks = extract.blocks
-    heads: list[int] = []
-    under: dict[bool, list[int]] = {True: [], False: []}
-    heading = -1
-    for index, block in enumerate(blocks):
-        if block.level:
-            heading = index if is_linked(blocks, tree, index) else -1
-        elif kept[index]:
-            is_teaser = heading >= 0 and _are_together(tree, heading, index)
-            if is_teaser and heading not in heads[-1:]:
-                heads.append(heading)
-            under[is_teaser].append(index)
-    teased = _words(blocks, under[True])
-    return (
-        len(heads) >= _FEWEST_TEASERS
-        and teased >= _words(blocks, under[False])
-        and teased < _MOST_TEASER_WORDS * len(heads)
-        and 2 * len(_sites(extract, heads)) < len(heads)
-    )
-
-
-def _is_notice(blocks: list[Block], tree: Tree, own: list[int], title: str, *, is_titled: bool) -> bool:
-    """Whether what is kept is a gallery, a login, a request for consent or JavaScript, or an error.
-
-    A notice is short, the more so if the page has its title (`is_titled`), and names or words that are the
-    same in all languages give it away.
-    """
-    asked, shown = HINT_BITS["subscribe"], HINT_BITS["caption"]
-    hints = hints_around(blocks, tree, most=_WHOLE_SHARE)
-    size = _words(blocks, own)
-    if size < (_FEWEST_ARTICLE_WORDS if is_titled else _MOST_WORDS_OF_NOTICE):
-        if 2 * _words(blocks, (i for i in own if hints[tree.block_nodes[i]] & asked)) > size:
-            return True
-        if len(own) <= _MOST_BLOCKS_OF_NOTICE and _NOTICE.search(
-            " ".join(
-                [title, *(block.text for index, block in enumerate(blocks) if block.level or index in own)]
-            )
-        ):
-            return True
-    names = [tree.block_hints[i] | tree.masks[tree.block_nodes[i]] for i in range(len(blocks))]
-    captions_of = (i for i in own if names[i] & shown and len(blocks[i].text) < _LONGEST_CAPTION)
-    return size < _MOST_WORDS_OF_GALLERY and 2 * _words(blocks, captions_of) > size
-
-
-def _sites(extract: Extract, headings: list[int]) -> set[str]:
-    """The domains that these headings link to."""
-    ends = [link.end for link in extract.links]
-    sites = set()
-    for heading in headings:
-        place = bisect_left(ends, extract.blocks[heading].sources[0][1])
-        sites.add(extract.links[place].domain if place < len(ends) else "")
-    return sites
-
-
-def _are_together(tree: Tree, first: int, second: int) -> bool:
-    """Whether two blocks share their container, or their containers stand side by side."""
-    nodes = tree.block_nodes[first], tree.block_nodes[second]
-    return nodes[0] == nodes[1] or tree.parents[nodes[0]] == tree.parents[nodes[1]]
-
-
-def _full_articles(blocks: list[Block], tree: Tree) -> dict[int, list[int]]:
-    """The blocks of each outermost `article` that has a heading and the prose of one, and is no comment."""
-    outermost = [0] * len(tree.parents)
-    hints = [0] * len(tree.parents)
-    for node in range(1, len(outermost)):
-        parent = tree.parents[node]
-        outermost[node] = outermost[parent] or (node if tree.tags[node] == "article" else 0)
-        hints[node] = hints[parent] | tree.masks[node]
-    members: dict[int, list[int]] = {}
-    for index, node in enumerate(tree.block_nodes):
-        article = outermost[node]
-        if article and not hints[article] & (HINT_BITS["comment"] | HINT_BITS["related"]):
-            members.setdefault(article, []).append(index)
-    return {
-        article: indexes
-        for article, indexes in members.items()
-        if any(blocks[index].level for index in indexes)
-        and _words(blocks, (index for index in indexes if not is_linked(blocks, tree, index)))
-        >= _FEWEST_ARTICLE_WORDS
-    }
 
 
 _BY_TAG: dict[str, Reason] = {"aside": "aside", "footer": "footer", "header": "header"}

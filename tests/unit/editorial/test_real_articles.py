@@ -534,6 +534,40 @@ def site(body: str, title: str = "Example News") -> Document:
             "address may be wrong. Try the search, or go to the front page of this site.</p>",
             id="error",
         ),
+        pytest.param(
+            "<main><h1>Sign in</h1><form><label>Email</label><input type='password'></form><p>New here? "
+            "Create an account to read unlimited stories, follow topics and get our news every morning. "
+            "It takes a minute, and you can cancel at any time.</p></main>",
+            id="login-without-names",
+        ),
+        pytest.param(
+            "<main><h1>Alte Brücke wird neu gebaut</h1><div><h2>Weiterlesen mit Plus</h2><p>Sie haben Ihren "
+            "letzten freien Artikel in diesem Monat gelesen. Testen Sie jetzt unser Angebot für nur 1 Euro "
+            "im ersten Monat. Jederzeit kündbar, alle Artikel, auch als App.</p></div></main>",
+            id="german-paywall",
+        ),
+        pytest.param(
+            "<div><h1>Confidentialité</h1><p>Nous et nos 842 partenaires stockons des informations sur votre "
+            "appareil, comme les cookies, et traitons des données personnelles pour afficher des contenus "
+            "personnalisés. Vous pouvez accepter ou refuser.</p></div>",
+            id="french-consent",
+        ),
+        pytest.param(
+            "<main><h1>Página no encontrada</h1><p>Lo sentimos, la página que buscas no existe o se ha "
+            "movido. Comprueba la dirección o usa el buscador. También puedes volver a la página de "
+            "inicio.</p></main>",
+            id="spanish-error",
+        ),
+        pytest.param(
+            "<ul>"
+            + "".join(
+                f'<li><a href="/{number}">The story of bridge {number} is told</a><span>The council met '
+                f"on day {number} and talked about the river for long.</span></li>"
+                for number in range(6)
+            )
+            + "</ul>",
+            id="listing-in-items",
+        ),
     ],
 )
 def test_a_page_without_an_article_says_so(body: str) -> None:
@@ -548,6 +582,8 @@ def test_a_page_without_an_article_says_so(body: str) -> None:
 def test_several_articles_on_one_page_are_told() -> None:
     """Unless one of them has the title of the page: then that is the article."""
     assert (site(TWO_POSTS).state, site(TWO_POSTS).is_certain) == ("several_articles", False)
+    linked = "".join(f'<div><h2><a href="/{n}">Post {n}</a></h2><p>{PROSE * n}</p></div>' for n in (4, 5, 6))
+    assert site(f"<div>{linked}</div>").state == "several_articles"
     document = site(TWO_POSTS, "On cows")
     assert document.state == "article"
     assert (document.words, len(document.headings)) == (len(PROSE.split()) * 6, 1)
