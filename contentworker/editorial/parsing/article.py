@@ -25,6 +25,7 @@ from contentworker.editorial.parsing.choosing import (
     named_captions,
 )
 from contentworker.editorial.parsing.features import (
+    ENDS,
     FEATURES,
     NEIGHBOUR_FEATURES,
     PageFeatures,
@@ -225,7 +226,8 @@ def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
     kept = []
     for block, mark, is_caption in zip(blocks, of_blocks, captions(blocks, tree), strict=True):
         around = mark & ~_MAIN
-        if mark & _MAIN:
+        if mark & _MAIN and (block.level or block.text.rstrip().endswith(ENDS)):
+            # The title and the first words of an article, but no table of its properties.
             around &= ~_AROUND["header"]
         elif is_marked:
             around |= block.level != 1

@@ -29,9 +29,10 @@ _CREDIT = re.compile(
     r"|\((?:[^()]*\b(?:photos?|images?|pictures?|courtesy|credits?|foto|bild|crédit|getty|reuters|afp)\b[^()]*)\)\s*\Z",
     re.IGNORECASE,
 )
-# What asks readers to do something, and what leads to other stories, in English, German, French and Spanish.
+# A sentence that asks readers to do something, and what leads to other stories, in four languages.
 _CALL = re.compile(
-    r"\b(?:follow|subscribe|sign\s+up|share\s+(?:it|this)|(?:like|join|tell)\s+us|let\s+us\s+know|e-?mail\s|click\s+here"
+    r"(?:\A|[.!?…]\s+)(?:please\s+)?(?:follow|subscribe|sign\s+up|share\s+(?:it|this)|(?:like|join|tell)\s+us"
+    r"|let\s+us\s+know|e-?mail\s|click\s+here"
     r"|have\s+your\s+say|folge|abonnier|teile[nt]?\s|schreib|klick|suivez|abonnez|partagez|cliquez|s[ií]gu[ea]"
     r"|suscr[ií]b|comp[aá]rt|ha(?:z|ga)\s+clic)",
     re.IGNORECASE,
@@ -69,8 +70,8 @@ def choose(
     is_named = named_captions(blocks, tree)
     is_own = _own(blocks, tree, [*map(or_, is_caption, is_named)])
     is_prose = [own and of_root for own, of_root in zip(is_own, is_prose_of_root, strict=True)]
-    _fill(blocks, tree, shares, kept, is_own)
     _add_prose(blocks, tree, shares, kept, is_own)
+    _fill(blocks, tree, shares, kept, is_own)
     _drop_bylines(blocks, kept)
     _drop_calls(blocks, tree, kept)
     _drop_headings(blocks, tree, kept, is_caption)
@@ -194,7 +195,8 @@ def _add_prose(
 ) -> None:
     """Keep sentences between blocks of the article, and after them those whose names and tags are the same.
 
-    A gallery with texts, or a list of things to buy, is in more parts than the trees know.
+    A gallery with texts, or a list of things to buy, is in more parts than the trees know. In the container
+    with most of its paragraphs, an article may end with short ones.
     """
     kinds = [
         (tree.masks[node], tag, hint)
@@ -202,14 +204,24 @@ def _add_prose(
     ]
     places = [index for index, keep in enumerate(kept) if keep]
     known = {kinds[index] for index in places if len(blocks[index].text) > _SHORTEST_SENTENCE}
+    homes = Counter(tree.block_nodes[index] for index in places)
+    home = homes.most_common(1)[0][0] if homes else 0
     for index in range(places[0], len(blocks)) if places else ():
         text = blocks[index].text.strip()
         kept[index] |= (
             is_own[index]
-            and len(text) >= _SHORTEST_SENTENCE
             and text.endswith(ENDS)
             and 2 * tree.block_links[index] < len(text)
-            and (index < places[-1] or (kinds[index] in known and shares[index] > _SMALLEST_SHARE_AFTER))
+            and (
+                (
+                    len(text) >= _SHORTEST_SENTENCE
+                    and (
+                        index < places[-1]
+                        or (kinds[index] in known and shares[index] > _SMALLEST_SHARE_AFTER)
+                    )
+                )
+                or 0 < home == tree.block_nodes[index]
+            )
         )
 
 

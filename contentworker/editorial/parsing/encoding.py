@@ -2,6 +2,8 @@
 
 import codecs
 import re
+from base64 import b64decode
+from quopri import decodestring
 from typing import Literal, NamedTuple
 
 __all__ = ["Decoded", "EncodingSource", "decode"]
@@ -43,9 +45,11 @@ def decode(data: bytes, given: str | None = None) -> Decoded:
 
     Args:
         data: The bytes of an article, as a file or a server has them.
+            Of a page that Chrome saved as one file (MHTML), its HTML.
         given: The encoding that the server declared, for example in its Content-Type; an unknown one is
             ignored, as browsers do.
     """
+    data, given = _page_of_archive(data, given)
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return Decoded(data.decode(encoding, "replace"), encoding, "bom")
@@ -62,6 +66,31 @@ def decode(data: bytes, given: str | None = None) -> Decoded:
     if not broken or broken <= _LARGEST_BROKEN_SHARE * sum(not character.isascii() for character in text):
         return Decoded(text, "utf-8", "content")
     return Decoded(data.decode("cp1252", "replace"), "cp1252", "fallback")
+
+
+_ARCHIVE = re.compile(
+    rb"\A(?:[\w-]+:[^\n]*\n|[ \t]+[^\n]*\n){0,30}?Content-Type:\s*multipart/related;", re.IGNORECASE
+)
+_BOUNDARY = re.compile(rb"boundary=\"?([^\"\s;]{1,200})")
+_HEADERS_BYTES = 8_192
+
+
+def _page_of_archive(data: bytes, given: str | None) -> tuple[bytes, str | None]:
+    """The first page in MHTML with the encoding that it has there; anything else as it is."""
+    head = data[:_HEADERS_BYTES]
+    if not (_ARCHIVE.match(head) and (boundary := _BOUNDARY.search(head))):
+        return data, given
+    for part in data.split(b"--" + boundary[1])[1:]:
+        headers, _, body = part.replace(b"\r\n", b"\n").lstrip(b"\n").partition(b"\n\n")
+        kind = headers.lower()
+        if b"text/html" in kind:
+            charset = re.search(rb"charset=\"?([\w.:-]+)", kind)
+            if b"quoted-printable" in kind:
+                body = decodestring(body)
+            elif b"base64" in kind:
+                body = b64decode(body)
+            return body, charset[1].decode("ascii") if charset else given
+    return data, given
 
 
 def _known(label: str | None) -> str | None:

@@ -5,6 +5,7 @@ The work is linear in the blocks and containers: one pass up and one down the tr
 
 # ruff: noqa: RUF001 -- the punctuation of other scripts is counted
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -33,6 +34,7 @@ _SMALLEST_TITLE_SHARE = 0.5
 _SHORT_TITLE_WORDS = 2
 _LOWEST_TITLE_LEVEL = 2
 _LONGEST_TITLE = 150
+_WORD = re.compile(r"\w+")
 _WINDOW = 4
 """Blocks on each side that make the surroundings of one."""
 _LONG_BLOCK = 60
@@ -291,12 +293,14 @@ def _shared(block: Block, text: str, title_words: set[str]) -> float:
 
 def title_place(blocks: list[Block], title: str) -> int:
     """The block that shows the title of the page: the heading with most of its words; -1 if none does."""
-    title_words = set(title.lower().split())
+    title_words = set(_WORD.findall(title.lower()))
     best, place = _SMALLEST_TITLE_SHARE, -1
     for index, block in enumerate(blocks):
         if not 0 < block.level <= _LOWEST_TITLE_LEVEL:
             continue
-        words = set(block.text.lower().split())
+        words = set(_WORD.findall(block.text.lower()))
+        if not words:
+            continue
         shared = len(words & title_words)
         share = shared / len(words | title_words)
         if len(words) > _SHORT_TITLE_WORDS:

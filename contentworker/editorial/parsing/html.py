@@ -408,6 +408,9 @@ class _Reader:
             self.property(given["itemprop"].lower(), given.get("content") or content.text, start, content.end)
         if not names_author(raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
             return
+        if self.link is not None and self.link[0] == "/":
+            # A link to the front page has the site's name, though many themes call it the author.
+            return
         given = attributes(raw)
         classes = f"{given.get('class', '')} {given.get('id', '')}".lower()
         if "author" in given.get("rel", "").lower().split():

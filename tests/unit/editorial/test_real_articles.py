@@ -1,5 +1,7 @@
 """Articles as they really are: each kind of fault by the smallest input that shows it."""
 
+import base64
+import quopri
 from datetime import date
 from pathlib import Path
 
@@ -100,6 +102,7 @@ def test_what_is_no_name_is_no_author(author: str) -> None:
         pytest.param("", "<p>Von Jana am 3. Mai 2024 | 2 Meinungen</p>", "Jana", id="first name"),
         pytest.param("", "<p>A film by Jane Doe</p><p>Cows by Max Roe: now</p>", None, id="no byline"),
         pytest.param("", "<p>\u00a9 2024 by Jane Doe</p>", None, id="copyright"),
+        pytest.param("", '<a rel="author" href="/">My Notes</a>', None, id="front page"),
         pytest.param("", '<p class="auteur">Jeanne Dupont</p>', "Jeanne Dupont", id="other languages"),
         pytest.param("", "<p>By Jane Doe December 3, 2024</p>", "Jane Doe", id="date"),
     ],
@@ -445,6 +448,27 @@ def test_bytes_are_read_as_a_browser_reads_them(source: bytes, encoding: str, fo
     assert "Das Café öffnet." in " ".join(texts(document))
 
 
+@pytest.mark.parametrize("coding", ["quoted-printable", "base64", "8bit"])
+def test_a_page_that_is_saved_as_one_file_is_read(coding: str) -> None:
+    """MHTML, as Chrome writes it: the page of it, with places in the page."""
+    head = "<!doctype html><html><head><title>On cows</title></head>"
+    html = f"{head}<body><p>Bœufs. {PROSE * 3}</p></body></html>"
+    body = {
+        "quoted-printable": quopri.encodestring(html.encode()),
+        "base64": base64.encodebytes(html.encode()),
+        "8bit": html.encode(),
+    }[coding]
+    source = (
+        b"From: <Saved by Blink>\r\nSubject: On cows\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/related;\r\n\ttype="text/html";\r\n\tboundary="----Part----"\r\n\r\n\r\n'
+        b"------Part----\r\nContent-Type: text/html\r\n"
+        b"Content-Transfer-Encoding: " + coding.encode() + b"\r\n\r\n" + body + b"\r\n------Part------\r\n"
+    )
+    document = read(source)
+    assert document.source.strip() == html
+    assert texts(document)[:2] == ["Bœufs.", PROSE.strip()]
+
+
 def test_a_nul_is_read_and_pictures_are_refused() -> None:
     """A NUL becomes U+FFFD, so that all places stay; what is no text at all is refused."""
     assert texts(read("One.\0 Two.")) == ["One.\ufffd Two."]
@@ -609,6 +633,15 @@ def test_what_a_script_reveals_is_read() -> None:
     hidden = f"<div hidden><h1>On cows</h1><p>{PROSE * 6}</p></div>"
     assert len(texts(site(hidden, "On cows"))) == 6
     assert len(texts(site(f"<h1>On sheep</h1><p>{'They graze. ' * 60}</p>{hidden}", "On sheep"))) == 60
+
+
+def test_an_article_ends_with_short_lines() -> None:
+    """A list and a short sentence in the container of its paragraphs, though few words say so."""
+    end = (
+        "<h2>Why now</h2><ul><li>The barn leaks</li><li>The money is there</li></ul><p>More will follow.</p>"
+    )
+    document = site(f'<h1>On cows</h1><div class="entry">{f"<p>{PROSE}</p>" * 4}{end}</div>', "On cows")
+    assert texts(document)[-3:] == ["The barn leaks", "The money is there", "More will follow."]
 
 
 def test_captions_are_no_prose() -> None:
