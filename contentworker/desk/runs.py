@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from contentworker.articles import forgetting, steps
 from contentworker.articles.outcome import listed, open_runs, outcome, timeline
+from contentworker.desk.dead_letters import noted
 from contentworker.desk.web import Ask, Desk, Refused, page, to
 from contentworker.desk.words import VERDICTS, reason_in_words, step_in_words
 from contentworker.editorial.escalations.audit import hidden
@@ -68,7 +69,7 @@ def cancel(ask: Ask) -> Response:
         raise ConflictError("run_id", str(error)) from None
     if escalate:
         forgetting.escalate_instead(machinery.app, found)
-    ask.audit("run.escalate" if escalate else "run.cancel", run_id)
+    noted(ask, "run.escalate" if escalate else "run.cancel", run_id)
     return to(f"/runs/{run_id}?saved={'escalated' if escalate else 'cancelled'}")
 
 
@@ -83,7 +84,7 @@ def forget(ask: Ask) -> Response:
     """Remove everything of a run's article."""
     found = _run(ask)
     removed, _ = forget_article(ask.desk, found.subject)
-    ask.audit("article.forget", hidden(found.subject))
+    noted(ask, "article.forget", hidden(found.subject))
     return page(ask, "forgotten.html", removed=removed, article_id=found.subject)
 
 

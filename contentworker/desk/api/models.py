@@ -1,9 +1,8 @@
-"""What programs send to the API and what they get. The OpenAPI document is made from these models."""
+"""What all calls share, and what programs send about records and get. The OpenAPI document comes of it."""
 
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -14,47 +13,37 @@ from pydantic import (
 
 from contentworker.editorial.escalations.reading import Order
 from contentworker.editorial.escalations.result import (
-    ArticleId,
     ChoiceKind,
     Comment,
     Escalation,
     EscalationLine,
     Finding,
-    Forgotten,
 )
 from contentworker.editorial.rewriting.result import Outcome, Refusal
-from contentworker.editorial.settings import MOST_REWRITES
-from contentworker.runtime.records.runs import State
 
 __all__ = [
+    "AFTER",
+    "NEXT",
     "Body",
-    "CancelBody",
-    "CancelledRun",
     "Change",
     "ChoicesBody",
     "ChoicesMade",
     "CommentBody",
     "Comments",
+    "Cursor",
     "Findings",
-    "ForgetBody",
-    "ForgottenArticle",
+    "Limit",
     "OpenApi",
     "Output",
     "PersonBody",
     "Problem",
     "Query",
-    "Queue",
-    "Queues",
     "Record",
     "RecordPage",
     "RecordQuery",
-    "RunPage",
-    "RunQuery",
-    "RunShown",
-    "RunStep",
-    "RunSummary",
     "SettleBody",
     "TakeBackBody",
+    "Word",
     "Wrong",
 ]
 
@@ -216,110 +205,3 @@ class Comments(Output):
     """All comments of a record, the oldest first."""
 
     items: tuple[Comment, ...]
-
-
-class RunQuery(Query):
-    """Which runs."""
-
-    state: State | None = None
-    step: Word | None = Field(
-        default=None,
-        description=f"`evaluate:0`, `rewrite:1` and so on up to {MOST_REWRITES}, `escalate`, or an end: "
-        "`passed`, `accepted`, `escalated`, `cancelled`, `failed`.",
-    )
-    article_id: Word | None = None
-    after: Cursor | None = Field(default=None, description=AFTER)
-    limit: Limit = 50
-
-
-class RunSummary(Output):
-    """Where a run stands."""
-
-    id: str
-    article_id: str
-    step: str
-    state: State
-    began: AwareDatetime
-    reached: AwareDatetime = Field(description="When it reached this step.")
-
-
-class RunPage(Output):
-    """A page of the list of runs, the latest step first."""
-
-    items: tuple[RunSummary, ...]
-    next: str | None = Field(description=NEXT)
-
-
-class RunStep(Output):
-    """A step that a run has reached."""
-
-    step: str
-    reached: AwareDatetime
-    seconds: float | None = Field(description="How long the run was at it; null: it still is.")
-    attempts: int | None = Field(description="Null: no result of the step is kept any more.")
-    cost: float | None
-    tokens: int | None
-
-
-class RunShown(Output):
-    """A run without the article's text."""
-
-    id: str
-    article_id: str
-    step: str
-    state: State
-    reasons: tuple[str, ...]
-    scores: dict[str, float] = Field(description="Points by number: 0 is the article as it came.")
-    verdicts: dict[str, str]
-    cost: float
-    failure: dict[str, str] | None
-    escalation_id: str | None
-    steps: tuple[RunStep, ...]
-
-
-class CancelBody(Body):
-    """How to cancel a run."""
-
-    escalate: bool = Field(default=False, description="Have a person asked to decide instead.")
-
-
-class CancelledRun(Output):
-    """A run that was cancelled."""
-
-    id: str
-    step: str
-    messages_removed: int
-
-
-class ForgetBody(Body):
-    """The article to forget."""
-
-    article_id: ArticleId
-
-
-class ForgottenArticle(Output):
-    """How much was removed of an article."""
-
-    runs: int
-    messages: int
-    dead_letters: int
-    results: int
-    still_running: int = Field(description="Tasks that still run: call again when they have ended.")
-    records: Forgotten
-
-
-class Queue(Output):
-    """A queue."""
-
-    name: str
-    ready: int = Field(description="Messages that any worker may take.")
-    delayed: int = Field(description="Messages that are not due, with retries.")
-    held: int = Field(description="Messages that workers have taken.")
-    oldest_message_seconds: float | None
-    is_paused: bool
-
-
-class Queues(Output):
-    """All queues."""
-
-    items: tuple[Queue, ...]

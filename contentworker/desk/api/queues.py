@@ -1,9 +1,10 @@
 """Queues in the API: the list, pause, resume."""
 
+from typing import Any
+
 from contentworker.desk.api.base import Call, ProblemError
-from contentworker.desk.api.models import Queue, Queues
-from contentworker.runtime.records import queue_state
-from contentworker.runtime.transport.protocol import Protocol
+from contentworker.desk.api.operations_models import Queue, Queues
+from contentworker.runtime.records import pauses, queue_state
 
 __all__ = ["listed", "pause", "resume"]
 
@@ -15,23 +16,24 @@ def listed(call: Call) -> Queues:
 
 def pause(call: Call) -> Queue:
     """Pause a queue."""
-    _protocol(call).pause(call.id)
+    pauses.pause(_client_of(call), call.id, call.ask.name)
     return _queues(call, [call.id])[0]
 
 
 def resume(call: Call) -> Queue:
     """Resume a queue."""
-    _protocol(call).resume(call.id)
+    pauses.resume(_client_of(call), call.id)
     return _queues(call, [call.id])[0]
 
 
-def _protocol(call: Call) -> Protocol:
+def _client_of(call: Call) -> Any:
+    """A client of Redis, if the queue can be paused."""
     settings = call.desk.settings
     if call.id not in settings.queues:
         raise ProblemError(404, f"There is no such queue. There are: {', '.join(settings.queues)}.")
     if settings.broker.transport == "plain":
         raise ProblemError(409, 'Workers of `broker.transport = "plain"` cannot be paused.')
-    return Protocol(call.desk.machinery.client())
+    return call.desk.machinery.client()
 
 
 def _queues(call: Call, names: list[str]) -> list[Queue]:
@@ -44,6 +46,8 @@ def _queues(call: Call, names: list[str]) -> list[Queue]:
             held=each.held,
             oldest_message_seconds=each.oldest_message_seconds,
             is_paused=each.is_paused,
+            paused_by=each.pause and each.pause.by,
+            paused_since=each.pause and each.pause.since,
         )
         for each in state.queues
     ]

@@ -1,6 +1,9 @@
 """The table of the API's routes: routing, roles, validation and the OpenAPI document follow from it."""
 
-from contentworker.desk.api import models, openapi, queues, records, runs
+from functools import cache
+
+from contentworker.desk.api import letters, models, openapi, queues, records, runs
+from contentworker.desk.api import operations_models as operated
 from contentworker.desk.api.base import ApiRoute, Call
 from contentworker.desk.people import EDITORS, OPERATIONS, OPERATORS, REVIEW, RUNS
 from contentworker.editorial.escalations.audit import hidden
@@ -40,29 +43,57 @@ ROUTES = (
         "POST", "/records/{id}/comments", EDITORS, records.comment, "Comment on a record", models.Comments,
         body=models.CommentBody, action="record.comment", status=201,
     ),
-    ApiRoute("GET", "/runs", RUNS, runs.listed, "List runs", models.RunPage, query=models.RunQuery),
-    ApiRoute("GET", "/runs/{id}", RUNS, runs.read, "Read a run", models.RunShown),
+    ApiRoute("GET", "/runs", RUNS, runs.listed, "List runs", operated.RunPage, query=operated.RunQuery),
+    ApiRoute("GET", "/runs/{id}", RUNS, runs.read, "Read a run", operated.RunShown),
     ApiRoute(
-        "POST", "/runs/{id}/cancel", EDITORS | OPERATORS, runs.cancel, "Cancel a run", models.CancelledRun,
-        body=models.CancelBody, action="run.cancel",
+        "POST", "/runs/{id}/cancel", EDITORS | OPERATORS, runs.cancel, "Cancel a run", operated.CancelledRun,
+        body=operated.CancelBody, action="run.cancel",
     ),
     ApiRoute(
-        "POST", "/articles/forget", OPERATORS, runs.forget, "Forget an article", models.ForgottenArticle,
-        body=models.ForgetBody, action="article.forget", subject=lambda call: hidden(call.body.article_id),
+        "POST", "/articles/forget", OPERATORS, runs.forget, "Forget an article", operated.ForgottenArticle,
+        body=operated.ForgetBody, action="article.forget", subject=lambda call: hidden(call.body.article_id),
     ),
-    ApiRoute("GET", "/queues", OPERATIONS, queues.listed, "List queues", models.Queues),
+    ApiRoute("GET", "/queues", OPERATIONS, queues.listed, "List queues", operated.Queues),
     ApiRoute(
-        "POST", "/queues/{id}/pause", OPERATORS, queues.pause, "Pause a queue", models.Queue,
+        "POST", "/queues/{id}/pause", OPERATORS, queues.pause, "Pause a queue", operated.Queue,
         action="queue.pause",
     ),
     ApiRoute(
-        "POST", "/queues/{id}/resume", OPERATORS, queues.resume, "Resume a queue", models.Queue,
+        "POST", "/queues/{id}/resume", OPERATORS, queues.resume, "Resume a queue", operated.Queue,
         action="queue.resume",
+    ),
+    ApiRoute(
+        "GET", "/dead-letters", OPERATIONS, letters.listed, "List dead letters", operated.LetterPage,
+        query=operated.LetterQuery,
+    ),
+    ApiRoute("GET", "/dead-letters/{id}", OPERATIONS, letters.read, "Read a letter", operated.LetterShown),
+    ApiRoute(
+        "POST", "/dead-letters/{id}/replay", OPERATORS, letters.replay, "Replay a dead letter",
+        operated.LetterDone, action="letters.replay",
+    ),
+    ApiRoute(
+        "POST", "/dead-letters/{id}/discard", OPERATORS, letters.discard, "Discard a dead letter",
+        operated.LetterDone, action="letters.discard",
+    ),
+    ApiRoute("GET", "/batches", OPERATIONS, letters.batches, "List batches of letters", operated.Batches),
+    ApiRoute("GET", "/batches/{id}", OPERATIONS, letters.batch, "Read a batch of letters", operated.Batch),
+    ApiRoute(
+        "POST", "/batches", OPERATORS, letters.create, "Replay or discard many letters", operated.Batch,
+        body=operated.BatchBody, action="batch.begin", status=201,
+    ),
+    ApiRoute(
+        "POST", "/batches/{id}/stop", OPERATORS, letters.stop, "Stop a batch of letters", operated.Batch,
+        action="batch.stop",
+    ),
+    ApiRoute(
+        "POST", "/batches/{id}/go-on", OPERATORS, letters.go_on, "Go on with a batch of letters",
+        operated.Batch, action="batch.go_on",
     ),
 )  # fmt: skip
 """Every operation, and who may."""
 
 
+@cache
 def document() -> dict[str, object]:
     """The OpenAPI document of all of them."""
     return openapi.document(ROUTES)

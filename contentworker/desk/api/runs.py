@@ -7,7 +7,7 @@ from contentworker.articles.outcome import listed as listed_runs
 from contentworker.articles.outcome import open_runs, outcome, timeline
 from contentworker.desk import runs as pages
 from contentworker.desk.api.base import Call, ProblemError
-from contentworker.desk.api.models import (
+from contentworker.desk.api.operations_models import (
     CancelledRun,
     ForgottenArticle,
     RunPage,

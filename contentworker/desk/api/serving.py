@@ -135,8 +135,6 @@ def _do(route: ApiRoute, ask: Ask, request: Request, body: bytes) -> Response:
     call = Call(ask, _query(route, request), _body(route, body), _version(route, request))
     try:
         result = route.answer(call)
-        if route.action:
-            ask.audit(route.action, route.subject(call))
     except ConflictError as error:
         status = 412 if error.field == "version" else 409
         raise ProblemError(status, f"{error.expected[:1].upper()}{error.expected[1:]}.") from None
@@ -147,7 +145,23 @@ def _do(route: ApiRoute, ask: Ask, request: Request, body: bytes) -> Response:
     except (RedisError, OperationalError) as error:
         logger.warning("The API cannot reach Redis: %s", type(error).__name__)
         raise ProblemError(503, "Redis cannot be reached: try again.", headers={"Retry-After": "5"}) from None
+    if route.action:
+        _note(route, call, result)
     return _found(result, request) if route.method == "GET" else _response(result, route.status)
+
+
+def _note(route: ApiRoute, call: Call, result: BaseModel) -> None:
+    """Add what was done to the trail.
+
+    Raises:
+        ProblemError: the database cannot take it now.
+    """
+    subject = route.subject(call) or getattr(result, "id", "")
+    try:
+        call.ask.audit(route.action, subject, count=getattr(result, "total", None))
+    except DatabaseError as error:
+        logger.warning("%s by %s is not in the trail: %s", route.action, call.ask.name, error)
+        raise ProblemError(503, "It is done, but the trail does not say so. Do not do it again.") from None
 
 
 def _check_role(person: Person | None, route: ApiRoute) -> None:

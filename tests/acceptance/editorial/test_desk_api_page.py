@@ -6,20 +6,22 @@ import re
 import subprocess
 from pathlib import Path
 
+import redis
+
 from contentworker.desk.api.base import PREFIX
 from contentworker.desk.api.routes import ROUTES
 from contentworker.desk.tokens import Tokens
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from tests.acceptance.editorial.test_desk_page import served
-from tests.integration.editorial.test_desk_api import waiting_in
+from tests.integration.editorial.test_desk_api import died, waiting_in
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "desk-api.md").read_text("utf-8")
 _, *CALLS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
-def test_every_call(tmp_path: Path, redis_url: str) -> None:
+def test_every_call(tmp_path: Path, redis_url: str, redis_client: redis.Redis) -> None:
     """Each prints what the page says that it does: a list, a document, a record, a decision, queues."""
     file = tmp_path / "records.sqlite3"
     store = Store(open_engine("", file))
@@ -28,6 +30,8 @@ def test_every_call(tmp_path: Path, redis_url: str) -> None:
     tokens = Tokens(open_engine("", file))
     made = tokens.create("cms", ["editor", "operator"])
     tokens.close()
+    for number in range(2):
+        died(redis_client, number)
     with served(tmp_path, "--demo", REDIS_URL=redis_url) as (address, _):
         env = {"DESK": address, "TOKEN": made, "ID": record, "PATH": os.environ["PATH"]}
         printed = [
@@ -37,7 +41,7 @@ def test_every_call(tmp_path: Path, redis_url: str) -> None:
             ).stdout
             for block in CALLS
         ]  # fmt: skip
-    listed, document, read, decided, others = printed
+    listed, document, read, decided, others, replayed = printed
     assert [each["id"] for each in json.loads(listed)["items"]] == [record]
     assert json.loads(document)["openapi"].startswith("3.1")
     assert re.search(r'^etag: "1\.', read, re.MULTILINE | re.IGNORECASE)
@@ -45,6 +49,8 @@ def test_every_call(tmp_path: Path, redis_url: str) -> None:
     assert (chosen["version"], settled["by"], withdrawn["state"]) == (2, "ana via cms", "open")
     runs, queues = (json.loads(line) for line in others.splitlines() if line)
     assert (runs["items"], len(queues["items"]) > 3) == ([], True)
+    letters, batch = (json.loads(line) for line in replayed.splitlines() if line)
+    assert (letters["total"], batch["total"], batch["state"]) == (2, 2, "running")
 
 
 def test_the_page_has_every_address() -> None:

@@ -108,9 +108,9 @@ def serve(url: str, file: Path, redis_url: str, app: Any = None) -> Iterator[Ser
     port = server.servers[0].sockets[0].getsockname()[1]
     object.__setattr__(desk, "origins", (f"http://127.0.0.1:{port}",))  # the port is known only now
     try:
-        yield ServedDesk(desk, port, announced)
+        with machinery:
+            yield ServedDesk(desk, port, announced)
     finally:
         server.should_exit = True
         thread.join()
-        machinery.close()
         engine.dispose()

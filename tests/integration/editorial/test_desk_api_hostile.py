@@ -16,7 +16,7 @@ from contentworker.desk.api.base import PREFIX, ApiRoute
 from contentworker.desk.api.routes import ROUTES
 from contentworker.desk.people import ROLES
 from tests.integration.editorial.desk_server import ServedDesk, serve
-from tests.integration.editorial.test_desk_api import RUN, waiting_in
+from tests.integration.editorial.test_desk_api import RUN, died, waiting_in
 
 WORDS = st.sampled_from(
     ["", "a", "*", "0", "-1", "accept", "reject", "send_back", "own", "rewrite", "original", "blog/tea",
@@ -53,7 +53,9 @@ def bodies(draw: st.DrawFn, route: ApiRoute) -> bytes:
     choice = st.fixed_dictionaries(
         {"change": VALUES, "choice": WORDS}, optional={"text": st.text(max_size=9), "x": VALUES}
     )
-    value = {"choices": st.lists(choice, max_size=4), "decision": WORDS, "article_id": WORDS}
+    which = st.fixed_dictionaries({}, optional={"task": WORDS, "critical": VALUES, "x": VALUES})
+    more = {"filter": which, "action": st.sampled_from(["replay", "discard"]), "expected": st.integers(0, 3)}
+    value = {**more, "choices": st.lists(choice, max_size=4), "decision": WORDS, "article_id": WORDS}
     named = st.fixed_dictionaries({}, optional={name: value.get(name, ANY_JSON) | ANY_JSON for name in names})
     whole = draw(st.one_of(named, named, ANY_JSON, st.binary(max_size=50)))
     return whole if isinstance(whole, bytes) else json.dumps(whole).encode()
@@ -71,9 +73,10 @@ def test_whatever_is_sent(
     open_runs(redis_client).create(
         RUN, "blog/tea", "evaluate:0", {"article": {"content": "", "media_type": None}}
     )
+    letter = died(redis_client, 1)
     path = route.path
     if "{id}" in path:
-        known = st.sampled_from([record, RUN, "rewrite", record[:8], "0" * 32])
+        known = st.sampled_from([record, RUN, "rewrite", letter, record[:8], "0" * 32])
         path = path.replace("{id}", quote(data.draw(known | st.text(max_size=20), "id"), safe=""))
     if data.draw(st.booleans(), "has a query"):
         names = st.sampled_from([*(route.query.model_fields if route.query else ()), "x"])
