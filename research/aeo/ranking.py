@@ -4,7 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from contentworker.editorial.aeo.questions import heading_match, match, question_relevance
+from contentworker.editorial.aeo.matching import match
+from contentworker.editorial.aeo.questions import heading_match, question_relevance
 from contentworker.editorial.aeo.rubric import RUBRIC
 from contentworker.editorial.aeo.terms import question_tokens, stemmer
 from contentworker.editorial.parsing.sentences import tokenize

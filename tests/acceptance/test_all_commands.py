@@ -47,6 +47,7 @@ TYPED_BY = {
     "content-worker submit tasks.evaluation.score_aeo content@README.md --wait 30": NEWCOMER,
     "nox -s shell": NEWCOMER,  # with a command, as a shell itself would wait for one
     "nox -s embedded-model": NEWCOMER,
+    "nox -s embedding-model": NEWCOMER,
     "nox -s sbom": "test_supply_chain.py",
     "nox -s doctor": "test_doctor.py",
     "python3 noxfile.py -s doctor": "test_doctor.py",
@@ -79,7 +80,8 @@ NOT_TYPED = {
 def test_every_page_with_commands_is_read_by_a_test() -> None:
     """Its file names the page, so what is written there is what is run."""
     pages = {page.name for page in (ROOT / "docs").glob("*.md") if commands_of(page.name)}
-    assert pages - {"development.md", "rewriting.md", "troubleshooting.md", "upstream.md"} <= READ_BY.keys()
+    sessions_only = {"aeo.md", "development.md", "rewriting.md", "troubleshooting.md", "upstream.md"}
+    assert pages - sessions_only <= READ_BY.keys()
     for page in pages & READ_BY.keys():
         test = READ_BY[page]
         assert f'"{page}"' in (ROOT / "tests/acceptance" / test).read_text("utf-8"), page
@@ -89,7 +91,8 @@ def test_every_other_command_is_typed_by_a_test() -> None:
     """Those of README, CONTRIBUTING, and of the pages whose commands are but a session."""
     pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")]
     pages += [ROOT / "docs" / name for name in ("development.md", "troubleshooting.md", "upstream.md")]
-    pages += (ROOT / "docs").glob("rewriting.md")  # gone where somebody took the editorial part out
+    # Gone where somebody took the editorial part out.
+    pages += [page for name in ("aeo", "rewriting") for page in (ROOT / "docs").glob(f"{name}.md")]
     lines = [line for page in pages for line in commands_of(os.path.relpath(page, ROOT / "docs"))]
     written = {line.partition("  #")[0].strip() for line in lines}
     assert not written - TYPED_BY.keys() - NOT_TYPED.keys()

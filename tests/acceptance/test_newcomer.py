@@ -164,6 +164,7 @@ def test_the_demo_with_a_rewrite(checkout: Path, type_in: Run) -> None:
     assert "Fetching the model that rewrites offline: 127 MB" in offline.stdout
     assert "SmolLM2-135M-Instruct (embedded)" in offline.stdout
     assert type_in("-s", "embedded-model").returncode == 0
+    assert type_in("-s", "embedding-model").returncode == 0
     assert re.search(r"AEO score [\d.]+ before, [\d.]+ after|refused by the guard", offline.stdout)
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from contentworker.editorial.aeo.nearness import ArticleVectors
+from contentworker.editorial.aeo.nearness import ArticleVectors, EncodedPassages
 from contentworker.editorial.aeo.result import Evidence
 from contentworker.editorial.aeo.terms import Vocabulary
 from contentworker.editorial.document import Document, Heading
@@ -50,6 +50,7 @@ class Analysis:
         self.slug = slug_of(url)
         self.vocabulary = Vocabulary(document, tokenize(self.slug))
         self.vectors = ArticleVectors.of(document)
+        self.encoded = EncodedPassages(document) if settings.encoder else None
         canonical = document.metadata.canonical
         self.own_domain = domain_of(url) or domain_of(canonical.text if canonical else None)
 

@@ -1,12 +1,11 @@
 """Target questions: checked, or inferred from the article, and the three criteria that depend on them."""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import repeat
 
 from contentworker.editorial.aeo.analysis import Advice, Analysis, Finding, quote
+from contentworker.editorial.aeo.matching import Match
 from contentworker.editorial.aeo.rubric import (
+    ENCODER_SHARE,
     JOINT_SHARE,
     NEARNESS_SHARE,
     OPENING_SHARE,
@@ -14,22 +13,19 @@ from contentworker.editorial.aeo.rubric import (
     SENTENCE_SHARE,
     ramp,
 )
-from contentworker.editorial.aeo.terms import QuestionTerms, question_tokens
 from contentworker.editorial.aeo.wordlists import FILLERS, QUESTION_WORDS, phrase_at
-from contentworker.editorial.document import Document, Heading, Passage, Sentence
+from contentworker.editorial.document import Document, Passage
 from contentworker.editorial.parsing.language import STOP_WORDS, UNKNOWN, detect_language
-from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, tokenize
+from contentworker.editorial.parsing.sentences import tokenize
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
 __all__ = [
-    "Match",
     "answer_directness",
     "check_questions",
     "heading_match",
     "infer_question",
     "is_other_language",
-    "match",
     "question_relevance",
 ]
 
@@ -102,158 +98,13 @@ def is_other_language(question: str, language: str) -> bool:
     return known is None or not question.isascii() or sum(token in known for token in tokens) > 1
 
 
-@dataclass(slots=True)
-class Match:
-    """Where an article meets one question best; each coverage is 0 to 1. Any part may be missing."""
-
-    terms: QuestionTerms
-    passage: Passage | None = None
-    passage_terms: frozenset[str] = frozenset()
-    passage_coverage: float = -1.0
-    sentence: Sentence | None = None
-    sentence_terms: frozenset[str] = frozenset()
-    sentence_coverage: float = -1.0
-    joint_coverage: float = -1.0  # by one sentence and the headings above it
-    opening_coverage: float = -1.0  # by the first sentence of the article that does not ask
-    nearness: float | None = None  # of the nearest sentence with its headings; None without word vectors
-    nearest: Sentence | None = None
-    heading: Heading | None = None
-    heading_share: float = 0.0
-    heading_is_slug: bool = False
-    answer: Sentence | None = None
-    answer_passage: Passage | None = None
-    answer_coverage: float = 0.0
-    answer_rank: tuple[float, int] = (-1.0, 0)
-
-    def offer_nearness(self, sentence: Sentence, near: float) -> bool:
-        """Keep a sentence if it is the nearest so far, and say whether it is."""
-        if self.nearness is None or near <= self.nearness:
-            return False
-        self.nearness, self.nearest = near, sentence
-        return True
-
-
-def match(analysis: Analysis, question: str) -> Match:
-    """Look for one question in the whole article, once; ties go to the earliest place."""
-    terms = QuestionTerms(question, analysis.vocabulary)
-    best = Match(terms)
-    vectors = analysis.vectors
-    near_all = (
-        vectors.nearness(question_tokens(terms.tokens, analysis.vocabulary.language)) if vectors else None
-    )
-    if near_all is not None:
-        best.nearness = 0.0
-    nearness = iter(near_all or repeat(0.0))
-    in_heading = {heading.start: terms.found_in(heading.tokens) for heading in analysis.document.headings}
-    window = _Window(())
-    for passage in analysis.document.passages:
-        if passage.path is not window.path:
-            window = _Window(passage.path)
-        above = frozenset[str]().union(*(in_heading[heading.start] for heading in passage.path))
-        for sentence in passage.sentences:
-            near = next(nearness)
-            inside = terms.found_in(sentence.tokens)
-            window.add(sentence, inside)
-            # A question is not an answer, and neither is the asked question without its mark.
-            answers = not sentence.text.endswith("?") and sentence.tokens != terms.tokens
-            if answers and best.opening_coverage < 0:
-                best.opening_coverage = terms.coverage(inside)
-            is_nearest = answers and best.offer_nearness(sentence, near)
-            # Without terms of its own a sentence adds only its headings, which the first one has added.
-            if inside or len(window.sentences) == 1:
-                _match_window(best, window, above)
-            elif not is_nearest:
-                continue
-            if answers:
-                _match_sentence(best, passage, sentence, (inside, above), near)
-    _match_heading(best, analysis)
-    return best
-
-
-class _Window:
-    """The last sentences of one section that make at most 120 words.
-
-    Any such run is a passage an engine could quote. With the passages that the article was cut into, one more
-    word in one of them would move the cuts, and with them the score.
-    """
-
-    def __init__(self, path: tuple[Heading, ...]) -> None:
-        self.path = path
-        self.sentences: deque[tuple[Sentence, frozenset[str]]] = deque()
-        self.words = 0
-
-    def add(self, sentence: Sentence, inside: frozenset[str]) -> None:
-        self.sentences.append((sentence, inside))
-        self.words += sentence.words
-        while self.words > MAX_PASSAGE_WORDS:
-            self.words -= self.sentences.popleft()[0].words
-
-    def terms(self) -> frozenset[str]:
-        return frozenset[str]().union(*(inside for _, inside in self.sentences))
-
-    def passage(self) -> Passage:
-        """The sentences from the first to the last that hold a term, or all if none does."""
-        holding = [index for index, (_, inside) in enumerate(self.sentences) if inside] or [0]
-        sentences = tuple(sentence for sentence, _ in self.sentences)[holding[0] : holding[-1] + 1]
-        words = sum(sentence.words for sentence in sentences)
-        return Passage(self.path, sentences[0].start, sentences[-1].end, sentences, words)
-
-
-def _match_window(best: Match, window: _Window, above: frozenset[str]) -> None:
-    terms = above | window.terms()
-    covered = best.terms.coverage(terms)
-    if covered > best.passage_coverage:
-        best.passage, best.passage_terms, best.passage_coverage = window.passage(), terms, covered
-
-
-def _match_sentence(
-    best: Match,
-    passage: Passage,
-    sentence: Sentence,
-    terms: tuple[frozenset[str], frozenset[str]],
-    near: float,
-) -> None:
-    inside, above = terms
-    alone = best.terms.coverage(inside)
-    if alone > best.sentence_coverage:
-        best.sentence, best.sentence_terms, best.sentence_coverage = sentence, inside, alone
-    # Under a heading that asks the whole question every sentence covers it; its own terms then decide.
-    together = best.terms.coverage(inside | above)
-    best.joint_coverage = max(best.joint_coverage, together)
-    # Another word for the same makes up for half of what the words lack.
-    covered = together + 0.5 * max(0.0, near - together)
-    rank = alone + covered
-    if rank < best.answer_rank[0]:
-        return
-    # "A year is a leap year if ..." rather than a sentence that mentions leap years in passing.
-    mentions = min(best.terms.count_in(sentence.tokens), len(best.terms.words) + 1)
-    if (rank, mentions) > best.answer_rank:
-        best.answer, best.answer_passage = sentence, passage
-        best.answer_coverage = covered
-        best.answer_rank = (rank, mentions)
-
-
-def _match_heading(best: Match, analysis: Analysis) -> None:
-    """Find the heading, the title (no heading) or the address with the largest share of the terms."""
-    document, terms = analysis.document, best.terms
-    count = max(1, len(terms.words))
-    title = tokenize(document.title.text) if document.title else ()
-    best.heading_share = len(terms.found_in(title)) / count
-    for heading in document.headings:
-        here = len(terms.found_in(heading.tokens)) / count
-        if here > best.heading_share or (best.heading is None and here == best.heading_share > 0):
-            best.heading, best.heading_share = heading, here
-    in_slug = len(terms.found_in(tokenize(analysis.slug))) / count
-    if in_slug > best.heading_share:
-        best.heading, best.heading_share, best.heading_is_slug = None, in_slug, True
-
-
 def question_relevance(analysis: Analysis, best: Match) -> Finding:
     """How well the article covers the question's terms, which weigh by their IDF, and how near it comes.
 
     .75 x [.5 x coverage by a passage + .4 by a sentence, both with headings + .05 by a sentence + .05 by
-    the opening sentence] + .25 x nearness of a sentence with its headings, by word vectors. Of all but the
-    opening the best in the article. Without word vectors the first part is the whole.
+    the opening sentence] + .25 x nearness of a sentence with its headings, by word vectors. With the encoder
+    .3 x the same + .7 x nearness of a passage. Of all but the opening the best in the article. If only words
+    compare, their part is the whole.
     """
     terms = best.terms
     by_passage, by_sentence = max(0.0, best.passage_coverage), max(0.0, best.sentence_coverage)
@@ -271,9 +122,12 @@ def question_relevance(analysis: Analysis, best: Match) -> Finding:
     score = by_words = with_headings + SENTENCE_SHARE * by_sentence + OPENING_SHARE * by_opening
     if best.nearest and (best.nearness or 0.0) > by_words:
         note = f"nearest in meaning: {best.nearness:.0%}"
-        evidence.insert(0, analysis.evidence(best.nearest.text, best.nearest, note))
+        near = best.nearest.sentences if isinstance(best.nearest, Passage) else (best.nearest,)
+        text = " ".join(sentence.text for sentence in near)
+        evidence.insert(0, analysis.evidence(text, best.nearest, note))
     if best.nearness is not None:
-        score = (1 - NEARNESS_SHARE) * by_words + NEARNESS_SHARE * best.nearness
+        share = ENCODER_SHARE if best.is_encoded else NEARNESS_SHARE
+        score = (1 - share) * by_words + share * best.nearness
     if missing:
         advice = Advice(f"State what the question asks about ({missing}) in this passage.", best.passage)
     elif by_words < 1 and best.sentence:  # what words say fully needs no advice

@@ -108,10 +108,11 @@ class AeoScore(Result):
         description="True if no question was given and one was read off the headings or title. Such scores "
         "run 11 to 22 points higher: never compare them with scores for given questions."
     )
-    compared_by: Literal["words", "word_vectors"] = Field(
+    compared_by: Literal["words", "word_vectors", "encoder"] = Field(
         default="words",
-        description="How criteria 1 and 3 compare a question with the text: by its words alone, or also by "
-        "word vectors, which know other words for the same. Never compare scores of the two.",
+        description="How criteria 1 and 3 compare a question with the text: by its words alone, also by word "
+        "vectors, which know other words for the same, or in criterion 1 by the encoder. Compare only scores "
+        "with the same value.",
     )
     weakest_question: str | None = Field(
         description="Of several questions, the one the article answers worst."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from contentworker.editorial.aeo.result import EvidenceGrade
 
 __all__ = [
+    "ENCODER_SHARE",
     "JOINT_SHARE",
     "NEARNESS_SHARE",
     "NOINDEX_CAP",
@@ -28,6 +29,8 @@ RUBRIC_VERSION = "4"
 
 # What criterion 1 is made of. Nearness is by word vectors; where a language has none, words are the whole.
 NEARNESS_SHARE = 0.25
+# The same with the encoder, whose nearness says more.
+ENCODER_SHARE = 0.7
 # And this is what the part by words is made of: the fitted values, rounded.
 PASSAGE_SHARE = 0.5
 JOINT_SHARE = 0.4

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from contentworker.editorial.aeo import content, penalties, provenance
+from contentworker.editorial.aeo import content, matching, penalties, provenance
 from contentworker.editorial.aeo import questions as relevance
 from contentworker.editorial.aeo.analysis import WHOLE_ARTICLE, Advice, Analysis, Finding
 from contentworker.editorial.aeo.result import (
@@ -24,7 +24,7 @@ from contentworker.editorial.settings import ContentSettings
 
 __all__ = ["score"]
 
-_BY_QUESTION: dict[str, Callable[[Analysis, relevance.Match], Finding]] = {
+_BY_QUESTION: dict[str, Callable[[Analysis, matching.Match], Finding]] = {
     "question_relevance": relevance.question_relevance,
     "heading_match": relevance.heading_match,
     "answer_directness": relevance.answer_directness,
@@ -49,7 +49,7 @@ _CAP_ADVICE = {
     "stub": "Write more: an engine needs a passage it can quote.",
     "empty": "Write the article.",
 }
-Matches = list[tuple[str, relevance.Match | None]]
+Matches = list[tuple[str, matching.Match | None]]
 """Each question with where the article meets it; None if it cannot be judged."""
 
 
@@ -103,7 +103,7 @@ def score(
         score=_total(judged, losses, caps),
         questions=tuple(by_question),
         question_inferred=not asked and bool(matches),
-        compared_by="words" if analysis.vectors is None else "word_vectors",
+        compared_by=_compared_by(analysis),
         weakest_question=_weakest(by_question),
         found=document.state,
         language=document.language,
@@ -128,6 +128,12 @@ def score(
     )
 
 
+def _compared_by(analysis: Analysis) -> Literal["words", "word_vectors", "encoder"]:
+    if analysis.encoded:
+        return "encoder"
+    return "word_vectors" if analysis.vectors else "words"
+
+
 def _match_questions(analysis: Analysis, asked: list[str], warnings: list[str]) -> Matches:
     document = analysis.document
     if not asked:
@@ -148,7 +154,7 @@ def _match_questions(analysis: Analysis, asked: list[str], warnings: list[str]) 
                 "criteria 1-3 cannot judge it."
             )
         else:
-            best = relevance.match(analysis, question)
+            best = matching.match(analysis, question)
             if not best.terms.words:
                 warnings.append(f"The question “{question}” has no words to look for.")
         matches.append((question, best if best and best.terms.words and document.words else None))
@@ -223,7 +229,7 @@ def _warn(analysis: Analysis, warnings: list[str]) -> None:
         warnings.append(
             f"The rubric's evidence is English; for “{document.language}” some criteria are left out."
         )
-    if document.words and analysis.vectors is None:
+    if document.words and _compared_by(analysis) == "words":
         warnings.append(
             f"There are no word vectors for “{document.language}”: questions are compared by words alone."
         )

@@ -3,14 +3,19 @@
 With so few questions the bars are below those of the full sets: they find what breaks, and prove no quality.
 """
 
+import gzip
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from research.aeo.data import Choice, is_fitted, natural_questions, xquad
+from contentworker.editorial.aeo.encoder import Encoder
+from research.aeo.data import Choice, KeptVectors, is_fitted, natural_questions, unseen, xquad
 from research.aeo.fit import fit, row
 from research.aeo.intervals import mcnemar, wilson
 from research.aeo.ranking import hit, relevance, relevance_and_heading
@@ -52,7 +57,7 @@ def test_the_page_shows_the_figures_of_the_last_validation() -> None:
     written = (ROOT / "research" / "aeo" / "results" / "validation.md").read_text("utf-8").splitlines()
     page = (ROOT / "docs" / "aeo.md").read_text("utf-8").splitlines()
     shown = [line for line in page if line.startswith(("| NQ", "| XQuAD"))]
-    assert len(shown) == 9
+    assert len(shown) == 13
     assert set(shown) <= set(written)
 
 
@@ -94,3 +99,51 @@ def test_validation_needs_the_data_that_it_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.argv", ["validate", "--data", str(tmp_path)])
     with pytest.raises(FileNotFoundError):
         main()
+
+
+def test_unseen_questions_get_the_passages_that_bm25_takes_for_theirs(tmp_path: Path) -> None:
+    """A known question is left out, its passage is not, and the right passage is where `gold` says."""
+    passages = {
+        name: f"{name} tea is grown in {name} by many people." for name in ("Assam", "Ceylon", "Java")
+    }
+    passages["Ships"] = "A ship was lost in a storm."
+    asking = [
+        {"question": f"where is {name} tea grown", "ctxs": [{"title": name, "text": text}]}
+        for name, text in passages.items()
+    ]
+    path = tmp_path / "oracle.jsonl.gz"
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in asking)
+    found = unseen(path, {"questions": [{"q": asking[0]["question"]}]})
+    titles = [passage["title"] for passage in found["passages"]]
+    assert titles == list(passages)
+    for name, item in zip(titles[1:], found["questions"], strict=True):
+        assert item["q"] == f"where is {name} tea grown"
+        shown = [titles[index] for index in item["cands"]]
+        assert shown[item["gold"]] == name
+        assert set(shown) - {shown[item["gold"]]} <= {"Assam", "Ceylon", "Java"}
+        assert len(shown) == len(set(shown)) >= 3
+
+
+def test_kept_vectors_are_made_once(tmp_path: Path) -> None:
+    """A second run reads them from the file, and a vector stays that of its kind and text."""
+
+    class Counting(Encoder):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            self.seen += texts
+            return np.array([[len(text), 1] for text in texts], np.float32).reshape(-1, 2)
+
+        def questions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            return -self.passages(texts)
+
+    encoder = Counting()
+    for texts in (["a", "bb", "a"], ["bb", "ccc"]):
+        kept = KeptVectors(encoder, tmp_path / "kept.npz")
+        assert kept.passages(texts).tolist() == [[len(text), 1] for text in texts]
+        assert kept.questions(["a"]).tolist() == [[-1, -1]]
+        assert kept.passages([]).shape == (0, 2)
+        kept.save()
+    assert encoder.seen == ["a", "bb", "a", "ccc"]

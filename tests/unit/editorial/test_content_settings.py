@@ -19,7 +19,7 @@ def test_every_setting_is_documented_with_default_and_bounds() -> None:
     for name, field in ContentSettings.model_fields.items():
         assert field.description, name
         assert not field.is_required(), name
-        assert field.metadata or get_origin(field.annotation) is Literal, name
+        assert field.metadata or field.annotation is bool or get_origin(field.annotation) is Literal, name
 
 
 @pytest.mark.parametrize("values", [{"max_bytes": 10}, {"max_recommendations": -1}, {"unknown": 1}])
