@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contentworker.desk import passwords
+from contentworker.desk import application, passwords
 from contentworker.desk.application import origins
 from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
 from contentworker.desk.ways_in import ways_in
@@ -248,3 +249,10 @@ def test_where_the_desk_answers() -> None:
 def test_addresses_are_as_browsers_say_them(public_url: str, port: int, first: str) -> None:
     """In small letters, without the scheme's own port: with it, no request would be for this desk."""
     assert origins(public_url, DeskSettings(port=port))[0] == first
+
+
+def test_the_script_and_the_styles_stay_small() -> None:
+    """No build step, so what is written is what every browser loads."""
+    static = Path(application.__file__).parent / "static"
+    assert len((static / "desk.js").read_text("utf-8").splitlines()) <= 300
+    assert sum(each.stat().st_size for each in static.iterdir()) <= 60_000
