@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
-from contentworker.desk import live
+from contentworker.desk import deciding, live
 from tests.acceptance.editorial.desks import press, see, signed_in
 from tests.integration.editorial.test_desk import Running, record, running, waiting
 from tests.support import wait_until
@@ -149,3 +150,27 @@ def test_somebody_decides_meanwhile(desk: Running, page: Page) -> None:
     see(page, "Settled: Reject by bob")
     expect(page.get_by_label("Note")).to_have_value("A note.")
     page.get_by_label("Note").fill("")
+
+
+def test_judging_shows_its_result(desk: Running, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the workers have answered, and until the text is another one."""
+    found = waiting(desk)
+    asked: list[dict[str, Any]] = []
+
+    def judge(_app: Any, **more: Any) -> bool:
+        asked.append(more)
+        return True
+
+    monkeypatch.setattr(deciding, "ask_to_judge", judge)
+    page.goto(f"/review/{found}")
+    page.keyboard.press("e")
+    result = page.get_by_role("status").and_(page.locator(".judged"))
+    expect(result).to_have_text("Being judged …")
+    wait_until(lambda: page.wait_for_timeout(20) or asked, "the question to the workers")
+    where: dict[str, Any] = {"run_id": "desk/x", "number": asked[0]["number"]}
+    where["text_sha256"] = asked[0]["record"]["text_sha256"]
+    desk.store.add_finding(found, "score", {"score": 71.23}, **where)
+    desk.store.add_finding(found, "detection", {"verdict": "no_sign"}, **where)
+    expect(result).to_have_text("This text: 71.2 points, no sign of a model")
+    page.locator("input[name=choice2][value=rewrite]").check()
+    expect(result).to_have_text("")
