@@ -50,12 +50,24 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/review/{strange}",
         "/review/no-such-record",
     ),
+    "/operations": ("/operations",),
+    "/dead-letters": ("/dead-letters",),
+    "/dead-letters/{id}": ("/dead-letters/no-such-letter",),
+    "/dead-letters/{id}/discard": ("/dead-letters/no-such-letter/discard",),
+    "/batches/new": ("/batches/new",),
+    "/batches/{id}": ("/batches/no-such-batch",),
     "/runs": ("/runs",),
     "/runs/{id}": ("/runs/no-such-run",),
     "/runs/{id}/forget": ("/runs/no-such-run/forget",),
 }
 """What is looked at for each route that shows a page: its states, and the errors that it leads to."""
-PERSON = {"/audit": "olga", "/l/{token}": "rea"}
+PERSON = {"/audit": "olga", "/l/{token}": "rea"} | dict.fromkeys(
+    (
+        "/operations", "/dead-letters", "/dead-letters/{id}", "/dead-letters/{id}/discard", "/batches/new",
+        "/batches/{id}",
+    ),
+    "olga",
+)  # fmt: skip
 """Who looks, if not ana, who is an editor."""
 
 
