@@ -10,15 +10,14 @@ import redis
 
 from contentworker.desk.api.base import PREFIX
 from contentworker.desk.api.routes import ROUTES
-from contentworker.desk.tokens import Tokens
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
-from tests.acceptance.editorial.test_desk_page import served
+from tests.acceptance.editorial.test_desk_page import CLI, served
 from tests.integration.editorial.test_desk_api import died, waiting_in
-from tests.support import ROOT
+from tests.support import ROOT, environment
 
 PAGE = (ROOT / "docs" / "desk-api.md").read_text("utf-8")
-_, *CALLS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+TOKEN, *CALLS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def test_every_call(tmp_path: Path, redis_url: str, redis_client: redis.Redis) -> None:
@@ -27,9 +26,10 @@ def test_every_call(tmp_path: Path, redis_url: str, redis_client: redis.Redis) -
     store = Store(open_engine("", file))
     record = waiting_in(store)
     store.close()
-    tokens = Tokens(open_engine("", file))
-    made = tokens.create("cms", ["editor", "operator"])
-    tokens.close()
+    made = subprocess.run(
+        [*CLI, *TOKEN.split()[1:]], capture_output=True, text=True, check=True, cwd=ROOT,
+        env=environment(WORKER__ESCALATIONS__SQLITE_PATH=str(file)),
+    ).stdout.strip()  # fmt: skip
     for number in range(2):
         died(redis_client, number)
     with served(tmp_path, "--demo", REDIS_URL=redis_url) as (address, _):

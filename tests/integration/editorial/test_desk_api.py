@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +373,16 @@ def test_wrong_tokens(small: ServedDesk) -> None:
     assert call(small, "operator", "GET", "/queues").status == 200
     small.desk.tokens.revoke("operator")
     assert call(small, "operator", "GET", "/queues").status == 429
+
+
+def test_wrong_tokens_behind_a_proxy(small: ServedDesk) -> None:
+    """Each program is counted under the address that the trusted proxy names."""
+    object.__setattr__(small.desk, "trusted_networks", (ip_network("127.0.0.0/8"),))
+    wrong = {"Authorization": "Bearer x"}
+    for number in range(7):
+        forwarded = {**wrong, "X-Forwarded-For": "192.0.2.7" if number < 6 else "192.0.2.8"}
+        answer = small.ask("GET", f"{PREFIX}/queues", None, forwarded)
+        assert answer.status == (429 if number == 5 else 401)
 
 
 def test_only_under_its_own_address(small: ServedDesk) -> None:
