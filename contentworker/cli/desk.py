@@ -18,7 +18,11 @@ from contentworker.cli import connection
 from contentworker.cli.connection import json_option
 from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.editorial.escalations.audit import Audit
-from contentworker.editorial.escalations.opening import missing_file, open_engine_of
+from contentworker.editorial.escalations.opening import (
+    file_that_is_read_only,
+    missing_file,
+    open_engine_of,
+)
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.settings import EscalationSettings
 from contentworker.errors import ConfigError
@@ -69,9 +73,13 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
             environ["DESK_PASSWORDS"] = f"{environ.get('DESK_PASSWORDS', '')}\n{line}"
             shown += f"  user: {DEMO}  password: {made}"
         ways = ways_in(settings.desk, listening, environ, origins[0])
+        if (read_only := file_that_is_read_only(*_place())) is not None:
+            raise ConfigError(f"{read_only}: the desk cannot write there; docs/desk.md says how to move it")
         engine = open_engine_of(*_place())
         store = Store(engine)
-        store.open_count()  # the tables are there, or it does not start
+        is_empty = store.open_count() == 0  # the tables are there, or it does not start
+        if is_empty and demo:
+            shown += f"\nNo article waits for a person yet. To make one: {environment.session('demo')}"
         sessions = Sessions(engine)
         sessions.provider_sha256 = ways.provider_sha256
         app = connection.impatient_application()

@@ -44,6 +44,11 @@ from contentworker.runtime.settings import ListeningSection
 
 __all__ = ["LIVE", "ROUTES", "Patient", "Server", "build", "listen", "origins", "serve"]
 
+MOST_CONNECTIONS = 1_000
+"""At once; a request beyond them is answered with 503."""
+DRAIN_SECONDS = 10
+"""Longest time after SIGTERM for pages that are on their way. The unit allows twice as long."""
+
 
 def _home(ask: Ask) -> Response:
     """The first page that the person may open."""
@@ -199,6 +204,8 @@ class Server(uvicorn.Server):
             server_header=False,
             # The desk knows whom it believes: uvicorn would believe every program on this machine.
             proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         super().__init__(settings)
         self.live = desk.live

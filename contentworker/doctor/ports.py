@@ -1,9 +1,10 @@
-"""The ports of Redis and Flower: whether they are free, and which process uses them."""
+"""The ports of our servers: whether they are free, and which process uses them."""
 
 import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contentworker.doctor import ask, listeners
 from contentworker.doctor.ask import SESSION, Environ, Finding
@@ -11,7 +12,14 @@ from contentworker.doctor.listeners import Listener
 from contentworker.runtime.development import local_redis
 from contentworker.runtime.environment import state_folder
 
-__all__ = ["check_flower_port", "check_redis_port"]
+if TYPE_CHECKING:
+    from contentworker.runtime.settings import ListeningSection
+
+__all__ = [
+    "check_desk_port",  # editorial
+    "check_flower_port",
+    "check_redis_port",
+]
 
 
 def check_redis_port(root: Path, environ: Environ) -> Finding:
@@ -30,20 +38,31 @@ def check_redis_port(root: Path, environ: Environ) -> Finding:
 
 def check_flower_port(root: Path, environ: Environ) -> Finding:
     """Whether Flower could listen, or listens."""
-    flower = ask.settings(root, environ).flower
-    problem = listeners.bind_problem(flower.address, flower.port)
+    return _listening(root, "flower", ask.settings(root, environ).flower)
+
+
+# >>> editorial
+def check_desk_port(root: Path, environ: Environ) -> Finding:
+    """Whether the desk could listen, or listens."""
+    return _listening(root, "desk", ask.settings(root, environ).desk)
+
+
+# <<< editorial
+def _listening(root: Path, name: str, section: "ListeningSection") -> Finding:
+    """Whether a service could listen, or listens; `name` is its section and session."""
+    problem = listeners.bind_problem(section.address, section.port)
     fine, text = _port_state(
-        flower.port,
+        section.port,
         problem,
         root,
-        lambda each: listeners.checkout(each) == root and "flower" in each.words,
+        lambda each: listeners.checkout(each) == root and name in each.words,
     )
     if fine:
         return Finding("ok", text)
     other = f"PORT={_free_port()}"
     if problem and problem.errno not in (errno.EADDRINUSE, errno.EACCES):
-        text, other = f"{text} (address {flower.address})", "ADDRESS=127.0.0.1"
-    return Finding("wrong", text, f"WORKER__FLOWER__{other} {SESSION} flower")
+        text, other = f"{text} (address {section.address})", "ADDRESS=127.0.0.1"
+    return Finding("wrong", text, f"WORKER__{name.upper()}__{other} {SESSION} {name}")
 
 
 def _port_state(

@@ -197,9 +197,9 @@ class EscalationSettings(_Section):
 
     sqlite_path: str = Field(
         default="",
-        description="File of the records if `DATABASE_URL` is not set; by default `escalations.sqlite3` in "
-        "the folder for state. The installed service can write only there; another folder needs a "
-        "`ReadWritePaths=` of yours.",
+        description="File of the records if `DATABASE_URL` is not set; by default "
+        "`records/escalations.sqlite3` in the folder for state. The installed services can write only there; "
+        "another folder needs a `ReadWritePaths=` of yours.",
     )
     retention_days: int = Field(
         default=90, ge=1, le=3_650, description="How long a settled record is kept, with its texts."

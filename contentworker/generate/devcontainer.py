@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from contentworker.runtime.settings import RuntimeSettings
+from contentworker.config import Settings
 
 __all__ = ["render"]
 
@@ -11,12 +11,13 @@ FILES = ("Dockerfile", "devcontainer.json")
 USER = "developer"
 
 
-def render(settings: RuntimeSettings, root: Path) -> dict[Path, str]:
+def render(settings: Settings, root: Path) -> dict[Path, str]:
     """The text of each generated file of .devcontainer/, by its path."""
     values = {
         "image": settings.devcontainer.image,
         "user": USER,
         "home": f"/home/{USER}",
+        "desk_port": str(settings.desk.port),  # editorial
         "flower_port": str(settings.flower.port),
         "redis_port": str(settings.broker.port),
         "python_versions": " ".join(settings.python.versions),

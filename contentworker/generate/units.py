@@ -1,9 +1,10 @@
 """Renders the files of `systemd/`, the units and their configuration, from settings and templates."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
+from contentworker.config import Settings
 from contentworker.runtime.settings import QueueSettings, RuntimeSettings
 
 __all__ = ["drop_in", "queue_units", "render", "stale"]
@@ -19,6 +20,16 @@ STOP_GRACE_SECONDS = 30
 MEMORY_HIGH_PERCENT = 90
 """Share of `memory_max_mebibytes` where the kernel slows a worker down before it kills a process of it."""
 
+DESK_SECRETS = ("DESK_OIDC_SECRET", "DESK_PASSWORDS", "DESK_SECRET")  # editorial
+SUPERVISED = (
+    "beat",
+    "desk",  # editorial
+    "flower",
+    "health",
+    "metrics",
+)
+"""The services beside the workers and Redis under supervisord."""
+
 PARTS = {"celery-worker-queue.conf.in", "failed.in", "sandbox.in", "supervisord-program.in"}
 """Templates of parts of files. Each other template is a file."""
 PATHS = {
@@ -29,7 +40,7 @@ PATHS = {
 """Paths in `systemd/` that are not the template's name."""
 
 
-def render(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
+def render(settings: Settings, templates: Path) -> dict[str, str]:
     """The text of every file by its path in `systemd/`."""
     values = _values(settings, templates)
     names = {path.name for path in templates.glob("*.in")} - PARTS
@@ -62,7 +73,7 @@ def drop_in(queue: str) -> str:
     return f"celery-worker@{queue}.service.d/50-worker-toml.conf"
 
 
-def _values(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
+def _values(settings: Settings, templates: Path) -> dict[str, str]:
     services, limits = settings.services, settings.limits
     stop_seconds = round(limits.hard_time_limit_seconds) + STOP_GRACE_SECONDS
     everywhere = " ".join(services.allowed_addresses)
@@ -92,8 +103,29 @@ def _values(settings: RuntimeSettings, templates: Path) -> dict[str, str]:
         "health_addresses": everywhere if settings.health.is_loopback else "any",
         "metrics_addresses": everywhere if settings.metrics.is_loopback else "any",
         "addresses": everywhere,
+        **_desk_values(settings),  # editorial
+        # adopted: "desk_unit": "",
+        # adopted: "record_folders": "",
         **_values_of_all(settings),
     }
+
+
+# >>> editorial
+def _desk_values(settings: Settings) -> dict[str, str]:
+    """What the templates say of the desk, which writes the records beside the workers."""
+    desk, user, state = settings.desk, settings.services.user, "/var/lib/content-worker"
+    addresses = (*settings.services.allowed_addresses, *desk.allowed_addresses)
+    return {
+        "desk_unit": "celery-desk.service ",
+        "desk_addresses": " ".join(dict.fromkeys(addresses)) if desk.is_loopback else "any",
+        "desk_credentials": _credentials(["REDIS_URL", "DATABASE_URL", *DESK_SECRETS]),
+        "record_folders": f"d {state} 0750 {user} {user} -\nd {state}/records 0700 {user} {user} -",
+    }
+
+
+# <<< editorial
+def _credentials(names: Iterable[str]) -> str:
+    return "\n".join(f"LoadCredential={name}:{CREDENTIALS}/{name}" for name in names)
 
 
 def _values_of_all(settings: RuntimeSettings) -> dict[str, str]:
@@ -102,12 +134,13 @@ def _values_of_all(settings: RuntimeSettings) -> dict[str, str]:
     secrets = {"REDIS_URL", *(name for queue in queues for name in queue.secrets)}
     everywhere = settings.services.allowed_addresses
     addresses = [*everywhere, *(address for queue in queues for address in queue.allowed_addresses)]
-    made = sorted({*secrets, "FLOWER_BASIC_AUTH", "METRICS_BASIC_AUTH"})
+    made = {*secrets, "FLOWER_BASIC_AUTH", "METRICS_BASIC_AUTH"}
+    made |= {"DATABASE_URL", *DESK_SECRETS}  # editorial
     return {
-        "secrets_conditions": "\n".join(f"ConditionPathExists=|!{CREDENTIALS}/{name}" for name in made),
-        "all_credentials": "\n".join(
-            f"LoadCredential={name}:{CREDENTIALS}/{name}" for name in sorted(secrets)
+        "secrets_conditions": "\n".join(
+            f"ConditionPathExists=|!{CREDENTIALS}/{name}" for name in sorted(made)
         ),
+        "all_credentials": _credentials(sorted(secrets)),
         "all_addresses": " ".join(dict.fromkeys(addresses)),
     }
 
@@ -122,12 +155,14 @@ def _supervisord_programs(units: Mapping[str, str], queues: list[str], template:
         directives = dict(re.findall(r"(?m)^(ExecStart|WorkingDirectory|User|TimeoutStopSec)=(.*)$", text))
         return _fill(template, {**directives, "name": name, "log": log, "more": more})
 
-    more = {"flower": 'environment=STATE_DIRECTORY="/var/lib/content-worker/flower"'}
+    more = {
+        "flower": 'environment=STATE_DIRECTORY="/var/lib/content-worker/flower"',
+        "desk": "autostart=false",  # until somebody may sign in  # editorial
+    }
     alive = f'environment=WORKER_ALIVE_FILE="{ALIVE}/%(program_name)s/alive"'
     programs = [program("celery-worker@.service", queue, queue, alive) for queue in queues]
     programs += [
-        program(f"celery-{name}.service", f"celery-{name}", name, more.get(name, ""))
-        for name in ("beat", "flower", "health", "metrics")
+        program(f"celery-{name}.service", f"celery-{name}", name, more.get(name, "")) for name in SUPERVISED
     ]
     # The first to start and the last to stop: workers still have results to store.
     redis = program("celery-redis.service", "celery-redis", "redis", "priority=1")
@@ -136,7 +171,7 @@ def _supervisord_programs(units: Mapping[str, str], queues: list[str], template:
 
 def _queue_values(name: str, queue: QueueSettings) -> dict[str, str]:
     access = [f"IPAddressAllow={' '.join(queue.allowed_addresses)}"] if queue.allowed_addresses else []
-    access += [f"LoadCredential={secret}:{CREDENTIALS}/{secret}" for secret in queue.secrets]
+    access += [_credentials(queue.secrets)] if queue.secrets else []
     return {
         "description": queue.description,
         "variable": re.sub("[.-]", "_", name).upper(),

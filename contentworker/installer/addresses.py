@@ -11,8 +11,11 @@ from contentworker.installer.layout import Layout
 
 __all__ = ["environment", "of", "redis_port", "running_redis_port"]
 
-FLOWER = {"ADDRESS": "127.0.0.1", "PORT": "5555"}
-"""The defaults of `FlowerSettings`, which cannot be imported here: root's part has no pydantic."""
+LISTENING = {
+    places.FLOWER: ("flower", "5555"),
+    places.DESK: ("desk", "5558"),  # editorial
+}
+"""The section of a service that listens, and its default port. Root's part has no pydantic to ask."""
 
 
 def of(layout: Layout, unit: str) -> tuple[str, int] | None:
@@ -23,8 +26,8 @@ def of(layout: Layout, unit: str) -> tuple[str, int] | None:
     if unit == places.REDIS:
         port = redis_port(_text(layout.at(places.REDIS_CONFIGURATION)))
         return ("127.0.0.1", port) if port else None
-    if unit == places.FLOWER:
-        values = _flower(layout)
+    if unit in LISTENING:
+        values = _listening(layout, *LISTENING[unit])
         return values["ADDRESS"], int(values["PORT"])
     return None
 
@@ -47,16 +50,18 @@ def environment(path: Path) -> dict[str, str]:
     return {name: re.sub(r"""^(["'])(.*)\1$""", r"\2", value.strip()) for name, value in lines}
 
 
-def _flower(layout: Layout) -> dict[str, str]:
+def _listening(layout: Layout, name: str, port: str) -> dict[str, str]:
     try:
         section: dict[str, Any] = tomllib.loads(_text(layout.at(f"{layout.current}/worker.toml")))
     except tomllib.TOMLDecodeError:  # a person edited the file of an installed release
         section = {}
-    values = FLOWER | {key.upper(): str(value) for key, value in section.get("flower", {}).items()}
+    values = {"ADDRESS": "127.0.0.1", "PORT": port}
+    values |= {key.upper(): str(value) for key, value in section.get(name, {}).items()}
+    prefix = f"WORKER__{name.upper()}__"
     for path in (places.INSTALLED_ENVIRONMENT, places.ENVIRONMENT):  # the second wins
-        for name, value in environment(layout.at(path)).items():
-            if name.startswith("WORKER__FLOWER__"):
-                values[name.removeprefix("WORKER__FLOWER__")] = value
+        for variable, value in environment(layout.at(path)).items():
+            if variable.startswith(prefix):
+                values[variable.removeprefix(prefix)] = value
     return values
 
 

@@ -139,6 +139,10 @@ class _Run:
         for unit in (places.BEAT, places.FLOWER):
             if self._has(unit):  # a rollback may lead to a release that is older than a service
                 self._bring([unit], self.plan.release)
+        # >>> editorial
+        if self._has(places.DESK) and credentials.is_set(self.layout, places.DESK_PASSWORDS):
+            self._bring([places.DESK], self.plan.release)
+        # <<< editorial
         for unit in (places.HEALTH, places.METRICS):
             if self.systemd.state(unit) == "active":  # they are off unless a person starts them
                 self.restarted.append(unit)

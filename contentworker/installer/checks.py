@@ -219,10 +219,11 @@ def _refuse_forbidden(name: str, host: str, port: int, allowed: Iterable[str]) -
 
 
 def check_code() -> str:
-    """Load everything that a worker, beat and Flower load, with every task."""
+    """Load everything that the services load, with every task."""
     # By name: no module below the application may import it.
     app = importlib.import_module("celery_worker").celery_app
     importlib.import_module("flower.command")
+    importlib.import_module("contentworker.desk.application")  # editorial
     own = [name for name in app.tasks if not name.startswith("celery.")]
     return f"{len(own)} tasks can be loaded"
 
@@ -248,11 +249,13 @@ def check_database() -> str:
         return "is not needed: the queue is masked here"
     if url := os.environ.get("DATABASE_URL"):
         return _check_postgres(url)
-    folder = environment.folder(config.ROOT)
-    for path in (folder, *folder.glob("escalations.sqlite3*")):
+    from contentworker.editorial.escalations.opening import sqlite_file
+
+    file = sqlite_file(config.load().escalations, environment.folder(config.ROOT))
+    for path in (file.parent, *file.parent.glob(f"{file.name}*")):
         if not os.access(path, os.W_OK):
             raise PermissionError(f"{path} cannot be written by uid {os.geteuid()}")
-    return f"a file in {folder}"
+    return f"a file in {file.parent}"
 
 
 def _check_postgres(url: str) -> str:

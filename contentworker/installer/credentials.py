@@ -18,13 +18,24 @@ from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import CREDENTIALS, REDIS_CONFIGURATION, Layout
 from contentworker.installer.manifest import Manifest
 
-__all__ = ["REDIS_URL", "make_missing", "needs_own_redis", "own_address", "refuse_open_ones", "values"]
+__all__ = [
+    "REDIS_URL",
+    "is_set",  # editorial
+    "make_missing",
+    "needs_own_redis",
+    "own_address",
+    "refuse_open_ones",
+    "values",
+]
 
 REDIS_URL = "REDIS_URL"
 REDIS_PASSWORD = "redis-password.conf"  # noqa: S105 (the name of a file)
 OWN_ADDRESS = re.compile(r"redis://[^@/]*@(?:127\.0\.0\.1|localhost):\d+(?:/\d*)?")
 """An address that may be replaced if the Redis is ours. A person wrote any other one."""
 FLOWER_BASIC_AUTH = "FLOWER_BASIC_AUTH"
+# >>> editorial
+DESK_SECRET = "DESK_SECRET"  # noqa: S105 (the name of a file)
+# <<< editorial
 
 
 def refuse_open_ones(layout: Layout) -> None:
@@ -72,9 +83,21 @@ def values(
         made[REDIS_URL] = _address(password, redis_port)
     if not made.get(FLOWER_BASIC_AUTH):
         made[FLOWER_BASIC_AUTH] = f"content-worker:{secrets.token_urlsafe(24)}"
+    # >>> editorial
+    if not made.get(DESK_SECRET):
+        made[DESK_SECRET] = secrets.token_urlsafe(32)
+    # <<< editorial
     return {name: f"{made[name]}\n".encode() if made[name] else b"" for name in missing}
 
 
+# >>> editorial
+def is_set(layout: Layout, name: str) -> bool:
+    """Whether there is a secret of this name, and it is not empty."""
+    path = layout.at(f"{CREDENTIALS}/{name}")
+    return path.exists() and path.stat().st_size > 0
+
+
+# <<< editorial
 def own_address(layout: Layout, redis_port: int) -> bytes | None:
     """The new REDIS_URL, if the file names our Redis by another port or password.
 

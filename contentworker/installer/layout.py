@@ -21,6 +21,7 @@ RUNTIME = "/run/content-worker"
 UMBRELLA = "celery-worker.service"
 BACKUP, BACKUP_TIMER = "celery-backup.service", "celery-backup.timer"
 BEAT = "celery-beat.service"
+DESK, DESK_PASSWORDS = "celery-desk.service", "DESK_PASSWORDS"  # editorial
 FLOWER = "celery-flower.service"
 HEALTH = "celery-health.service"
 METRICS = "celery-metrics.service"

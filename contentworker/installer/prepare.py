@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contentworker import config
+from contentworker.desk import passwords  # editorial
 from contentworker.generate import units
 from contentworker.installer import addresses, checks, credentials, machine, placing, release
 from contentworker.installer import layout as places
@@ -66,6 +67,8 @@ class Preparation:
     needed_bytes: int = 0
     free_bytes: int = 0
     warnings: list[str] = field(default_factory=list)
+    has_desk: bool = False
+    """Whether the desk is to run: it runs already, or somebody may sign in."""
 
     @property
     def is_done(self) -> bool:
@@ -213,6 +216,15 @@ def _look_at_machine(prepared: Preparation, options: Options) -> None:
         checks.examine_database(settings, database)
     flower = settings.flower
     refuse_taken_port(places.FLOWER, "Flower", "flower.port", flower.address, flower.port)
+    # >>> editorial
+    given = environ.get(places.DESK_PASSWORDS, "")
+    prepared.has_desk = places.DESK in ours or bool(given)
+    if prepared.has_desk:
+        if given:
+            passwords.read(given)
+        desk = settings.desk
+        refuse_taken_port(places.DESK, "the desk", "desk.port", desk.address, desk.port)
+    # <<< editorial
 
 
 def _needed_bytes(prepared: Preparation, options: Options) -> int:

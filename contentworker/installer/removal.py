@@ -41,7 +41,15 @@ def stop_all(layout: Layout, manifest: Manifest, systemd: Systemd, say: Say) -> 
     workers = [unit for unit in units if "@" in unit]
     if workers:
         say(f"stopping {', '.join(workers)}: running tasks end first")
-    others = [places.BEAT, places.FLOWER, places.HEALTH, places.METRICS, places.BACKUP_TIMER, places.BACKUP]
+    others = [
+        places.BEAT,
+        places.DESK,  # editorial
+        places.FLOWER,
+        places.HEALTH,
+        places.METRICS,
+        places.BACKUP_TIMER,
+        places.BACKUP,
+    ]
     for group in ([places.UMBRELLA, *others], workers, [places.REDIS]):
         if known := [unit for unit in group if unit in units]:
             systemd.stop(*known)

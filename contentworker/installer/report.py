@@ -76,7 +76,9 @@ def _services(prepared: Preparation, manifest: Manifest | None) -> Iterator[str]
     known = [queue for queue in queues if places.worker(queue) in started]
     if not known:
         workers = f"a worker for each of {', '.join(queues)}"
-        yield _line("services", f"{places.UNITS}: {workers}; beat, which sends the schedules; Flower")
+        others = "beat, which sends the schedules; Flower"
+        others += "; the desk" if prepared.has_desk else ""  # editorial
+        yield _line("services", f"{places.UNITS}: {workers}; {others}")
         return
     yield _line("workers", f"restarted one after another, each when its tasks have ended: {', '.join(known)}")
     if new := [queue for queue in queues if queue not in known]:
@@ -111,6 +113,12 @@ def after(prepared: Preparation) -> Iterator[str]:
     yield _line("logs", "journalctl --follow --unit 'celery-worker@*'")
     yield _line("queues", "sudo content-worker health")
     yield _line("Flower", f"http://{flower.address}:{flower.port}, sudo cat {secrets}/FLOWER_BASIC_AUTH")
+    # >>> editorial
+    if prepared.has_desk:
+        desk = prepared.settings.desk
+        address = desk.public_url or f"http://{desk.address}:{desk.port}"
+        yield _line("desk", f"{address}, systemctl status celery-desk")
+    # <<< editorial
     if prepared.own_redis:
         yield _line("Redis", f"for the programs that send tasks: sudo cat {secrets}/REDIS_URL")
 
@@ -133,6 +141,7 @@ def preflight(prepared: Preparation) -> Iterator[str]:
     yield _line("Python", f"{prepared.python.path} ({prepared.python.version})")
     yield _line("disk", f"{free:,.0f} MB free, {needed:,.0f} MB needed")
     ports = [settings.flower.port, *([settings.broker.port] if own_redis else [])]
+    ports += [settings.desk.port] if prepared.has_desk else []  # editorial
     yield _line("ports", f"{', '.join(map(str, ports))}: free, or used by this installation")
     yield _line("Redis", "one of its own" if own_redis else "can be used, if REDIS_URL is set")
     yield from _notes(prepared)

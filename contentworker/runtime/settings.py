@@ -508,6 +508,11 @@ class DeskSettings(ListeningSection):
         description="Address it listens on. Any but the loopback address needs `public_url` with https.",
     )
     port: Port = Field(5558, description="Port it listens on.")
+    allowed_addresses: tuple[Address, ...] = Field(
+        (),
+        description="What its service may reach in addition to `services.allowed_addresses`, such as your "
+        "PostgreSQL: `any`, an address, or a network such as `10.0.0.0/8`.",
+    )
     public_url: str = Field(
         "",
         pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+)?$",

@@ -21,8 +21,14 @@ from tests.acceptance.pages import ask, commands_of
 from tests.acceptance.test_autoreload import CTRL_C, PROBE, nobody_is_left_in
 from tests.support import PATIENCE, WORKER_TOML, client_of, environment, free_port, wait_until
 
-PROGRAMS = {"redis", "worker", "beat", "metrics", "flower"}
-SECTIONS = ("FLOWER", "METRICS", "BROKER")
+PROGRAMS = {
+    *("redis", "worker", "beat", "metrics", "flower"),
+    "desk",  # editorial
+}
+SECTIONS = (
+    *("FLOWER", "METRICS", "BROKER"),
+    "DESK",  # editorial
+)
 
 
 class Checkout:
@@ -72,10 +78,10 @@ def schedules_are_obeyed(checkout: Checkout, terminal: Terminal) -> None:
     before = settings.read_text("utf-8")
     soon = '\n[schedules.soon]\ntask = "tasks.maintenance.purge"\nevery_seconds = 1\n'
     settings.write_text(before + soon, "utf-8")
-    terminal.wait_for("worker.toml changed: beat, metrics, flower start again")
+    terminal.wait_for("worker.toml changed: beat, metrics, flower")
     terminal.wait_for("Schedule soon: sent tasks.maintenance.purge")
     settings.write_text(before, "utf-8")
-    terminal.wait_for("worker.toml changed: beat, metrics, flower start again")
+    terminal.wait_for("worker.toml changed: beat, metrics, flower")
     wait_until(lambda: checkout.run("status").returncode == 0, "everything to be ready again")
 
 
@@ -180,7 +186,7 @@ def test_nothing_outlives_a_killed_up(checkout: Checkout, tmp_path: Path) -> Non
             ("up", "--only", "flowers"),
             "no program 'flowers' in [up] of worker.toml; there are: redis, worker",
         ),
-        (("up", "--without", "redis,worker,beat,metrics,flower"), "nothing is left to run"),
+        (("up", "--without", ",".join(PROGRAMS)), "nothing is left to run"),
         (("logs", "flowers"), "no program 'flowers' in [up] of worker.toml; there are: up, redis, worker"),
     ],
 )

@@ -10,12 +10,19 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.settings import EscalationSettings
 
-__all__ = ["missing_file", "open_engine_of", "open_store", "sqlite_file"]
+__all__ = ["file_that_is_read_only", "missing_file", "open_engine_of", "open_store", "sqlite_file"]
+
+
+FILE = "escalations.sqlite3"
 
 
 def sqlite_file(settings: EscalationSettings, folder: Path) -> Path:
     """The file of the records, for where they are not in PostgreSQL."""
-    return Path(settings.sqlite_path or folder / "escalations.sqlite3")
+    if settings.sqlite_path:
+        return Path(settings.sqlite_path)
+    before = folder / FILE  # of 0.2: there it stays, until a person moves it
+    # A folder of its own, as SQLite writes more files beside it, and the desk may write nothing else.
+    return before if before.exists() else folder / "records" / FILE
 
 
 def missing_file(
@@ -27,6 +34,15 @@ def missing_file(
     """
     file = sqlite_file(settings, folder)
     return None if environ.get("DATABASE_URL") or file.exists() else file
+
+
+def file_that_is_read_only(
+    settings: EscalationSettings, folder: Path, environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The file of the records if this process may not write beside it, as SQLite must."""
+    file = sqlite_file(settings, folder)
+    is_used = not environ.get("DATABASE_URL") and file.exists()
+    return file if is_used and not os.access(file.parent, os.W_OK) else None
 
 
 def open_store(settings: EscalationSettings, folder: Path, environ: Mapping[str, str] = os.environ) -> Store:

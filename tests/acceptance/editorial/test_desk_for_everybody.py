@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
+import redis
 from playwright.sync_api import Browser
 
 from contentworker.desk import application
@@ -15,6 +16,7 @@ from contentworker.editorial.escalations import links
 from tests.acceptance.browsers import WINDOW, take_picture
 from tests.acceptance.editorial.desks import PHONE, faults, judged, see, signed_in
 from tests.integration.editorial.test_desk import ARTICLE, Running, running, waiting
+from tests.integration.editorial.test_desk_runs import RUN, make_runs
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +34,7 @@ class Made(NamedTuple):
     settled: str
     strange: str
     link: str
+    run: str
 
 
 PAGES: dict[str, tuple[str, ...]] = {
@@ -56,15 +59,15 @@ PAGES: dict[str, tuple[str, ...]] = {
     "/dead-letters/{id}/discard": ("/dead-letters/no-such-letter/discard",),
     "/batches/new": ("/batches/new",),
     "/batches/{id}": ("/batches/no-such-batch",),
-    "/runs": ("/runs",),
-    "/runs/{id}": ("/runs/no-such-run",),
-    "/runs/{id}/forget": ("/runs/no-such-run/forget",),
+    "/runs": ("/runs", "/runs?step=none"),
+    "/runs/{id}": (*(f"/runs/{{run}}{number}" for number in range(3)), "/runs/none"),
+    "/runs/{id}/forget": ("/runs/{run}1/forget", "/runs/no-such-run/forget"),
 }
 """What is looked at for each route that shows a page: its states, and the errors that it leads to."""
 PERSON = {"/audit": "olga", "/l/{token}": "rea"} | dict.fromkeys(
     (
         "/operations", "/dead-letters", "/dead-letters/{id}", "/dead-letters/{id}/discard", "/batches/new",
-        "/batches/{id}",
+        "/batches/{id}", "/runs/{id}/forget",
     ),
     "olga",
 )  # fmt: skip
@@ -72,9 +75,12 @@ PERSON = {"/audit": "olga", "/l/{token}": "rea"} | dict.fromkeys(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """A desk with articles in every state."""
-    for desk in running("", tmp_path_factory.mktemp("desk") / "records.sqlite3"):
+def made(
+    tmp_path_factory: pytest.TempPathFactory, redis_url: str, redis_client: redis.Redis
+) -> Iterator[Made]:
+    """A desk with articles and runs in every state."""
+    make_runs(redis_client)
+    for desk in running("", tmp_path_factory.mktemp("desk") / "records.sqlite3", redis_url):
         found, settled = judged(desk), waiting(desk, "blog/settled")
         strange = waiting(desk, "a/" + "long" * 40, text=f"{'word' * 60} שלום \u202e txt <b> {ARTICLE}")
         desk.store.comment(found, "bob", "The second change is wrong: look at the temperature.")
@@ -83,7 +89,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         desk.change(link_secret="s" * 32)
         link = links.made("s" * 32, links.Link(found, 1, datetime.now(UTC) + links.VALID))
         desk.desk.audit.write("letters.replay", "oli", "oidc", filter={"task": "long." * 30}, count=131)
-        yield Made(desk, found, settled, strange, f"/l/{link}")
+        yield Made(desk, found, settled, strange, f"/l/{link}", RUN)
 
 
 def test_every_route_that_shows_a_page_is_looked_at() -> None:

@@ -19,6 +19,7 @@ OTHER = next((queue for queue in QUEUES if queue != DEFAULT), DEFAULT)
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
 UMBRELLA, FLOWER, REDIS = "celery-worker.service", "celery-flower.service", "celery-redis.service"
 BEAT, HEALTH, METRICS = "celery-beat.service", "celery-health.service", "celery-metrics.service"
+DESK = "celery-desk.service"  # editorial
 BACKUP, TIMER, REPORT = "celery-backup.service", "celery-backup.timer", "celery-failed@any.service"
 UNITS = [REDIS, BEAT, FLOWER, UMBRELLA, *WORKERS]
 

@@ -1,13 +1,16 @@
 """The services as `install` leaves them: started, stopped, booted, looked at."""
 
 import base64
+import http.client  # editorial
 import json
 import re
 import urllib.error
+import urllib.parse  # editorial
 import urllib.request
 
 import pytest
 
+from tests.acceptance.pages import commands_of  # editorial
 from tests.acceptance.systemd import installation
 from tests.acceptance.systemd.exposure import exposures
 from tests.acceptance.systemd.installation import (
@@ -15,6 +18,7 @@ from tests.acceptance.systemd.installation import (
     BEAT,
     CHECKOUT,
     CREDENTIALS,
+    DESK,  # editorial
     FLOWER,
     HEALTH,
     METRICS,
@@ -25,6 +29,7 @@ from tests.acceptance.systemd.installation import (
     REDIS,
     REPORT,
     SETTINGS,
+    STATE,  # editorial
     TIMER,
     UMBRELLA,
     UNITS,
@@ -36,6 +41,9 @@ from tests.support import PATIENCE, client_of, wait_until
 pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
 MOST_EXPOSED, WITH_NETWORK = 1.0, 1.2
+
+
+ESCALATE = "tasks.escalation.escalate_to_human"  # editorial
 
 
 def check_all_answer(machine: Machine) -> None:
@@ -67,8 +75,7 @@ def test_a_rewrite_by_the_installed_model(installed: Machine) -> None:
 
 def test_a_record_for_a_person(installed: Machine) -> None:
     """An escalation is written where its service may write, and read by the operator's command."""
-    task = "tasks.escalation.escalate_to_human"
-    asked = ("submit", task, "article_id=tea-1", "reason=below_threshold", "--wait", "60")
+    asked = ("submit", ESCALATE, "article_id=tea-1", "reason=below_threshold", "--wait", "60")
     assert json.loads(installed.output("content-worker", *asked))["created"]
     assert "tea-1" in installed.output("content-worker", "escalations", "list")
 
@@ -155,6 +162,54 @@ def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
     assert 0 < json.loads(scored)["score"] <= 100
     judged = services.output("content-worker", "submit", "tasks.evaluation.detect_ai", content, "--wait=30")
     assert json.loads(judged)["abstained"] == ("language" if article.startswith("wann") else None)
+
+
+def test_the_desk(services: Machine) -> None:
+    """As docs/desk.md says: a person is let in, and sees a worker's record; also after the file has moved."""
+    let_in, start, *move = [each for each in commands_of("desk.md") if each.startswith("sudo ")]
+    assert (services.show(DESK, "ActiveState"), services.show(DESK, "UnitFileState")) == (
+        "inactive",
+        "disabled",
+    )
+    asked = ("submit", ESCALATE, "article_id=tea-2", "reason=below_threshold", "--wait", "60")
+    assert json.loads(services.output("content-worker", *asked))["created"]
+    services.run("sh", "-e", "-c", let_in, input="a long password\n" * 2)
+    services.run("sh", "-e", "-c", start)
+    try:
+        with services.forwarded(SETTINGS.desk.port) as port:
+            assert "tea-2" in wait_until(lambda: listed(port), "the desk")
+            # As an older installation has it.
+            services.run("sh", "-e", "-c", "cd /var/lib/content-worker; mv records/escalations.sqlite3* .")
+            for command in move:
+                services.run("sh", "-e", "-c", command)
+            services.systemctl("restart", DESK)
+            assert "tea-2" in wait_until(lambda: listed(port), "the desk again")
+        written = services.output(
+            "stat", "--format=%U %a", f"{STATE}/records", f"{STATE}/records/escalations.sqlite3"
+        )
+        assert written == "content-worker 700\ncontent-worker 600\n"
+    finally:
+        services.systemctl("disable", "--now", DESK)
+
+
+def listed(port: int) -> str:
+    """The list of articles, as ana sees it; empty if the desk does not listen yet."""
+    place = f"127.0.0.1:{SETTINGS.desk.port}"
+    headers = {"Host": place, "Origin": f"http://{place}"}
+    form = urllib.parse.urlencode({"name": "ana", "password": "a long password"}).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        connection.request("POST", "/login", form, headers)
+        signed_in = connection.getresponse()
+        signed_in.read()
+        cookie = (signed_in.getheader("Set-Cookie") or "").partition(";")[0]
+        connection.request("GET", "/review", headers={"Host": place, "Cookie": cookie})
+        return connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
 
 
 # <<< editorial

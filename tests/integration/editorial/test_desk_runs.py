@@ -28,6 +28,10 @@ def desk(file: Path, redis_url: str, client: Celery) -> Iterator[ServedDesk]:
 def runs(redis_client: redis.Redis) -> Runs:
     """Three runs: one goes on, one has passed, one asks a person."""
     redis_client.flushdb()
+    return make_runs(redis_client)
+
+
+def make_runs(redis_client: redis.Redis) -> Runs:
     made = open_runs(redis_client)
     for number, article_id in enumerate(("blog/tea", "blog/<b>", "blog/coffee")):
         made.create(f"{RUN}{number}", article_id, "evaluate:0", {"article": ARTICLE})

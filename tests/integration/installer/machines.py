@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/opt/content-worker"
 QUEUES = ("alpha", "beta", "celery")
+DESK = "celery-desk.service"  # editorial
 FLOWER, REDIS = "celery-flower.service", "celery-redis.service"
 
 SYSTEMCTL = """\
@@ -123,6 +124,7 @@ class Machine:
         self.programs, self.checkout = folder / "bin", folder / "checkout"
         self.layout = Layout(self.target, PREFIX)
         self.redis_port, self.flower_port = shared.redis_port, shared.flower_port
+        self.desk_port = 0  # editorial
         self.said: list[str] = []
         (self.target / "run/systemd/system").mkdir(parents=True)
         for name in ("active", "enabled", "fails", "masked", "runs"):
@@ -263,6 +265,7 @@ class _Listeners:
     def __init__(self, machine: Machine) -> None:
         active, port = machine.state / "active", machine.state / "port"
         self.ports: dict[Path, Callable[[], int]] = {
+            active / DESK: lambda: machine.desk_port,  # editorial
             active / FLOWER: lambda: machine.flower_port,
             active / REDIS: lambda: int(port.read_text() or 0),
         }

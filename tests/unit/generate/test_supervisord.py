@@ -12,7 +12,7 @@ PARSED = RawConfigParser()
 for name in ("supervisord.conf", "supervisord-redis.conf"):
     PARSED.read_string(RENDERED[name])
 
-SERVICES = ["celery-beat", "celery-flower", "celery-health", "celery-metrics", "celery-redis"]
+SERVICES = [f"celery-{name}" for name in (*units.SUPERVISED, "redis")]
 ALWAYS = {"autorestart": "true", "startsecs": "5", "startretries": "1000000000", "killasgroup": "true"}
 OPT = "/opt/content-worker"
 
@@ -47,5 +47,6 @@ def test_services_differ_from_their_units_where_systemd_makes_the_folders() -> N
     assert redis["command"].endswith(" --include /etc/content-worker/credentials/redis-password.conf")
     assert (redis["user"], redis["stopwaitsecs"]) == ("content-worker-redis", "60")
     assert redis["priority"] == "1"
+    assert PARSED["program:celery-desk"]["autostart"] == "false"  # editorial
     flower = 'STATE_DIRECTORY="/var/lib/content-worker/flower"'
     assert PARSED["program:celery-flower"]["environment"] == flower
