@@ -100,7 +100,7 @@ def _rewrite(source: str) -> Rewrite:
         for before, (after, refusals) in CHANGES.items()
     )  # fmt: skip
     return Rewrite(
-        text="", changed=True, changes=changes, diff=(), left=(), mode="edit", model="m", provider="p",
+        text="", changed=True, changes=changes, diff=(), left=(), mode="edit", model="example", provider="p",
         prompt_tokens=0, completion_tokens=0, cost=0, seconds=0,
     )  # fmt: skip
 

@@ -131,7 +131,7 @@ def test_dark_is_dark(made: Made, browser: Browser) -> None:
 def test_the_picture_of_the_documentation(made: Made, browser: Browser) -> None:
     """An article with its rewrite, as docs/desk.md shows it; the styles are the desk's own."""
     with signed_in(browser, made.desk, viewport=WINDOW) as page:
-        page.goto(f"/review/{made.open}")
+        page.goto(f"/review/{judged(made.desk, 'guides/thoughts-on-tea')}")
         see(page, "It is yours until")
         styles = page.evaluate("[...document.styleSheets].map(each => each.cssRules.length > 0)")
         assert styles
