@@ -91,19 +91,34 @@ def _found(
         for span in spans:
             for name in names_in(span.text, sites, is_marked=origin not in _LOOSE):
                 names.setdefault(name, span)
-        names = {
-            name: span for name, span in names.items() if key_of(name) not in sites and not is_desk(name)
-        }
+        names = {name: span for name, span in names.items() if not is_desk(name)}
         others = organisations if origin == "json-ld" else set[str]()
-        people = [name for name in names if key_of(name) not in others and not is_group(name)]
+        people = [name for name in names if key_of(name) not in others | sites and not is_group(name)]
         if origin == "link":
             people = [name for name in people if " " in name or not name.isascii()]
             if not 0 < len(people) <= _MOST_LINKED_AUTHORS:
                 continue
-        kept = people or [*names][:1]
+        # A blog may have the name of its author.
+        of_blog = [name for name in names if key_of(name) in sites - others and _is_like_a_person(name)]
+        kept = people or [name for name in names if key_of(name) not in sites or name in of_blog][:1]
         if kept:
             span = names[kept[0]]
             yield Value(", ".join(kept[:_MOST_AUTHORS]), span.start, span.end, origin), bool(people)
+
+
+def _is_like_a_person(name: str) -> bool:
+    """Whether a name of a site may be a person's: two or three words with capitals, and no "The"."""
+    words = name.split()
+    return (
+        1 < len(words) <= _MOST_WORDS_OF_PERSON
+        and all(word[0].isupper() and not word.isupper() for word in words)
+        and words[0].lower() not in _ARTICLES
+        and not is_group(name)
+    )
+
+
+_MOST_WORDS_OF_PERSON = 3
+_ARTICLES = frozenset({"the", "der", "die", "das", "le", "la", "les", "el", "los", "las", "il", "lo"})
 
 
 def _is_shown(value: Value, extract: Extract, edges: list[Block]) -> bool:

@@ -172,6 +172,16 @@ def test_the_date_of_publication_is_read(language: str, line: str, day: str) -> 
     assert published.value.isoformat() == day
 
 
+@pytest.mark.parametrize(
+    ("name", "author"), [("Jane Doe", "Jane Doe"), ("The Planet", None), ("PLANET", None)]
+)
+def test_a_blog_may_have_the_name_of_its_author(name: str, author: str | None) -> None:
+    """The name of a site is no author, unless it is like a person's and is given as the author."""
+    head = f'<meta property="og:site_name" content="{name}"><meta name="author" content="{name}">'
+    found = read(f"<html><head>{head}</head><body><h1>On cows</h1><p>{PROSE * 3}</p></body></html>").metadata
+    assert (found.author and found.author.text) == author
+
+
 def test_the_preview_of_a_page_names_its_author() -> None:
     """As WordPress writes it, in the language of the site."""
     head = "".join(
