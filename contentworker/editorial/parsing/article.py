@@ -226,9 +226,10 @@ def _kept_of_plain(blocks: list[Block], tree: Tree) -> list[bool]:
     kept = []
     for block, mark, is_caption in zip(blocks, of_blocks, captions(blocks, tree), strict=True):
         around = mark & ~_MAIN
-        if mark & _MAIN and (block.level or block.text.rstrip().endswith(ENDS)):
+        if mark & _MAIN:
             # The title and the first words of an article, but no table of its properties.
-            around &= ~_AROUND["header"]
+            if block.level or block.text.rstrip().endswith(ENDS):
+                around &= ~_AROUND["header"]
         elif is_marked:
             around |= block.level != 1
         elif block.level:

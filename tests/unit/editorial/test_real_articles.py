@@ -654,6 +654,15 @@ def test_an_article_ends_with_short_lines() -> None:
     assert texts(document)[-3:] == ["The barn leaks", "The money is there", "More will follow."]
 
 
+def test_a_plain_page_keeps_what_ends_without_a_mark() -> None:
+    """But not the table of properties that programs put into the head of an exported note."""
+    table = "<table><tr><th>Status</th><td>Done</td></tr></table>"
+    body = f"<article><header><h1>On cows</h1>{table}</header><p>{PROSE}</p><p>Cows sleep</p></article>"
+    document = read(f"<html><head><title>On cows</title></head><body>{body}</body></html>")
+    assert texts(document) == [PROSE.strip(), "Cows sleep"]
+    assert [heading.text for heading in document.headings] == ["On cows"]
+
+
 def test_captions_are_no_prose() -> None:
     """They are left out with a reason of their own; a quotation in a figure is the article's."""
     document = site(
