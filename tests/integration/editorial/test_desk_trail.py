@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from contentworker.desk.passwords import Account
+from contentworker.desk.sessions import Sessions, token_hash
 from contentworker.desk.tokens import Tokens
 from contentworker.editorial.escalations.audit import Audit
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
+from contentworker.editorial.escalations.tables import desk_sessions
 from contentworker.errors import ConfigError, ConflictError
 
 NOW = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
@@ -68,6 +71,26 @@ def test_a_token_lets_a_program_in(engine: sa.Engine) -> None:
     assert not tokens.revoke("cms")
     assert tokens.find_token(token) is None
     tokens.close()
+
+
+def test_a_session_that_a_desk_of_version_4_began(engine: sa.Engine) -> None:
+    """It knew none of the newer columns: the person stays signed in, and can end it."""
+    sessions, account = Sessions(engine, lambda: NOW), Account("ana", frozenset({"editor"}), "hash")
+    sessions.find("", {})
+    with engine.begin() as connection:
+        row = {"token": token_hash("old"), "account": account.sha256, "until": NOW + timedelta(hours=1)}
+        columns = "token_sha256, name, account_sha256, expires_at"
+        statement = f"INSERT INTO desk_sessions ({columns}) VALUES (:token, 'ana', :account, :until)"
+        connection.execute(
+            sa.text(statement).bindparams(sa.bindparam("until", type_=desk_sessions.c.expires_at.type)), row
+        )
+    person = sessions.find("old", {"ana": account})
+    assert person is not None
+    assert (person.name, person.signed_in, sorted(person.roles)) == ("ana", "password", ["editor"])
+    assert [each.began_at for each in sessions.of(person)] == [None]
+    assert sessions.end_others(person, "new") == 1
+    assert sessions.find("old", {"ana": account}) is None
+    sessions.close()
 
 
 @pytest.mark.parametrize("token", ["", "cwd_", "\0", "\ud800", "' OR 1=1 --", "x" * 1_000_000])
