@@ -65,7 +65,11 @@ def _live(ask: Ask) -> Response:
     return ask.desk.live.answer(ask.name)
 
 
-LIVE: Mapping[str, Callable[[Desk], Mapping[str, float]]] = {"review": queue.numbers}
+LIVE: Mapping[str, Callable[[Desk], Mapping[str, float]]] = {
+    "review": queue.numbers,
+    "operations": operations.numbers,
+    "batches": batches.numbers,
+}
 """What the open pages are told, by the part of the desk: names and numbers, read in a thread every 2 s."""
 
 ROUTES = (

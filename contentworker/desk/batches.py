@@ -1,6 +1,7 @@
 """Replaying and discarding everything that matches a filter: the preview, and how far a batch is."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -10,14 +11,14 @@ from starlette.responses import Response
 from contentworker.desk.batching import Action, Batch
 from contentworker.desk.dead_letters import LETTER_ID, chosen, in_words, noted, query_of
 from contentworker.desk.machinery import Machinery
-from contentworker.desk.web import Ask, Refused, page, to
+from contentworker.desk.web import Ask, Desk, Refused, page, to
 from contentworker.desk.words import clock
 from contentworker.runtime.records import pauses, queue_state
 from contentworker.runtime.records.letter_batches import LetterFilter
 from contentworker.runtime.records.letter_parts import LetterParts, order
 from contentworker.runtime.records.spending import Spending
 
-__all__ = ["Group", "Preview", "batch", "create", "go_on", "new", "preview", "stop"]
+__all__ = ["Group", "Preview", "batch", "create", "go_on", "new", "numbers", "preview", "stop"]
 
 RETURNED_SHOWN = 50
 MOST_GROUPS = 200
@@ -132,8 +133,18 @@ def batch(ask: Ask) -> Response:
     return page(
         ask, "batch.html", batch=found, returned=returned[:RETURNED_SHOWN], number_returned=len(returned),
         refusals=batches.refusals(found.id), chosen=in_words(found.chosen),
-        now=datetime.now(UTC), clock=clock, may_act=ask.may("operator"),
+        now=datetime.now(UTC), clock=clock, seen=progress(found), may_act=ask.may("operator"),
     )  # fmt: skip
+
+
+def numbers(desk: Desk) -> Mapping[str, float]:
+    """How far each of the newest batches is, by `batches/ID`."""
+    return {f"batches/{each.id}": progress(each) for each in desk.machinery.batches.recent()}
+
+
+def progress(batch: Batch) -> int:
+    """A number that grows with each letter, and when the batch ends."""
+    return 10 * batch.handled + (5 if batch.state == "waiting" else 0 if batch.is_open else 9)
 
 
 def stop(ask: Ask) -> Response:

@@ -208,7 +208,7 @@ class Batches:
         return bool(self._client().eval(_MOVE, 2, *keys, *arguments))
 
     def _work(self) -> None:
-        was_away = False
+        was_away, is_warm = False, False
         while not self._closing.is_set():
             self._woken.clear()
             seconds = IDLE_SECONDS
@@ -216,7 +216,9 @@ class Batches:
                 for batch_id in map(decoded, self._client().smembers(OPEN)):
                     if self._is_claimed(batch_id):
                         seconds = min(seconds, self._step(batch_id))
-                was_away = False
+                if not is_warm:  # the first page need not wait for all letters to be read
+                    self._letters.read(self._client())
+                was_away, is_warm = False, True
             except RedisError as error:  # the batch waits, too
                 if not was_away:
                     logger.warning("Batches of dead letters wait for Redis: %s", error)

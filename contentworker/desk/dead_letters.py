@@ -97,14 +97,14 @@ class Argument(NamedTuple):
 
 
 def by_cause(found: Iterable[LetterParts]) -> list[Cause]:
-    """The causes, the most frequent first."""
+    """The causes, the most frequent first, of letters in the order of their arrival or its reverse."""
     groups: dict[tuple[str, str, str], list[LetterParts]] = {}
     for each in found:
         if each.is_known:
             groups.setdefault((each.task, each.reason, each.exception), []).append(each)
     causes = []
     for key, some in groups.items():
-        oldest, *_, newest = sorted([*some, some[0]], key=lambda each: order(each.id))
+        oldest, newest = sorted((some[0], some[-1]), key=lambda each: order(each.id))
         causes.append(Cause(*key, len(some), oldest.arrived, newest.arrived, newest.error))
     return sorted(causes, key=lambda cause: -cause.number)
 

@@ -16,6 +16,8 @@ __all__ = ["Machinery"]
 
 FIRST_SECONDS = 1.5
 """Longest wait for the first overview: the workers have a second to answer."""
+STALE_SECONDS = 30.0
+"""A page that shows ages is fetched again after this time, though nothing else has changed."""
 UNWATCHED_SECONDS = 60.0
 """After this time without a look, Redis and the workers are asked no more."""
 
@@ -41,6 +43,8 @@ class Machinery:
         self._observer: Observer | None = None
         self._looked_at = 0.0
         self._closing = threading.Event()
+        self._essence: Any = None
+        self._changed_at = 0.0
 
     def __enter__(self) -> Self:
         self.batches.start()
@@ -81,6 +85,19 @@ class Machinery:
         if is_new:
             observer.wait(FIRST_SECONDS)
         return observer.look()
+
+    def news(self) -> int:
+        """When the overview last changed, in milliseconds; 0 while nobody looks. It costs no question."""
+        with self._lock:
+            if self._observer is None:
+                return 0
+            overview = self._observer.look()
+            workers = [(worker.name, worker.running, worker.is_silent) for worker in overview.workers]
+            running = [task.task_id for task in overview.running or ()]
+            essence = (overview.away, overview.state, workers, running, overview.spent_today)
+            if essence != self._essence or time.time() - self._changed_at > STALE_SECONDS:
+                self._essence, self._changed_at = essence, time.time()
+            return int(1000 * self._changed_at)
 
     def close(self) -> None:
         """End the batch's step at hand, and let go of Redis."""

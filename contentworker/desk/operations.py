@@ -1,6 +1,6 @@
 """What operators see first: what needs them, queues, running tasks, workers, spending and schedules."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -11,10 +11,11 @@ from starlette.responses import Response
 from contentworker.desk.batching import Batch
 from contentworker.desk.dead_letters import Cause, by_cause, noted
 from contentworker.desk.machinery import Machinery
-from contentworker.desk.web import Ask, Refused, page, to
+from contentworker.desk.web import Ask, Desk, Refused, page, to
 from contentworker.desk.words import clock
 from contentworker.printable import one_line
 from contentworker.runtime.records import pauses
+from contentworker.runtime.records.dead_letters import STREAM
 from contentworker.runtime.records.spending import Spending
 from contentworker.runtime.watching import schedules
 from contentworker.runtime.watching.overview import (
@@ -27,7 +28,7 @@ from contentworker.runtime.watching.overview import (
 )
 from contentworker.runtime.watching.schedules import ScheduleLine
 
-__all__ = ["Need", "State", "look", "operations", "pause", "resume"]
+__all__ = ["Need", "State", "look", "numbers", "operations", "pause", "resume"]
 
 BEHIND_SECONDS = 900.0
 """A queue whose next message waits longer is behind, as the alert ContentWorkerQueueBehind has it."""
@@ -99,11 +100,20 @@ def _read(machinery: Machinery, overview: Overview) -> State:
 
 def operations(ask: Ask) -> Response:
     """The page."""
+    news = ask.desk.machinery.news()
     state = look(ask.desk.machinery)
     return page(
-        ask, "operations.html", state=state, overview=state.overview, age=age_text, clock=clock,
+        ask, "operations.html", news=news, state=state, overview=state.overview, age=age_text, clock=clock,
         pause_text=pause_text, may_act=ask.may("operator"), in_memory=state.overview.transport == "plain",
     )  # fmt: skip
+
+
+def numbers(desk: Desk) -> Mapping[str, float]:
+    """How many letters there are, and when the overview last changed, while somebody looks at it."""
+    return {
+        "dead-letters.open": desk.machinery.client().xlen(STREAM),
+        "operations.changed": desk.machinery.news(),
+    }
 
 
 def pause(ask: Ask) -> Response:

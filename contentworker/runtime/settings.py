@@ -530,7 +530,7 @@ class DeskSettings(ListeningSection):
     hold_minutes: float = Field(15, ge=1, le=1440, description="How long an article that you take is yours.")
     session_hours: float = Field(12, gt=0, le=720, description="How long a person stays signed in.")
     letters_per_second: float = Field(
-        20,
+        10,
         gt=0,
         le=1000,
         description="How many dead letters are replayed or discarded a second where many are chosen. Slow "

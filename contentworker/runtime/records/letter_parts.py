@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from contentworker.printable import decoded, encodable
@@ -91,10 +92,12 @@ class Letters:
                 self._known = {}
                 return []
             first, last = (decoded(each) for each in ends)
-            newest = next(reversed(self._known), "")
-            kept = {key: each for key, each in self._known.items() if order(key) >= order(first)}
+            kept, newest = dict(self._known), next(reversed(self._known), "")
+            for gone in takewhile(lambda key: order(key) < order(first), self._known):
+                del kept[gone]
             kept |= {each.id: each for each in read(client, newest)}
-            if sum(order(key) <= order(last) for key in kept) != number:
+            arrived_since = sum(1 for _ in takewhile(lambda key: order(key) > order(last), reversed(kept)))
+            if len(kept) - arrived_since != number:
                 # Some in between are gone, and only reading all of them says which.
                 kept = {each.id: each for each in read(client)}
             self._known = kept
