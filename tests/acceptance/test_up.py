@@ -145,7 +145,7 @@ def test_commands_of_the_page(checkout: Checkout) -> None:
     nothing = f"Nothing is running here. `{session('up')}` starts everything.\n"
     for words in (status, down):
         assert checkout.run(*words).stdout == nothing
-    for words, expected in ((only, {"redis", "worker"}), (without, {"redis", "worker", "beat"})):
+    for words, expected in ((only, {"redis", "worker"}), (without, PROGRAMS - {"flower", "metrics"})):
         started = checkout.run(*words, "--detach")
         assert (started.returncode, started.stderr) == (0, "")
         assert "\x1b" not in started.stdout, "no terminal, no colours"
