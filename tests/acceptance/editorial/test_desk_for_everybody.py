@@ -13,9 +13,11 @@ from playwright.sync_api import Browser
 
 from contentworker.desk import application
 from contentworker.editorial.escalations import links
+from contentworker.runtime.records import pauses
 from tests.acceptance.browsers import WINDOW, take_picture
 from tests.acceptance.editorial.desks import PHONE, faults, judged, see, signed_in
 from tests.integration.editorial.test_desk import ARTICLE, Running, running, waiting
+from tests.integration.editorial.test_desk_operations import letter
 from tests.integration.editorial.test_desk_runs import RUN, make_runs
 
 pytestmark = pytest.mark.browser
@@ -35,6 +37,8 @@ class Made(NamedTuple):
     strange: str
     link: str
     run: str
+    letter: str
+    batch: str
 
 
 PAGES: dict[str, tuple[str, ...]] = {
@@ -54,11 +58,11 @@ PAGES: dict[str, tuple[str, ...]] = {
         "/review/no-such-record",
     ),
     "/operations": ("/operations",),
-    "/dead-letters": ("/dead-letters",),
-    "/dead-letters/{id}": ("/dead-letters/no-such-letter",),
-    "/dead-letters/{id}/discard": ("/dead-letters/no-such-letter/discard",),
-    "/batches/new": ("/batches/new",),
-    "/batches/{id}": ("/batches/no-such-batch",),
+    "/dead-letters": ("/dead-letters", "/dead-letters?reason=poison"),
+    "/dead-letters/{id}": ("/dead-letters/{letter}", "/dead-letters/no-such-letter"),
+    "/dead-letters/{id}/discard": ("/dead-letters/{letter}/discard",),
+    "/batches/new": ("/batches/new?action=replay", "/batches/new?action=discard", "/batches/new"),
+    "/batches/{id}": ("/batches/{batch}", "/batches/no-such-batch"),
     "/runs": ("/runs", "/runs?step=none"),
     "/runs/{id}": (*(f"/runs/{{run}}{number}" for number in range(3)), "/runs/none"),
     "/runs/{id}/forget": ("/runs/{run}1/forget", "/runs/no-such-run/forget"),
@@ -89,7 +93,12 @@ def made(
         desk.change(link_secret="s" * 32)
         link = links.made("s" * 32, links.Link(found, 1, datetime.now(UTC) + links.VALID))
         desk.desk.audit.write("letters.replay", "oli", "oidc", filter={"task": "long." * 30}, count=131)
-        yield Made(desk, found, settled, strange, f"/l/{link}", RUN)
+        ids = [letter(redis_client, number, task=f"tasks.{'long' * 20}.{number % 2}") for number in range(60)]
+        letter(redis_client, 60, critical=True, reason="interrupted", error="<b>never</b> " * 30)
+        pauses.pause(redis_client, "escalation", "oli")
+        assert desk.machinery
+        batch = desk.machinery.batches.create("replay", ids[:3], "oli", chosen={"task": "tasks.*"})
+        yield Made(desk, found, settled, strange, f"/l/{link}", RUN, ids[5], batch)
 
 
 def test_every_route_that_shows_a_page_is_looked_at() -> None:
