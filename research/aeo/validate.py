@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from contentworker.editorial.aeo.encoder import Encoder, fetched
 from contentworker.editorial.aeo.rubric import RUBRIC_VERSION
@@ -130,6 +131,17 @@ def on_xquad(data: dict[str, list[dict[str, object]]], encoder: Encoder) -> Iter
         yield result(part, "BM25", hits_of(bm25, choices))
 
 
+def questions_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """The sets of Natural Questions in a folder. The bars are for the first one."""
+    known, sets = read(folder / NQ), {}
+    if (folder / ORACLE).exists():
+        sets[UNSEEN] = unseen(folder / ORACLE, known)
+    else:
+        print(f"{ORACLE} is not there, see research/aeo/README.md: no unseen questions", file=sys.stderr)
+    half = [each for each in known["questions"] if not is_fitted(each["q"])]
+    return {**sets, HELD_OUT: {**known, "questions": half}}
+
+
 def hits_of(ranker: Ranker, choices: Sequence[Choice]) -> list[float]:
     return [hit(ranker(choice), choice.right) for choice in choices]
 
@@ -172,22 +184,19 @@ def _comparisons(found: Sequence[Result | Comparison]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    names = f"{NQ}, {ORACLE} and {XQUAD}"
+    names = f"{NQ}, {XQUAD} and, for unseen questions, {ORACLE}"
     parser.add_argument("--data", type=Path, required=True, help=f"the folder with {names}")
     parser.add_argument("--output", type=Path, help="write validation.md and validation.json here")
     parser.add_argument("--vectors", type=Path, help="keep the encoder's vectors in this .npz file")
     options = parser.parse_args()
-    known = read(options.data / NQ)
-    others = unseen(options.data / ORACLE, known)
-    paragraphs = read(options.data / XQUAD)
+    asked, paragraphs = questions_of(options.data), read(options.data / XQUAD)
     encoder = fetched()
     if options.vectors:
         encoder = KeptVectors(encoder, options.vectors)
-    held_out = {**known, "questions": [each for each in known["questions"] if not is_fitted(each["q"])]}
     found: list[Result | Comparison] = []
-    for part, questions in ((UNSEEN, others), (HELD_OUT, held_out)):
+    for number, (part, questions) in enumerate(asked.items()):
         both = natural_questions(questions), natural_questions(questions, encoder)
-        found += on_natural_questions(part, *both, has_bars=part == UNSEEN)
+        found += on_natural_questions(part, *both, has_bars=number == 0)
     found += on_xquad(paragraphs, encoder)
     if isinstance(encoder, KeptVectors):
         encoder.save()

@@ -18,6 +18,7 @@ READ_BY = {
     "adopting.md": "test_adoption.py",
     "commands.md": "test_content_worker_command.py",
     "dead-letters.md": "test_all_commands.py",
+    "desk-api.md": "editorial/test_desk_api_page.py",
     "desk.md": "editorial/test_desk_page.py",
     "environments.md": "test_pages.py",
     "escalations.md": "editorial/test_pages_with_articles.py",

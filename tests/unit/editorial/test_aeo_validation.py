@@ -15,11 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from contentworker.editorial.aeo.encoder import Encoder
-from research.aeo.data import Choice, KeptVectors, is_fitted, natural_questions, unseen, xquad
+from research.aeo.data import NQ, Choice, KeptVectors, is_fitted, natural_questions, unseen, xquad
 from research.aeo.fit import fit, row
 from research.aeo.intervals import mcnemar, wilson
 from research.aeo.ranking import hit, relevance, relevance_and_heading
-from research.aeo.validate import main
+from research.aeo.validate import HELD_OUT, main, questions_of
 from tests.support import ROOT
 
 SAMPLES = Path(__file__).parents[2] / "data" / "aeo"
@@ -99,6 +99,20 @@ def test_validation_needs_the_data_that_it_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.argv", ["validate", "--data", str(tmp_path)])
     with pytest.raises(FileNotFoundError):
         main()
+
+
+def test_without_unseen_questions_the_bars_are_for_the_held_out_half(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which no weight was fitted to; that the others are missing is said."""
+    with gzip.open(tmp_path / NQ, "wt", encoding="utf-8") as file:
+        json.dump(sample("natural_questions.json"), file)
+    asked = questions_of(tmp_path)
+    assert list(asked) == [HELD_OUT]
+    questions = asked[HELD_OUT]["questions"]
+    assert questions
+    assert not any(is_fitted(each["q"]) for each in questions)
+    assert "nq-open-oracle.jsonl.gz is not there" in capsys.readouterr().err
 
 
 def test_unseen_questions_get_the_passages_that_bm25_takes_for_theirs(tmp_path: Path) -> None:
