@@ -35,6 +35,7 @@ foreign = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(foreign)
 def test_one_line_and_lines(text: str) -> None:
     """Each is printable and can be encoded; what was printable is left alone."""
@@ -54,6 +55,7 @@ def test_what_redis_returned(value: bytes | str, text: str) -> None:
     assert printable.decoded(value) == text
 
 
+@settings(deadline=None)
 @given(foreign)
 def test_any_text_can_be_made_encodable(text: str) -> None:
     """Half a surrogate pair is written out, all else stays."""
@@ -61,6 +63,7 @@ def test_any_text_can_be_made_encodable(text: str) -> None:
     assert printable.encodable("a\ud800b") == "a\\ud800b"
 
 
+@settings(deadline=None)
 @given(foreign)
 def test_json(text: str) -> None:
     """ASCII without control characters, and the same value when it is read."""
@@ -84,6 +87,7 @@ def test_other_settings_are_allowed(value: object) -> None:
     printable.check(value)
 
 
+@settings(deadline=None)
 @given(foreign)
 def test_dead_letters(text: str) -> None:
     """`show` and `list`, of a letter that a stranger caused, and of one of another version."""
@@ -123,6 +127,7 @@ def test_top(text: str) -> None:
     assert all(line.isprintable() for line in file.getvalue().split("\n"))
 
 
+@settings(deadline=None)
 @given(foreign, foreign)
 def test_text_log(message: str, header: str) -> None:
     """Message, fields and traceback: only the first line begins as lines of the log do."""

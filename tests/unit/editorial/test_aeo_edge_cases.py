@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contentworker.editorial import MediaType
@@ -284,6 +284,7 @@ def test_editorial_code_loads_no_queue_and_no_terminal_library() -> None:
     assert loaded.isdisjoint({"celery", "kombu", "redis", "tasks", "rich", "markdown_it"})
 
 
+@settings(deadline=None)
 @given(
     source=st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n"), max_size=300),
     question=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60).filter(

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.errors import ConfigError
 from tests.unit.runtime.records.test_connections import SECRETS, encoded, everything_said, passwords
 
 
+@settings(deadline=None)
 @given(passwords, passwords)
 def test_the_database_that_is_named(password: str, user: str) -> None:
     """It is the one that SQLAlchemy asks, or the address is an error."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -27,6 +27,7 @@ from tests.support import ROOT
 LINE = f"ana:editor,reader:{passwords.hashed('a long password')}"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.lists(st.tuples(st.integers(-2, 32), st.integers(-2, 32)), max_size=8))
 def test_marks_change_no_text(source: str, places: Sequence[tuple[int, int]]) -> None:
     """However they overlap, and wherever they lie: every character is there once, in its order."""
@@ -71,6 +72,7 @@ def test_a_page_is_shown_by_its_sentences() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_a_diff_has_both_texts(before: str, after: str) -> None:
     """What is the same and gone is the one, what is the same and new the other."""
@@ -125,6 +127,7 @@ def test_a_link_says_what_it_is_for() -> None:
     assert links.read("t" * 32, token, before) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=150), st.integers(0, 200), st.characters())
 def test_no_other_text_is_a_link(text: str, place: int, character: str) -> None:
     """Nor is a link with another character at any place."""

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contentworker.editorial.detector import Detection, judging, scoring
@@ -402,6 +402,7 @@ def test_the_model_file_is_small() -> None:
     assert model_file.SHIPPED.stat().st_size <= 3_000_000
 
 
+@settings(deadline=None)
 @given(
     st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=400),
     st.sampled_from(["html", "markdown", "text"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contentworker.editorial import MediaType
@@ -436,6 +436,7 @@ def test_markdown_of_more_lines_than_any_article_is_read_as_text() -> None:
     assert source[last.start : last.end] == last.text == "It has *one* line."
 
 
+@settings(deadline=None)
 @given(source=st.one_of(TEXT, MARKUP), media_type=st.sampled_from([None, "html", "markdown", "text"]))
 @example("0`a\n。b`", "markdown")  # in a code span a line ends, and a sentence
 @example("---\n---", None)  # front matter without a key

@@ -1,6 +1,6 @@
 """Nothing that a stranger wrote steers the terminal that shows an escalation."""
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from contentworker.cli import escalations as escalations_cli
 from contentworker.editorial import notifications
@@ -16,6 +16,7 @@ from contentworker.editorial.escalations.result import (
 from tests.unit.test_printable import NOW, foreign
 
 
+@settings(deadline=None)
 @given(foreign)
 def test_escalations(text: str) -> None:
     """`show`, as a page and as JSON."""

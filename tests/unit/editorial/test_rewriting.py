@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contentworker.editorial.aeo import Recommendation
@@ -130,6 +130,7 @@ def test_html_is_escaped_and_kept() -> None:
     assert found.text.startswith("<h1>Tea &amp; more</h1><p>")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc DE.1,é<>&*\n", max_size=200))
 def test_nothing_outside_the_changes_is_touched(noise: str) -> None:
     """Whatever the source and the answers: what is between the changes is the source's."""

@@ -237,6 +237,7 @@ def test_no_server_is_asked_that_the_address_does_not_name(
         assert not set(SECRETS) & set(said)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_can_be_sanitized(text: str) -> None:
     """What is no address is not shown at all; what is shown is one line."""

@@ -10,7 +10,7 @@ import pytest
 from celery import Celery, Task
 from celery.app.task import Context
 from celery.exceptions import Reject, SoftTimeLimitExceeded
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu.exceptions import OperationalError
 from pydantic import ValidationError
@@ -51,6 +51,7 @@ def test_delay_of_the_project(monkeypatch: pytest.MonkeyPatch, retries: int, bas
     assert retry_delay_seconds(POLICY, retries) == base
 
 
+@settings(deadline=None)
 @given(policy=POLICIES, retries=st.integers(0, 10**9))
 def test_delay_of_any_policy(policy: RetrySettings, retries: int) -> None:
     """However often a task was tried and however steep the policy: no overflow, never above the maximum."""
