@@ -101,4 +101,4 @@ def test_exposure_is_that_of_the_docs() -> None:
     assert end
     if f" by {version()} " not in written:
         pytest.skip(f"the page has the scores of another systemd, this is {version()}")
-    assert written == f"{table()}\n"
+    assert written.replace(" <!-- editorial -->", "") == f"{table()}\n"
