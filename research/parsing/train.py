@@ -56,14 +56,15 @@ class Read:
         title = self.extract.title.text if self.extract.title else ""
         assert self.extract.tree is not None
         self.tree = self.extract.tree
-        self.rows, self.is_prose_of_root = block_features(self.extract.blocks, self.tree, title)
+        self.places = range(len(self.extract.blocks))
+        self.rows, self.is_prose_of_root = block_features(self.extract.blocks, self.tree, title, self.places)
         self.truth = np.array(_truth([block.text for block in self.extract.blocks], page.article))
         words = np.array([min(len(tokens(block.text)), MOST_WORDS) + 1.0 for block in self.extract.blocks])
         self.weights = 100 * words / words.sum()
 
     def with_neighbours(self, shares: Sequence[float]) -> list[list[float]]:
         """The rows of the second stage."""
-        around = neighbour_features(self.extract.blocks, self.tree, shares)
+        around = neighbour_features(self.extract.blocks, self.tree, shares, self.places)
         return [row + more for row, more in zip(self.rows, around, strict=True)]
 
     def match(self, shares: Sequence[float]) -> tuple[float, float, float]:

@@ -8,8 +8,7 @@ away: what is no article is marked with a reason.
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cache
 from math import exp
 from pathlib import Path
@@ -28,7 +27,6 @@ from contentworker.editorial.parsing.features import (
     ENDS,
     FEATURES,
     NEIGHBOUR_FEATURES,
-    PageFeatures,
     block_features,
     neighbour_features,
     title_place,
@@ -42,7 +40,7 @@ from contentworker.editorial.parsing.kinds import (
 )
 from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
-__all__ = ["MODEL", "Article", "find_article", "is_whole_page", "probabilities"]
+__all__ = ["MODEL", "Article", "candidates", "find_article", "is_whole_page", "probabilities"]
 
 MODEL = Path(__file__).with_name("article_model.json")
 _COMMENTS = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -76,37 +74,27 @@ def is_whole_page(source: str) -> bool:
     return len(parts) >= (_FEWEST_PAGE_PARTS if "main" in parts else _FEWEST_PAGE_PARTS + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    base: float
-    trees: tuple[tuple[list[int], list[float], list[int], list[int], list[float]], ...]
+_Tree = tuple[list[int], list[float], list[int], list[int], list[float]]
+"""Of each node: the feature (negative: a leaf), its largest value on the left, left and right, the value."""
+_Stage = Callable[[list[float]], float]
 
-    def probabilities(self, columns: Sequence[Sequence[float]], number: int) -> list[float]:
-        """One for each row, given the columns. A split takes all its rows at once: fast in Python."""
-        totals = [self.base] * number
-        everything = range(number)
-        highest = [*map(max, columns)]
-        for features, thresholds, lefts, rights, values in self.trees:
-            waiting: list[tuple[int, Sequence[int]]] = [(0, everything)]
-            while waiting:
-                node, rows = waiting.pop()
-                feature = features[node]
-                if feature < 0:
-                    value = values[node]
-                    for row in rows:
-                        totals[row] += value
-                    continue
-                column, threshold = columns[feature], thresholds[node]
-                if highest[feature] <= threshold:
-                    # Most pages lack most hints.
-                    waiting.append((lefts[node], rows))
-                    continue
-                low = [row for row in rows if column[row] <= threshold]
-                if low:
-                    waiting.append((lefts[node], low))
-                if len(low) < len(rows):
-                    waiting.append((rights[node], [row for row in rows if column[row] > threshold]))
-        return [1 / (1 + exp(-total)) for total in totals]
+
+def _compiled(base: float, trees: list[_Tree]) -> _Stage:
+    """A function from the features of a block to its probability: four times as fast as a walk."""
+    sums = "".join(f"    total += {_expression(tree, 0)}\n" for tree in trees)
+    code = f"def probability(row):\n    total = {float(base)!r}\n{sums}    return 1 / (1 + exp(-total))\n"
+    names: dict[str, Any] = {"exp": exp}
+    exec(code, names)  # noqa: S102 (all of it is written here, but for numbers: see _expression)
+    stage: _Stage = names["probability"]
+    return stage
+
+
+def _expression(tree: _Tree, node: int) -> str:
+    features, thresholds, lefts, rights, values = tree
+    if features[node] < 0:
+        return repr(float(values[node]))
+    left, right = _expression(tree, lefts[node]), _expression(tree, rights[node])
+    return f"({left} if row[{int(features[node])}] <= {float(thresholds[node])!r} else {right})"
 
 
 @cache
@@ -114,33 +102,30 @@ def _model() -> tuple[_Stage, _Stage]:
     content: dict[str, Any] = json.loads(MODEL.read_text("ascii"))
     if content["features"] != [*FEATURES, *NEIGHBOUR_FEATURES]:
         raise ValueError(f"{MODEL.name} was trained on other features: train it again (research/parsing)")
-    first, second = (
-        _Stage(stage["base"], tuple(tuple(tree) for tree in stage["trees"])) for stage in content["stages"]
-    )
+    first, second = (_compiled(stage["base"], stage["trees"]) for stage in content["stages"])
     return first, second
 
 
-def probabilities(blocks: list[Block], tree: Tree, features: PageFeatures) -> list[float]:
-    """How probably each block is text of the article."""
-    if not blocks:
-        return []
-    first, second = _model()
-    shares = [0.0] * len(blocks)
-    # A short link alone is no article, and menus have most of a page's blocks.
-    places = [
+def candidates(blocks: list[Block], tree: Tree) -> list[int]:
+    """The blocks that may be text of the article: a short link alone is not, and menus are full of them."""
+    return [
         index
         for index, block in enumerate(blocks)
         if len(block.text) > _LONGEST_LINE or not is_linked(blocks, tree, index)
     ]
+
+
+def probabilities(blocks: list[Block], tree: Tree, places: list[int], rows: list[list[float]]) -> list[float]:
+    """How probably each block is text of the article, given the rows of the candidates."""
+    shares = [0.0] * len(blocks)
     if not places:
         return shares
-    columns = [*zip(*[features.rows[place] for place in places], strict=True)]
-    for place, share in zip(places, first.probabilities(columns, len(places)), strict=True):
-        shares[place] = share
-    around = neighbour_features(blocks, tree, shares)
-    columns += zip(*[around[place] for place in places], strict=True)
-    for place, share in zip(places, second.probabilities(columns, len(places)), strict=True):
-        shares[place] = share
+    first, second = _model()
+    for place, row in zip(places, rows, strict=True):
+        shares[place] = first(row)
+    around = neighbour_features(blocks, tree, shares, places)
+    for place, row, more in zip(places, rows, around, strict=True):
+        shares[place] = second(row + more)
     return shares
 
 
@@ -156,8 +141,9 @@ def find_article(extract: Extract, scope: Scope) -> Article:
         kept = _kept_of_plain(blocks, tree)
         is_certain = True
     else:
-        features = block_features(blocks, tree, title)
-        shares = probabilities(blocks, tree, features)
+        places = candidates(blocks, tree)
+        features = block_features(blocks, tree, title, places)
+        shares = probabilities(blocks, tree, places, features.rows)
         kept, is_certain = choose(blocks, tree, shares, features.is_prose_of_root)
     reasons: list[Reason | None] = [
         None if keep else reason for keep, reason in zip(kept, _reasons(blocks, tree), strict=True)
@@ -263,6 +249,7 @@ def _reasons(blocks: list[Block], tree: Tree) -> list[Reason]:
     ]
 
 
+@cache
 def _named(mask: int) -> Reason | None:
     return next((reason for name, reason in _BY_HINT if mask & HINT_BITS[name]), None)
 

@@ -45,6 +45,8 @@ def domain_of(url: str | None) -> str:
     url = (url or "").strip()
     if plain := _PLAIN_URL.match(url):
         return plain[1].lower().removeprefix("www.")
+    if url[:1] == "#" or (url[:1] == "/" and url[1:2].isalnum()):
+        return ""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -253,12 +253,14 @@ def _drop_calls(blocks: list[Block], tree: Tree, kept: list[bool]) -> None:
         if block.level or block.kind == "quote":
             is_end = is_end and block.level > 0
             continue
-        begins, network = _CALL.match(text), _NETWORK.search(text, 0, _LONGEST_CALL)
+        # Both searches are slow: only where the answer counts.
+        begins = _CALL.match(text)
+        network = (begins or is_end) and _NETWORK.search(text, 0, _LONGEST_CALL)
         if len(text) > _LONGEST_CALL:
             kept[index] = not (begins and network)
             is_end = False
             continue
-        asks = _CALL.search(text)
+        asks = is_end and _CALL.search(text)
         is_note = len(text) < _LONGEST_NOTE and (
             asks or not (text.endswith(ENDS) or block.kind != "paragraph")
         )

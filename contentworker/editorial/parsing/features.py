@@ -129,12 +129,14 @@ class _Containers:
         points = [0.0] * size
         self.chars, self.links, self.count = [0] * size, [0] * size, [0] * size
         self.first, self.last = [number] * size, [-1] * size
+        chars, links, count, first, last = self.chars, self.links, self.count, self.first, self.last
         for index, node in enumerate(self.tree.block_nodes):
-            self.chars[node] += of_blocks.chars[index]
-            self.links[node] += of_blocks.links[index]
-            self.count[node] += 1
-            self.first[node] = min(self.first[node], index)
-            self.last[node] = index
+            chars[node] += of_blocks.chars[index]
+            links[node] += of_blocks.links[index]
+            count[node] += 1
+            if last[node] < 0:
+                first[node] = index
+            last[node] = index
             if of_blocks.chars[index] >= _SHORTEST_PARAGRAPH and not blocks[index].level:
                 gained = of_blocks.points(index)
                 parent = parents[node]
@@ -142,12 +144,14 @@ class _Containers:
                 points[parent] += gained / 2
                 points[parents[parent]] += gained / 4
         for node in range(size - 1, 0, -1):
+            if not count[node]:
+                continue
             parent = parents[node]
-            self.chars[parent] += self.chars[node]
-            self.links[parent] += self.links[node]
-            self.count[parent] += self.count[node]
-            self.first[parent] = min(self.first[parent], self.first[node])
-            self.last[parent] = max(self.last[parent], self.last[node])
+            chars[parent] += chars[node]
+            links[parent] += links[node]
+            count[parent] += count[node]
+            first[parent] = min(first[parent], first[node])
+            last[parent] = max(last[parent], last[node])
         self.page = self.chars[0] or 1
         self.scores = [
             points[node] * (1 - self.links[node] / (self.chars[node] or 1)) for node in range(size)
@@ -228,14 +232,14 @@ _TAG_ROWS[""] = (*_OTHER_TAG[:-1], 1.0)
 
 
 class PageFeatures(NamedTuple):
-    """One row of `FEATURES` for each block of a page, and whether it is prose of the root by its names."""
+    """One row of `FEATURES` for each block asked for, and whether each of the page is prose of the root."""
 
     rows: list[list[float]]
     is_prose_of_root: list[bool]
 
 
-def block_features(blocks: list[Block], tree: Tree, title: str) -> PageFeatures:
-    """Measure the blocks of a page."""
+def block_features(blocks: list[Block], tree: Tree, title: str, places: Sequence[int]) -> PageFeatures:
+    """Measure the blocks of a page, and make the rows of those at these places."""
     number = len(blocks)
     of_blocks = _Blocks(blocks, tree)
     containers = _Containers(blocks, tree, of_blocks)
@@ -254,7 +258,7 @@ def block_features(blocks: list[Block], tree: Tree, title: str) -> PageFeatures:
     link_sums = [*accumulate((basic[1] for basic in basics), initial=0.0)]
     chars_before = [*accumulate(of_blocks.chars, initial=0)]
     rows = []
-    for index in range(number):
+    for index in places:
         container = containers.row(tree.block_nodes[index])
         start, end = max(0, index - _WINDOW), min(index + _WINDOW + 1, number)
         rows.append(
@@ -312,8 +316,10 @@ def title_place(blocks: list[Block], title: str) -> int:
     return place
 
 
-def neighbour_features(blocks: list[Block], tree: Tree, shares: Sequence[float]) -> list[list[float]]:
-    """One row of `NEIGHBOUR_FEATURES` for each block, given the probability of each one alone."""
+def neighbour_features(
+    blocks: list[Block], tree: Tree, shares: Sequence[float], places: Sequence[int]
+) -> list[list[float]]:
+    """One row of `NEIGHBOUR_FEATURES` for each place, given the probability of each block alone."""
     nodes, parents = tree.block_nodes, tree.parents
     sizes = [len(block.text) for block in blocks]
     texts = [share * size for share, size in zip(shares, sizes, strict=True)]
@@ -337,7 +343,8 @@ def neighbour_features(blocks: list[Block], tree: Tree, shares: Sequence[float])
     back = _nearest(shares[::-1], sizes[::-1])[::-1]
     padded = [0.0, 0.0, *shares, 0.0, 0.0]
     rows = []
-    for index, node in enumerate(nodes):
+    for index in places:
+        node = nodes[index]
         around = padded[index : index + 5]
         parent = parents[node]
         rows.append(

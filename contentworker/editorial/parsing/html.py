@@ -76,6 +76,7 @@ _ASCII_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 _INVISIBLE = " \t\r\n\f\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _COMMENT_MARKS = frozenset("!?/")
 _KINDS: dict[str, BlockKind] = {"li": "item", "dt": "item", "dd": "item", "td": "cell", "th": "cell"}
+_NO_TAG = ("", 0)
 _ENDS_HEADING = frozenset({"p", "ul", "ol", "dl", "table", "section", "article", "main", "blockquote"})
 _EMPTY_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 _MOST_WORDS_WITHOUT_ARTICLE = 100
@@ -96,7 +97,8 @@ _AUTHOR_PAGE = re.compile(
 _AUTHOR_CLASS = re.compile(r"author|byline|(?<![a-z])(?:autor|auteur|verfasser|writer)")
 _LONGEST_BYLINE = 600
 _MOST_BYLINES = 30
-_HREF = re.compile(r"""(?<![\w-])href\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""", re.IGNORECASE)
+# Searching is fast for a pattern without flags that begins with a letter.
+_HREF = re.compile(r"""[hH](?<![\w-][hH])[rR][eE][fF]\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""")
 
 
 def read_html(source: str, *, whole_page: bool = True) -> Extract:
@@ -153,6 +155,7 @@ class _Reader:
         self.whole_page = whole_page
         self.shows_hidden = shows_hidden
         self.reads_pre = reads_pre
+        self.may_split = reads_pre or not whole_page
         self.extract = Extract(has_metadata=True)
         self.tree = self.extract.tree = Tree()
         self.stack: list[tuple[str, bool, int]] = []
@@ -163,7 +166,7 @@ class _Reader:
         self.is_passing_over = True
         self.heading = 0
         self.kind: BlockKind = "paragraph"
-        self.own: tuple[str, int] = ("", 0)
+        self.own = _NO_TAG
         self.pieces: list[str] = []
         self.sources: list[tuple[int, int]] = []
         self.link: tuple[str, int] | None = None
@@ -175,7 +178,7 @@ class _Reader:
         """Read the source to its end."""
         source, position, text_start = self.source, 0, 0
         match_tag = trusting = _TAG.match
-        find = source.find
+        find, text, act_on = source.find, self.text, self.tag
         while (opening := find("<", position)) >= 0:
             tag = match_tag(source, opening)
             if tag is None and source[opening + 1 : opening + 2] in _ASCII_LETTERS:
@@ -188,8 +191,8 @@ class _Reader:
                 position = opening + 1
                 continue
             if text_start < opening and not self.skipping:
-                self.text(text_start, opening)
-            position = text_start = self.tag(tag) if tag else self.comment_end(opening)
+                text(text_start, opening)
+            position = text_start = act_on(tag) if tag else self.comment_end(opening)
             if (
                 self.skipping
                 and self.is_passing_over
@@ -218,59 +221,60 @@ class _Reader:
     def tag(self, match: re.Match[str]) -> int:
         """Act on one tag; return the position to read on from."""
         closing, name, raw = match.groups()
-        name = name.lower()
+        name, end = name.lower(), match.end()
         if self.skipping and not self.is_passing_over:
             return self.tag_while_hidden(match, name)
         if name not in (_ACTED_ON_WHILE_SKIPPING if self.skipping else _ACTED_ON):
-            if raw and is_telling(raw) and not (self.skipping or closing or name in _WITHOUT_CONTENT):
-                self.byline(name, raw, match.end())
+            if raw and not (self.skipping or closing or name in _WITHOUT_CONTENT) and is_telling(raw):
+                self.byline(name, raw, end)
                 self.hide(name, raw, match.start())
-            return match.end()
-        if closing:
-            self.end_tag(name, match)
-            return match.end()
-        if name in _RAW_TEXT:
+        elif closing:
+            self.end_tag(name, end)
+        elif name in _RAW_TEXT:
             return self.raw_text(name, match)
-        if name in _BLOCKS:
-            self.byline(name, raw, match.end())
-            self.flush()
-            if name in _ENDS_HEADING:
-                self.heading = 0
-            self.open_block(name, raw, match.start())
-        elif level := _HEADINGS.get(name):
-            self.flush()
-            self.heading = level
-            self.own = (name, hints(raw))
-            self.hide(name, raw, match.start())
+        elif name in _BLOCKS:
+            self.open_block(name, raw, *match.span())
+        elif name in _HEADINGS:
+            self.open_heading(name, raw, match.start())
         elif name == "br":
             self.piece("\n", *match.span())
         else:
             self.inline(name, match)
-        return match.end()
+        return end
 
-    def open_block(self, name: str, raw: str, start: int) -> None:
+    def open_heading(self, name: str, raw: str, start: int) -> None:
+        self.flush()
+        self.heading = _HEADINGS[name]
+        self.own = (name, hints(raw))
+        if raw:
+            self.hide(name, raw, start)
+
+    def open_block(self, name: str, raw: str, start: int, end: int) -> None:
+        self.byline(name, raw, end)
+        self.flush()
+        if name in _ENDS_HEADING:
+            self.heading = 0
         self.kind = _KINDS.get(name, "paragraph")
         if name not in _STACKED:
             self.own = (name, hints(raw))
-            if name not in _WITHOUT_CONTENT:
+            if raw and name not in _WITHOUT_CONTENT:
                 self.hide(name, raw, start)
             return
         if name == "main":
             # No page has its main content in a menu: the menu was never closed.
             while self.skipping:
                 self.close(self.stack[-1][0], start)
-        self.own = ("", 0)
+        self.own = _NO_TAG
         reason = _SKIPPED.get(name)
         if (reason == "navigation" and not self.whole_page) or (reason == "code" and self.reads_pre):
             reason = None
-        reason = reason or self.hidden_reason(name, raw)
+        if raw and not reason:
+            reason = self.hidden_reason(name, raw)
         self.push(name, reason, start)
         if not self.skipping:
             self.node = self.tree.add(self.node, name, hints(raw), start)
 
     def hidden_reason(self, name: str, raw: str) -> Reason | None:
-        if not raw:
-            return None
         return hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
 
     def hide(self, name: str, raw: str, start: int) -> None:
@@ -313,18 +317,19 @@ class _Reader:
         self.open_count[name] = self.open_count.get(name, 0) + 1
         self.skipping += reason is not None
 
-    def end_tag(self, name: str, match: re.Match[str]) -> None:
+    def end_tag(self, name: str, end: int) -> None:
         if name == "a":
-            self.close_link(match.end())
-        elif name in _HEADINGS or name in _BLOCKS:
-            self.flush()
+            self.close_link(end)
+        elif name in _BLOCKS or name in _HEADINGS:
+            if self.pieces:
+                self.flush()
             if name in _HEADINGS:
                 self.heading = 0
             else:
                 self.kind = "paragraph"
-            self.own = ("", 0)
+            self.own = _NO_TAG
             if self.open_count.get(name):
-                self.close(name, match.end())
+                self.close(name, end)
 
     def close(self, name: str, end: int) -> None:
         while True:
@@ -447,8 +452,10 @@ class _Reader:
         text = self.source[start:end]
         if self.link is not None:
             self.link_characters += end - start
-        if "\n" in text and (
-            (not self.whole_page and not self.own[0]) or (self.reads_pre and self.open_count.get("pre"))
+        if (
+            self.may_split
+            and "\n" in text
+            and ((not self.whole_page and not self.own[0]) or (self.reads_pre and self.open_count.get("pre")))
         ):
             # WordPress keeps its classic posts without tags for paragraphs: an empty line ends one.
             begin = start
@@ -492,10 +499,13 @@ class _Reader:
         if not self.pieces:
             return
         pieces, sources, linked = self.pieces, self.sources, self.link_characters
-        self.pieces, self.sources, self.link_characters = [], [], 0
         text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+        self.link_characters = 0
         if text.isspace() or not text.strip(_INVISIBLE):
+            pieces.clear()
+            sources.clear()
             return
+        self.pieces, self.sources = [], []
         kind: BlockKind = "heading" if self.heading else self.kind
         if kind == "paragraph" and self.open_count.get("blockquote"):
             kind = "quote"

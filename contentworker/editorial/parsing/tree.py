@@ -42,7 +42,12 @@ OTHER_BITS = sum(
     HINT_BITS[name] for name in ("comment", "related", "share", "menu", "foot", "side", "advert", "subscribe")
 )
 """Hints in the names of what is not the article, such as comments and menus."""
-_EACH = [re.compile(words) for words in HINTS.values()]
+# Patterns that begin with letters are searched twice as fast: the letter comes before what looks back.
+_LOOKS_BACK = re.compile(r"(?:\(\?<(!)\[a-z\]\)|(?<!!)\[a-z\])([a-z])")
+_EACH = [
+    re.compile(_LOOKS_BACK.sub(lambda found: f"{found[2]}(?<{found[1] or '='}[a-z]{found[2]})", words))
+    for words in HINTS.values()
+]
 _NAMES = re.compile(
     r"""(?<![\w-])(?:class|id|role|itemprop|data-(?:component|testid|type|module|name))\s*+=\s*+"""
     r"""(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""",
