@@ -9,7 +9,7 @@ from kombu.transport.redis import PRIORITY_STEPS, Channel
 
 from contentworker import config
 from contentworker.articles import steps
-from contentworker.articles.outcome import open_runs
+from contentworker.articles.outcome import find_run, open_runs
 from contentworker.editorial.escalations.result import Forgotten
 from contentworker.errors import ContentWorkerError
 from contentworker.printable import decoded
@@ -111,7 +111,7 @@ def cancel(client: Any, run_id: str) -> tuple[Run, int]:
         EndedError: it has ended otherwise.
     """
     runs = open_runs(client)
-    run = runs.find(run_id)
+    run = find_run(client, run_id)
     if run is None:
         raise NoRunError(f"{run_id}: there is no such run (any more)")
     while run and not run.is_final:

@@ -1,6 +1,7 @@
 """The runs of articles in Redis, what became of one, and what it found out about the article."""
 
 import re
+import uuid
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from contentworker.editorial.detector.result import renewed
 from contentworker.editorial.escalations.result import FindingKind, NewFinding
 from contentworker.runtime.records.runs import Run, RunPage, Runs, State
 
-__all__ = ["StepPassed", "findings", "listed", "open_runs", "outcome", "timeline"]
+__all__ = ["StepPassed", "find_run", "findings", "listed", "open_runs", "outcome", "timeline"]
 
 ATTEMPT = re.compile(rb'"attempt": (\d{1,9}), "task_id": "[0-9a-f-]{36}"\}')
 """End of a stored result."""
@@ -22,6 +23,15 @@ EVALUATIONS: tuple[FindingKind, ...] = ("score", "detection")
 def open_runs(client: Any) -> Runs:
     """The runs in Redis, each kept for `retention.runs_seconds`."""
     return Runs(client, config.load().retention.runs_seconds)
+
+
+def find_run(client: Any, run_id: str) -> Run | None:
+    """The run of this id; None if there is none (any more), or if it is none of an article."""
+    try:
+        uuid.UUID(run_id)  # the ids of its tasks follow from it
+    except ValueError:
+        return None
+    return open_runs(client).find(run_id)
 
 
 def listed(

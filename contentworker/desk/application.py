@@ -62,15 +62,17 @@ def _home(ask: Ask) -> Response:
 
 
 def _live(ask: Ask) -> Response:
-    return ask.desk.live.answer(ask.name)
+    if ask.person is None:
+        return to("/login")
+    return ask.desk.live.answer(ask.person)
 
 
-LIVE: Mapping[str, Callable[[Desk], Mapping[str, float]]] = {
-    "review": queue.numbers,
-    "operations": operations.numbers,
-    "batches": batches.numbers,
+LIVE: Mapping[str, tuple[Callable[[Desk], Mapping[str, float]], frozenset[str]]] = {
+    "review": (queue.numbers, REVIEW),
+    "operations": (operations.numbers, OPERATIONS),
+    "batches": (batches.numbers, OPERATIONS),
 }
-"""What the open pages are told, by the part of the desk: names and numbers, read in a thread every 2 s."""
+"""What the open pages are told, by the part of the desk, and who is: read in a thread every 2 s."""
 
 ROUTES = (
     Route("GET", "/", None, _home, "Go to the list"),
@@ -134,8 +136,8 @@ NOTHING = Route("GET", "/{rest:path}", None, _nothing, "Any other address")
 
 def build(desk: Desk) -> Starlette:
     """The application."""
-    for name, read in LIVE.items():
-        desk.live.add(name, partial(read, desk))
+    for name, (read, roles) in LIVE.items():
+        desk.live.add(name, partial(read, desk), roles)
     static = StaticFiles(directory=Path(__file__).parent / "static")
     pages, others = routes_of(desk, ROUTES), routes_of(desk, [NOTHING])
     return Starlette(routes=[*pages, *api_routes(desk), Mount("/static", static), *others])

@@ -93,7 +93,7 @@ class Argument(NamedTuple):
     what: str
     """Its kind and size."""
     text: str
-    """The value itself, as JSON; only shown to people who may read articles."""
+    """The value itself, as JSON, for people who may read articles; empty while it is folded."""
 
 
 def by_cause(found: Iterable[LetterParts]) -> list[Cause]:
@@ -159,14 +159,14 @@ def find(machinery: Machinery, wanted: LetterFilter, before: str = "") -> Listin
     )
 
 
-def arguments_of(found: DeadLetter) -> list[Argument] | None:
+def arguments_of(found: DeadLetter, *, in_full: bool = False) -> list[Argument] | None:
     """The arguments of a letter's task; None if the message does not say them readably."""
     arguments = dead_letters.arguments(found)
     if arguments is None:
         return None
     args, kwargs = arguments
     named = [*((f"{number}.", value) for number, value in enumerate(args, 1)), *kwargs.items()]
-    return [Argument(str(name), _what(value), _in_full(value)) for name, value in named]
+    return [Argument(str(name), _what(value), _in_full(value) if in_full else "") for name, value in named]
 
 
 def _what(value: Any) -> str:
@@ -180,7 +180,17 @@ def _what(value: Any) -> str:
 
 
 def _in_full(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
+    text = value
+    if not isinstance(value, str):
+        # Piece by piece: what is nested deeply is a hundred times longer with blanks before each line.
+        text = ""
+        try:
+            for piece in json.JSONEncoder(ensure_ascii=False, indent=1).iterencode(value):
+                text += piece
+                if len(text) > OPENED_CHARACTERS:
+                    break
+        except RecursionError:
+            return "It is nested too deeply to be shown."
     return text if len(text) <= OPENED_CHARACTERS else f"{text[:OPENED_CHARACTERS]} …"
 
 
@@ -220,7 +230,8 @@ def _letter_page(ask: Ask, *, opened: bool) -> Response:
     known = found if isinstance(found, DeadLetter) else None
     return page(
         ask, "dead_letter.html", id=letter_id, letter=known, version=getattr(found, "version", ""),
-        arrived=dead_letters.arrival(letter_id), arguments=known and arguments_of(known), opened=opened,
+        arrived=dead_letters.arrival(letter_id), opened=opened,
+        arguments=known and arguments_of(known, in_full=opened),
         bytes=len(found.message if isinstance(found, DeadLetter) else found.content),
         may_act=ask.may("operator"), may_open=ask.may("operator", "articles"),
     )  # fmt: skip

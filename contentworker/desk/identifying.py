@@ -13,7 +13,10 @@ __all__ = ["address_of", "person_of"]
 
 
 def address_of(request: Request, desk: Desk) -> str:
-    """The address that the request came from: before trusted proxies, as the last of them says."""
+    """The address that the request came from: before trusted proxies, as the last of them says.
+
+    Of IPv6 the network: whoever has one address there has 2**64, and would have as many tries.
+    """
     address = request.client.host if request.client else ""
     said = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     while said and _is_trusted(address, desk):
@@ -21,7 +24,17 @@ def address_of(request: Request, desk: Desk) -> str:
             address = str(ipaddress.ip_address(said.pop().strip()))
         except ValueError:
             break
-    return address
+    return _of_one_person(address)
+
+
+def _of_one_person(address: str) -> str:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:  # a socket has none
+        return address
+    if known.version == 4:  # noqa: PLR2004 (IPv4)
+        return address
+    return str(known.ipv4_mapped or ipaddress.IPv6Network((int(known), 64), strict=False))
 
 
 def _is_trusted(address: str, desk: Desk) -> bool:
@@ -43,7 +56,7 @@ def person_of(request: Request, desk: Desk, token: str) -> Person | None:
         names = request.headers.getlist(settings.proxy_user_header)
         if any(names):
             return _named_by_proxy(request, desk, names)
-    return desk.sessions.find(token, desk.accounts) if token else None
+    return desk.sessions.find(token, desk.accounts, desk.link_secret) if token else None
 
 
 def _named_by_proxy(request: Request, desk: Desk, names: list[str]) -> Person:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from contentworker.desk.people import EVERYONE, Person
+
 __all__ = ["Live", "Read"]
 
 logger = logging.getLogger(__name__)
@@ -30,25 +32,27 @@ class Live:
     """What the open pages are told. It reads only while somebody looks, once for all of them."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, Read] = {}
+        self._sources: dict[str, tuple[Read, frozenset[str]]] = {}
         self._away: set[str] = set()
-        self._numbers: dict[str, float] = {}
+        self._numbers: dict[str, Mapping[str, float]] = {}
         self._changed = asyncio.Event()
         self._streams: Counter[str] = Counter()
         self._watcher: asyncio.Task[None] | None = None
         self._is_closed = False
 
-    def add(self, name: str, read: Read) -> None:
-        """Have the numbers of a part of the desk read, every 2 s in a thread.
+    def add(self, name: str, read: Read, roles: frozenset[str] = EVERYONE) -> None:
+        """Have numbers of a part of the desk read in a thread every 2 s, for people with one of these roles.
 
         `NAME.open` is shown in the navigation beside the page `/NAME`. While the source raises, its numbers
         are gone, and `NAME.away` is 1.
         """
-        self._sources[name] = read
+        self._sources[name] = read, roles
 
-    def answer(self, person: str) -> Response:
+    def answer(self, person: Person) -> Response:
         """A stream of server-sent events for a person; 503 if there are too many."""
-        is_full = self._streams.total() >= MOST_STREAMS or self._streams[person] >= MOST_STREAMS_OF_A_PERSON
+        is_full = (
+            self._streams.total() >= MOST_STREAMS or self._streams[person.name] >= MOST_STREAMS_OF_A_PERSON
+        )
         if is_full or self._is_closed:
             return Response(status_code=503, headers={"Retry-After": "60"})
         # nginx would keep the events until its buffer is full.
@@ -60,8 +64,8 @@ class Live:
         self._is_closed = True
         self._wake()
 
-    async def _events(self, person: str) -> AsyncIterator[str]:
-        self._streams[person] += 1
+    async def _events(self, person: Person) -> AsyncIterator[str]:
+        self._streams[person.name] += 1
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
         sent: dict[str, float] = {}
@@ -69,18 +73,25 @@ class Live:
             yield "retry: 5000\n\n"
             until = asyncio.get_running_loop().time() + LONGEST_SECONDS
             while not self._is_closed and asyncio.get_running_loop().time() < until:
-                changed, now = self._changed, self._numbers
+                changed, now = self._changed, self._numbers_for(person)
                 news = {name: now.get(name) for name in {*now, *sent} if now.get(name) != sent.get(name)}
                 yield f"data: {json.dumps(news)}\n\n" if news else ": still here\n\n"
                 sent = now
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), HEARTBEAT_SECONDS)
         finally:
-            self._streams[person] -= 1
+            self._streams[person.name] -= 1
             self._streams += Counter()  # forget those who have none
             if not self._streams and self._watcher:
                 self._watcher.cancel()
                 self._watcher = None
+
+    def _numbers_for(self, person: Person) -> dict[str, float]:
+        numbers: dict[str, float] = {}
+        for name, its in self._numbers.items():
+            if person.roles & self._sources[name][1]:
+                numbers.update(its)
+        return numbers
 
     async def _watch(self) -> None:
         while True:
@@ -94,14 +105,14 @@ class Live:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _read(self) -> dict[str, float]:
-        numbers: dict[str, float] = {}
-        for name, read in self._sources.items():
+    def _read(self) -> dict[str, Mapping[str, float]]:
+        numbers: dict[str, Mapping[str, float]] = {}
+        for name, (read, _) in self._sources.items():
             try:
-                numbers.update(read())
+                numbers[name] = read()
                 self._away.discard(name)
             except Exception as error:  # noqa: BLE001 (whatever one part raises, the others go on)
-                numbers[f"{name}.away"] = 1
+                numbers[name] = {f"{name}.away": 1}
                 if name not in self._away:
                     self._away.add(name)
                     logger.warning("The desk has no news of %s: %s", name, type(error).__name__)

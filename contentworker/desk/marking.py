@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from contentworker.editorial.document import Document
 
-__all__ = ["Mark", "Part", "of_document", "of_source", "word_diff"]
+__all__ = ["MOST_STEPS", "Mark", "Part", "diff_steps", "of_document", "of_source", "word_diff"]
 
 
-MOST_COMPARED = 1_000_000
-"""Words of one text times words of the other: comparing takes up to half a second for so many."""
+MOST_STEPS = 16_000_000
+"""Most steps for one pair of texts: a quarter of a second if they are hostile, and 250 words of each."""
 
 
 class Mark(NamedTuple):
@@ -100,13 +100,28 @@ def _part(text: str, active: Sequence[Mark], begun: Sequence[Mark]) -> Part:
     return Part(text, kinds, begun_numbers, numbers)
 
 
+def diff_steps(before: str, after: str) -> int:
+    """How many steps `word_diff` needs at worst; it leaves out what needs more than `MOST_STEPS`."""
+    steps = _steps(_words(before), _words(after))
+    return steps if steps <= MOST_STEPS else 0
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s+|\w+|[^\w\s]", text)
+
+
+def _steps(old: Sequence[str], new: Sequence[str]) -> int:
+    # Words that repeat can make `SequenceMatcher` look at all pairs of words again for each piece it finds.
+    return len(old) * len(new) * min(len(old), len(new))
+
+
 def word_diff(before: str, after: str) -> Iterator[tuple[str, str]]:
     """Pieces of both texts, word by word: `same`, `gone` or `new`, and the text.
 
-    Long texts are not compared, as the time grows with the square: all of one is gone, all of the other new.
+    Long texts are not compared: all of one is gone, all of the other new.
     """
-    old, new = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
-    if len(old) * len(new) > MOST_COMPARED:
+    old, new = _words(before), _words(after)
+    if _steps(old, new) > MOST_STEPS:
         yield from (("gone", before), ("new", after))
         return
     for what, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
-from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
+from contentworker.desk.marking import MOST_STEPS, Mark, Part, diff_steps, of_document, of_source, word_diff
 from contentworker.desk.queue import moment_number
 from contentworker.desk.settling import record_of
 from contentworker.desk.web import Ask, page
@@ -36,6 +36,8 @@ __all__ = ["find", "review"]
 LAYERS = {"rewrite": "Rewrite", "score": "Score", "who": "Who wrote it", "history": "History"}
 RECOMMENDATIONS = 3
 """Most that are marked: more of them cover the text."""
+MOST_STEPS_OF_A_PAGE = 8 * MOST_STEPS
+"""For all changes together: two seconds if they are hostile, and 1,000 sentences of 25 words otherwise."""
 PARSED_AT_ONCE = 8
 """Parsed pages that are kept: one of 2 MB takes seconds to parse, and some 20 MB of memory."""
 
@@ -129,11 +131,12 @@ def _seconds_to(ask: Ask, until: datetime | None) -> int:
 
 
 def _lines(changes: list[Decided]) -> dict[int, Line]:
+    diffs = dict(_diffs(changes))
     return {
         each.number: Line(
             each.number,
             each.change.outcome,
-            _diff(each.change.original, each.change.rewritten),
+            diffs[each.number],
             [
                 f"{RULES.get(refusal.rule, refusal.rule)}: {refusal.detail}"
                 for refusal in each.change.refusals
@@ -143,6 +146,15 @@ def _lines(changes: list[Decided]) -> dict[int, Line]:
         )
         for each in changes
     }
+
+
+def _diffs(changes: list[Decided]) -> Iterator[tuple[int, tuple[tuple[str, str], ...]]]:
+    """The changes word by word, as far as a page has time for that; the others as a whole."""
+    left = MOST_STEPS_OF_A_PAGE
+    for each in changes:
+        before, after = each.change.original, each.change.rewritten
+        left -= diff_steps(before, after)
+        yield each.number, _diff(before, after) if left >= 0 else (("gone", before), ("new", after))
 
 
 @lru_cache(2_000)

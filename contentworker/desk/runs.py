@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from contentworker.articles import forgetting, steps
-from contentworker.articles.outcome import listed, open_runs, outcome, timeline
+from contentworker.articles.outcome import find_run, listed, open_runs, outcome, timeline
 from contentworker.desk.dead_letters import noted
 from contentworker.desk.web import Ask, Desk, Refused, page, to
 from contentworker.desk.words import VERDICTS, reason_in_words, step_in_words
@@ -28,7 +28,7 @@ def runs(ask: Ask) -> Response:
     """The list, the latest step first; `q` is the whole id of an article or of a run."""
     asked = {name: ask.query.get(name, "").strip() for name in ("q", "state", "step")}
     client = ask.desk.machinery.client()
-    if asked["q"] and open_runs(client).find(asked["q"]):
+    if asked["q"] and find_run(client, asked["q"]):
         return to(f"/runs/{asked['q']}")
     found: RunPage = listed(
         client,
@@ -102,7 +102,7 @@ def took(seconds: float) -> str:
 
 
 def _run(ask: Ask) -> Run:
-    found = open_runs(ask.desk.machinery.client()).find(ask.path["id"])
+    found = find_run(ask.desk.machinery.client(), ask.path["id"])
     if found is None:
         raise _gone(ask)
     return found

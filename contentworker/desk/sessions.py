@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 from contentworker.desk.passwords import Account
 from contentworker.desk.people import LINK, Person
 from contentworker.editorial.escalations.database import Database
-from contentworker.editorial.escalations.links import Link
+from contentworker.editorial.escalations.links import Link, fingerprint
 from contentworker.editorial.escalations.tables import desk_sessions, escalations
 
 __all__ = ["Session", "Sessions", "token_hash"]
@@ -46,9 +46,10 @@ class Sessions(Database):
         row = {"name": person.name, "account_sha256": self.provider_sha256, "signed_in": person.signed_in}
         return self._begin({**row, "roles": ",".join(sorted(person.roles))}, seconds)
 
-    def begin_by_link(self, name: str, link: Link, seconds: float) -> str:
-        """Begin the session of whoever has a link, for its record and round alone."""
-        row = {"name": name, "account_sha256": "", "signed_in": "link", "roles": ",".join(LINK)}
+    def begin_by_link(self, name: str, link: Link, secret: str, seconds: float) -> str:
+        """Begin the session of whoever has a link, for its record and round alone, while the secret holds."""
+        row = {"name": name, "account_sha256": fingerprint(secret), "signed_in": "link"}
+        row |= {"roles": ",".join(LINK)}
         left = (link.expires_at - self.now()).total_seconds()
         return self._begin({**row, "record_id": link.record_id, "round": link.round}, min(left, seconds))
 
@@ -64,15 +65,16 @@ class Sessions(Database):
             connection.execute(insert(desk_sessions).values(row))
         return token
 
-    def find(self, token: str, accounts: Mapping[str, Account]) -> Person | None:
-        """Whose session this is; None if it is over, or the account has changed since."""
+    def find(self, token: str, accounts: Mapping[str, Account], link_secret: str = "") -> Person | None:
+        """Whose session this is; None if it is over, or what it rests on has changed since."""
         query = select(desk_sessions).where(desk_sessions.c.token_sha256 == token_hash(token))
         with self.reading() as connection:
             row = connection.execute(query).first()
             if row is None or row.expires_at <= self.now():
                 return None
             if row.signed_in == "link":
-                return _by_link(row) if self._is_of_this_round(connection, row) else None
+                is_good = link_secret and row.account_sha256 == fingerprint(link_secret)
+                return _by_link(row) if is_good and self._is_of_this_round(connection, row) else None
         if row.signed_in == "oidc":
             is_same = row.account_sha256 == self.provider_sha256 and row.name not in accounts
             return Person(row.name, _roles(row), "oidc") if is_same else None

@@ -112,7 +112,7 @@ def link(ask: Ask) -> Response:
     name = " ".join(ask.form.get("name", "").replace(BY_LINK, "").split())[:MOST_TYPED_CHARACTERS]
     check_name(name)
     person = Person(f"{name}{BY_LINK}", LINK, "link", link.record_id)
-    token = ask.desk.sessions.begin_by_link(person.name, link, _seconds(ask))
+    token = ask.desk.sessions.begin_by_link(person.name, link, ask.desk.link_secret, _seconds(ask))
     return _begun(ask, person, token, f"/review/{link.record_id}")
 
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from contentworker.articles import forgetting
+from contentworker.articles.outcome import find_run, outcome, timeline
 from contentworker.articles.outcome import listed as listed_runs
-from contentworker.articles.outcome import open_runs, outcome, timeline
 from contentworker.desk import runs as pages
 from contentworker.desk.api.base import Call, ProblemError
 from contentworker.desk.api.operations_models import (
@@ -41,7 +41,7 @@ def listed(call: Call) -> RunPage:
 def read(call: Call) -> RunShown:
     """One run with its timeline."""
     client = call.desk.machinery.client()
-    run = open_runs(client).find(call.id)
+    run = find_run(client, call.id)
     if run is None:
         raise ProblemError(404, "There is no such run (any more).")
     told = outcome(run)

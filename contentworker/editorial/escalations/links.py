@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from contentworker.errors import ConfigError
 
-__all__ = ["VALID", "Link", "made", "read", "secret_of"]
+__all__ = ["VALID", "Link", "fingerprint", "made", "read", "secret_of"]
 
 SECRET = "DESK_SECRET"  # noqa: S105 (its name)
 SHORTEST_SECRET = 32
@@ -58,6 +58,11 @@ def read(secret: str, token: str, now: datetime) -> Link | None:
     if not hmac.compare_digest(_signature(secret, signed), parts[4]) or int(parts[3]) <= now.timestamp():
         return None
     return Link(parts[1], int(parts[2]), datetime.fromtimestamp(int(parts[3]), UTC))
+
+
+def fingerprint(secret: str) -> str:
+    """What a session by a link keeps of the secret: one that began under another secret is over."""
+    return hmac.digest(secret.encode(), b"desk link session 1", hashlib.sha256).hex()
 
 
 def _signature(secret: str, signed: str) -> str:

@@ -117,11 +117,12 @@ def test_a_cancelled_run_sends_nothing_more(redis_client: redis.Redis) -> None:
     assert (run.step, removed, redis_client.llen("rewrite")) == ("cancelled", 1, 0)
     assert not runs.move(RUN, "evaluate:0", "rewrite:1")  # what the step that runs will try
     assert forgetting.cancel(redis_client, RUN)[1] == 0
-    runs.create("ended", "a", "passed", {})
-    for run_id, why in (("ended", "has already ended: passed"), ("none", "there is no such run")):
+    ended = RUN[::-1]
+    runs.create(ended, "a", "passed", {})
+    for run_id, why in ((ended, "has already ended: passed"), ("none", "there is no such run")):
         with pytest.raises(ContentWorkerError, match=f"^{run_id}: {why}"):
             forgetting.cancel(redis_client, run_id)
-    assert [line[:3] for line in runs.page().lines] == [("ended", "a", "passed"), (RUN, "a", "cancelled")]
+    assert [line[:3] for line in runs.page().lines] == [(ended, "a", "passed"), (RUN, "a", "cancelled")]
     assert sorted(runs.ids("6c1c")) == [RUN]
     assert list(runs.ids("6*")) == []
 

@@ -228,20 +228,24 @@ def test_a_program_decides(desk: ServedDesk) -> None:
 def test_a_program_acts_on_runs(small: ServedDesk, runs: Runs, redis_client: redis.Redis) -> None:
     """It lists them, reads a timeline, cancels, asks a person instead, and forgets an article."""
     record = waiting(small)
-    runs.create("other", "blog/coffee", "evaluate:0", {"article": {}})
-    runs.move("other", "evaluate:0", "passed")
+    other = RUN[::-1]
+    runs.create(other, "blog/coffee", "evaluate:0", {"article": {}})
+    runs.move(other, "evaluate:0", "passed")
+    runs.create("no-uuid", "blog/none", "evaluate:0", {"article": {}})
+    assert call(small, "reader", "GET", "/runs/no-uuid").status == 404
+    runs.delete("no-uuid", "blog/none")
 
     def listed(query: str = "") -> list[str]:
         return [each["id"] for each in call(small, "reader", "GET", f"/runs{query}").json()["items"]]
 
-    assert listed() == ["other", RUN]
+    assert listed() == [other, RUN]
     assert listed("?state=open") == listed("?step=evaluate:0") == listed("?article_id=blog/tea") == [RUN]
     read = call(small, "operator", "GET", f"/runs/{RUN}")
     assert [each["step"] for each in read.json()["steps"]] == ["evaluate:0"]
     assert "Tea" not in read.text
     cancelled = call(small, "operator", "POST", f"/runs/{RUN}/cancel", {"escalate": True}).json()
     assert (cancelled["step"], redis_client.llen("escalation")) == ("cancelled", 1)
-    assert call(small, "operator", "POST", "/runs/other/cancel", {}).status == 409
+    assert call(small, "operator", "POST", f"/runs/{other}/cancel", {}).status == 409
     assert call(small, "operator", "POST", "/runs/none/cancel", {}).status == 404
     removed = call(small, "operator", "POST", "/articles/forget", {"article_id": "blog/tea"}).json()
     assert (removed["runs"], removed["messages"], removed["records"]["escalations"]) == (1, 1, 1)
@@ -313,6 +317,10 @@ WRONG = [
     pytest.param("POST", SETTLE, {"decision": "send_back"}, {"If_Match": "*"}, 422, ["note"], id="no note"),
     pytest.param("POST", SETTLE, {}, {"If_Match": "*"}, 422, ["decision"], id="missing"),
     pytest.param("POST", SETTLE, b'{"decision":1,"x":2}', {"If_Match": "*"}, 422, ["decision", "x"], id="x"),
+    pytest.param(
+        "POST", SETTLE, b"{%s}" % b",".join(b'"%d":1' % number for number in range(300_000)),
+        {"If_Match": "*"}, 422, [], id="300,000 names",
+    ),
     pytest.param("POST", SETTLE, b"[1]", {"If_Match": "*"}, 422, [""], id="no object"),
     pytest.param("POST", SETTLE, b"{", {"If_Match": "*"}, 400, [], id="no JSON"),
     pytest.param("POST", SETTLE, b"\xff", {"If_Match": "*"}, 400, [], id="no UTF-8"),

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from contentworker.desk import live
+from contentworker.desk.people import Person
 from contentworker.editorial.escalations.database import DatabaseError
-from tests.integration.editorial.test_desk import Running, running, signed_in, waiting
+from tests.integration.editorial.test_desk import PEOPLE, Running, running, signed_in, waiting
 from tests.support import wait_until
 
 
@@ -64,6 +66,20 @@ def test_names_and_numbers(desk: Running) -> None:
         assert news(response)[f"review/{found}"] is None
 
 
+def test_nobody_is_told_of_pages_that_the_role_does_not_open(desk: Running) -> None:
+    """No id of an article for operators, and nothing of Redis for editors."""
+    waiting(desk)
+    for name, parts in (("ana", {"review"}), ("oli", {"operations", "batches"}), ("art", set[str]())):
+        with stream(desk, name) as response:
+            wait_until(lambda: desk.live._numbers, "numbers")
+            said = {
+                re.split("[./]", each)[0]
+                for each in desk.live._numbers_for(Person(name, frozenset(PEOPLE[name])))
+            }
+            assert said == parts, name
+            assert response.status == 200
+
+
 def test_it_reads_only_while_somebody_looks(desk: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once for all, and no more after the last one has gone."""
     reads = []
@@ -91,7 +107,7 @@ def test_a_part_that_cannot_be_read(
         assert news(response)["queues.away"] == 1
         waiting(desk)
         assert news(response)["review.open"] == 1
-    assert [each.getMessage() for each in caplog.records if "no news" in each.message] == [
+    assert [each.getMessage() for each in caplog.records if "queues" in each.message] == [
         "The desk has no news of queues: DatabaseError"
     ]
 

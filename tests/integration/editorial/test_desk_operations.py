@@ -214,6 +214,19 @@ def test_arguments_are_folded(desk: Running, oli: Browser, redis_client: redis.R
     assert trail(desk) == [("letters.arguments", "olga", "password", None, "done")]
 
 
+def test_arguments_that_are_nested(desk: Running, redis_client: redis.Redis) -> None:
+    """Each line has blanks before it: a megabyte would be 400, on a page that does not even show it."""
+    olga = signed_in(desk, "olga")
+    inner = ",".join("0" for _ in range(100_000))
+    for depth, shown in ((400, "0,\n"), (900, "")):
+        body = json.dumps([[json.loads(f"{'[' * depth}{inner}{']' * depth}")], {}, {}])
+        message = json.dumps({"body": body, "headers": {}, "properties": {}})
+        found = letter(redis_client, message=message)
+        assert "list of 1" in olga.get(f"/dead-letters/{found}").text
+        opened = olga.post(f"/dead-letters/{found}/arguments")
+        assert (opened.status, shown in opened.text, len(opened.text) < 200_000) == (200, True, True)
+
+
 def test_a_hostile_letter_stays_text(oli: Browser, redis_client: redis.Redis) -> None:
     """In the list, on its page, in the preview, with and without arguments; one of another version, too."""
     found = letter(

@@ -72,6 +72,18 @@ def test_the_list(desk: ServedDesk, runs: Runs) -> None:
     assert f"{RUN}0" in desk.page("reader", more.replace("&amp;", "&")).text
 
 
+def test_what_is_no_run_of_an_article(desk: ServedDesk, runs: Runs) -> None:
+    """Something else in Redis may have an id of another form: there is no page of it."""
+    runs.create("more", "blog/more", "evaluate:0", {})
+    assert desk.page("editor", "/runs", q="more").status == 200
+    assert desk.page("editor", "/runs/more").status == 404
+    for action in ("cancel", "forget"):
+        assert desk.page("operator", f"/runs/more/{action}", {"escalate": "yes"}).status == 404
+    found = runs.find("more")
+    assert found
+    assert found.step == "evaluate:0"
+
+
 def test_a_timeline(desk: ServedDesk, runs: Runs) -> None:
     """Steps, what they cost, and why it ended so; never the article, and nothing of it as markup."""
     page = desk.page("operator", f"/runs/{RUN}2").text

@@ -319,6 +319,9 @@ def test_tries_are_counted_by_the_address_before_the_proxy(desk: Running) -> Non
         429
     ]
     assert tried("other", "203.0.113.10") == 401
+    assert [tried(f"i{number}", f"2001:db8::{number}") for number in range(6)] == [401] * 5 + [429]
+    assert tried("other", "2001:db8:0:1::1") == 401
+    assert tried("other", "::ffff:203.0.113.9") == 429
     assert [tried(f"m{number}", "no address") for number in range(6)] == [401] * 5 + [429]
 
 
@@ -387,6 +390,16 @@ def test_a_link_dies_with_its_round(desk: Running) -> None:
     assert (Browser(desk).get(path).status, ann.get(f"/review/{found}").status) == (410, 303)
     desk.store.forget("blog/tea")
     assert Browser(desk).get(path).status == 410
+
+
+@pytest.mark.parametrize("secret", ["", "z" * 32])
+def test_a_new_secret_ends_all_links(desk: Running, secret: str) -> None:
+    """The sessions that began with them, too: perhaps the old secret is known."""
+    found = waiting(desk)
+    ann, path = came_by_link(desk, found), link_to(desk, found)
+    assert ann.get(f"/review/{found}").status == 200
+    desk.change(link_secret=secret)
+    assert (ann.get(f"/review/{found}").status, Browser(desk).get(path).status) == (303, 410)
 
 
 def test_a_link_that_is_none(desk: Running, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contentworker.desk import application, passwords
+from contentworker.desk import application, passwords, review
 from contentworker.desk.application import origins
-from contentworker.desk.marking import Mark, Part, of_document, of_source, word_diff
+from contentworker.desk.marking import MOST_STEPS, Mark, Part, diff_steps, of_document, of_source, word_diff
 from contentworker.desk.ways_in import ways_in
 from contentworker.editorial.document import parse
 from contentworker.editorial.escalations import links
@@ -82,9 +83,23 @@ def test_a_diff_has_both_texts(before: str, after: str) -> None:
 
 
 def test_a_diff_of_long_texts_is_none() -> None:
-    """5,000 words would take minutes, of which a hostile article could ask for many."""
-    before, after = "one two " * 2_500, "two three " * 2_500
-    assert list(word_diff(before, after)) == [("gone", before), ("new", after)]
+    """5,000 words would take minutes, and 500 that repeat a quarter of one: an article could ask for many."""
+    for before, after in (("one two " * 2_500, "two three " * 2_500), ("a " * 500, "a b " * 250)):
+        assert list(word_diff(before, after)) == [("gone", before), ("new", after)]
+        assert diff_steps(before, after) == 0
+    assert 0 < diff_steps("a " * 120, "a b " * 60) <= MOST_STEPS
+
+
+def test_a_page_of_long_diffs() -> None:
+    """The first changes are compared; the others stand as a whole, so that the page comes."""
+    before, after = "a " * 120, "a b " * 60
+    changes: Any = [
+        SimpleNamespace(number=number, change=SimpleNamespace(original=before, rewritten=after))
+        for number in range(1_000)
+    ]
+    compared = [number for number, diff in review._diffs(changes) if len(diff) > 2]
+    assert compared == [*range(len(compared))]
+    assert 0 < len(compared) < 20
 
 
 def test_a_password_file() -> None:
