@@ -1,0 +1,445 @@
+"""HTML to blocks, in one forward pass over the source.
+
+A tree builder would lose the offsets, which the place of an answer needs. So this module reads tags as the
+tokenisation section of the HTML standard does, and keeps only a stack of open containers. Its work is linear
+in the source whatever the nesting, and nothing in it recurses.
+"""
+
+import re
+from html import unescape
+from itertools import accumulate
+
+from contentworker.editorial.parsing.blocks import (
+    Block,
+    BlockKind,
+    Extract,
+    Link,
+    Reason,
+    Skipped,
+    Span,
+    domain_of,
+)
+from contentworker.editorial.parsing.elements import (
+    ACTED_ON,
+    ACTED_ON_WHILE_SKIPPING,
+    ASCII_LETTERS,
+    BLOCKS,
+    COMMENT_MARKS,
+    EMPTY_LINES,
+    ENDED_BY_THE_NEXT,
+    ENDS_HEADING,
+    HEADINGS,
+    INVISIBLE,
+    KINDS,
+    NO_TAG,
+    PASSED_OVER,
+    RAW_TEXT,
+    RAW_TEXT_ENDS,
+    SKIPPED,
+    STACKED,
+    TAG,
+    TAG_WITHOUT_QUOTES,
+    WITHOUT_CONTENT,
+)
+from contentworker.editorial.parsing.tags import (
+    ENTITY,
+    MARKUP,
+    attributes,
+    decode,
+    hidden_reason,
+    is_telling,
+    names_author,
+)
+from contentworker.editorial.parsing.tree import Tree, hints
+
+__all__ = ["read_once"]
+
+# The page of an author, or of a writer.
+_AUTHOR_PAGE = re.compile(
+    r"/(?:authors?|autor(?:en|es|in)?|auteurs?|writers?|contributors?|editors|staff|journalists?)/[^/?#]",
+    re.IGNORECASE,
+)
+_AUTHOR_CLASS = re.compile(r"author|byline|(?<![a-z])(?:autor|auteur|verfasser|writer)")
+_LONGEST_BYLINE = 600
+_MOST_BYLINES = 30
+# Searching is fast for a pattern without flags that begins with a letter.
+_HREF = re.compile(r"""[hH](?<![\w-][hH])[rR][eE][fF]\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""")
+
+
+def read_once(
+    source: str, *, whole_page: bool, shows_hidden: bool = False, reads_pre: bool = False
+) -> Extract:
+    """Read a source in one pass: its hidden parts or its `pre`, too, if told so."""
+    return _Reader(source, whole_page=whole_page, shows_hidden=shows_hidden, reads_pre=reads_pre).run()
+
+
+class _Reader:
+    def __init__(
+        self, source: str, *, whole_page: bool, shows_hidden: bool = False, reads_pre: bool = False
+    ) -> None:
+        self.source = source
+        self.whole_page = whole_page
+        self.shows_hidden = shows_hidden
+        self.reads_pre = reads_pre
+        self.may_split = reads_pre or not whole_page
+        self.extract = Extract(has_metadata=True)
+        self.tree = self.extract.tree = Tree()
+        self.stack: list[tuple[str, bool, int]] = []
+        self.open_count: dict[str, int] = {}
+        self.node = 0
+        self.skipping = 0
+        self.skipped_from: tuple[Reason, int] = ("hidden", 0)
+        self.is_passing_over = True
+        self.heading = 0
+        self.kind: BlockKind = "paragraph"
+        self.own = NO_TAG
+        self.pieces: list[str] = []
+        self.sources: list[tuple[int, int]] = []
+        self.link: tuple[str, int] | None = None
+        self.link_characters = 0
+        self.bylines: list[tuple[int, str, Span]] = []
+        self.reviewed: int | None = None
+
+    def run(self) -> Extract:
+        """Read the source to its end."""
+        source, position, text_start = self.source, 0, 0
+        match_tag = trusting = TAG.match
+        find, text, act_on = source.find, self.text, self.tag
+        while (opening := find("<", position)) >= 0:
+            tag = match_tag(source, opening)
+            if tag is None and source[opening + 1 : opening + 2] in ASCII_LETTERS:
+                match_tag = TAG_WITHOUT_QUOTES.match
+                tag = match_tag(source, opening)
+                if tag is None:
+                    # A tag that is still open at the end: browsers drop it, and so does this.
+                    break
+            if tag is None and source[opening + 1 : opening + 2] not in COMMENT_MARKS:
+                position = opening + 1
+                continue
+            if text_start < opening and not self.skipping:
+                text(text_start, opening)
+            position = text_start = act_on(tag) if tag else self.comment_end(opening)
+            if (
+                self.skipping
+                and self.is_passing_over
+                and match_tag is trusting
+                and (passed := PASSED_OVER.match(source, position))
+            ):
+                position = text_start = passed.end()
+        end = len(source) if opening < 0 else opening
+        if text_start < end and not self.skipping:
+            self.text(text_start, end)
+        self.flush()
+        if self.skipping:
+            self.end_skipping(end)
+        self.extract.bylines = [
+            (origin, span) for _, origin, span in sorted(self.bylines, key=lambda each: each[0])
+        ]
+        return self.extract
+
+    def comment_end(self, opening: int) -> int:
+        if self.source.startswith("<!--", opening):
+            end = self.source.find("-->", opening + 2)
+            return len(self.source) if end < 0 else end + 3
+        end = self.source.find(">", opening)
+        return len(self.source) if end < 0 else end + 1
+
+    def tag(self, match: re.Match[str]) -> int:
+        """Act on one tag; return the position to read on from."""
+        closing, name, raw = match.groups()
+        name, end = name.lower(), match.end()
+        if self.skipping and not self.is_passing_over:
+            return self.tag_while_hidden(match, name)
+        if name not in (ACTED_ON_WHILE_SKIPPING if self.skipping else ACTED_ON):
+            if raw and not (self.skipping or closing or name in WITHOUT_CONTENT) and is_telling(raw):
+                self.byline(name, raw, end)
+                self.hide(name, raw, match.start())
+        elif closing:
+            self.end_tag(name, end)
+        elif name in RAW_TEXT:
+            return self.raw_text(name, match)
+        elif name in BLOCKS:
+            self.open_block(name, raw, *match.span())
+        elif name in HEADINGS:
+            self.open_heading(name, raw, match.start())
+        elif name == "br":
+            self.piece("\n", *match.span())
+        else:
+            self.inline(name, match)
+        return end
+
+    def open_heading(self, name: str, raw: str, start: int) -> None:
+        self.flush()
+        self.heading = HEADINGS[name]
+        self.own = (name, hints(raw))
+        if raw:
+            self.hide(name, raw, start)
+
+    def open_block(self, name: str, raw: str, start: int, end: int) -> None:
+        self.byline(name, raw, end)
+        self.flush()
+        if name in ENDS_HEADING:
+            self.heading = 0
+        self.kind = KINDS.get(name, "paragraph")
+        if name not in STACKED:
+            self.own = (name, hints(raw))
+            if raw and name not in WITHOUT_CONTENT:
+                self.hide(name, raw, start)
+            return
+        if name == "main":
+            # No page has its main content in a menu: the menu was never closed.
+            while self.skipping:
+                self.close(self.stack[-1][0], start)
+        self.own = NO_TAG
+        reason = SKIPPED.get(name)
+        if (reason == "navigation" and not self.whole_page) or (reason == "code" and self.reads_pre):
+            reason = None
+        if raw and not reason:
+            reason = self.hidden_reason(name, raw)
+        self.push(name, reason, start)
+        if not self.skipping:
+            self.node = self.tree.add(self.node, name, hints(raw), start)
+
+    def hidden_reason(self, name: str, raw: str) -> Reason | None:
+        return hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
+
+    def hide(self, name: str, raw: str, start: int) -> None:
+        """Skip an element that is not stacked otherwise, if it is hidden."""
+        reason = self.hidden_reason(name, raw)
+        if reason and not self.skipping:
+            self.push(name, reason, start)
+            self.is_passing_over = False
+
+    def tag_while_hidden(self, match: re.Match[str], name: str) -> int:
+        """Act on a tag inside of a hidden element that may lack its end tag: `p`, `li`, `span`."""
+        closing = match[1]
+        top = self.stack[-1][0]
+        if name in RAW_TEXT and not closing:
+            return self.raw_text(name, match)
+        if not closing:
+            ended = (top == "p" and (name in BLOCKS or name in HEADINGS)) or (
+                top == name and name in ENDED_BY_THE_NEXT
+            )
+            if ended and self.stack[-1][1]:
+                self.close(top, match.start())
+                return self.tag(match)
+            if name not in WITHOUT_CONTENT:
+                self.push(name, None, match.start())
+        elif self.open_count.get(name):
+            self.close(name, match.end() if name == top else match.start())
+            if not self.skipping:
+                return self.tag(match) if name != top else match.end()
+        elif name in BLOCKS or name in HEADINGS:
+            # The end of the paragraph that the hidden element stands in.
+            while self.skipping:
+                self.close(self.stack[-1][0], match.start())
+            return self.tag(match)
+        return match.end()
+
+    def push(self, name: str, reason: Reason | None, start: int) -> None:
+        if reason and not self.skipping:
+            self.skipped_from = (reason, start)
+        self.stack.append((name, reason is not None, self.node))
+        self.open_count[name] = self.open_count.get(name, 0) + 1
+        self.skipping += reason is not None
+
+    def end_tag(self, name: str, end: int) -> None:
+        if name == "a":
+            self.close_link(end)
+        elif name in BLOCKS or name in HEADINGS:
+            if self.pieces:
+                self.flush()
+            if name in HEADINGS:
+                self.heading = 0
+            else:
+                self.kind = "paragraph"
+            self.own = NO_TAG
+            if self.open_count.get(name):
+                self.close(name, end)
+
+    def close(self, name: str, end: int) -> None:
+        while True:
+            closed, skipped, self.node = self.stack.pop()
+            self.open_count[closed] -= 1
+            if skipped:
+                self.skipping -= 1
+                if not self.skipping:
+                    self.end_skipping(end)
+            if closed == name:
+                return
+
+    def end_skipping(self, end: int) -> None:
+        reason, start = self.skipped_from
+        self.extract.skipped.append(Skipped(reason, start, end))
+        self.is_passing_over = True
+
+    def raw_text(self, name: str, match: re.Match[str]) -> int:
+        start = match.end()
+        end, is_end = self.source.find("<", start), RAW_TEXT_ENDS[name].match
+        while end >= 0 and not is_end(self.source, end):
+            end = self.source.find("<", end + 1)
+        end = end if end >= 0 else len(self.source)
+        text = self.source[start:end]
+        if name == "title" and self.extract.title is None and not self.open_count.get("svg"):
+            clean = " ".join(decode(text).split())
+            if clean:
+                self.extract.title = Span(clean, start, end)
+                self.extract.title_source = text
+        elif name == "script" and "ld+json" in match[3].lower():
+            self.extract.json_ld.append(Span(text, start, end))
+        if name != "title":
+            self.flush()
+        ending = f"</{name}>"
+        return end + len(ending) if self.source.startswith(ending, end) else end
+
+    def inline(self, name: str, match: re.Match[str]) -> None:
+        start, end = match.span()
+        raw = match[3]
+        if name == "a":
+            self.close_link(start)
+            if href := _HREF.search(raw):
+                target = decode(href[1] or href[2] or href[3] or "").strip()
+                self.link = (target, start)
+                if target.startswith("#cmnt"):
+                    self.review(target, name, start)
+                elif _AUTHOR_PAGE.search(target):
+                    raw = f"{raw} data-author-page"
+            self.byline(name, raw, end)
+            self.hide(name, raw, start)
+            return
+        given = attributes(raw)
+        if name == "html":
+            self.extract.language = given.get("lang") or self.extract.language
+        elif name == "meta":
+            key = (
+                given.get("name") or given.get("property") or given.get("itemprop") or given.get("http-equiv")
+            )
+            self.property((key or "").strip().lower(), given.get("content", ""), start, end)
+        elif name == "link":
+            relation = given.get("rel", "").lower().split()
+            if "canonical" in relation:
+                self.property("canonical", given.get("href", ""), start, end)
+        elif name == "time":
+            text = given.get("datetime") or self.content(name, end).text
+            self.property(given.get("itemprop", "time").lower(), text, start, end)
+
+    def review(self, target: str, name: str, start: int) -> None:
+        """Leave out a reviewer's comment, as Google Docs saves it in HTML, and the marks that lead to it."""
+        self.link = None
+        if target.startswith("#cmnt_ref"):
+            self.reviewed = self.node
+        elif not self.skipping:
+            self.push(name, "comments", start)
+            self.is_passing_over = False
+
+    def byline(self, name: str, raw: str, start: int) -> None:
+        """Note the content of an element that says it holds the author, or a date."""
+        if ("datePublished" in raw or "dateModified" in raw) and "itemprop" in (given := attributes(raw)):
+            content = self.content(name, start)
+            self.property(given["itemprop"].lower(), given.get("content") or content.text, start, content.end)
+        if not names_author(raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
+            return
+        if self.link is not None and self.link[0] == "/":
+            # A link to the front page has the site's name, though many themes call it the author.
+            return
+        given = attributes(raw)
+        classes = f"{given.get('class', '')} {given.get('id', '')}".lower()
+        if "author" in given.get("rel", "").lower().split():
+            rank, origin = 0, "rel=author"
+        elif "author" in given.get("itemprop", "").lower().split():
+            rank, origin = 1, "itemprop=author"
+        elif "data-author-page" in given:
+            rank, origin = 2, "link"
+        elif _AUTHOR_CLASS.search(classes) and "comment" not in classes:
+            rank, origin = 3, "class"
+        else:
+            return
+        content = self.content(name, start)
+        if content.text:
+            self.bylines.append((rank, origin, content))
+
+    def content(self, name: str, start: int) -> Span:
+        """The text of a short element whose content begins here; of a long one nothing."""
+        end = max(start, self.source.find(f"</{name}", start, start + _LONGEST_BYLINE))
+        return Span(" ".join(decode(MARKUP.sub(" ", self.source[start:end])).split()), start, end)
+
+    def property(self, key: str, value: str, start: int, end: int) -> None:
+        value = " ".join(value.split())
+        if key and value:
+            self.extract.properties.append((key, Span(value, start, end)))
+
+    def close_link(self, end: int) -> None:
+        if self.link is not None:
+            target, start = self.link
+            self.extract.links.append(Link(target, domain_of(target), start, end))
+            self.link = None
+
+    def text(self, start: int, end: int) -> None:
+        text = self.source[start:end]
+        if self.link is not None:
+            self.link_characters += end - start
+        if (
+            self.may_split
+            and "\n" in text
+            and ((not self.whole_page and not self.own[0]) or (self.reads_pre and self.open_count.get("pre")))
+        ):
+            # WordPress keeps its classic posts without tags for paragraphs: an empty line ends one.
+            begin = start
+            for blank in EMPTY_LINES.finditer(self.source, start, end):
+                self.written(begin, blank.start())
+                self.flush()
+                begin = blank.end()
+            start = begin
+            text = self.source[start:end]
+        if "&" not in text:
+            # Most texts have no entity, and there are as many texts as tags.
+            if text:
+                self.pieces.append(text)
+                self.sources.append((start, end))
+            return
+        self.written(start, end)
+
+    def written(self, start: int, end: int) -> None:
+        """Add a range of the source to the block, its entities decoded."""
+        text = self.source[start:end]
+        if "&" not in text:
+            self.piece(text, start, end)
+            return
+        position = 0
+        for entity in ENTITY.finditer(text):
+            decoded = unescape(entity[0])
+            if decoded != entity[0]:
+                begin, stop = entity.span()
+                self.piece(text[position:begin], start + position, start + begin)
+                self.piece(decoded, start + begin, start + stop)
+                position = stop
+        self.piece(text[position:], start + position, end)
+
+    def piece(self, text: str, start: int, end: int) -> None:
+        if text:
+            self.pieces.append(text)
+            self.sources.append((start, end))
+
+    def flush(self) -> None:
+        """End the current block: the text since the last one becomes a block."""
+        if not self.pieces:
+            return
+        pieces, sources, linked = self.pieces, self.sources, self.link_characters
+        text = pieces[0] if len(pieces) == 1 else "".join(pieces)
+        self.link_characters = 0
+        if text.isspace() or not text.strip(INVISIBLE):
+            pieces.clear()
+            sources.clear()
+            return
+        self.pieces, self.sources = [], []
+        kind: BlockKind = "heading" if self.heading else self.kind
+        if kind == "paragraph" and self.open_count.get("blockquote"):
+            kind = "quote"
+        if self.reviewed is not None:
+            if self.reviewed == self.node:
+                self.extract.skipped.append(Skipped("comments", sources[0][0], sources[-1][1]))
+                return
+            self.reviewed = None
+        starts = [0] if len(pieces) == 1 else [*accumulate(map(len, pieces[:-1]), initial=0)]
+        self.extract.blocks.append(Block(kind, self.heading, text, starts, sources))
+        self.tree.place(self.node, *self.own, linked)
