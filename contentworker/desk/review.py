@@ -99,6 +99,7 @@ def review(ask: Ask) -> Response:
     # Never for who came by a link: another person may have typed the same name.
     undoable = _undoable(ask) if ask.may("editor") else None
     saved = ask.query.get("saved", "")
+    note = _note_taken_back(ask, record) if saved == "withdrawn" else ""
     return page(
         ask, "review.html", record=record, layer=layer, layers=LAYERS, shows=shows,
         blocks=_blocks(record, marks), why=why(record, score, detection, scores, ask.desk.settings.pipeline),
@@ -109,7 +110,7 @@ def review(ask: Ask) -> Response:
         changes=changes, lines=_lines(changes) if layer == "rewrite" else {}, summary=summary(changes),
         passed=sum(each.change.outcome == "rewritten" for each in changes),
         rewrite=rewrite and rewrite.content, decisions=desk.decisions, saved=saved, said=SAID.get(saved, ""),
-        seconds_left=_seconds_to(ask, record.withdrawable_until),
+        note=note, seconds_left=_seconds_to(ask, record.withdrawable_until),
         hold_seconds=round(desk.hold_minutes * 60), seen=moment_number(record.updated_at),
         judged=judgement(judged), laters=LATER,
         due=record.due_at and due_in_words(record.due_at, ask.desk.store.now()),
@@ -117,6 +118,12 @@ def review(ask: Ask) -> Response:
         undoable_seconds=_seconds_to(ask, undoable.withdrawable_until) if undoable else 0,
         log=sorted(_log(record), key=lambda entry: entry[0], reverse=True),
     )  # fmt: skip
+
+
+def _note_taken_back(ask: Ask, record: Escalation) -> str:
+    """The note of the decision that this person took back, to go on with."""
+    settled = [each for each in record.history if each.what == "settled" and each.by == ask.name]
+    return settled[-1].note if settled else ""
 
 
 def _undoable(ask: Ask) -> Escalation | None:

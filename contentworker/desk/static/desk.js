@@ -13,7 +13,7 @@
     element.matches("select, textarea, input:not([type=radio], [type=checkbox], [type=button], [type=submit])");
 
   // Waiting: a bar after one second, and no form twice.
-  let waiting, leaving;
+  let waiting, leaving, stream;
   const rest = () => (clearTimeout(waiting), page.classList.remove("waiting"));
   const wait = () => (rest(), (waiting = setTimeout(() => page.classList.add("waiting"), 1000)));
   const ask = async (address, options) => {
@@ -121,7 +121,9 @@
   const choose = (value) => {
     if (!here?.checkVisibility() || here.disabled) return;
     $(`input[value=${value}]`, here).click();
-    (value === "own" ? words(here) : $("input:checked", here)).focus();
+    const field = value === "own" ? words(here) : $("input:checked", here);
+    field.focus();
+    if (field.value === field.defaultValue) field.select(); // what is typed replaces it
   };
   const step = (by) => go(changes()[changes().indexOf(here) + by]);
   Object.assign(keys, { j: () => step(1), k: () => step(-1) });
@@ -148,8 +150,7 @@
 
   // What is chosen and typed is kept on the server, so that nothing is lost by leaving.
   const typed = new Set();
-  let timer, isKeeping;
-  let keeping = Promise.resolve(true);
+  let timer, isKeeping, keeping = Promise.resolve(true);
   const trouble = (status) => {
     const its = $(`#trouble [data-status="${status}"]`) || $("#trouble [data-status=other]");
     for (const each of $$("#trouble [data-status]")) each.hidden = each !== its;
@@ -177,7 +178,6 @@
   const note = $("#note");
   addEventListener("input", ({ target }) => {
     const change = form && target.closest(".change");
-    if (target === note) note.setCustomValidity("");
     if (!change) return;
     typed.add(change);
     for (const each of $$(".judged")) each.textContent = "";
@@ -230,6 +230,7 @@
   };
   addEventListener("click", (event) => {
     const [link, mark, button] = [".tabs a", ".mark .n", ".judge"].map((each) => event.target.closest(each));
+    if (event.target.closest("button")?.form === form) note?.setCustomValidity(""); // only one decision needs it
     const change = mark && $(`#change-${mark.parentNode.dataset.change}`);
     const isShown = link || button || change?.checkVisibility();
     if (event.ctrlKey || event.metaKey || event.shiftKey || !isShown) return;
@@ -270,7 +271,6 @@
     button.dataset.for = part.id;
     part.before(button);
   };
-  let stream;
   const hear = async (event) => {
     const numbers = JSON.parse(event.data);
     for (const each of $$("[data-number]")) {

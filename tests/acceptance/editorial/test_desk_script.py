@@ -37,12 +37,14 @@ def test_keys_alone(desk: Running, page: Page) -> None:
     see(page, "It is yours until")
     for words in ("Ja! 1 2 3?", "Tea & time."):
         page.keyboard.press("j")
-        page.keyboard.press("3")
-        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.press("3")  # selects the sentence, so that what is typed replaces it
         page.keyboard.type(words)
         page.keyboard.press("Escape")
     expect(page.locator("#sum")).to_have_text("Your text: 2 in own words, the rest as written.")
     expect(page.get_by_role("article")).to_contain_text("Ja! 1 2 3?")
+    page.keyboard.press("b")  # it needs a note; then another decision that needs none
+    expect(page.locator("#note")).to_be_focused()
+    page.keyboard.press("Escape")
     page.keyboard.press("a")
     see(page, "Settled: Accept by ana")
     assert record(desk, first).texts[-1].text == "Ja! 1 2 3? Tea & time. It is <b>hot</b>."

@@ -251,7 +251,8 @@ def test_an_editor_s_whole_way(desk: Running, ana: Browser) -> None:
     kept = ana.post(f"/review/{first}/choices", version=page.version, **form)
     assert kept.location == f"/review/{first}?saved=choices"
     page = ana.get(f"/review/{first}")
-    shown = ana.post(f"/review/{first}/decision", version=page.version, decision="accept", note="", **form)
+    form |= {"version": page.version, "decision": "accept", "note": "Thank you."}
+    shown = ana.post(f"/review/{first}/decision", **form)
     assert shown.location == f"/review/{first}?saved=settled"
     settled = record(desk, first)
     assert (settled.decision, settled.settled_by) == ("accept", "ana")
@@ -263,8 +264,9 @@ def test_an_editor_s_whole_way(desk: Running, ana: Browser) -> None:
     undo = {"event": record(desk, first).event_id}
     assert ana.post(f"/review/{first}/undo", event="0" * 32).status == 409
     assert ana.post(f"/review/{first}/undo", **undo).location == f"/review/{first}?saved=withdrawn"
-    page = ana.get(f"/review/{first}")
+    page = ana.get(f"/review/{first}", saved="withdrawn")
     assert 'value="own" checked' in page.text
+    assert ">\nThank you.</textarea>" in page.text
     ana.post(f"/review/{first}/decision", version=page.version, decision="reject", note="No.")
     again = record(desk, first)
     assert (again.decision, again.note) == ("reject", "No.")
