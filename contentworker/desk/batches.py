@@ -80,13 +80,14 @@ def _warnings(machinery: Machinery, found: list[LetterParts]) -> list[str]:
     queues = sorted({each.queue for each in found} & machinery.settings.queues.keys())
     paused, waiting = pauses.read(client), queue_state.waiting(client, queues)
     said = [f"{each} is paused: tasks wait there until it is resumed." for each in queues if each in paused]
-    said += [f"{waiting[each].number:,} wait in {each} already." for each in queues if waiting[each].number]
+    numbers = [(each, waiting[each].number) for each in queues]
+    said += [f"{n:,} {'waits' if n == 1 else 'wait'} in {each} already." for each, n in numbers if n]
     spending = machinery.settings.spending
     if spending.cap_per_day:
         spent = Spending(client, spending).today()
         said.append(f"{spent:.2f} of {spending.cap_per_day:g} are spent today; paid calls add to that.")
     if again := sum(bool(each.earlier_id) for each in found):
-        said.append(f"{again:,} were replayed before, and failed again.")
+        said.append(f"{again:,} {'was' if again == 1 else 'were'} replayed before, and failed again.")
     if any(each.is_risky for each in found):
         said.append(
             "Critical or interrupted tasks may have had their effect, and a replay may repeat it: tick them "
