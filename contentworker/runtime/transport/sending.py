@@ -21,7 +21,10 @@ class Channel(plain.Channel):
     """A channel that sends messages with an ETA into a sorted set, where they wait until they are due."""
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
-        replaces = message["properties"].pop(REPLACES, None)
+        # A copy: when a connection is cut, kombu sends the same properties again.
+        properties = dict(message["properties"])
+        replaces = properties.pop(REPLACES, None)
+        message = {**message, "properties": properties}
         if not isinstance(replaces, Replaced):  # a stranger's, who may write any property
             replaces = None
         due = due_milliseconds(message.get("headers"))
@@ -44,7 +47,7 @@ class Channel(plain.Channel):
                 return
             protocol = Protocol(Redis(connection_pool=client.connection_pool), self.global_keyprefix)
             if not protocol.replace(replaces.holder, replaces.tag, list_key, member, due):
-                logger.warning("A retry is not sent: another worker has the message that it would replace")
+                logger.warning("A retry is not sent: it is there, or another worker has what it replaces")
 
     def restore_unheld(self, message: Any, *, front: bool) -> None:
         """Send a message back that came without a lease; a broadcast one was for that moment only."""

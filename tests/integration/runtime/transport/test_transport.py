@@ -232,6 +232,27 @@ class TestReplacing:
         )
         assert not any(b"replaces" in raw for raw in (*found, *redis_client.zrange(DELAYED, 0, -1)))
 
+    def test_is_there_once_when_the_answer_was_lost(
+        self,
+        client: Celery,
+        redis_client: redis.Redis,
+        delivery: tuple[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Kombu sends it again by itself."""
+        replace, lost = Protocol.replace, [redis.ConnectionError("the answer is lost")]
+
+        def replace_and_lose(protocol: Protocol, *arguments: Any) -> bool:
+            is_replaced = replace(protocol, *arguments)
+            if lost:
+                raise lost.pop()
+            return is_replaced
+
+        monkeypatch.setattr(Protocol, "replace", replace_and_lose)
+        client.send_task("probe.queue", task_id="retry", replaces=Replaced(*delivery), countdown=1000)
+        assert not lost
+        assert redis_client.zcard(DELAYED) == 1
+
     def test_comes_too_late(
         self, client: Celery, redis_client: redis.Redis, delivery: tuple[str, str]
     ) -> None:
