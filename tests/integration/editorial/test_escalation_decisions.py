@@ -106,7 +106,7 @@ def test_a_decision_is_withdrawn_until_the_platform_is_told(store: Store, clock:
     record = found(store, ref.id)
     assert (record.state, record.decision, record.settled_at) == ("open", "", None)
     assert [(each.what, each.by) for each in record.history[1:]] == [("settled", "ana"), ("reopened", "bob")]
-    with pytest.raises(ConflictError, match="nothing to withdraw"):
+    with pytest.raises(ConflictError, match="nothing to take back"):
         store.withdraw(ref.id, "ana")
 
     second = store.settle(ref.id, "accept", "ana", undo_seconds=1)
