@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -14,7 +14,7 @@ from contentworker.editorial.escalations import schema
 from contentworker.editorial.escalations.tables import escalations
 from contentworker.errors import ContentError, ContentWorkerError
 
-__all__ = ["Database", "DatabaseError", "insert_once", "locked", "sha256", "storable"]
+__all__ = ["Database", "DatabaseError", "change_record", "insert_once", "locked", "sha256", "storable"]
 
 
 class DatabaseError(ContentWorkerError):
@@ -71,6 +71,11 @@ def locked(connection: Connection, escalation_id: str) -> Any:
     if row is None:
         raise ContentError("escalation_id", "there is no such record (any more)")
     return row
+
+
+def change_record(connection: Connection, escalation_id: str, values: Mapping[str, Any]) -> None:
+    """Change columns of a record that the transaction has locked."""
+    connection.execute(update(escalations).where(escalations.c.id == escalation_id).values(values))
 
 
 def insert_once(connection: Connection, table: Any, values: Mapping[str, Any]) -> bool:

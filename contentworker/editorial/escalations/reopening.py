@@ -5,10 +5,10 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
-from contentworker.editorial.escalations.database import Database, locked
-from contentworker.editorial.escalations.tables import escalations, events, history
+from contentworker.editorial.escalations.database import Database, change_record, locked
+from contentworker.editorial.escalations.tables import events, history
 from contentworker.editorial.escalations.teamwork import check_name
 from contentworker.errors import ConflictError
 
@@ -42,12 +42,11 @@ class Reopening(Database):
             held = (events.c.id == known.event_id) & events.c.not_before.is_not(None)
             if not connection.execute(delete(events).where(held)).rowcount:
                 raise ConflictError("escalation_id", "too late: the platform is told of the decision")
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values({**UNSETTLED, "updated_at": now}))
+            change_record(connection, known.id, {**UNSETTLED, "updated_at": now})
             note_in_history(connection, known.id, now, "reopened", by=by)
 
     def reopen(self, escalation_id: str, by: str, *, event_id: str | None = None) -> None:
-        """Open a record again of which the platform is told, with an event `escalation.reopened` for it.
+        """Reopen a record whose decision the platform knows; the event `escalation.reopened` tells it.
 
         Args:
             escalation_id: The record.
@@ -77,8 +76,7 @@ class Reopening(Database):
             }
             row = {"id": new_id, "escalation_id": known.id, "created_at": now}
             connection.execute(insert(events).values({**row, "payload": json.dumps(payload)}))
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values({**UNSETTLED, "round": known.round + 1, "updated_at": now}))
+            change_record(connection, known.id, {**UNSETTLED, "round": known.round + 1, "updated_at": now})
             note_in_history(connection, known.id, now, "reopened", by=by)
 
 

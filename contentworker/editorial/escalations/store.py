@@ -7,11 +7,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from contentworker.editorial.detector.result import renewed
 from contentworker.editorial.escalations.audit import hide_article
-from contentworker.editorial.escalations.database import DatabaseError, insert_once, locked, sha256, storable
+from contentworker.editorial.escalations.database import (
+    DatabaseError,
+    change_record,
+    insert_once,
+    locked,
+    sha256,
+    storable,
+)
 from contentworker.editorial.escalations.delivering import Deliveries, PendingEvent
 from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
 from contentworker.editorial.escalations.reopening import UNSETTLED, Reopening, note_in_history
@@ -96,7 +103,7 @@ class Store(Reading, Teamwork, Reopening, Deliveries):
                 if known.state == "settled":
                     changes |= {"round": known.round + 1, **due, **UNSETTLED}
                     note_in_history(connection, known.id, now, "reopened")
-                connection.execute(update(escalations).where(escalations.c.id == known.id).values(changes))
+                change_record(connection, known.id, changes)
         return EscalationRef(id=known.id, created=created)
 
     def settle(
@@ -149,8 +156,7 @@ class Store(Reading, Teamwork, Reopening, Deliveries):
                 "settled_at": now,
                 "updated_at": now,
             }
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values(changes | NOT_HELD))
+            change_record(connection, known.id, changes | NOT_HELD)
             note_in_history(connection, known.id, now, "settled", by=by, decision=decision, note=note)
             settled = _settled({**known._mapping, **changes}, changed=True, until=held_until)  # noqa: SLF001 (public, named so that no column has its name)
             payload = settled.model_dump(mode="json", exclude={"changed", "withdrawable_until"})

@@ -5,11 +5,17 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select
 
-from contentworker.editorial.escalations.database import Database, insert_once, locked, storable
+from contentworker.editorial.escalations.database import (
+    Database,
+    change_record,
+    insert_once,
+    locked,
+    storable,
+)
 from contentworker.editorial.escalations.result import ChoiceKind, FindingKind, Hold
-from contentworker.editorial.escalations.tables import choices, comments, escalations, findings, history
+from contentworker.editorial.escalations.tables import choices, comments, findings, history
 from contentworker.errors import ConflictError, ContentError
 
 __all__ = ["Teamwork", "check_name", "check_version"]
@@ -55,8 +61,7 @@ class Teamwork(Database):
                 row = {"escalation_id": known.id, "finding_id": finding_id, "change": change}
                 row |= {"choice": kind, "text": words, "by": by, "at": now}
                 connection.execute(insert(choices).values(row))
-            change_record = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change_record.values(updated_at=now))
+            change_record(connection, known.id, {"updated_at": now})
             return _version(connection, known.id)
 
     def comment(self, escalation_id: str, by: str, text: str) -> None:
@@ -79,8 +84,7 @@ class Teamwork(Database):
                 return
             row = {"escalation_id": known.id, "at": now, "by": by, "text": text}
             connection.execute(insert(comments).values(row))
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values(updated_at=now))
+            change_record(connection, known.id, {"updated_at": now})
 
     def put_back(self, escalation_id: str, by: str, hours: float) -> None:
         """Let a record go, so that others take it, and have it due in so many hours.
@@ -96,8 +100,7 @@ class Teamwork(Database):
             changes: dict[str, Any] = {"due_at": now + timedelta(hours=hours), "updated_at": now}
             if known.held_by == by:
                 changes |= {"held_by": None, "held_until": None}
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values(changes))
+            change_record(connection, known.id, changes)
 
     def add_finding(
         self,
@@ -145,8 +148,7 @@ class Teamwork(Database):
             changes: dict[str, Any] = {"held_by": by, "held_until": now + timedelta(seconds=seconds)}
             # A renewal is no change that a list by `updated_at` has to show.
             more = {} if holder == by else {"updated_at": now}
-            change = update(escalations).where(escalations.c.id == known.id)
-            connection.execute(change.values(changes | more))
+            change_record(connection, known.id, changes | more)
         return Hold(by=by, until=changes["held_until"])
 
 
