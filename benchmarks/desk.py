@@ -51,7 +51,7 @@ PAGES = {
 
 
 class Server(NamedTuple):
-    """A desk that runs, and somebody who is signed in."""
+    """A running desk, and the cookie of a person who is signed in to it."""
 
     port: int
     cookie: str

@@ -74,7 +74,7 @@ class Batch:
     first_task: str
     done: int
     gone: int
-    """Letters that somebody else had replayed or discarded before."""
+    """Letters that somebody else replayed or discarded first."""
     refused: int
 
     @property
@@ -113,7 +113,7 @@ class Batches:
     ) -> None:
         """`client` returns a redis-py client, `result_key` the key of a result; `pace`: letters a second.
 
-        `note` is called with each batch that ends by itself, and how, before it ends.
+        `note` is called before a batch ends by itself, with the batch and its outcome.
         """
         self._client, self._letters, self._result_key = client, letters, result_key
         self._pause_seconds = 1 / pace

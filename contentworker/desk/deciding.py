@@ -77,7 +77,7 @@ def withdraw(ask: Ask) -> Response:
 
 
 def reopen(ask: Ask) -> Response:
-    """Open an article again of which the platform was told, and have it told."""
+    """Reopen an article whose decision the platform knows, and tell the platform."""
     ask.desk.store.reopen(ask.path["id"], ask.name, event_id=ask.form.get("event", ""))
     is_asked = ask.desk.announce(0)
     return to(f"/review/{ask.path['id']}?saved={'reopened' if is_asked else 'later'}")
@@ -135,7 +135,7 @@ def take(ask: Ask) -> Response:
 
 
 def keep_hold(ask: Ask) -> Response:
-    """Take an article that nobody has, or go on holding it, for a script: who has it now."""
+    """Take an article, or keep it, and answer the script with who has it now."""
     return JSONResponse({"by": hold(ask, ask.path["id"], take_over=False)})
 
 

@@ -218,7 +218,7 @@ class Batch(Output):
     one_first: bool
     total: int
     done: int
-    gone: int = Field(description="Letters that somebody else was faster with.")
+    gone: int = Field(description="Letters that somebody else replayed or discarded first.")
     refused: int
 
 
@@ -237,7 +237,7 @@ class Queue(Output):
     held: int = Field(description="Messages that workers have taken.")
     oldest_message_seconds: float | None
     is_paused: bool
-    paused_by: str | None = Field(description="Null: it is not paused, or nobody knows.")
+    paused_by: str | None = Field(description="Null: it is not paused, or its pause has no name.")
     paused_since: AwareDatetime | None
 
 

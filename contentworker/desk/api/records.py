@@ -61,7 +61,7 @@ def settle(call: Call) -> Settled:
 
 
 def withdraw(call: Call) -> Record:
-    """Take a decision back of which the platform is not told yet."""
+    """Take back a decision before the platform is told."""
     call.desk.store.withdraw(call.id, call.by, event_id=call.body.event_id)
     return read(call)
 

@@ -93,7 +93,7 @@ class Endpoint:
         if any("\0" in each for each in request.path_params.values()):  # PostgreSQL takes none
             raise ProblemError(404, "There is no such id.")
         _check_type(request, route)
-        # Only now: nobody without a role may fill the memory.
+        # Read only after the role is checked, so that a stranger cannot fill the memory.
         body = await read_body(request, MOST_BYTES) if route.body else b""
         ask = Ask(self._desk, person, request.path_params, {}, {}, address, "", route.path)
         return await run_in_threadpool(_do, route, ask, request, body)
@@ -107,8 +107,8 @@ class Endpoint:
             person = self._desk.tokens.find_token(given[1]) if given else None
         except DatabaseError as error:
             raise _not_now(error) from None
-        # Only wrong ones count: a stranger must not lock out the programs behind the same proxy. Nobody can
-        # guess 256 bits; the limit is for programs that go on with a token that was revoked.
+        # Only wrong tokens count, so that a stranger does not lock out programs behind the same proxy. Nobody
+        # guesses 256 bits: the limit is for programs that keep using a revoked token.
         if person is None and not self._desk.tries.may_try(f"token {address}"):
             raise ProblemError(
                 429, "Too many wrong tokens: wait for a minute.", headers={"Retry-After": "60"}
