@@ -245,7 +245,7 @@ def _workers(overview: Overview) -> _Section:
         queues = "?" if worker.queues is None else _clean(", ".join(worker.queues))
         running = Text("?" if overview.running is None else "no answer", CAREFUL)
         if worker.running is not None:
-            running = Text(str(worker.running))
+            running = Text(f"{worker.running} of {worker.slots}" if worker.slots else str(worker.running))
         age = worker.sign_age_seconds
         sign = Text("none" if age is None else f"{age_text(age)} ago", BAD if worker.is_silent else "")
         rows.append([Text(_clean(worker.name)), Text(queues), running, sign])

@@ -129,6 +129,18 @@ READ = (
         "Is it up?",
         "worker",
     ),
+    _gauge(
+        "queue_slots",
+        "Tasks that these workers can run at the same time; a worker of several queues counts in each.",
+        "How far behind?",
+        "queue",
+    ),
+    _gauge(
+        "queue_busy_slots",
+        "Slots of these workers that run a task, of whichever queue. Divided by `queue_slots`: utilisation.",
+        "How far behind?",
+        "queue",
+    ),
     _gauge("leases", "Workers with a lease on the messages that they hold.", "Is it up?"),
     _gauge("queue_ready_messages", "Messages that a worker could take.", "How far behind?", "queue"),
     _gauge(

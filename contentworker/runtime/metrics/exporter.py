@@ -86,12 +86,20 @@ class SnapshotCollector(Collector):
             values = ((queue.queue, getattr(queue, attribute)) for queue in state.queues)
             return [([name], value) for name, value in values if value is not None]
 
+        def of_workers(attribute: str) -> Rows:
+            return [
+                ([name], sum(getattr(sign, attribute) for sign in alive if name in sign.queues))
+                for name in self._signing_queues
+            ]
+
         return {
             "up": [(NO_LABELS, 1.0)],
             "read_seconds": [(NO_LABELS, snapshot.seconds)],
             "queue_workers": [
                 ([name], sum(name in sign.queues for sign in alive)) for name in self._signing_queues
             ],
+            "queue_slots": of_workers("slots"),
+            "queue_busy_slots": of_workers("busy_slots"),
             "worker_last_sign_timestamp_seconds": [([sign.worker], sign.timestamp_seconds) for sign in signs],
             # Plain workers have no leases, and keep what they hold elsewhere.
             "leases": [(NO_LABELS, state.leases)] if self._has_leases else (),

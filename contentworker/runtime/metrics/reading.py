@@ -1,13 +1,13 @@
 """Reads the state of the queues, the workers' signs of life and what the workers counted, at one moment."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from contentworker.printable import decoded
 from contentworker.runtime.metrics.definitions import Metric
-from contentworker.runtime.metrics.recording import PREFIX, SEPARATOR, WORKERS
+from contentworker.runtime.metrics.recording import PREFIX, SEPARATOR, SLOTS, WORKERS
 from contentworker.runtime.records import queue_state
 
 __all__ = ["Sign", "Snapshot", "read"]
@@ -25,6 +25,10 @@ class Sign:
     timestamp_seconds: float
     age_seconds: float
     """Age by the clock of Redis, which also made the timestamp."""
+    slots: int = 0
+    """Tasks that it can run at the same time; 0: a worker of a release that did not say so."""
+    busy_slots: int = 0
+    """Tasks that it ran then."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +54,28 @@ def read(client: Any, queues: Sequence[str], metrics: Sequence[Metric]) -> Snaps
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     pipeline.zrange(WORKERS, -MOST_WORKERS, -1, withscores=True)
+    pipeline.hgetall(SLOTS)
     for metric in metrics:
         pipeline.hgetall(f"{PREFIX}:{metric.name}")
-    (now, _), workers, *hashes = pipeline.execute()
+    (now, _), workers, slots, *hashes = pipeline.execute()
     return Snapshot(
         state=state,
-        signs=_signs(workers, now),
+        signs=_signs(workers, {decoded(key): decoded(value) for key, value in slots.items()}, now),
         counted={metric.name: _numbers(fields) for metric, fields in zip(metrics, hashes, strict=True)},
         seconds=time.monotonic() - begun,
     )
 
 
-def _signs(members: Sequence[tuple[Any, float]], now: int) -> tuple[Sign, ...]:
+def _signs(members: Sequence[tuple[Any, float]], slots: Mapping[str, str], now: int) -> tuple[Sign, ...]:
     """Each worker's last sign: a worker that now serves other queues than before has two members."""
     signs = {}
     for member, timestamp_seconds in members:  # the oldest first
         worker, *queues = decoded(member).split(SEPARATOR)
-        signs[worker] = Sign(worker, tuple(queues), timestamp_seconds, max(0.0, now - timestamp_seconds))
+        number, _, busy = slots.get(worker, "0").partition(SEPARATOR)
+        age_seconds = max(0.0, now - timestamp_seconds)
+        signs[worker] = Sign(
+            worker, tuple(queues), timestamp_seconds, age_seconds, int(number), int(busy or 0)
+        )
     return tuple(signs.values())
 
 

@@ -19,13 +19,15 @@ from typing import Any
 from contentworker.runtime.metrics.definitions import DROPPED, OTHER, Metric
 from contentworker.runtime.transport.scripts import load
 
-__all__ = ["MILLION", "PREFIX", "SEPARATOR", "WORKERS", "Recorder", "recorder"]
+__all__ = ["MILLION", "PREFIX", "SEPARATOR", "SLOTS", "WORKERS", "Recorder", "recorder"]
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "contentworker:metrics"
 WORKERS = f"{PREFIX}:workers"
 """Sorted set of workers, each with its queues, by the time of its last sign of life on the clock of Redis."""
+SLOTS = f"{PREFIX}:slots"
+"""Hash of workers: how many tasks each can run, and how many it ran at its last sign of life."""
 SEPARATOR = "\x1f"
 """Separates the values of the labels and, in a histogram, `sum` or the bound of a bucket after them."""
 MILLION = 1_000_000
@@ -65,7 +67,7 @@ class Recorder:
         self._amounts: dict[Key, int] = {}
         self._gauges: dict[Key, int] = {}
         self._dropped = 0
-        self._sign = ""
+        self._sign: tuple[str, ...] = ()
         self._client: Any = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -112,9 +114,9 @@ class Recorder:
         except MISTAKES:
             self._drop()
 
-    def sign(self, worker: str, queues: Collection[str]) -> None:
-        """Send with the next numbers that the worker lives and serves these queues."""
-        self._sign = SEPARATOR.join([worker, *queues])
+    def sign(self, worker: str, queues: Collection[str], slots: int, busy_slots: int) -> None:
+        """Send with the next numbers that the worker lives, serves these queues, and how busy it is."""
+        self._sign = (SEPARATOR.join([worker, *queues]), worker, f"{slots}{SEPARATOR}{busy_slots}")
         self.start()
 
     def start(self) -> None:
@@ -135,6 +137,7 @@ class Recorder:
         if worker and self._client is not None:
             with suppress(Exception):
                 self._client.zrem(WORKERS, SEPARATOR.join([worker, *queues]))
+                self._client.hdel(SLOTS, worker)
 
     def flush(self) -> None:
         """Send what was measured since the last time."""
@@ -143,7 +146,7 @@ class Recorder:
                 amounts, self._amounts = self._amounts, {}
                 gauges, self._gauges = self._gauges, {}
                 dropped, self._dropped = self._dropped, 0
-                sign, self._sign = self._sign, ""
+                sign, self._sign = self._sign, ()
             if not (amounts or gauges or dropped or sign):
                 return
             try:
@@ -160,7 +163,7 @@ class Recorder:
             else:
                 self._is_refused = False
 
-    def _send(self, amounts: dict[Key, int], gauges: dict[Key, int], dropped: int, sign: str) -> None:
+    def _send(self, amounts: dict[Key, int], gauges: dict[Key, int], dropped: int, sign: Key) -> None:
         if self._client is None:
             assert self._connect is not None  # noqa: S101 (who calls has checked it)
             self._client = self._connect()
@@ -176,7 +179,8 @@ class Recorder:
         if arguments:
             pipeline.eval(_ADD, len(keys), *keys, MOST_FIELDS, *arguments)
         if sign:
-            pipeline.eval(_SIGN, 1, WORKERS, sign, FORGET_SECONDS)
+            member, *slots = sign
+            pipeline.eval(_SIGN, 2, WORKERS, SLOTS, member, FORGET_SECONDS, *slots)
         answer, *_ = pipeline.execute(raise_on_error=False)
         if arguments and isinstance(answer, Exception):
             raise answer  # not if only the sign was refused: the numbers must not be sent twice

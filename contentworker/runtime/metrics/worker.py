@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import bootsteps
 from celery.signals import worker_process_shutdown, worker_shutdown
+from celery.worker import state as work
 
 from contentworker.runtime.metrics import count
 from contentworker.runtime.metrics.definitions import PROMOTED, RECLAIMED
@@ -42,7 +43,11 @@ class SignStep(bootsteps.StartStopStep):
         """Set the timer whenever the loop begins to run: Celery drops all timers with each connection."""
 
         def sign() -> None:
-            recorder.sign(*_name_and_queues(consumer))
+            recorder.sign(
+                *_name_and_queues(consumer),
+                slots=consumer.pool.num_processes,
+                busy_slots=len(work.active_requests),
+            )
 
         sign()
         hub.call_repeatedly(SIGN_SECONDS, sign)

@@ -163,7 +163,8 @@ def _workers(
 ) -> tuple[WorkerState, ...]:
     answered = {name: len(tasks) for name, tasks in (answers or {}).items()}
     workers = [
-        WorkerState(sign.worker, sign.queues, sign.age_seconds, answered.get(sign.worker)) for sign in signs
+        WorkerState(sign.worker, sign.queues, sign.age_seconds, answered.get(sign.worker), sign.slots)
+        for sign in signs
     ]
     signing = {sign.worker for sign in signs}
     workers += [WorkerState(name, None, None, answered[name]) for name in answered.keys() - signing]

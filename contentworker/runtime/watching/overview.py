@@ -44,6 +44,8 @@ class WorkerState:
     sign_age_seconds: float | None
     running: int | None
     """Tasks that it runs; None: it did not answer the last question."""
+    slots: int = 0
+    """Tasks that it can run at the same time; 0: not known."""
 
     @property
     def is_silent(self) -> bool:

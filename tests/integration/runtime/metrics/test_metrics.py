@@ -18,7 +18,7 @@ from contentworker.runtime.metrics.definitions import (
     WAITING_SECONDS,
     Metric,
 )
-from contentworker.runtime.metrics.recording import MILLION, PREFIX, SEPARATOR, WORKERS
+from contentworker.runtime.metrics.recording import MILLION, PREFIX, SEPARATOR, SLOTS, WORKERS
 from contentworker.runtime.transport.protocol import DELAYED
 from tests.support import (
     PROBE_APP,
@@ -132,17 +132,25 @@ def test_what_a_dead_worker_held_is_counted(
     wait_until(lambda: states(redis_client, "probe.base.hold") == {"success": 1}, "its second run to end")
 
 
-def test_signs_of_life(worker: StartWorker, redis_client: redis.Redis) -> None:
-    """A worker says who it is and what it serves, and takes that back when it stops in good order."""
-    serving = worker("--queues=celery,rewrite", "--hostname=both@here", app=PROBE_APP)
+def test_signs_of_life(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """A worker says who it is, what it serves and how busy it is, and takes that back at its end."""
+    options = ("--queues=celery,rewrite", "--hostname=both@here", "--concurrency=3")
+    serving = worker(*options, app=PROBE_APP)
     (sign,) = wait_until(lambda: [as_bytes(each) for each in redis_client.zrange(WORKERS, 0, -1)], "a sign")
     assert sign.decode().split(SEPARATOR) in (
         ["both@here", "celery", "rewrite"],
         ["both@here", "rewrite", "celery"],
     )
+    client.send_task("probe.base.hold", [str(tmp_path)])
+    expected = {b"both@here": f"3{SEPARATOR}1".encode()}
+    wait_until(lambda: redis_client.hgetall(SLOTS) == expected, "one of three slots to be busy")
+    (tmp_path / "release").touch()
     serving.kill()
     assert serving.wait() == 0
     assert redis_client.zcard(WORKERS) == 0
+    assert not redis_client.exists(SLOTS)
 
 
 def test_last_counts_are_told_at_the_end(

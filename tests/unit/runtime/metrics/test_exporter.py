@@ -53,6 +53,8 @@ def test_state_of_the_queues(collect: Collect) -> None:
         "contentworker_up": {(): 1},
         "contentworker_read_seconds": {(): 0.25},
         "contentworker_queue_workers": {("full",): 0, ("empty",): 0},
+        "contentworker_queue_slots": {("full",): 0, ("empty",): 0},
+        "contentworker_queue_busy_slots": {("full",): 0, ("empty",): 0},
         "contentworker_leases": {(): 4},
         "contentworker_queue_ready_messages": {("full",): 3, ("empty",): 0},
         "contentworker_queue_oldest_message_seconds": {("full",): 7.5},
@@ -68,12 +70,17 @@ def test_state_of_the_queues(collect: Collect) -> None:
 def test_workers_with_a_young_sign_serve(collect: Collect) -> None:
     """A sign of 15 s counts, an older one does not; both are shown with their times."""
     signs = (
-        Sign("young", ("full", "empty"), 1000.0, 15.0),
-        Sign("old", ("full",), 999.0, 15.1),
+        Sign("young", ("full", "empty"), 1000.0, 15.0, slots=4, busy_slots=3),
+        Sign("another", ("full",), 1000.0, 1.0, slots=2, busy_slots=0),
+        Sign("of an earlier release", ("full",), 1000.0, 1.0),
+        Sign("old", ("full",), 999.0, 15.1, slots=8, busy_slots=8),
     )
     samples = collect(lambda: snapshot(signs=signs))
-    assert samples["contentworker_queue_workers"] == {("full",): 1, ("empty",): 1}
-    assert samples["contentworker_worker_last_sign_timestamp_seconds"] == {("young",): 1000, ("old",): 999}
+    assert samples["contentworker_queue_workers"] == {("full",): 3, ("empty",): 1}
+    assert samples["contentworker_queue_slots"] == {("full",): 6, ("empty",): 4}
+    assert samples["contentworker_queue_busy_slots"] == {("full",): 3, ("empty",): 3}
+    signs_seen = samples["contentworker_worker_last_sign_timestamp_seconds"]
+    assert (signs_seen["young",], signs_seen["old",]) == (1000, 999)
 
 
 def test_counted_numbers(collect: Collect) -> None:

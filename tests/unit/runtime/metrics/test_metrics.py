@@ -189,6 +189,6 @@ def test_a_refused_sign_counts_nothing_twice(recorder: Recorder, server: Away) -
     server.is_away = False
     server.refused = [1]
     recorder.count(COUNTER, 1, {"task": "tasks.a", "kind": "a"})
-    recorder.sign("worker", ["celery"])
+    recorder.sign("worker", ["celery"], slots=2, busy_slots=1)
     recorder.flush()
     assert recorder._amounts == {}
