@@ -12,7 +12,7 @@ from contentworker.editorial import ArticleState, MediaType, Scope
 from contentworker.editorial.parsing.article import find_article, is_whole_page
 from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Link, Reason, Span
 from contentworker.editorial.parsing.cleaning import cleaned
-from contentworker.editorial.parsing.encoding import EncodingSource, decode
+from contentworker.editorial.parsing.encoding import EncodingSource, decode, page_of_archive
 from contentworker.editorial.parsing.html import read_html
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language, normalize_tag
 from contentworker.editorial.parsing.markdown import read_markdown
@@ -157,9 +157,13 @@ def _checked_text(source: object, encoding: str | None, settings: ContentSetting
         raise ContentError("content", f"expected at most {limit} bytes, got {size}")
     if encoded.startswith(_BINARY_STARTS):
         raise ContentError("content", f"expected text, got binary data (it begins with {encoded[:4]!r})")
-    read = _Text(source, None, None) if isinstance(source, str) else _Text(*decode(source, encoding))
+    if isinstance(source, str):
+        page = page_of_archive(source)
+        read = _Text(*page) if page else _Text(source, None, None)
+    else:
+        read = _Text(*decode(source, encoding))
     # Bytes of UTF-8 beyond ASCII are no control characters.
-    ascii_bytes = encoded if isinstance(source, str) else read.text.encode("ascii", "ignore")
+    ascii_bytes = encoded if read.encoding is None else read.text.encode("ascii", "ignore")
     _refuse_binary(ascii_bytes, len(read.text))
     # PostgreSQL stores no NUL. A character of the same length keeps all offsets.
     return read._replace(text=read.text.replace("\0", "\ufffd"))

@@ -6,7 +6,7 @@ from base64 import b64decode
 from quopri import decodestring
 from typing import Literal, NamedTuple
 
-__all__ = ["Decoded", "EncodingSource", "decode"]
+__all__ = ["Decoded", "EncodingSource", "decode", "page_of_archive"]
 
 EncodingSource = Literal["bom", "given", "declared", "content", "fallback"]
 """How an encoding was found: by a byte order mark, by the caller, by the page's own declaration, by what the
@@ -49,7 +49,9 @@ def decode(data: bytes, given: str | None = None) -> Decoded:
         given: The encoding that the server declared, for example in its Content-Type; an unknown one is
             ignored, as browsers do.
     """
-    data, given = _page_of_archive(data, given)
+    page = _page_of_archive(data)
+    if page:
+        data, given = page.body, page.charset or given
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return Decoded(data.decode(encoding, "replace"), encoding, "bom")
@@ -68,29 +70,53 @@ def decode(data: bytes, given: str | None = None) -> Decoded:
     return Decoded(data.decode("cp1252", "replace"), "cp1252", "fallback")
 
 
-_ARCHIVE = re.compile(
-    rb"\A(?:[\w-]+:[^\n]*\n|[ \t]+[^\n]*\n){0,30}?Content-Type:\s*multipart/related;", re.IGNORECASE
-)
+def page_of_archive(text: str) -> Decoded | None:
+    """The first page of MHTML that was read as text; None if the text is anything else."""
+    if not _ARCHIVE.match(text[:_HEADERS_BYTES].encode("utf-8", "replace")):
+        return None
+    page = _page_of_archive(text.encode("utf-8", "replace"))
+    if page is None:
+        return None
+    # What is not written in ASCII was decoded together with the headers.
+    return decode(page.body, (page.charset if page.is_ascii else None) or "utf-8")
+
+
+_HEADER = rb"(?:[\w-]++:[^\n]*+\n|[ \t]++[^\n]*+\n)"
+_ARCHIVE = re.compile(rb"\A" + _HEADER + rb"{0,30}?Content-Type:\s*+multipart/related;", re.IGNORECASE)
 _BOUNDARY = re.compile(rb"boundary=\"?([^\"\s;]{1,200})")
 _HEADERS_BYTES = 8_192
 
 
-def _page_of_archive(data: bytes, given: str | None) -> tuple[bytes, str | None]:
-    """The first page in MHTML with the encoding that it has there; anything else as it is."""
+class _Page(NamedTuple):
+    body: bytes
+    charset: str | None
+    is_ascii: bool
+    """Whether all of the body is written in ASCII, as quoted-printable or base64."""
+
+
+def _page_of_archive(data: bytes) -> _Page | None:
+    """The first page in MHTML with the encoding that it has there."""
     head = data[:_HEADERS_BYTES]
     if not (_ARCHIVE.match(head) and (boundary := _BOUNDARY.search(head))):
-        return data, given
+        return None
     for part in data.split(b"--" + boundary[1])[1:]:
         headers, _, body = part.replace(b"\r\n", b"\n").lstrip(b"\n").partition(b"\n\n")
         kind = headers.lower()
-        if b"text/html" in kind:
-            charset = re.search(rb"charset=\"?([\w.:-]+)", kind)
-            if b"quoted-printable" in kind:
-                body = decodestring(body)
-            elif b"base64" in kind:
-                body = b64decode(body)
-            return body, charset[1].decode("ascii") if charset else given
-    return data, given
+        if b"text/html" not in kind:
+            continue
+        charset = re.search(rb"charset=\"?([\w.:-]+)", kind)
+        is_ascii = True
+        if b"quoted-printable" in kind:
+            body = decodestring(body)
+        elif b"base64" in kind:
+            # A body that was cut off is read as far as it goes: one letter alone is no byte.
+            letters = re.sub(rb"[^A-Za-z0-9+/]", b"", body)
+            letters = letters[: len(letters) - (len(letters) % 4 == 1)]
+            body = b64decode(letters + b"=" * (-len(letters) % 4))
+        else:
+            is_ascii = False
+        return _Page(body, charset[1].decode("ascii") if charset else None, is_ascii)
+    return None
 
 
 def _known(label: str | None) -> str | None:

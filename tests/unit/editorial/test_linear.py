@@ -166,6 +166,9 @@ IN_ONE_CALL: dict[str, Callable[[int], object]] = {
     "parts of a title": lambda size: judged(f"<title>{'a | ' * (size // 4)}</title>", 1, "html"),
     "comments in a menu": lambda size: judged(f"<html><nav>{'<!-- ' * (size // 5)}", 1, "html"),
     "times beside no article": lambda size: judged("<time datetime=2026-01-01>x</time>", size // 9, "html"),
+    "indented lines before a page": lambda size: parse(
+        b" \n" * 20 + b"     x\n" * (size // 7) + b"<p>x", settings=SETTINGS
+    ),
     "scripts in hidden parts": lambda size: judged(
         f"<html><div hidden>{'<script> word ' * (size // 14)}", 1, "html"
     ),

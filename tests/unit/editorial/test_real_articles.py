@@ -474,9 +474,21 @@ def test_a_page_that_is_saved_as_one_file_is_read(coding: str) -> None:
         b"------Part----\r\nContent-Type: text/html\r\n"
         b"Content-Transfer-Encoding: " + coding.encode() + b"\r\n\r\n" + body + b"\r\n------Part------\r\n"
     )
-    document = read(source)
-    assert document.source.strip() == html
-    assert texts(document)[:2] == ["Bœufs.", PROSE.strip()]
+    for given in (source, source.decode()):
+        document = read(given)
+        assert document.source.strip() == html
+        assert document.encoding == "utf-8"
+        assert texts(document)[:2] == ["Bœufs.", PROSE.strip()]
+
+
+def test_a_broken_page_in_one_file_is_no_crash() -> None:
+    """Base64 that was cut off: what is there is read."""
+    body = base64.b64encode(f"<html><body><p>{PROSE * 3}</p></body></html>".encode())[:-7]
+    source = (
+        b"MIME-Version: 1.0\nContent-Type: multipart/related; boundary=B\n\n"
+        b"--B\nContent-Type: text/html\nContent-Transfer-Encoding: base64\n\n" + body + b"\n--B--\n"
+    )
+    assert texts(read(source))[0] == PROSE.strip()
 
 
 def test_a_nul_is_read_and_pictures_are_refused() -> None:
