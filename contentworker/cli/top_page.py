@@ -164,6 +164,8 @@ def _head(overview: Overview) -> Iterator[Text]:
     if overview.transport == "leased":
         line.append(f"{state.leases} leases  ")
     line.append(f"{state.dead_letters} dead letters", BAD if state.dead_letters else "")
+    if state.revocations:
+        line.append(f"  {state.revocations} revoked")
     if overview.cap_per_day or overview.spent_today:
         cap = f" of {overview.cap_per_day:g}" if overview.cap_per_day else ""
         line.append(f"  {overview.spent_today:.2f}{cap} spent today")

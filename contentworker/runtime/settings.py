@@ -251,10 +251,15 @@ class SpendingSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long Redis keeps runs. Results and dead letters have settings of their own."""
+    """How long Redis keeps runs and revocations. Results and dead letters have settings of their own."""
 
     runs_seconds: Seconds = Field(
         7 * 86_400, description="A run, and the article in it, is deleted this long after its last step."
+    )
+    revocations_seconds: Seconds = Field(
+        30 * 86_400,
+        description="A task that you revoke is not started for this long (docs/revoking.md). Longer than any "
+        "task is delayed or waits in its queue.",
     )
 
 

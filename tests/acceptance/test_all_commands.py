@@ -27,6 +27,7 @@ READ_BY = {
     "pipeline.md": "editorial/test_pages_with_articles.py",
     "producers.md": "../integration/editorial/test_producers.py",
     "redis.md": "test_all_commands.py",
+    "revoking.md": "test_documented_commands.py",
     "running.md": "test_documented_commands.py",
     "schedules.md": "test_documented_commands.py",
     "tasks.md": "editorial/test_tasks_page.py",

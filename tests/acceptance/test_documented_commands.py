@@ -205,6 +205,15 @@ def test_beat(serve: Serve, redis_client: redis.Redis) -> None:
     serve(WORKER).wait_for_log("Task tasks.maintenance.purge")
 
 
+def test_revoke(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]], client: Celery) -> None:
+    """The command of docs/revoking.md lasts, though no worker runs at the time."""
+    (command,) = commands_of("revoking.md")
+    sent = client.send_task("tasks.health_check", task_id=command.split()[-1])
+    assert run(command).returncode == 69
+    serve(WORKER).wait_for_log(f"Discarding revoked task: tasks.health_check[{sent.id}]")
+    wait_until(lambda: sent.state == "REVOKED", "its result")
+
+
 def test_flower_shows_the_queues_to_those_who_know_the_password(serve: Serve, tmp_path: Path) -> None:
     """The plain command listens on this machine only, on the port of worker.toml, behind the password."""
     port = free_port()

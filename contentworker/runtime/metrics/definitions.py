@@ -160,5 +160,6 @@ READ = (
         "How far behind?",
     ),
     _gauge("dead_letters_kept", "Dead letters that wait for a person.", "What failed?"),
+    _gauge("revocations", "Ids of revoked tasks, which no worker starts.", "What is it doing?"),
 )
 """Read from Redis at each scrape, but for the version."""

@@ -110,6 +110,7 @@ class SnapshotCollector(Collector):
             "queue_paused": of_queues("is_paused"),
             "delayed_messages_uncounted": [(NO_LABELS, state.delayed_uncounted)],
             "dead_letters_kept": [(NO_LABELS, state.dead_letters)],
+            "revocations": [(NO_LABELS, state.revocations)],
         }
 
     def _counted_family(self, metric: Metric, numbers: dict[tuple[str, ...], int]) -> Family:

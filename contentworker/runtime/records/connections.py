@@ -148,6 +148,7 @@ def check_server(client: redis.Redis, queues: Iterable[str]) -> list[str]:
         protocol.LEASES: "hash",
         protocol.DELAYED: "zset",
         protocol.PAUSED: "set",
+        protocol.REVOKED: "zset",
         dead_letters.STREAM: "stream",
         # kombu's keys, which plain workers write and ours read.
         Channel.unacked_key: "hash",

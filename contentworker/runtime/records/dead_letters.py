@@ -18,6 +18,7 @@ from contentworker.errors import ContentWorkerError
 from contentworker.printable import decoded, encodable
 from contentworker.runtime.settings import DeadLetterSettings
 from contentworker.runtime.transport import UNREADABLE
+from contentworker.runtime.transport.protocol import REVOKED
 from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.transport.stored import call_in
 
@@ -227,8 +228,8 @@ def replay(client: Any, letter_id: str) -> bool:
     """Put a letter's message back into its list, so that it runs again, and delete the letter, atomically.
 
     Returns False if there is no such letter, so it is safe to repeat, even for two people at once. The task
-    keeps its id and arguments, its retries start from 0, and it carries its history. A message that is not a
-    task goes back byte for byte.
+    keeps its id and arguments, its retries start from 0, and it carries its history. It is not revoked any
+    more. A message that is not a task goes back byte for byte.
 
     Raises:
         UnknownVersionError: another version wrote the letter; nothing has changed.
@@ -242,7 +243,8 @@ def replay(client: Any, letter_id: str) -> bool:
             "can only be discarded"
         )
     message = _reset_message(letter_id, letter)
-    return bool(client.eval(_REPLAY, 2, STREAM, letter.list_key or letter.queue, letter_id, message))
+    keys = (STREAM, letter.list_key or letter.queue, REVOKED)
+    return bool(client.eval(_REPLAY, len(keys), *keys, letter_id, message, letter.task_id))
 
 
 def discard(client: Any, letter_id: str) -> bool:

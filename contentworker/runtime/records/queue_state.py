@@ -14,7 +14,7 @@ from contentworker.printable import decoded
 from contentworker.runtime.records import pauses
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK, STREAM
 from contentworker.runtime.records.pauses import PAUSED_BY, Pause
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, PAUSED, held_key
+from contentworker.runtime.transport.protocol import DELAYED, LEASES, PAUSED, REVOKED, held_key
 from contentworker.runtime.transport.scripts import load
 
 __all__ = ["QueueState", "State", "Waiting", "read", "since", "waiting"]
@@ -71,6 +71,8 @@ class State:
     dead_letters: int
     delayed_uncounted: int
     """Delayed messages of any queue beyond the bound: those that are due last."""
+    revocations: int = 0
+    """Ids of revoked tasks that are kept."""
 
 
 def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> State:
@@ -88,7 +90,8 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
     pipeline.xlen(STREAM)
     pipeline.zcard(DELAYED)
     pipeline.hgetall(PAUSED_BY)
-    paused, holders, dead_letters, delayed_number, paused_by = pipeline.execute()
+    pipeline.zcard(REVOKED)
+    paused, holders, dead_letters, delayed_number, paused_by, revocations = pipeline.execute()
     known = pauses.known(paused_by)
     looked_at, delayed = _delayed(client, min(delayed_number, most_records))
     held = _held(client, [decoded(name) for name in holders[:MOST_HOLDERS]], most_records)
@@ -109,6 +112,7 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
         leases=len(holders),
         dead_letters=dead_letters,
         delayed_uncounted=max(0, delayed_number - looked_at),
+        revocations=revocations,
     )
 
 

@@ -43,6 +43,8 @@ class Channel(sending.Channel):
     _fetch: Fetch | None = None
     _may_have_more = True
     _met_a_pause = False
+    newest_revocation = 0.0
+    """The highest score in `REVOKED` when the messages that are being delivered were taken."""
     _is_reconciled = False
     _memory_is_full = False
     _sent_plainly = True
@@ -170,6 +172,7 @@ class Channel(sending.Channel):
         self._may_have_more = bool(deliveries)
         # A BLMOVE on the list of a paused queue would return at once, again and again.
         self._met_a_pause = self.holder.protocol.met_a_pause(answer)
+        self.newest_revocation = self.holder.protocol.newest_revocation(answer)
         if not deliveries:
             raise Empty
         self._deliver_all(deliveries)

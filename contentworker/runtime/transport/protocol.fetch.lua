@@ -1,22 +1,24 @@
 -- Acknowledge messages, then take up to a limit from the first lists that have any.
 --
--- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] hash of what the holder holds  KEYS[4] PAUSED  KEYS[5...] lists
+-- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] hash of what the holder holds  KEYS[4] PAUSED  KEYS[5] REVOKED
+-- KEYS[6...] lists
 -- ARGV[1] holder    ARGV[2] number of the fetch, larger than any before  ARGV[3] limit
 -- ARGV[4...] tags to acknowledge
--- Returns {acknowledged, tag, list, message, tag, list, message, ..., paused}: how many tags were held; each message
--- ("#" and a count after its tag: it was delivered before, and so many workers died of it); 1 if a list was paused.
--- {-1, 0}: nothing was taken, as the holder has no lease.
+-- Returns {acknowledged, tag, list, message, tag, list, message, ..., revoked, paused}: how many tags were held; each
+-- message ("#" and a count after its tag: it was delivered before, and so many workers died of it); the highest score
+-- in REVOKED, if there is any; 1 if a list was paused.
+-- {-1, '', 0}: nothing was taken, as the holder has no lease.
 
 -- include records
 
-local returned, leases, held, paused_queues = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local returned, leases, held, paused_queues, revoked = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local holder, number, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local acknowledged = #ARGV > 3 and redis.call('HDEL', held, unpack(ARGV, 4)) or 0
-if redis.call('HEXISTS', leases, holder) == 0 then return {-1, 0} end
+if redis.call('HEXISTS', leases, holder) == 0 then return {-1, '', 0} end
 local cancelled = redis.call('HGET', held, 'cancelled')
-if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, 0} end
+if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, '', 0} end
 local answer, taken, paused = {acknowledged}, 0, 0
-for i = 5, #KEYS do
+for i = 6, #KEYS do
     local list = KEYS[i]
     -- kombu puts \6 between a queue's name and a priority.
     local is_paused = redis.call('SISMEMBER', paused_queues, string.match(list, '^[^\6]*')) == 1
@@ -49,5 +51,6 @@ for i = 5, #KEYS do
         taken = taken + 1
     end
 end
+answer[#answer + 1] = redis.call('ZRANGE', revoked, -1, -1, 'WITHSCORES')[2] or ''
 answer[#answer + 1] = paused
 return answer

@@ -21,6 +21,7 @@ __all__ = [
     "PREFIX",
     "REPLACES",
     "RETURNED",
+    "REVOKED",
     "VERSION",
     "Beat",
     "Fetched",
@@ -42,6 +43,9 @@ PAUSED = f"{PREFIX}:paused"
 """Set of queues that no worker takes messages from; tasks that were taken before go on."""
 IDLE = f"{PREFIX}:idle"
 """A list that is never written to: a blocking command on it is a wait."""
+REVOKED = f"{PREFIX}:revoked"
+"""Sorted set of the ids of revoked tasks, by when they were revoked. A fetch tells the highest score, so that
+a worker knows whether there are ids that it has not read."""
 RETURNED = f"{PREFIX}:returned:"
 """Start of the keys of the marks. For each list, a hash: SHA-1 of a message that a consumer has had before →
 how many workers died of it. The message itself stays as its sender wrote it."""
@@ -137,7 +141,7 @@ class Protocol:
         `number` grows with each fetch of a holder. The same step acknowledges the messages with the tags in
         `acknowledged`. Pass the answer to `fetched`.
         """
-        keys = [*(self.prefix + key for key in (RETURNED, LEASES, held_key(holder), PAUSED)), *lists]
+        keys = [*(self.prefix + key for key in (RETURNED, LEASES, held_key(holder), PAUSED, REVOKED)), *lists]
         digest = self._scripts["fetch"].sha
         return ["EVALSHA", digest, len(keys), *keys, holder, number, limit, *acknowledged]
 
@@ -151,7 +155,7 @@ class Protocol:
         if answer[0] < 0:
             raise HolderGoneError
         messages = []
-        for i in range(1, len(answer) - 1, 3):
+        for i in range(1, len(answer) - 2, 3):
             tag, marked, deaths = answer[i].decode().partition("#")
             key, raw = answer[i + 1 : i + 3]
             messages.append(Fetched(tag, key.decode(), raw, int(deaths) if marked else None))
@@ -161,6 +165,11 @@ class Protocol:
     def met_a_pause(answer: Any) -> bool:
         """Whether a fetch passed over a queue that is paused."""
         return bool(answer[-1])
+
+    @staticmethod
+    def newest_revocation(answer: Any) -> float:
+        """The highest score in `REVOKED` when the messages of this fetch were taken; 0 if it is empty."""
+        return float(answer[-2] or 0)
 
     def pause(self, queue: str) -> None:
         """Let no worker take messages from a queue until `resume`."""

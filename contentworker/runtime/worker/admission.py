@@ -14,7 +14,7 @@ from typing import Any
 
 from kombu import compression
 
-__all__ = ["CONTENT_TYPE", "bound_decompression", "check", "headers_of"]
+__all__ = ["CONTENT_TYPE", "bound_decompression", "check", "headers_of", "task_id_of"]
 
 CONTENT_TYPE = "application/json"
 CONTENT_ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii", "binary")
@@ -80,6 +80,13 @@ def check(message: Any, tasks: Container[str]) -> None:  # noqa: C901 (one part 
         _check_headers(body)
         if not (isinstance(body.get("args", []), list) and isinstance(body.get("kwargs", {}), dict)):
             raise ValueError("body: args must be a list and kwargs an object")
+
+
+def task_id_of(message: Any) -> str:
+    """The id in a message that `check` has passed; empty where it has none."""
+    parts = message.headers if "task" in message.headers else message.payload
+    task_id = parts.get("id") if isinstance(parts, dict) else ""
+    return task_id if isinstance(task_id, str) else ""
 
 
 def headers_of(raw: bytes) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from contentworker.runtime.settings import DevelopmentSettings, RuntimeSettings
 from contentworker.runtime.worker import (
     command_line,
     pool_children,  # noqa: F401 -- for the signals that it connects
+    revoking,
     schedules,
 )
 from contentworker.runtime.worker.routing import kombu_queues, router
@@ -59,6 +60,7 @@ class Application(Celery):
     """A Celery application that has its Redis database to itself."""
 
     amqp_cls = Amqp
+    control_cls = "contentworker.runtime.worker.revoking:Control"
 
     development: DevelopmentSettings | None = None
     """Set in a worker that reloads, which is in development mode; None in services and clients."""
@@ -176,6 +178,7 @@ def _set_up_worker(instance: Any = None, conf: Any = None, **_: Any) -> None:
     from contentworker.runtime.logs import outages, task_lines
 
     outages.begin(instance)
+    revoking.begin()
     task_lines.begin(instance.app)
     if instance.app.runtime_settings.metrics.enabled:
         from contentworker.runtime.metrics import worker

@@ -27,6 +27,7 @@ from contentworker.runtime.transport import UNREADABLE, holder
 from contentworker.runtime.transport.server import UnsuitableServerError
 from contentworker.runtime.worker import admission, pool_children
 from contentworker.runtime.worker.final_failures import keep
+from contentworker.runtime.worker.revoking import Revocations
 
 __all__ = ["InvalidMessageError", "KeepingConsumer", "PoisonMessageError"]
 
@@ -60,6 +61,7 @@ class KeepingConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._when_still_away: list[Callable[[], None]] = []  # first: steps of the blueprint add to it
         super().__init__(*args, **kwargs)
+        self._revocations = Revocations(self.app)
         holder.when_fenced(lambda: pool_children.end_all_work(self.pool))
         admission.bound_decompression(self.app.runtime_settings.limits.max_message_bytes)
         self._celery_loop, self.loop = self.loop, self._loop
@@ -110,11 +112,15 @@ class KeepingConsumer(Consumer):
         super().add_task_queue(queue, *arguments, **options)
 
     def _loop(self, *arguments: Any) -> Any:
-        """Replace pool processes that died while no loop ran, then run Celery's loop.
+        """Make up for what happened while no loop ran, then run Celery's loop.
+
+        Tasks may have been revoked, and pool processes may have died.
 
         Celery has stopped watching such a process but not removed it. Its loop would end the worker over one
         ("file descriptor is None"); a similar report: https://github.com/celery/celery/issues/9250
         """
+        waiting = state.reserved_requests - state.active_requests
+        self._revocations.look_up_held([request.id for request in waiting])
         if pool_children.processes_of(self.pool) is not None:
             self.pool.maintain_pool()
             for process in pool_children.processes_of(self.pool):
@@ -172,6 +178,8 @@ class KeepingConsumer(Consumer):
                 if not getattr(message, "delivery", None):
                     message.properties.pop("held", None)  # else the transport has written it
                 admission.check(message, self.strategies)
+                if task_id := admission.task_id_of(message):
+                    self._revocations.look_up(message, task_id)
             return handle(message)
 
         def on_task_received(message: Any) -> Any:

@@ -22,7 +22,7 @@ def snapshot(**more: Any) -> Snapshot:
     """One queue with messages, one without an age, and no signs or numbers but those given."""
     full = QueueState("full", ready=3, oldest_message_seconds=7.5, delayed=2, held=1, is_paused=True)
     empty = QueueState("empty", ready=0, oldest_message_seconds=None, delayed=0, held=0, is_paused=False)
-    state = State(queues=(full, empty), leases=4, delayed_uncounted=5, dead_letters=6)
+    state = State(queues=(full, empty), leases=4, delayed_uncounted=5, dead_letters=6, revocations=7)
     given = {"signs": (), "counted": {COUNTER.name: {}, TIMES.name: {}}, "seconds": 0.25, **more}
     return Snapshot(state=state, **given)
 
@@ -63,6 +63,7 @@ def test_state_of_the_queues(collect: Collect) -> None:
         "contentworker_queue_paused": {("full",): 1, ("empty",): 0},
         "contentworker_delayed_messages_uncounted": {(): 5},
         "contentworker_dead_letters_kept": {(): 6},
+        "contentworker_revocations": {(): 7},
         "c_total": {(queue, kind): 0 for queue in ("full", "empty") for kind in ("a", "b")},
     }
 

@@ -62,7 +62,7 @@ def take(holder: Holder, *marked: str, acknowledged: int = 0) -> list[Delivery]:
     answer: list[Any] = [acknowledged]
     for tag in marked:
         answer += [tag.encode(), b"celery", b"{}"]
-    return [each for each, _ in holder.take(holder.next_fetch(), [*answer, 0])]
+    return [each for each, _ in holder.take(holder.next_fetch(), [*answer, b"", 0])]
 
 
 def test_a_fetch_takes_along_what_is_acknowledged(holder: Holder, steps: Steps) -> None:
@@ -223,11 +223,11 @@ def test_the_answer_to_a_fetch_of_a_lost_lease_is_dropped(holder: Holder) -> Non
 def test_a_fetch_without_a_lease_ends_all_work(holder: Holder) -> None:
     """Redis says so; about an earlier lease it is no news."""
     old = holder.next_fetch()
-    holder.take(holder.next_fetch(), [-1, 0])
+    holder.take(holder.next_fetch(), [-1, b"", 0])
     assert holder.lease.name == ""
     holder.lease.start()
     name = holder.lease.name
-    assert holder.take(old, [-1, 0]) == []
+    assert holder.take(old, [-1, b"", 0]) == []
     assert holder.lease.name == name != ""
 
 

@@ -1,0 +1,99 @@
+"""A revoked task does not start, whoever revoked it, and whatever becomes of the workers."""
+
+import signal
+import uuid
+from pathlib import Path
+
+import redis
+from celery import Celery
+
+from contentworker.runtime.records import dead_letters, revocations
+from contentworker.runtime.transport.protocol import DELAYED, REVOKED
+from tests.support import PATIENCE, PROBE_APP, StartWorker, executions, held_records, wait_until
+
+COUNTED = "probe.counted"
+
+
+def test_none_of_the_revoked_runs_though_workers_are_killed(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """200 of 400 waiting and delayed tasks, revoked while no worker ran: the others run, these never."""
+    kwargs = {"folder": str(tmp_path), "seconds": 0.02}
+    sent = [client.send_task(COUNTED, kwargs=kwargs, countdown=5 * (n % 2)) for n in range(400)]
+    ids = [each.id for each in sent]
+    revoked, others = {*ids[::4], *ids[1::4]}, {*ids[2::4], *ids[3::4]}
+    client.AsyncResult(ids[0]).revoke()
+    client.control.revoke(list(revoked - {ids[0]}))
+
+    workers = [worker("--queues=celery", app=PROBE_APP) for _ in range(2)]
+    for number in (20, 60, 100):
+        wait_until(lambda number=number: len(executions(tmp_path)) >= number, "some to run")  # type: ignore[misc]
+        workers.pop(0).kill(signal.SIGKILL)
+        workers.append(worker("--queues=celery", app=PROBE_APP))
+
+    wait_until(lambda: {each["id"] for each in executions(tmp_path)} >= others, "all others to run")
+    states = wait_until(
+        lambda: {state for each in revoked if (state := client.AsyncResult(each).state)} == {"REVOKED"},
+        "the revoked to be told",
+    )
+    assert states
+    wait_until(lambda: not redis_client.zcard(DELAYED) and not redis_client.llen("celery"), "the end")
+    wait_until(lambda: not held_records(redis_client), "the acknowledgements")
+    assert not revoked & {each["id"] for each in executions(tmp_path)}
+
+
+def test_the_worker_that_is_told_writes_it(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    """Another Celery client tells a worker, which is killed; the next one knows. A bad id gets an error."""
+    first = worker("--queues=celery", app=PROBE_APP)
+    wait_until(lambda: client.control.ping(limit=1, timeout=1), "the worker to listen")
+    with Celery(broker=redis_url, backend=redis_url) as foreign:
+        foreign.conf.accept_content = ["json"]
+        sent = foreign.send_task(COUNTED, kwargs={"folder": str(tmp_path)}, queue="celery", countdown=2)
+        assert foreign.control.revoke(sent.id, reply=True, limit=1, timeout=PATIENCE)
+        answers = foreign.control.revoke([7, sent.id], reply=True, limit=1, timeout=PATIENCE)
+    ((answer,),) = (each.values() for each in answers)
+    assert "task_id: must be a text" in answer["error"]
+    first.kill(signal.SIGKILL)
+    worker("--queues=celery", app=PROBE_APP)
+    wait_until(lambda: not redis_client.zcard(DELAYED), "its time")
+    after = client.send_task("probe.pid", queue="celery")
+    after.get(timeout=PATIENCE)
+    assert client.AsyncResult(sent.id).state == "REVOKED"
+    assert not executions(tmp_path)
+
+
+def test_a_replay_is_the_later_decision(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """A dead letter whose task was revoked runs when it is replayed, also in a worker that remembers."""
+    worker("--queues=celery", "--concurrency=1", app=PROBE_APP)
+    sent = client.send_task(
+        "probe.base.raise_permanent", kwargs={"folder": str(tmp_path), "kind": "PermanentError"}
+    )
+    (letter_id,) = wait_until(
+        lambda: dead_letters.ids_of_task(redis_client, sent.id, 2), "the dead letter of the task"
+    )
+    wait_until(
+        lambda: client.control.revoke(sent.id, reply=True, limit=1, timeout=1), "the worker to be told"
+    )
+    assert dead_letters.replay(redis_client, letter_id)
+    wait_until(lambda: len(executions(tmp_path)) == 2, "the replayed task")
+    assert redis_client.zscore(REVOKED, sent.id) is None
+
+
+def test_a_revocation_expires(client: Celery, redis_client: redis.Redis) -> None:
+    """After its time it is gone, the oldest go first, and an id is written anew only after a while."""
+    redis_client.delete(REVOKED)
+    one, two = str(uuid.uuid4()), str(uuid.uuid4())
+    revocations.revoke(redis_client, [one], 1000)
+    before = redis_client.zscore(REVOKED, one)
+    revocations.revoke(redis_client, [one, two], 1000)
+    assert redis_client.zscore(REVOKED, one) == before
+    assert [each for each, _ in revocations.since(redis_client, 0)] == [one, two]
+    assert [each for each, _ in revocations.since(redis_client, float(before or 0))] == [two]
+    assert revocations.is_revoked(redis_client, one, 1000)
+    assert not revocations.is_revoked(redis_client, one, 0)
+    revocations.revoke(redis_client, ["three"], 0)
+    assert [each for each, _ in revocations.since(redis_client, 0)] == ["three"]
