@@ -3,7 +3,7 @@
 A lease is a counter. Its holder adds to it twice a second. A worker that sees another's counter stand still
 for `LEASE_SECONDS` takes back what its holder held. Each worker measures with its own monotonic clock; the
 time of day plays no part. On the holder's own machine its process is looked up as well: a death there is
-noticed in a second.
+noticed in a second. Redis names only leases that are silent, so many workers cost a worker no more than few.
 
 The keeper is the thread that talks to Redis: it renews the lease, brings delayed messages forward, takes back
 what dead workers held, and sends what an outage held up. The watchdog talks to nothing, so nothing can hold
@@ -11,6 +11,7 @@ it up: it ends this process's work when the lease was not renewed in time.
 """
 
 import logging
+import random
 import threading
 import uuid
 from collections import defaultdict
@@ -22,7 +23,7 @@ from kombu.utils.compat import detect_environment
 
 from contentworker.runtime.transport import processes
 from contentworker.runtime.transport.outbox import Outbox
-from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, Protocol
+from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, Beat, Protocol
 from contentworker.runtime.transport.validity import Validity, now
 
 __all__ = [
@@ -45,6 +46,8 @@ BEAT_SECONDS = 0.5
 """Time between renewals, and between two looks for due messages and for dead workers."""
 STOP_SECONDS = 3.0
 """Longest that an orderly end waits for Redis."""
+TAKING_SECONDS = 0.25
+"""Longest that one beat takes back for: its own lease comes first."""
 
 
 class Lease:
@@ -67,6 +70,8 @@ class Lease:
         self.outbox = Outbox(self._wake.set)
         self._protocol, self._flush, self._fence, self._is_wanted = protocol, flush, fence, is_wanted
         self._observed: dict[str, tuple[int, float]] = {}
+        self._skip = 0
+        """Silent leases that were named already, where one answer does not name them all."""
         self._refusal = ""
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -120,7 +125,7 @@ class Lease:
                     pass
             except Exception as error:  # noqa: BLE001 (of any kind: the next beat may succeed)
                 # While Redis was away, no worker could renew: each gets a full lease from its return on.
-                self._observed.clear()
+                self._observed, self._skip = {}, 0
                 if not trouble:
                     _tell("answers", False)  # noqa: FBT003 (the listener's argument)
                 if str(error) != trouble:
@@ -142,7 +147,7 @@ class Lease:
                 logger.warning("Redis refuses acknowledgements, which are repeated: %s", error)
         self._flush()
         name, epoch, started = self.name, self.validity.epoch, now()
-        beat = self._protocol.beat(name)
+        beat = self._protocol.beat(name, self._skip)
         answered = now()
         if beat.alive:
             with self.lock:
@@ -152,31 +157,43 @@ class Lease:
             self._fence("another worker took this one for dead", overlaps=True)
         if beat.promoted:
             _tell("moved", "promoted", beat.promoted)
-        self._take_from_the_dead(beat.leases, started, answered)
+        self._take_from_the_dead(self._observe(beat, started, answered))
         return beat.promoted >= PROMOTED_AT_A_TIME
 
-    def _take_from_the_dead(self, leases: Mapping[str, int], asked: float, answered: float) -> None:
-        observed = {}
-        for name, renewals in leases.items():
+    def _observe(self, beat: Beat, asked: float, answered: float) -> dict[str, int]:
+        """Compare the silent leases with what was seen before; return those that are over."""
+        before = self._observed
+        # Who is not named has renewed, unless one answer does not name them all.
+        self._observed = dict(before) if self._skip or beat.skip else {}
+        self._skip = beat.skip
+        over = {}
+        for name, renewals in beat.silent.items():
             if name == self.name:
                 continue
-            before = self._observed.get(name)
-            if before is None or before[0] != renewals:
-                observed[name] = (renewals, answered)
-            elif asked - before[1] < LEASE_SECONDS and not processes.has_ended(name):
-                observed[name] = before
-            else:
-                moved, unknown = self._protocol.reclaim(name, renewals)
-                if moved:
-                    _tell("moved", "reclaimed", moved)
-                logger.warning(
-                    "Worker %s is gone; %d messages that it held are back in their queues", name, moved
-                )
-                if unknown:
-                    logger.error(
-                        "%d messages of worker %s stay held: another version wrote them", unknown, name
-                    )
-        self._observed = observed
+            seen = before.get(name)
+            if seen is None or seen[0] != renewals:
+                seen = (renewals, answered)
+            self._observed[name] = seen
+            if asked - seen[1] >= LEASE_SECONDS or processes.has_ended(name):
+                over[name] = renewals
+        return over
+
+    def _take_from_the_dead(self, over: Mapping[str, int]) -> None:
+        until = now() + TAKING_SECONDS
+        # Each in an order of its own: many workers find the same dead.
+        for name in random.sample([*over], len(over)):
+            if now() >= until:
+                return
+            moved, unknown = self._protocol.reclaim(name, over[name])
+            del self._observed[name]
+            self._skip = 0  # the others have moved up
+            if moved:
+                _tell("moved", "reclaimed", moved)
+            logger.warning(
+                "Worker %s is gone; %d messages that it held are back in their queues", name, moved
+            )
+            if unknown:
+                logger.error("%d messages of worker %s stay held: another version wrote them", unknown, name)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

@@ -1,17 +1,54 @@
--- Renew a lease, move due messages into their lists, and read all leases.
+-- Renew a lease, move due messages into their lists, and say which other leases are silent.
 --
--- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] DELAYED
+-- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] DELAYED  KEYS[4] RENEWED
 -- ARGV[1] holder    ARGV[2] most messages to move
--- Returns {1 if the lease still stood, how many messages moved, {holder, renewals, holder, renewals, ...}}
+-- ARGV[3] milliseconds without a renewal after which a lease is silent  ARGV[4] silent ones to pass over
+-- ARGV[5] most silent ones to return; ten times as many if fewer holders than that are alive
+-- Returns {1 if the lease still stood, how many messages moved, {holder, renewals, holder, renewals, ...}, how many
+-- silent ones the next beat has to pass over; 0: none is left}
+--
+-- RENEWED only says at whom to look, so that a beat costs the same with 10 workers and with 2,000. Whether a
+-- holder is dead is decided by LEASES and the clock of who looks.
 
 -- include records
 
-local leases, delayed = KEYS[2], KEYS[3]
+-- Who has renewed this recently counts as alive, also where a busy Redis makes all of them late.
+local ALIVE_MILLISECONDS = 30000
+
+local leases, delayed, renewed = KEYS[2], KEYS[3], KEYS[4]
 local holder, limit = ARGV[1], ARGV[2]
+local now = math.floor(now_milliseconds())
 redis.call('HDEL', leases, '')
 local alive = redis.call('HEXISTS', leases, holder)
-if alive == 1 then redis.call('HINCRBY', leases, holder, 1) end
-local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now_milliseconds(), 'LIMIT', 0, limit)
+if alive == 1 then
+    redis.call('HINCRBY', leases, holder, 1)
+    redis.call('ZADD', renewed, now, holder)
+end
+-- Workers of the release before are in LEASES only: they count as silent, and are looked at in each beat.
+if redis.call('HLEN', leases) > redis.call('ZCARD', renewed) then
+    for _, name in ipairs(redis.call('HKEYS', leases)) do redis.call('ZADD', renewed, 'NX', 0, name) end
+end
+-- Redis's clock was put back: nobody would look at these until it is there again.
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', renewed, '(' .. now, '+inf')) do
+    redis.call('ZADD', renewed, now, name)
+end
+local skip, most, until_when = tonumber(ARGV[4]), tonumber(ARGV[5]), now - ARGV[3]
+if redis.call('ZCOUNT', renewed, '-inf', until_when) > most
+    and redis.call('ZCOUNT', renewed, now - ALIVE_MILLISECONDS, '+inf') <= most then
+    most = most * 10
+end
+local names = redis.call('ZRANGEBYSCORE', renewed, '-inf', until_when, 'LIMIT', skip, most)
+local silent = {}
+for _, name in ipairs(names) do
+    local renewals = redis.call('HGET', leases, name)
+    if renewals then
+        silent[#silent + 1] = name
+        silent[#silent + 1] = renewals
+    else -- a worker of the release before took what it held
+        redis.call('ZREM', renewed, name)
+    end
+end
+local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, limit)
 local promoted = 0
 for i = #due, 1, -1 do
     local list, raw, deaths = unpack_record(due[i])
@@ -21,4 +58,4 @@ for i = #due, 1, -1 do
         promoted = promoted + 1
     end
 end
-return {alive, promoted, redis.call('HGETALL', leases)}
+return {alive, promoted, silent, #names == most and skip + most or 0}

@@ -19,6 +19,7 @@ __all__ = [
     "LEASES",
     "PAUSED",
     "PREFIX",
+    "RENEWED",
     "REPLACES",
     "RETURNED",
     "REVOKED",
@@ -37,6 +38,8 @@ PREFIX = "contentworker:transport"
 
 LEASES = f"{PREFIX}:leases"
 """Hash: holder → how often it has renewed its lease."""
+RENEWED = f"{PREFIX}:renewed"
+"""Sorted set of holders by their last renewal, in milliseconds of Redis's clock: at whom to look, no more."""
 DELAYED = f"{PREFIX}:delayed"
 """Sorted set of records by the time they are due, in milliseconds of Redis's clock."""
 PAUSED = f"{PREFIX}:paused"
@@ -75,6 +78,13 @@ class Replaced(NamedTuple):
 
 PROMOTED_AT_A_TIME = 500
 """Most messages that one script moves: Redis serves no other client meanwhile."""
+SILENT_SECONDS = 0.6
+"""Time without renewal after which others look at a lease: a little more than the time between two beats."""
+LOOKED_AT_A_TIME = 50
+"""Most silent leases in the answer to a beat; ten times as many if fewer workers than this are alive.
+
+If Redis is so busy that all beats are late, all leases are silent: then too a beat must stay cheap.
+"""
 
 
 class HolderGoneError(Exception):
@@ -89,8 +99,10 @@ class Beat:
     """Whether its own lease still stood, and so is renewed."""
     promoted: int
     """Delayed messages that were due and are now at the front of their lists."""
-    leases: Mapping[str, int]
-    """How often each holder has renewed its lease."""
+    silent: Mapping[str, int]
+    """Holders that have not renewed for a while, those who did so longest ago first: how often they did."""
+    skip: int = 0
+    """How many of them the next beat has to pass over to be told of the others; 0: there are no others."""
 
 
 class Fetched(NamedTuple):
@@ -121,7 +133,7 @@ class Protocol:
         Raises:
             ValueError: the records in Redis are of another version; nothing was written.
         """
-        version = self._run("register", [PREFIX, LEASES], VERSION, holder).decode()
+        version = self._run("register", [PREFIX, LEASES, RENEWED], VERSION, holder).decode()
         if version != VERSION:
             raise ValueError(
                 f"Redis holds records of version {version} of this transport (key {self.prefix}{PREFIX}); "
@@ -237,23 +249,37 @@ class Protocol:
         where = key.removeprefix(self.prefix) if due_milliseconds is None else DELAYED
         return bool(self._run("replace", [held_key(holder), where], tag, message, due))
 
-    def beat(self, holder: str, promote: int = PROMOTED_AT_A_TIME) -> Beat:
-        """Renew the holder's lease, move at most `promote` due messages, and read every lease."""
-        alive, promoted, leases = self._run("beat", [RETURNED, LEASES, DELAYED], holder, promote)
-        pairs = zip(leases[::2], leases[1::2], strict=True)
-        return Beat(bool(alive), promoted, {name.decode(): int(renewals) for name, renewals in pairs})
+    def beat(
+        self,
+        holder: str,
+        skip: int = 0,
+        *,
+        promote: int = PROMOTED_AT_A_TIME,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> Beat:
+        """Renew the holder's lease, move at most `promote` due messages, and say which leases are silent.
+
+        Of the silent ones, the first `skip` are left out.
+        """
+        keys = [RETURNED, LEASES, DELAYED, RENEWED]
+        arguments = (holder, promote, round(silent_seconds * 1000), skip, LOOKED_AT_A_TIME)
+        alive, promoted, silent, skip = self._run("beat", keys, *arguments)
+        pairs = zip(silent[::2], silent[1::2], strict=True)
+        return Beat(bool(alive), promoted, {name.decode(): int(renewals) for name, renewals in pairs}, skip)
 
     def reclaim(self, holder: str, renewals: int) -> tuple[int, int]:
         """Put back all that a dead holder held, unless it has renewed its lease meanwhile.
 
         Returns how many messages went back, and how many stay as their record is of another version.
         """
-        moved, unknown = self._run("reclaim", [RETURNED, LEASES, held_key(holder)], holder, renewals, 1)
+        keys = [RETURNED, LEASES, held_key(holder), RENEWED]
+        moved, unknown = self._run("reclaim", keys, holder, renewals, 1)
         return moved, unknown
 
     def release(self, holder: str) -> int:
         """Put back all that a holder holds, and end its lease. It must not be working on any of it."""
-        return int(self._run("reclaim", [RETURNED, LEASES, held_key(holder)], holder, "", 0)[0])
+        keys = [RETURNED, LEASES, held_key(holder), RENEWED]
+        return int(self._run("reclaim", keys, holder, "", 0)[0])
 
     def hand_back(self, limit: int = PROMOTED_AT_A_TIME) -> int:
         """Move at most `limit` delayed messages into their lists, due or not; return how many."""

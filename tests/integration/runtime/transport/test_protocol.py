@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha1
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -31,6 +32,7 @@ from hypothesis.stateful import (
 )
 
 from contentworker.runtime.transport import holder as holder_module
+from contentworker.runtime.transport import protocol as protocol_module
 from contentworker.runtime.transport import validity
 from contentworker.runtime.transport.holder import Holder
 from contentworker.runtime.transport.lease import BEAT_SECONDS, FENCE_SECONDS, LEASE_SECONDS
@@ -39,6 +41,7 @@ from contentworker.runtime.transport.protocol import (
     DELAYED,
     LEASES,
     PREFIX,
+    RENEWED,
     RETURNED,
     HolderGoneError,
     Protocol,
@@ -375,7 +378,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(holder=st.one_of(holders, st.just("")), promote=st.integers(1, 3))
     def beat(self, holder: str, promote: int) -> None:
         """Renew; what is due goes to the front. A holder without lease gets none by it."""
-        beat = self.protocol.beat(holder, promote)
+        beat = self.protocol.beat(holder, promote=promote, silent_seconds=-1)
         model = self.known.get(holder, HolderModel())
         assert beat.alive is (model.renewals is not None)
         if model.renewals is not None:
@@ -386,7 +389,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         )[:promote]
         assert beat.promoted == len(due)
         self.put_back([self.delayed.pop(member)[1] for member in due])
-        assert beat.leases == self.leases()
+        assert beat.silent == self.leases()
 
     @rule(holder=holders, age=st.sampled_from([0, 0, 1]), started=st.integers(0, 2))
     def reclaim(self, holder: str, age: int, started: int) -> None:
@@ -447,14 +450,16 @@ class ProtocolMachine(RuleBasedStateMachine):
             pipe.keys("*")
             pipe.hgetall(LEASES)
             pipe.zrange(DELAYED, 0, -1, withscores=True)
+            pipe.zrange(RENEWED, 0, -1)
             for key in LISTS:
                 pipe.lrange(key, 0, -1)
             for key in LISTS:
                 pipe.hgetall(RETURNED + key)
             for name in names:
                 pipe.hgetall(held_key(name))
-            keys, leases, delayed, *found = pipe.execute()
+            keys, leases, delayed, renewed, *found = pipe.execute()
         assert {name.decode(): int(renewals) for name, renewals in leases.items()} == self.leases()
+        assert {name.decode() for name in renewed} == self.leases().keys()
         assert dict(delayed) == {member: due for member, (due, _) in self.delayed.items()}
         for key, messages in zip(LISTS, found, strict=False):
             assert messages[::-1] == [message.raw for message in self.lists[key]]
@@ -473,8 +478,8 @@ class ProtocolMachine(RuleBasedStateMachine):
                 expected[b"cancelled"] = str(model.cancelled).encode()
             assert fields == expected
             assert model.renewals is not None or not fields
-        allowed = {PREFIX, LEASES, DELAYED, *LISTS, *map(held_key, names), *map(RETURNED.__add__, LISTS)}
-        assert {key.decode() for key in keys} <= allowed
+        allowed = {PREFIX, LEASES, RENEWED, DELAYED, *LISTS, *map(held_key, names)}
+        assert {key.decode() for key in keys} <= allowed.union(map(RETURNED.__add__, LISTS))
 
 
 def test_every_step_in_any_order(redis_client: redis.Redis) -> None:
@@ -657,7 +662,8 @@ class Machine:
         self.clock, self.offset = clock, offset
         self.holder = Holder(redis.Redis.from_url(redis_url))
         self.holder.lease._threads = [threading.current_thread()]
-        self.beat = self.holder.protocol.beat
+        # The clock of the server is real, and nobody is silent for long.
+        self.beat = partial(self.holder.protocol.beat, silent_seconds=-1)
         self.start()
 
     def look_at_clock(self) -> None:
@@ -674,7 +680,7 @@ class Machine:
     def turn(self, *, redis_is_away: bool = False) -> None:
         """One turn of the keeper."""
         self.look_at_clock()
-        self.holder.protocol.beat = away if redis_is_away else self.beat  # type: ignore[assignment, method-assign]
+        self.holder.protocol.beat = away if redis_is_away else self.beat  # type: ignore[method-assign]
         self.holder.lease._stopping = OneTurn()  # type: ignore[assignment]
         self.holder.lease._wake.set()
         self.holder.lease._keep()
@@ -689,7 +695,7 @@ class Machine:
         self.holder.stop()
 
 
-def away(*_: Any) -> NoReturn:
+def away(*_: Any, **__: Any) -> NoReturn:
     raise redis.exceptions.ConnectionError("Redis is away")
 
 
@@ -782,6 +788,73 @@ def test_only_the_dead_are_taken_for_dead(redis_client: redis.Redis, redis_url: 
     run_state_machine_as_test(
         LeaseMachine, settings=settings(BOUNDED, max_examples=100 if os.environ.get("CI") else 30)
     )
+
+
+def test_nobody_is_left_unwatched_when_most_die_at_once(
+    redis_client: redis.Redis, redis_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty of fifty, and an answer names ten: all are found between 12 and 15 s later, and nobody else."""
+    redis_client.flushall()
+    monkeypatch.setattr(protocol_module, "LOOKED_AT_A_TIME", 10)
+    redis_client.lpush("celery", *(f'{{"id":{number}}}' for number in range(50)))
+    machines = [Machine(redis_url, clock, 1e6 * number) for number in range(50)]
+    living = machines[::5]
+    ends = []
+    while redis_client.hlen(LEASES) > len(living):
+        clock.passed += BEAT_SECONDS
+        for machine in living:
+            machine.turn()
+        ends.append((clock.passed, redis_client.llen("celery")))
+        assert clock.passed < LEASE_SECONDS + 3
+    assert {number for passed, number in ends if passed <= LEASE_SECONDS} == {0}
+    assert ends[-1][1] == 40
+    assert all(machine.is_sure_of(*machine.deliveries) for machine in living)
+    for machine in machines:
+        machine.stop()
+
+
+def test_beside_workers_of_the_release_before(redis_client: redis.Redis) -> None:
+    """They renew in the hash alone: each beat names them. What they took back is forgotten."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    protocol.register("new")
+    for renewals in (1, 2):
+        redis_client.hset(LEASES, "old", renewals)
+        assert protocol.beat("new").silent == {"old": renewals}
+    protocol.register("taken")
+    redis_client.hdel(LEASES, "taken")
+    assert "taken" not in protocol.beat("new", silent_seconds=-1).silent
+    assert set(redis_client.zrange(RENEWED, 0, -1)) == {b"new", b"old"}
+
+
+@pytest.mark.parametrize(("living", "named"), [(50, 500), (51, 50)])
+def test_how_many_silent_leases_an_answer_names(redis_client: redis.Redis, living: int, named: int) -> None:
+    """Few where many workers ask: if Redis is busy, all are silent, and answers must not make it busier."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    for number in range(living):
+        protocol.register(f"living-{number}")
+    names = [f"dead-{number:03}" for number in range(520)]
+    redis_client.hset(LEASES, mapping=dict.fromkeys(names, 7))
+    found: list[str] = []
+    skip = 0
+    while True:
+        beat = protocol.beat("living-0", skip, silent_seconds=20)
+        found += beat.silent
+        if not (skip := beat.skip):
+            break
+        assert len(beat.silent) == named
+    assert found == names
+
+
+def test_a_clock_that_was_put_back_hides_nobody(redis_client: redis.Redis) -> None:
+    """Who died before would look as if renewed a moment ago, until the clock is there again."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    for name in ("dead", "new"):
+        protocol.register(name)
+    redis_client.zadd(RENEWED, {"dead": NEVER * 1000})
+    assert protocol.beat("new", silent_seconds=-1).silent.keys() == {"dead", "new"}
 
 
 @pytest.mark.parametrize("awake", ["knows", "does-not-know"])

@@ -20,6 +20,7 @@ from contentworker.runtime.transport.protocol import (
     DELAYED,
     LEASES,
     PREFIX,
+    RENEWED,
     RETURNED,
     Protocol,
     Replaced,
@@ -55,7 +56,7 @@ ONE_AT_A_TIME = ("--queues=celery", "--concurrency=1", "--prefetch-multiplier=4"
 def take_from_the_dead(client: redis.Redis) -> None:
     """What another worker does with holders that are dead, without its wait of a lease."""
     protocol = Protocol(client)
-    for name, renewals in protocol.beat("").leases.items():
+    for name, renewals in protocol.beat("", silent_seconds=-1).silent.items():
         protocol.reclaim(name, renewals)
 
 
@@ -472,6 +473,6 @@ class TestSimpleQueue:
         connection.SimpleQueue("simple").get_nowait()
         (name,) = redis_client.hkeys(LEASES)
         wait_until(lambda: int(as_bytes(redis_client.hget(LEASES, name))) >= 2, "renewals")
-        assert left_behind(redis_client) == {LEASES, held_key(name.decode())}
+        assert left_behind(redis_client) == {LEASES, RENEWED, held_key(name.decode())}
         connection.release()
         assert not left_behind(redis_client)

@@ -34,7 +34,7 @@ ONE_AT_A_TIME = ("--queues=celery", "--concurrency=1", "--prefetch-multiplier=2"
 def take_from_the_dead(client: redis.Redis) -> None:
     """What another worker does with holders that are dead, without its wait of a lease."""
     protocol = Protocol(client)
-    for name, renewals in protocol.beat("").leases.items():
+    for name, renewals in protocol.beat("", silent_seconds=-1).silent.items():
         protocol.reclaim(name, renewals)
 
 

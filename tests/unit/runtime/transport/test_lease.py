@@ -31,17 +31,20 @@ class Redis:
         self.clock = clock
         self.seconds = 0.0
         """Duration of a beat."""
-        self.answer = Beat(alive=True, promoted=0, leases={})
+        self.answer = Beat(alive=True, promoted=0, silent={})
         self.error: Exception | None = None
         self.reclaimed: list[tuple[str, int]] = []
         self.registered: list[str] = []
+        self.skipped: list[int] = []
+        """How many silent leases each beat passed over."""
 
     def register(self, name: str) -> None:
         self.clock.now += self.seconds
         self.registered.append(name)
 
-    def beat(self, _: str) -> Beat:
+    def beat(self, _: str, skip: int = 0) -> Beat:
         self.clock.now += self.seconds
+        self.skipped.append(skip)
         if self.error:
             raise self.error
         return self.answer
@@ -116,9 +119,9 @@ def keep(lease: Lease, server: Redis, *errors: str) -> None:
     lease._wake = SimpleNamespace(wait=lambda _: None, clear=lambda: None)  # type: ignore[assignment]
     answers, beat = iter(errors), server.beat
 
-    def answer(name: str) -> Beat:
+    def answer(name: str, skip: int) -> Beat:
         server.error = redis.exceptions.ConnectionError(error) if (error := next(answers)) else None
-        return beat(name)
+        return beat(name, skip)
 
     server.beat = answer  # type: ignore[assignment, method-assign]
     lease._keep()
@@ -182,7 +185,7 @@ def test_a_lease_that_redis_does_not_have_is_lost(lease: Lease, server: Redis, f
     """Another worker took it; its messages may be in work there. It is not extended."""
     until = lease.validity.until
     server.clock.now += 1
-    server.answer = Beat(alive=False, promoted=0, leases={})
+    server.answer = Beat(alive=False, promoted=0, silent={})
     lease._beat()
     assert fences == [("another worker took this one for dead", True)]
     assert lease.validity.until == until
@@ -192,9 +195,9 @@ def test_a_lease_that_ended_during_the_beat_is_not_extended(lease: Lease, server
     """The answer is about the name that it had before."""
     answer = server.beat
 
-    def lose_it(name: str) -> Beat:
+    def lose_it(name: str, skip: int) -> Beat:
         lease.end()
-        return answer(name)
+        return answer(name, skip)
 
     server.beat = lose_it  # type: ignore[assignment, method-assign]
     lease._beat()
@@ -207,7 +210,7 @@ def reclaims(lease: Lease, server: Redis, *beats: tuple[float, int]) -> list[lis
     for seconds, renewals in beats:
         server.reclaimed.clear()
         server.clock.now += seconds
-        server.answer = Beat(alive=True, promoted=0, leases={lease.name: 0, "other": renewals})
+        server.answer = Beat(alive=True, promoted=0, silent={lease.name: 0, "other": renewals})
         lease._beat()
         found.append([*server.reclaimed])
     return found
@@ -233,9 +236,43 @@ def test_the_twelve_seconds_are_between_an_answer_and_a_question(lease: Lease, s
 def test_an_ended_process_is_dead_at_once(
     lease: Lease, server: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the same machine, once its lease stood still from one beat to the next."""
+    """On the same machine, as soon as its lease is silent."""
     monkeypatch.setattr(processes, "has_ended", lambda name: name == "other")
-    assert reclaims(lease, server, (0, 7), (0.5, 8), (0.5, 8)) == [[], [], [("other", 8)]]
+    assert reclaims(lease, server, (0, 7)) == [[("other", 7)]]
+    monkeypatch.setattr(processes, "has_ended", lambda name: name != "other")
+    assert reclaims(lease, server, (0, 7), (0.5, 7)) == [[], []]
+
+
+def test_more_silent_leases_than_one_answer_names(lease: Lease, server: Redis) -> None:
+    """They are named in turn, and each is over 12 s after it was first named; who renews meanwhile is not."""
+    pages = [({"a": 1, "b": 1}, 2), ({"c": 1, "d": 1}, 4), ({"e": 1}, 0)]
+    for silent, skip in pages:
+        server.answer = Beat(alive=True, promoted=0, silent=silent, skip=skip)
+        lease._beat()
+    assert (server.skipped, server.reclaimed) == ([0, 2, 4], [])
+    server.clock.now += 12
+    for silent, skip in [({"a": 1, "b": 2}, 2), *pages[1:]]:
+        server.answer = Beat(alive=True, promoted=0, silent=silent, skip=skip)
+        lease._beat()
+    assert sorted(server.reclaimed) == [("a", 1), ("c", 1), ("d", 1), ("e", 1)]
+
+
+def test_the_lease_is_renewed_before_many_dead_are_done(lease: Lease, server: Redis) -> None:
+    """What a beat has no time for is left to the next ones and to other workers."""
+    server.answer = Beat(alive=True, promoted=0, silent={f"dead-{number}": 1 for number in range(100)})
+    lease._beat()
+    server.clock.now += 12
+    reclaim = server.reclaim
+
+    def slow(name: str, renewals: int) -> tuple[int, int]:
+        server.clock.now += 0.125
+        return reclaim(name, renewals)
+
+    server.reclaim = slow  # type: ignore[method-assign]
+    lease._beat()
+    assert len(server.reclaimed) == 2
+    lease._beat()
+    assert len({name for name, _ in server.reclaimed}) == 4
 
 
 @pytest.mark.parametrize(("promoted", "more"), [(PROMOTED_AT_A_TIME - 1, False), (PROMOTED_AT_A_TIME, True)])
@@ -243,7 +280,7 @@ def test_as_many_due_messages_as_one_script_moves(
     lease: Lease, server: Redis, promoted: int, more: bool
 ) -> None:
     """There may be more, so the next beat comes at once."""
-    server.answer = Beat(alive=True, promoted=promoted, leases={})
+    server.answer = Beat(alive=True, promoted=promoted, silent={})
     assert lease._beat() is more
 
 
@@ -253,10 +290,10 @@ def test_messages_that_moved_are_reported(lease: Lease, server: Redis) -> None:
     lease_module.when_moved(lambda *_: 1 / 0)  # type: ignore[arg-type] # it fails
     lease_module.when_moved(lambda how, number: moved.append((how, number)))
     lease._beat()
-    server.answer = Beat(alive=True, promoted=2, leases={"other": 1})
+    server.answer = Beat(alive=True, promoted=2, silent={"other": 1})
     lease._beat()
     server.clock.now += 12
-    server.answer = Beat(alive=True, promoted=0, leases={"other": 1})
+    server.answer = Beat(alive=True, promoted=0, silent={"other": 1})
     lease._beat()
     assert moved == [("promoted", 2), ("reclaimed", 3)]
 
@@ -291,9 +328,9 @@ def test_acknowledgements_that_wait_go_first(
         done.append("waiting")
         raise redis.exceptions.ResponseError("MISCONF")
 
-    def renew(name: str, beat: Callable[[str], Beat] = server.beat) -> Any:
+    def renew(name: str, skip: int, beat: Callable[[str, int], Beat] = server.beat) -> Any:
         done.append("renew")
-        return beat(name)
+        return beat(name, skip)
 
     server.beat = renew  # type: ignore[assignment, method-assign]
     lease.outbox.add(refuse)

@@ -1,0 +1,79 @@
+"""Measures what many workers cost: the beats that renew their leases.
+
+    nox -s bench -- benchmarks/scale.py [--json]
+
+Registers so many workers in a Redis of its own and renews their leases in turn. Counted are the CPU of Redis
+for a beat, and the time that a worker waits for its answer. Targets: with 2,000 workers 1.5 times the CPU of
+ten workers in the same run, and 1 ms.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import redis  # noqa: E402 -- needs the path above
+
+from contentworker.runtime.development import local_redis  # noqa: E402 -- likewise
+from contentworker.runtime.transport.protocol import Protocol  # noqa: E402 -- likewise
+
+SIZES = (10, 100, 400, 1000, 2000)
+RUNS = 3
+BEATS = 10_000
+"""Beats of a run, of all workers together."""
+
+
+def redis_cpu_seconds(client: redis.Redis) -> float:
+    """CPU time, user and system, that Redis has used."""
+    info = client.info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])
+
+
+def measure(client: redis.Redis, size: int) -> tuple[float, float]:
+    """Seconds of Redis's CPU for a beat, and the median time that one takes, with so many workers."""
+    client.flushall()
+    protocol = Protocol(client)
+    names = [f"host:place:{number}:{number:012x}" for number in range(size)]
+    for name in names:
+        protocol.register(name)
+    times = []
+    before = redis_cpu_seconds(client)
+    for _ in range(BEATS // size):
+        for name in names:
+            asked = time.perf_counter()
+            # By this nobody is silent, however slow the machine.
+            protocol.beat(name, silent_seconds=60)
+            times.append(time.perf_counter() - asked)
+    return (redis_cpu_seconds(client) - before) / len(times), statistics.median(times)
+
+
+def main() -> None:
+    """Print medians and ratios; with --json as JSON."""
+    found: dict[int, list[tuple[float, float]]] = {size: [] for size in SIZES}
+    with tempfile.TemporaryDirectory() as folder, local_redis.throwaway(Path(folder, "redis")) as url:
+        client = redis.Redis.from_url(url)
+        for _ in range(RUNS):
+            for size in SIZES:
+                found[size].append(measure(client, size))
+        client.close()
+    rows = {
+        size: [statistics.median(each) * 1e6 for each in zip(*runs, strict=True)]
+        for size, runs in found.items()
+    }
+    if "--json" in sys.argv:
+        print(
+            json.dumps({str(size): {"redis_us": row[0], "worker_us": row[1]} for size, row in rows.items()})
+        )
+        return
+    print("| workers | Redis CPU of a beat, µs | ratio | a beat takes, µs |\n|---|---|---|---|")
+    for size, (cpu, taken) in rows.items():
+        print(f"| {size:,} | {cpu:.0f} | {cpu / rows[SIZES[0]][0]:.2f} | {taken:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
