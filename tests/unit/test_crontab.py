@@ -60,6 +60,12 @@ def test_we_take_what_celery_takes(text: str) -> None:
     assert we_take(text) == celery_takes(text)
 
 
+def test_every_day_of_every_month() -> None:
+    """The last days of each month, one by one."""
+    texts = [f"0 0 {day} {month} *" for day in range(28, 33) for month in range(1, 13)]
+    assert [text for text in texts if we_take(text)] == [text for text in texts if celery_takes(text)]
+
+
 @pytest.mark.parametrize(
     "text", ["30 3 * * mon-fri", "0 0 29 feb *", "0 0 31 1,4 *", "*/15 22-4 1-31/2 jan-March Saturday,0"]
 )
