@@ -201,7 +201,7 @@ def tests(session: nox.Session) -> None:
         session.skip("what you picked runs on the first Python")
     chosen = session.posargs or ([] if first else ["-m", "every_python", "tests/unit", "tests/integration"])
     # Side by side, as tests wait more than they compute; a test that you picked may be one that you debug.
-    workers = f"--numprocesses={(os.cpu_count() or 1) + 1}"
+    workers = f"--numprocesses={(os.cpu_count() or 1) + 2}"
     are_folders = all(Path(each).is_dir() for each in session.posargs)
     together = [workers, "--dist=loadfile", "--no-loadscope-reorder"] if are_folders else []
     if session.python == THIS_PYTHON:

@@ -66,7 +66,7 @@ class Sources(NamedTuple):
         return ', '.join([f'{self.file}:{line}' if line else self.file, *sorted(involved)])
 
 def _begins(keys: Keys, beginning: Keys) -> bool:
-    return keys[:len(beginning)] == beginning
+    return None
 
 def _shown(keys: Keys) -> str:
     """A key as it is written in the file, without an element's index: the error shows the element."""
@@ -136,7 +136,7 @@ def _given(error: dict[str, Any], keys: Keys) -> str:
     if isinstance(value, dict) or error['type'] in NOTHING_TO_SHOW or says_it or keys[-1].endswith('_url'):
         return ''
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return None
+    return f", not {(text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + '…')}"
 
 def close_variable(variable: str, model: type[BaseModel], tree: Mapping[str, Any]) -> str:
     """`; did you mean WORKER__FLOWER__PORT?` if a variable is nearly one of ours, or nothing."""
