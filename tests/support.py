@@ -253,7 +253,7 @@ class Server(Process):
 class RedisProcess(Process):
     """A Redis that can be killed and started again on its port."""
 
-    def __init__(self, folder: Path, *, port: int | None = None, durable: bool = False) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, durable: bool = False, **more: str) -> None:
         with _or_skip():
             executable = local_redis.find_executable(os.environ.get("PATH", ""))
         self.port = port or free_port()
@@ -263,7 +263,7 @@ class RedisProcess(Process):
         command = [executable, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", *persistence]
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        super().__init__(command, folder, os.environ, cwd=data)
+        super().__init__(command, folder, {**os.environ, **more}, cwd=data)
 
     @property
     def url(self) -> str:

@@ -171,6 +171,9 @@ def _head(overview: Overview) -> Iterator[Text]:
         line.append(f"  {overview.spent_today:.2f}{cap} spent today")
     yield line
     yield _rates(overview)
+    if overview.paused_schedules:
+        paused = (f"{name} {pause_text(pause)}" for name, pause in overview.paused_schedules.items())
+        yield _line(f"schedules: {_clean('; '.join(paused))}", CAREFUL)
     for note in _unknown(overview):
         yield _line(note, CAREFUL)
 

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from contentworker import crontab, printable
+from contentworker import crontab, printable, time_zones
 
 OLDEST_PYTHON_MINOR = 11
 """The oldest Python 3 that can run the project: `requires-python` in pyproject.toml."""
@@ -309,6 +309,11 @@ def _check_crontab(value: str) -> str:
     return value
 
 
+def _check_time_zone(value: str) -> str:
+    time_zones.time_zone(value)
+    return value
+
+
 class ScheduleSettings(Section):
     """A task that `celery beat` sends regularly (docs/schedules.md)."""
 
@@ -316,7 +321,12 @@ class ScheduleSettings(Section):
     every_seconds: Amount = Field(0, description="Time between two, at least 1. 0: `crontab` says when.")
     crontab: Annotated[str, AfterValidator(_check_crontab)] = Field(
         "",
-        description="Minute, hour, day of the month, month, day of the week, in UTC: `30 3 * * mon-fri`.",
+        description="Minute, hour, day of the month, month, day of the week: `30 3 * * mon-fri`.",
+    )
+    timezone: Annotated[str, AfterValidator(_check_time_zone)] = Field(
+        "UTC",
+        description="Time zone of `crontab`, by its IANA name: `Europe/Berlin`. docs/schedules.md says what "
+        "happens when clocks change.",
     )
     arguments: dict[str, JsonValue] = Field({}, description="Keyword arguments of the task.")
     enabled: bool = Field(True, description="With `false` the task is not sent.")
@@ -331,6 +341,8 @@ class ScheduleSettings(Section):
             raise ValueError("either every_seconds or crontab must be given")
         if 0 < self.every_seconds < 1:
             raise ValueError("every_seconds must be at least 1")
+        if self.every_seconds and self.timezone != "UTC":
+            raise ValueError("timezone is for crontab: every_seconds is the same in every time zone")
         return self
 
 

@@ -21,6 +21,7 @@ from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.logs import lines as logs
 from contentworker.runtime.records.dead_letters import DeadLetter, EarlierLetter, UnknownLetter
 from contentworker.runtime.records.letter_parts import LetterParts
+from contentworker.runtime.records.pauses import Pause
 from contentworker.runtime.watching.overview import Away, Failure, Overview, Running, WorkerState
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
@@ -120,7 +121,8 @@ def test_top(text: str) -> None:
         at=NOW, transport="leased", is_measured=True, away=Away(NOW, text), state=None,
         workers=(WorkerState(text, (text,), 1.0, 1),),
         running=(Running(text, text, text, text, 1.0),), asked_seconds=1.0, rates=None,
-        failures=(Failure(NOW, text, text, text),), spent_today=0, cap_per_day=0,
+        failures=(Failure(NOW, text, text, text),), paused_schedules={text: Pause(text, NOW)}, spent_today=0,
+        cap_per_day=0,
     )  # fmt: skip
     file = io.StringIO()
     Console(file=file, width=200, highlight=False).print(render(overview, 200))

@@ -43,7 +43,7 @@ class Metric:
     answers: Question
     """The operator's question that it answers: a row of the dashboard."""
     labels: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    """Values by label name; None for `task`, `queue` and `worker`, whose values the application knows."""
+    """Values by label name; None where the application knows them: `task`, `queue`, `worker`, `schedule`."""
     buckets: tuple[float, ...] = ()
 
     @cached_property
@@ -158,6 +158,18 @@ READ = (
         "delayed_messages_uncounted",
         "Delayed messages beyond those looked at, in no queue's number: there are too many.",
         "How far behind?",
+    ),
+    _gauge(
+        "schedule_last_sent_timestamp_seconds",
+        "When the task of the schedule was last sent; absent before the first time.",
+        "What is it doing?",
+        "schedule",
+    ),
+    _gauge(
+        "schedule_paused",
+        "1: the schedule is paused, so its moments are skipped.",
+        "What is it doing?",
+        "schedule",
     ),
     _gauge("dead_letters_kept", "Dead letters that wait for a person.", "What failed?"),
     _gauge("revocations", "Ids of revoked tasks, which no worker starts.", "What is it doing?"),

@@ -109,6 +109,12 @@ class SnapshotCollector(Collector):
             "queue_held_messages": of_queues("held") if self._has_leases else (),
             "queue_paused": of_queues("is_paused"),
             "delayed_messages_uncounted": [(NO_LABELS, state.delayed_uncounted)],
+            "schedule_last_sent_timestamp_seconds": [
+                ([name], moment) for name, moment in snapshot.schedules.times_sent.items()
+            ],
+            "schedule_paused": [
+                ([name], name in snapshot.schedules.paused) for name in snapshot.schedules.handled
+            ],
             "dead_letters_kept": [(NO_LABELS, state.dead_letters)],
             "revocations": [(NO_LABELS, state.revocations)],
         }

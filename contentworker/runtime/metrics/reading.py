@@ -8,7 +8,8 @@ from typing import Any
 from contentworker.printable import decoded
 from contentworker.runtime.metrics.definitions import Metric
 from contentworker.runtime.metrics.recording import PREFIX, SEPARATOR, SLOTS, WORKERS
-from contentworker.runtime.records import queue_state
+from contentworker.runtime.records import queue_state, schedules
+from contentworker.runtime.records.schedules import Schedules
 
 __all__ = ["Sign", "Snapshot", "read"]
 
@@ -37,6 +38,7 @@ class Snapshot:
 
     state: queue_state.State
     signs: tuple[Sign, ...]
+    schedules: Schedules
     counted: dict[str, dict[tuple[str, ...], int]]
     """Millionths by the metric's name, and by the values of its labels (and the part of a histogram)."""
     seconds: float
@@ -61,6 +63,7 @@ def read(client: Any, queues: Sequence[str], metrics: Sequence[Metric]) -> Snaps
     return Snapshot(
         state=state,
         signs=_signs(workers, {decoded(key): decoded(value) for key, value in slots.items()}, now),
+        schedules=schedules.read(client),
         counted={metric.name: _numbers(fields) for metric, fields in zip(metrics, hashes, strict=True)},
         seconds=time.monotonic() - begun,
     )

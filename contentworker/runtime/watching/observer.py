@@ -102,6 +102,7 @@ class Observer:
                 asked_seconds=None if answers is None else time.monotonic() - self._asked,
                 rates=_rates(self._history),
                 failures=self._failures,
+                paused_schedules=snapshot.schedules.paused_now if snapshot else {},
                 spent_today=self._spent_today,
                 cap_per_day=self._settings.spending.cap_per_day,
             )

@@ -1,6 +1,7 @@
 """Queues, workers and tasks at one moment: the data of the page of `top`."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -105,6 +106,8 @@ class Overview:
     rates: Rates | None
     failures: tuple[Failure, ...]
     """Newest dead letters, the newest first."""
+    paused_schedules: Mapping[str, Pause | None]
+    """Schedules whose moments are skipped; None: it is not known who paused it."""
     spent_today: float
     cap_per_day: float
 

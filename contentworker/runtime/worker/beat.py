@@ -1,12 +1,18 @@
 """`celery beat`'s scheduler: each moment of a schedule is sent once, however many beats run.
 
-A field in Redis says when a schedule was last sent. One script changes it and puts the message into its
-queue, unless another beat did so since the field was read. So two beats send nothing twice, a beat that is
-killed at any point neither loses nor repeats a moment, and another one takes over at once. The clock is
-Redis's.
+A field in Redis says up to when the moments of a schedule were sent. One script changes it and puts the
+message into its queue, unless another beat did so since the field was read. So two beats send nothing twice,
+a beat that is killed at any point neither loses nor repeats a moment, and another one takes over at once.
+The clock is Redis's.
+
+A second field says since when a beat has the schedule with this rhythm. Moments before do not count: of a new
+schedule, of one that was off, and of one whose rhythm somebody changed. Beats with different settings each
+have a field of their own, and so cannot hinder each other.
 """
 
+import json
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,40 +22,50 @@ from kombu.exceptions import KombuError
 from kombu.utils.json import dumps
 from redis.exceptions import RedisError
 
-from contentworker.printable import decoded
-from contentworker.runtime.records.schedules import LAST_SENT
+from contentworker.runtime.records import schedules
+from contentworker.runtime.records.schedules import HANDLED, PAUSED, SENT, SINCE, Schedules, since_field
 from contentworker.runtime.transport.scripts import load
+from contentworker.runtime.worker.schedules import beat_schedule
 
-__all__ = ["LAST_SENT", "Scheduler"]
+__all__ = ["Scheduler"]
 
 logger = get_logger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
 """Pause between two attempts while Redis is away."""
+AHEAD_SECONDS = 60.0
+"""A time in Redis that lies further ahead was noted by a clock that was wrong. Up to this, a replica may have
+taken over whose clock is a little behind: waiting for it sends nothing twice."""
 
 _SEND = load(__file__, "send")
+_PUT_RIGHT = load(__file__, "put_right")
 
 
 class Scheduler(beat.Scheduler):
     """Sends what is due. Moments missed while no beat ran or Redis was away are sent once, together."""
 
-    max_interval = 60
-    """Longest sleep: how late a beat may see that a clock was set or Redis lost its data."""
+    max_interval = 5
+    """Longest sleep: how late a beat may see a changed worker.toml, a clock that was set, or lost data."""
 
     _now = 0.0
     _channel: Any = None
     _is_away = False
+    _is_new = True
+    """Whether what Redis has of schedules that are not ours (any more) is still to be removed."""
 
     def setup_schedule(self) -> None:
         """Read the schedules from the application."""
         super().setup_schedule()
         for entry in self.schedule.values():
+            entry.schedule = copy(entry.schedule)  # the application's own may be another scheduler's, too
             entry.schedule.nowfun = lambda: datetime.fromtimestamp(self._now, UTC)
             # A retry would connect again, and that channel would send by kombu's `_put`, not by ours.
             entry.options.update(retry=False, ignore_result=True)
+        self._is_new = True
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Send what is due; return the seconds to sleep. While Redis is away, try again each second."""
+        self._take_changes()
         try:
             wait = min([self.max_interval, *self._send_due()])
         except (RedisError, KombuError, OSError, beat.SchedulingError) as error:
@@ -62,44 +78,125 @@ class Scheduler(beat.Scheduler):
         self._is_away = False
         return wait
 
+    def _take_changes(self) -> None:
+        """Have the schedules of worker.toml as it is now."""
+        file = getattr(self.app, "schedule_file", None)
+        settings = file.changed() if file else None
+        if settings is None:
+            return
+        before, old = self.app.conf.beat_schedule, self.app.runtime_settings
+        ours = beat_schedule(settings)
+        self.app.conf.beat_schedule = {
+            **{name: entry for name, entry in before.items() if name not in old.schedules}, **ours
+        }  # fmt: skip
+        self.app.runtime_settings = old.model_copy(update={"schedules": dict(settings)})
+        self.setup_schedule()
+        changes = {
+            "new": [name for name in ours if name not in before],
+            "changed": [
+                name for name in ours if name in before and settings[name] != old.schedules.get(name)
+            ],
+            "removed": [name for name in old.schedules if name in before and name not in ours],
+        }
+        said = "; ".join(f"{what}: {', '.join(names)}" for what, names in changes.items() if names)
+        logger.info("The settings were read again. Schedules: %s", said or "as before")
+
     def _send_due(self) -> Iterator[float]:
         """Yield the seconds until each schedule's next moment."""
         if self._channel is None:
             self._channel = self.connection.channel()
         with self._channel.conn_or_acquire() as client:
-            last_sent = self._read(client)
+            known = self._read(client)
         for entry in self.schedule.values():
-            known = last_sent[entry.name]
-            entry.last_run_at = datetime.fromtimestamp(float(known), UTC)
+            if entry.name in known.paused:
+                # When its pause ends, it counts from then: be awake for its next moment.
+                _, wait = entry.schedule.is_due(datetime.fromtimestamp(self._now, UTC))
+                yield wait
+                continue
+            handled = known.handled[entry.name]
+            from_when = max(float(handled), float(known.since[since_field(entry.name, entry.schedule)]))
+            entry.last_run_at = datetime.fromtimestamp(from_when, UTC)
             is_due, wait = entry.is_due()
-            if is_due and self._send(entry, known):
+            if is_due and self._send(entry, handled):
                 logger.info("Schedule %s: sent %s", entry.name, entry.task)
             yield wait
 
-    def _read(self, client: Any) -> dict[str, str]:
-        """When each schedule was last sent, by Redis's clock; a new one counts from now."""
-        with client.pipeline(transaction=False) as both:
-            (seconds, microseconds), raw = both.time().hgetall(LAST_SENT).execute()
-        self._now = seconds + microseconds / 1_000_000
-        last_sent = {decoded(name): decoded(value) for name, value in raw.items()}
-        if new := [name for name in self.schedule if name not in last_sent]:
-            for name in new:
-                client.hsetnx(LAST_SENT, name, self._now)
-            return self._read(client)
-        return last_sent
+    def _read(self, client: Any) -> Schedules:
+        """How far each schedule is, by Redis's clock; a new one counts from now."""
+        while True:
+            known = schedules.read(client)
+            self._now = known.now
+            names = {since_field(entry.name, entry.schedule): entry.name for entry in self.schedule.values()}
+            has_all = names.keys() <= known.since.keys() and {*names.values()} <= known.handled.keys()
+            if self._is_new or not has_all:
+                self._begin(client, known, names)
+            elif not self._put_right(client, known, names):
+                return known
 
-    def _send(self, entry: Any, known: str) -> bool:
-        """Send a schedule's task; False if another beat has sent it since `known`."""
+    def _begin(self, client: Any, known: Schedules, names: dict[str, str]) -> None:
+        """Note since when our schedules count; forget those that are off, or have another rhythm now."""
+        have_a_rhythm = {_name(field) for field in known.since}
+        with client.pipeline(transaction=True) as both:
+            for field, name in names.items():
+                # Versions before 0.2.0 noted no rhythm. What they have not sent is still due.
+                is_older = name in known.handled and name not in have_a_rhythm
+                both.hsetnx(SINCE, field, known.handled[name] if is_older else known.now)
+                both.hsetnx(HANDLED, name, known.now)
+            if self._is_new:
+                for field in known.since.keys() - names.keys():
+                    both.hdel(SINCE, field)
+                for name in known.handled.keys() - {*names.values()}:
+                    both.hdel(HANDLED, name)
+            both.execute()
+        self._is_new = False
+
+    def _put_right(self, client: Any, known: Schedules, names: dict[str, str]) -> bool:
+        """Have times that lie in the future be now: a clock was ahead. Return whether there were any."""
+        wrong = [
+            (key, field, times[field], name)
+            for each, name in names.items()
+            for key, times, field in ((HANDLED, known.handled, name), (SINCE, known.since, each))
+            if not _is_past(times[field], known.now)
+        ]
+        was_wrong = {
+            name: value
+            for key, field, value, name in wrong
+            if client.eval(_PUT_RIGHT, 1, key, field, value, known.now)
+        }
+        for name, value in was_wrong.items():
+            logger.warning(
+                "Schedule %s counts from now: Redis noted a time for it that lies ahead of its clock (%s). "
+                "Was the clock put right? What was sent too early is sent again.",
+                *(name, schedules.as_time(value) or value[:50]),
+            )
+        return bool(wrong)
+
+    def _send(self, entry: Any, handled: str) -> bool:
+        """Send a schedule's task; False if another beat has sent it meanwhile, or somebody paused it."""
         channel = self._channel
         answers = []
 
         def put(queue: str, message: Any, **_: Any) -> None:
             key = channel._q_for_pri(queue, channel._get_message_priority(message, reverse=False))  # noqa: SLF001 (as kombu's own put does)
-            arguments = (entry.name, known, self._now, dumps(message))
+            arguments = (entry.name, handled, self._now, dumps(message))
             with channel.conn_or_acquire() as client:
-                answers.append(client.eval(_SEND, 2, LAST_SENT, key, *arguments))
+                answers.append(client.eval(_SEND, 4, HANDLED, key, SENT, PAUSED, *arguments))
 
         # Celery and kombu make the message as for any other task; only the last step is replaced.
         channel._put = put  # noqa: SLF001 (kombu's last step)
         self.apply_async(entry, producer=self.Producer(channel, auto_declare=False), advance=False)
         return answers == [1]
+
+
+def _name(field: str) -> str:
+    try:
+        return str(json.loads(field)[0])
+    except (ValueError, TypeError, LookupError):
+        return ""
+
+
+def _is_past(value: str, now: float) -> bool:
+    try:
+        return 0 <= float(value) <= now + AHEAD_SECONDS
+    except ValueError:
+        return False

@@ -6,9 +6,10 @@ from typing import Any, NoReturn
 from celery import platforms
 from celery.signals import beat_init
 
+from contentworker.runtime.records import schedules as records
 from contentworker.runtime.settings import ScheduleSettings
 
-__all__ = ["SCHEDULER", "beat_schedule"]
+__all__ = ["SCHEDULER", "beat_schedule", "run_now"]
 
 SCHEDULER = "contentworker.runtime.worker.beat:Scheduler"
 
@@ -23,11 +24,24 @@ def beat_schedule(schedules: Mapping[str, ScheduleSettings]) -> dict[str, dict[s
 
 
 def _rhythm(schedule: ScheduleSettings) -> Any:
-    from celery import schedules  # loaded only if there is a schedule
+    # Loaded only if there is a schedule.
+    from celery import schedules
+
+    from contentworker.runtime.worker.rhythms import Crontab
 
     if schedule.crontab:
-        return schedules.crontab.from_string(schedule.crontab)
+        return Crontab(schedule.crontab, schedule.timezone)
     return schedules.schedule(schedule.every_seconds)
+
+
+def run_now(app: Any, client: Any, name: str) -> str:
+    """Send the task of a schedule once, as beat would. Its rhythm stays as it is. Return the task's id."""
+    settings: ScheduleSettings = app.runtime_settings.schedules[name]
+    with app.connection_for_write() as broker:
+        broker.ensure_connection(max_retries=1)  # with its default, sending would try for ever
+    sent = app.send_task(settings.task, kwargs=settings.arguments, ignore_result=True, retry=False)
+    records.note_sent(client, name)
+    return str(sent.id)
 
 
 @beat_init.connect

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from contentworker.cli.top_page import render
+from contentworker.runtime.records.pauses import Pause
 from contentworker.runtime.records.queue_state import QueueState, State
 from contentworker.runtime.watching.overview import Away, Failure, Overview, Rates, Running, WorkerState
 
@@ -24,6 +25,7 @@ EMPTY = Overview(
     asked_seconds=None,
     rates=None,
     failures=(),
+    paused_schedules={},
     spent_today=0,
     cap_per_day=0,
 )
@@ -200,3 +202,11 @@ def test_names_cannot_steer_the_terminal() -> None:
     text = "\n".join(lines_of(shown, 300))
     assert r"tasks.[red]evil\x1b[2J\r\nxxx" in text
     assert not {"\x1b", "\x07", "\r"} & set(text)
+
+
+def test_paused_schedules_are_named() -> None:
+    """Who paused each, and when; no line if there is none."""
+    since = Pause("ana", NOW - timedelta(hours=1))
+    shown = lines_of(replace(overview(1), paused_schedules={"purge": since, "weekly": None}))
+    assert "schedules: purge paused by ana, 28 Nov 11:00; weekly paused" in "\n".join(shown)
+    assert "schedules" not in "\n".join(lines_of(overview(1)))

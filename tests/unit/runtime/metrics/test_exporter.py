@@ -10,6 +10,7 @@ from contentworker.runtime.metrics.definitions import Metric
 from contentworker.runtime.metrics.reading import Sign, Snapshot
 from contentworker.runtime.metrics.recording import MILLION
 from contentworker.runtime.records.queue_state import QueueState, State
+from contentworker.runtime.records.schedules import Schedules
 from contentworker.version import VERSION
 
 COUNTER = Metric("c_total", "counter", "", "What failed?", {"queue": None, "kind": ("a", "b")})
@@ -23,8 +24,12 @@ def snapshot(**more: Any) -> Snapshot:
     full = QueueState("full", ready=3, oldest_message_seconds=7.5, delayed=2, held=1, is_paused=True)
     empty = QueueState("empty", ready=0, oldest_message_seconds=None, delayed=0, held=0, is_paused=False)
     state = State(queues=(full, empty), leases=4, delayed_uncounted=5, dead_letters=6, revocations=7)
+    sent = {"night": "1764300600.12", "broken": "x", "gone": "1"}
+    known = Schedules(
+        1.0, dict.fromkeys(("night", "broken", "new"), "1"), {}, sent, {"night": None, "gone": None}
+    )
     given = {"signs": (), "counted": {COUNTER.name: {}, TIMES.name: {}}, "seconds": 0.25, **more}
-    return Snapshot(state=state, **given)
+    return Snapshot(state=state, schedules=known, **given)
 
 
 @pytest.fixture
@@ -62,6 +67,8 @@ def test_state_of_the_queues(collect: Collect) -> None:
         "contentworker_queue_held_messages": {("full",): 1, ("empty",): 0},
         "contentworker_queue_paused": {("full",): 1, ("empty",): 0},
         "contentworker_delayed_messages_uncounted": {(): 5},
+        "contentworker_schedule_last_sent_timestamp_seconds": {("night",): 1764300600.12},
+        "contentworker_schedule_paused": {("night",): 1, ("broken",): 0, ("new",): 0},
         "contentworker_dead_letters_kept": {(): 6},
         "contentworker_revocations": {(): 7},
         "c_total": {(queue, kind): 0 for queue in ("full", "empty") for kind in ("a", "b")},

@@ -1,6 +1,7 @@
 """What `[schedules.NAME]` may say, and what Celery makes of it."""
 
-from datetime import timedelta
+import zoneinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ def test_celery_gets_what_is_enabled() -> None:
     every = beat_schedule(schedule(every_seconds=90, arguments={"deep": {"list": [1, None]}}))["night"]
     assert (every["task"], every["kwargs"]) == ("a.task", {"deep": {"list": [1, None]}})
     assert every["schedule"].run_every == timedelta(seconds=90)
-    crontab = beat_schedule(schedule(crontab="*/30 3 1 * mon-fri"))["night"]["schedule"]
-    assert (crontab.minute, crontab.hour, crontab.day_of_month) == ({0, 30}, {3}, {1})
-    assert crontab.day_of_week == {1, 2, 3, 4, 5}
+    crontab = beat_schedule(schedule(crontab="30 3 * * mon", timezone="Europe/Berlin"))["night"]["schedule"]
+    crontab.nowfun = lambda: datetime(2026, 12, 7, 2, 30, tzinfo=UTC)
+    assert crontab.is_due(datetime(2026, 12, 7, 2, 29, tzinfo=UTC)) == (True, 7 * 86_400)
+    assert crontab.is_due(datetime(2026, 12, 7, 2, 30, tzinfo=UTC)) == (False, 7 * 86_400)
     assert beat_schedule(schedule(every_seconds=90, enabled=False)) == {}
 
 
@@ -42,6 +44,9 @@ def test_those_of_worker_toml_are_right() -> None:
         pytest.param({"every_seconds": -1}, "greater than or equal to 0", id="negative"),
         pytest.param({"crontab": "30 3 * *"}, "must be five fields", id="four-fields"),
         pytest.param({"every_seconds": 1, "arguments": {"when": object()}}, "JSON", id="no-json"),
+        pytest.param({"crontab": "* * * * *", "timezone": "Europe"}, "must be a time zone", id="a-folder"),
+        pytest.param({"crontab": "* * * * *", "timezone": "../x"}, "must be a time zone", id="a-path"),
+        pytest.param({"crontab": "* * * * *", "timezone": "right/UTC"}, "must be a time", id="leap-seconds"),
         pytest.param({"every_seconds": 1, "queue": "one"}, "Extra inputs", id="unknown-key"),
     ],
 )
@@ -49,3 +54,17 @@ def test_what_is_wrong_with_a_schedule_is_said(keys: dict[str, Any], said: str) 
     """One error that says what is expected."""
     with pytest.raises(ValidationError, match=said):
         schedule(**keys)
+
+
+def test_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """UTC needs no data; of any other zone the error says what is missing."""
+    monkeypatch.setattr(zoneinfo, "ZoneInfo", NoData)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
+    schedule(crontab="* * * * *")
+    with pytest.raises(ValidationError, match="no time zone data; install tzdata"):
+        schedule(crontab="* * * * *", timezone="Europe/Berlin")
+
+
+class NoData:
+    def __init__(self, name: str) -> None:
+        raise zoneinfo.ZoneInfoNotFoundError(name)

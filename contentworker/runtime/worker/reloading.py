@@ -1,0 +1,41 @@
+"""Schedules of `worker.toml` as somebody changes it, for a beat that runs."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from celery.utils.log import get_logger
+
+from contentworker.errors import ConfigError
+from contentworker.runtime.settings import RuntimeSettings, ScheduleSettings
+
+__all__ = ["ScheduleFile"]
+
+logger = get_logger(__name__)
+
+
+class ScheduleFile:
+    """Looks whether a settings file was changed. `load` reads it, with what the environment overrides."""
+
+    def __init__(self, file: Path, load: Callable[[], RuntimeSettings]) -> None:
+        self._file = file
+        self._load = load
+        self._seen = self._state()
+
+    def changed(self) -> Mapping[str, ScheduleSettings] | None:
+        """The schedules, if the file was changed since the last call. A wrong file is logged, once."""
+        state = self._state()
+        if state == self._seen:
+            return None
+        self._seen = state
+        try:
+            return self._load().schedules
+        except ConfigError as error:
+            logger.error("The schedules stay as they are, until this is put right: %s", error)  # noqa: TRY400
+            return None
+
+    def _state(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
