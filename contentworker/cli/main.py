@@ -45,6 +45,7 @@ SECTIONS = {
         "escalations": _Entry("escalations:group", "List and settle articles that wait for a person."),
         "desk": _Entry("desk:group", "Serve the desk, where people answer them in the browser."),
         # <<< editorial
+        "schedules": _Entry("schedules:group", "List, pause, resume or run what beat sends by the clock."),
         "pause": _Entry("queues:pause", "Let no worker take messages from a queue."),
         "resume": _Entry("queues:resume", "Let workers take messages from it again."),
     },

@@ -23,6 +23,7 @@ from contentworker.desk import (
     queue,
     review,
     runs,
+    schedules,
     signing_in,
 )
 from contentworker.desk.api.serving import api_routes
@@ -100,6 +101,11 @@ ROUTES = (
     Route("GET", "/operations", OPERATIONS, operations.operations, "What needs an operator", "Operations"),
     Route("POST", "/operations/queues/{queue}/pause", OPERATORS, operations.pause, "Pause a queue"),
     Route("POST", "/operations/queues/{queue}/resume", OPERATORS, operations.resume, "Resume a queue"),
+    Route("POST", "/operations/schedules/{schedule}/pause", OPERATORS, schedules.pause, "Pause a schedule"),
+    Route(
+        "POST", "/operations/schedules/{schedule}/resume", OPERATORS, schedules.resume, "Resume a schedule"
+    ),
+    Route("POST", "/operations/schedules/{schedule}/run", OPERATORS, schedules.run, "Run a schedule now"),
     Route("GET", "/dead-letters", OPERATIONS, dead_letters.letters, "The dead letters", "Dead letters"),
     Route("GET", "/dead-letters/{id}", OPERATIONS, dead_letters.letter, "A dead letter"),
     Route("POST", "/dead-letters/{id}/arguments", OPERATORS, dead_letters.open_arguments, "Open arguments"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from redis.exceptions import RedisError
 from starlette.responses import Response
@@ -50,8 +50,10 @@ class Need:
     """Whether work fails or stands still for it, though nobody wanted that."""
     link: str = ""
     """Where more of it is shown."""
-    queue: str = ""
-    """The queue that can be resumed."""
+    resume: str = ""
+    """Where a pause can be ended: `queues/celery`."""
+    name: str = ""
+    """What would go on then."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _of_queues(state: State) -> Iterator[Need]:
             yield Need("No worker", f"{queue.queue}: no worker serves it; {waits}")
         if queue.is_paused:
             text = f"{queue.queue}: {pause_text(queue.pause)}; {waits}"
-            yield Need("Paused", text, is_bad=False, queue=queue.queue)
+            yield Need("Paused", text, is_bad=False, resume=f"queues/{queue.queue}", name=queue.queue)
         elif not line.is_unserved and (queue.oldest_message_seconds or 0) > BEHIND_SECONDS:
             text = f"{queue.queue}: {waits}, the next one for {age_text(queue.oldest_message_seconds)}"
             yield Need("Behind", text)
@@ -200,5 +202,9 @@ def _of_others(state: State) -> Iterator[Need]:
         text = f"too many paid calls have failed: none for {age_text(state.breaker_open_seconds)} more"
         yield Need("Breaker", text)
     for schedule in state.schedules:
+        if schedule.is_enabled and schedule.is_paused:
+            text = f"{schedule.name}: {pause_text(schedule.pause)}; its moments are skipped"
+            place = f"schedules/{quote(schedule.name, safe='')}"
+            yield Need("Paused", text, is_bad=False, resume=place, name=schedule.name)
         if schedule.next and (late := (overview.at - schedule.next).total_seconds()) > LATE_SECONDS:
             yield Need("Late", f"{schedule.name} was due {age_text(late)} ago: no beat runs")

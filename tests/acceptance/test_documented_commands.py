@@ -197,12 +197,18 @@ def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str
     ]
 
 
-def test_beat(serve: Serve, redis_client: redis.Redis) -> None:
-    """The command of docs/schedules.md sends what is due; test_newcomer.py runs the other one."""
-    assert commands_of("schedules.md") == ["python3 noxfile.py -s beat", BEAT]
+def test_beat(
+    serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]], redis_client: redis.Redis
+) -> None:
+    """The commands of docs/schedules.md: what is due is sent, and held; test_newcomer.py runs the first."""
+    commands = commands_of("schedules.md")
+    assert commands[:2] == ["python3 noxfile.py -s beat", BEAT]
     redis_client.hset("contentworker:schedules", "purge", 0)
     serve(BEAT).wait_for_log("Schedule purge: sent tasks.maintenance.purge")
     serve(WORKER).wait_for_log("Task tasks.maintenance.purge")
+    for command in commands[2:]:
+        done = run(command.replace("content-worker", "python -m contentworker"))
+        assert (done.returncode, bool(done.stdout)) == (0, True), done
 
 
 def test_revoke(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]], client: Celery) -> None:

@@ -31,6 +31,9 @@ __all__ = [
     "RunShown",
     "RunStep",
     "RunSummary",
+    "Schedule",
+    "ScheduleRun",
+    "Schedules",
 ]
 
 LetterId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,19}-[0-9]{1,19}$")]
@@ -245,3 +248,31 @@ class Queues(Output):
     """All queues."""
 
     items: tuple[Queue, ...]
+
+
+class Schedule(Output):
+    """A task that beat sends by the clock."""
+
+    name: str
+    task: str
+    rhythm: str = Field(description="Its crontab with the time zone, or its interval.")
+    timezone: str
+    is_enabled: bool
+    last_sent: AwareDatetime | None = Field(description="Null: never, or before 0.2.0.")
+    next: AwareDatetime | None = Field(description="Null: it is off or paused, or no beat has run yet.")
+    is_paused: bool
+    paused_by: str | None = Field(description="Null: it is not paused, or its pause has no name.")
+    paused_since: AwareDatetime | None
+
+
+class Schedules(Output):
+    """All schedules."""
+
+    items: tuple[Schedule, ...]
+
+
+class ScheduleRun(Output):
+    """A schedule whose task was sent now."""
+
+    id: str
+    task_id: str

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from contentworker.desk.api import letters, models, openapi, queues, records, runs
+from contentworker.desk.api import letters, models, openapi, queues, records, runs, schedules
 from contentworker.desk.api import operations_models as operated
 from contentworker.desk.api.base import ApiRoute, Call
 from contentworker.desk.people import EDITORS, OPERATIONS, OPERATORS, REVIEW, RUNS
@@ -61,6 +61,19 @@ ROUTES = (
     ApiRoute(
         "POST", "/queues/{id}/resume", OPERATORS, queues.resume, "Resume a queue", operated.Queue,
         action="queue.resume",
+    ),
+    ApiRoute("GET", "/schedules", OPERATIONS, schedules.listed, "List schedules", operated.Schedules),
+    ApiRoute(
+        "POST", "/schedules/{id}/pause", OPERATORS, schedules.pause, "Pause a schedule", operated.Schedule,
+        action="schedule.pause",
+    ),
+    ApiRoute(
+        "POST", "/schedules/{id}/resume", OPERATORS, schedules.resume, "Resume a schedule",
+        operated.Schedule, action="schedule.resume",
+    ),
+    ApiRoute(
+        "POST", "/schedules/{id}/run", OPERATORS, schedules.run, "Send a schedule's task now",
+        operated.ScheduleRun, action="schedule.run",
     ),
     ApiRoute(
         "GET", "/dead-letters", OPERATIONS, letters.listed, "List dead letters", operated.LetterPage,

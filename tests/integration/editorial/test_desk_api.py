@@ -156,7 +156,7 @@ def test_each_route_under_each_role(small: ServedDesk, runs: Runs, role: str) ->
     record = waiting(small)
     session = {"Cookie": small.cookie("editor")}
     for route in ROUTES:
-        names = {"records": record, "runs": RUN, "queues": "rewrite"}
+        names = {"records": record, "runs": RUN, "queues": "rewrite", "schedules": "purge"}
         path = route.path.replace("{id}", names.get(route.path.split("/")[1], "none"))
         answer = call(
             small, role, route.method, path, b"{" if route.body else None, If_Match='"1"', **session
@@ -295,6 +295,23 @@ def test_a_program_pauses_a_queue(small: ServedDesk) -> None:
     assert not call(small, "operator", "POST", "/queues/rewrite/resume").json()["is_paused"]
     unknown = call(small, "operator", "POST", "/queues/nope/pause")
     assert (unknown.status, "rewrite" in unknown.json()["detail"]) == (404, True)
+
+
+def test_a_program_holds_and_runs_a_schedule(small: ServedDesk) -> None:
+    """Pause, resume, run now, with the trail; the list says who; an unknown one is told the names."""
+    assert call(small, "operator", "POST", "/schedules/purge/pause").json()["paused_by"] == "operator"
+    (found,) = call(small, "reader", "GET", "/schedules").json()["items"]
+    assert (found["name"], found["is_paused"], found["next"]) == ("purge", True, None)
+    run = call(small, "operator", "POST", "/schedules/purge/run").json()
+    (raw,) = small.desk.machinery.client().lrange("celery", 0, -1)
+    assert json.loads(raw)["headers"]["id"] == run["task_id"]
+    resumed = call(small, "operator", "POST", "/schedules/purge/resume").json()
+    assert not resumed["is_paused"]
+    assert resumed["last_sent"]
+    unknown = call(small, "operator", "POST", "/schedules/nope/run")
+    assert (unknown.status, "purge" in unknown.json()["detail"]) == (404, True)
+    noted = [each.action for each in small.desk.audit.read() if each.action.startswith("schedule.")]
+    assert noted == ["schedule.resume", "schedule.run", "schedule.pause"]
 
 
 SETTLE = "/records/{id}/settle"

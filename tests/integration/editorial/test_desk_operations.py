@@ -134,6 +134,27 @@ def test_what_needs_an_operator(desk: Running, oli: Browser, redis_client: redis
     assert trail(desk) == [(each, "oli", "password", None, "done") for each in actions]
 
 
+def test_schedules_are_held_and_run(desk: Running, oli: Browser, redis_client: redis.Redis) -> None:
+    """The page says who paused one, and its buttons pause, resume and run it; a reader has no buttons."""
+    pauses.pause(redis_client, "celery", "oli")
+    assert oli.post("/operations/schedules/purge/pause").status == 303
+    page = oli.get("/operations").text
+    assert re.search(r"purge: paused by oli, \d\d \w\w\w \d\d:\d\d; its moments are skipped", words(page))
+    assert page.count('action="/operations/schedules/purge/resume"') == 2
+    assert oli.post("/operations/schedules/purge/resume").status == 303
+    assert oli.post("/operations/schedules/purge/resume").status == 303
+    assert 'action="/operations/schedules/purge/pause"' in oli.get("/operations").text
+    assert oli.post("/operations/schedules/purge/run").status == 303
+    (raw,) = redis_client.lrange("celery", 0, -1)
+    task_id = json.loads(raw)["headers"]["id"]
+    assert oli.post("/operations/schedules/nosuch/run").status == 404
+    assert [(each[0], each[-1]) for each in trail(desk)] == [
+        *(("schedule.pause", "done"), ("schedule.resume", "done"), ("schedule.resume", "was not paused")),
+        ("schedule.run", f"task {task_id}"),
+    ]
+    assert 'action="/operations/schedules' not in signed_in(desk, "rea").get("/operations").text
+
+
 def test_running_tasks_and_workers(oli: Browser, worker: StartWorker, client: Celery, tmp_path: Path) -> None:
     """What runs, and who runs it, as the workers say."""
     worker("--queues=celery", app=APP)
@@ -441,6 +462,7 @@ def test_while_redis_is_away(alone: Running) -> None:
         oli.get("/dead-letters"),
         oli.get("/batches/x"),
         oli.post("/operations/queues/celery/pause"),
+        oli.post("/operations/schedules/purge/run"),
     ):
         assert (answer.status, "Articles can still be decided on" in answer.text) == (503, True)
     found = waiting(alone)
