@@ -317,6 +317,40 @@ def test_an_outage_is_reported_once_and_proves_no_death(
     ]
 
 
+def test_the_keeper_waits_between_two_beats(lease: Lease) -> None:
+    """Half a second, or until it is woken; then it can be woken again. To stop wakes it."""
+    done: list[str] = []
+
+    class Wake:
+        def wait(self, seconds: float) -> None:
+            done.append(f"wait {seconds}")
+
+        def clear(self) -> None:
+            done.append("clear")
+
+        def set(self) -> None:
+            done.append("set")
+
+    lease._wake = Wake()  # type: ignore[assignment]
+    lease._beat = lambda: bool(done.append("beat"))  # type: ignore[method-assign]
+    lease._stopping = Turns(2)  # type: ignore[assignment]
+    lease._keep()
+    assert done == ["wait 0.5", "clear", "beat"] * 2
+    done.clear()
+    lease._stopping = threading.Event()
+    lease.stop_threads()
+    assert (done, lease._stopping.is_set()) == (["set"], True)
+
+
+def test_messages_that_another_version_wrote_are_reported(
+    lease: Lease, server: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They stay where they are: how many, and whose."""
+    server.reclaim = lambda *_: (1, 2)  # type: ignore[method-assign]
+    reclaims(lease, server, (0, 7), (12, 7))
+    assert "2 messages of worker other stay held: another version wrote them" in caplog.text
+
+
 def test_acknowledgements_that_wait_go_first(
     server: Redis, fences: Fences, caplog: pytest.LogCaptureFixture
 ) -> None:
