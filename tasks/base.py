@@ -13,6 +13,7 @@ from contentworker.runtime.worker.arguments import TypedTask
 from contentworker.runtime.worker.claims import ClaimingTask
 from contentworker.runtime.worker.retry import RetryingTask
 from contentworker.runtime.worker.routing import queue_of
+from contentworker.runtime.worker.unique import UniqueTask
 
 __all__ = ["BaseTask", "CriticalTask", "IdempotentTask", "Question", "at_start"]
 
@@ -21,7 +22,7 @@ Question = Annotated[StrictStr, Field(min_length=1)]
 _retries = config.load().retries
 
 
-class BaseTask(TypedTask, RetryingTask):
+class BaseTask(UniqueTask, TypedTask, RetryingTask):
     """The default: retried at most `retries.base_max_retries` times (3).
 
     Delivered at least once: if its worker dies the task runs again, so its effect must bear repeating.

@@ -194,6 +194,8 @@ def _rates(overview: Overview) -> Text:
     line = _line(f"tasks a second: {rates.done:.1f} done  ")
     line.append(f"{rates.failed:.1f} failed", BAD if rates.failed else "")
     line.append(f"  {rates.retried:.1f} to be retried")
+    if rates.duplicates:
+        line.append(f"  {rates.duplicates:.1f} duplicates")
     line.append(f"  (of {rates.seconds:.0f} s)", QUIET)
     return line
 

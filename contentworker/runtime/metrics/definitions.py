@@ -13,6 +13,7 @@ __all__ = [
     "COUNTED",
     "DEAD_LETTERS",
     "DROPPED",
+    "DUPLICATES",
     "OTHER",
     "PROMOTED",
     "READ",
@@ -94,13 +95,20 @@ PROMOTED = Metric(
     "Delayed messages that were due and went into their queues.",
     "What is it doing?",
 )
+DUPLICATES = Metric(
+    "contentworker_duplicates_total",
+    "counter",
+    "Calls of unique tasks that did not run, as one of the same key waited, ran or took their place.",
+    "What is it doing?",
+    {"task": None},
+)
 DROPPED = Metric(
     "contentworker_metrics_dropped_total",
     "counter",
     "Measurements that were dropped: too many at once, or Redis refused them.",
     "Is it up?",
 )
-COUNTED = (TASKS, TASK_SECONDS, WAITING_SECONDS, DEAD_LETTERS, RECLAIMED, PROMOTED, DROPPED)
+COUNTED = (TASKS, TASK_SECONDS, WAITING_SECONDS, DEAD_LETTERS, RECLAIMED, PROMOTED, DUPLICATES, DROPPED)
 """Counted by the workers, kept in Redis."""
 
 

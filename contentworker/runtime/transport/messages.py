@@ -3,12 +3,15 @@
 import re
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 
 from contentworker.runtime.transport.protocol import Fetched
+
+if TYPE_CHECKING:
+    from contentworker.runtime.transport.uniqueness import Claim
 
 __all__ = ["Delivery", "DueHeaders", "LeasedMessage", "delivery_of", "due_milliseconds"]
 
@@ -70,6 +73,8 @@ class LeasedMessage(virtual.Message):
         """None if it did not come by lease: it was broadcast, or needs no acknowledgement."""
         self.deliveries: int = 0
         """Deliveries that ended in the death of a worker."""
+        self.claim: Claim | None = None
+        """The claim to the lock of a unique message, while it may have it."""
 
     @cached_property
     def raw(self) -> bytes:

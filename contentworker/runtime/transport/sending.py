@@ -7,7 +7,7 @@ from typing import Any
 from kombu.utils.json import dumps
 from redis import Redis
 
-from contentworker.runtime.transport import plain
+from contentworker.runtime.transport import plain, uniqueness
 from contentworker.runtime.transport.messages import due_milliseconds
 from contentworker.runtime.transport.protocol import DELAYED, REPLACES, Protocol, Replaced
 from contentworker.runtime.transport.stored import record
@@ -27,10 +27,13 @@ class Channel(plain.Channel):
         message = {**message, "properties": properties}
         if not isinstance(replaces, Replaced):  # a stranger's, who may write any property
             replaces = None
+        unique = properties.pop(uniqueness.UNIQUE, None)
+        if not isinstance(unique, uniqueness.Claim):  # likewise
+            unique = None
         due = due_milliseconds(message.get("headers"))
         if due is not None and due <= time.time() * 1000:
             due = None
-        if due is None and not replaces:
+        if due is None and not replaces and not unique:
             super()._put(queue, message, **options)
             return
         priority = self._get_message_priority(message, reverse=False)
@@ -38,14 +41,19 @@ class Channel(plain.Channel):
         text = dumps(message)
         member = text if due is None else record(list_key, message["properties"]["delivery_tag"], text)
         batch = options.get("_publish_batch")
-        if batch is not None and not replaces:
+        if batch is not None and not replaces and not unique:
             batch.add("zadd", DELAYED, {member: due})
             return
         with self.conn_or_acquire() as client:
-            if not replaces:
+            if not replaces and not unique:
                 client.zadd(DELAYED, {member: due})
                 return
-            protocol = Protocol(Redis(connection_pool=client.connection_pool), self.global_keyprefix)
+            plain_client = Redis(connection_pool=client.connection_pool)  # adds no prefix of its own
+            if unique:
+                place = list_key if due is None else self.global_keyprefix + DELAYED
+                uniqueness.send(plain_client, unique, place, member, due, prefix=self.global_keyprefix)
+                return
+            protocol = Protocol(plain_client, self.global_keyprefix)
             if not protocol.replace(replaces.holder, replaces.tag, list_key, member, due):
                 logger.warning("A retry is not sent: it is there, or another worker has what it replaces")
 

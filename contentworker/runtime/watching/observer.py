@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from contentworker.printable import decoded
 from contentworker.runtime.metrics import reading
-from contentworker.runtime.metrics.definitions import TASKS
+from contentworker.runtime.metrics.definitions import DUPLICATES, TASKS
 from contentworker.runtime.metrics.recording import MILLION
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.records.spending import Spending
@@ -113,7 +113,7 @@ class Observer:
             begun = time.monotonic()
             try:
                 client = client or self._connect()
-                snapshot = reading.read(client, [*self._settings.queues], (TASKS,))
+                snapshot = reading.read(client, [*self._settings.queues], (TASKS, DUPLICATES))
                 spent_today = Spending(client, self._settings.spending).today()
                 failures = _newest(client)
             except Exception as error:  # noqa: BLE001 (the page stays up and shows the reason)
@@ -188,10 +188,12 @@ def _running(answers: dict[str, list[dict[str, Any]]], at: float) -> tuple[Runni
 
 
 def _ended(snapshot: reading.Snapshot) -> Counter[str]:
-    """Runs of tasks that ended, in millionths, by how they ended."""
+    """Runs of tasks that ended, in millionths, by how they ended, and duplicates, which did not run."""
     ended: Counter[str] = Counter()
     for labels, number in snapshot.counted[TASKS.name].items():
         ended[labels[-1]] += number
+    if duplicates := sum(snapshot.counted[DUPLICATES.name].values()):
+        ended["duplicate"] = duplicates
     return ended
 
 
@@ -206,7 +208,11 @@ def _rates(history: Sequence[tuple[float, Counter[str]]]) -> Rates | None:
         return sum(after[state] - before[state] for state in states) / MILLION / (ended - begun)
 
     return Rates(
-        done=rate("success", "ignored"), failed=rate("failure"), retried=rate("retry"), seconds=ended - begun
+        done=rate("success", "ignored"),
+        failed=rate("failure"),
+        retried=rate("retry"),
+        seconds=ended - begun,
+        duplicates=rate("duplicate"),
     )
 
 

@@ -75,6 +75,8 @@ class Rates:
     retried: float
     seconds: float
     """Length of time that they are measured over."""
+    duplicates: float = 0.0
+    """Calls of unique tasks that did not run."""
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,16 @@ from contentworker.runtime.logs import (
 from contentworker.runtime.logs.context import ARGUMENTS_SHOWN, NOT_SHOWN
 from contentworker.runtime.records import connections
 from contentworker.runtime.settings import DevelopmentSettings, RuntimeSettings
+from contentworker.runtime.transport.protocol import REPLACES
 from contentworker.runtime.worker import (
     command_line,
     pool_children,  # noqa: F401 -- for the signals that it connects
     revoking,
     schedules,
+    unique_sending,
 )
 from contentworker.runtime.worker.routing import kombu_queues, router
+from contentworker.runtime.worker.unique import Unique
 
 __all__ = ["build", "celery_configuration"]
 
@@ -69,6 +72,25 @@ class Application(Celery):
         """Be in development mode from now on, unless `worker.toml` says no."""
         settings: DevelopmentSettings = self.runtime_settings.development
         self.development = settings if settings.enabled else None
+
+    def send_task(
+        self, name: str, args: Any = None, kwargs: Any = None, *more: Any, unique: Any = None, **options: Any
+    ) -> Any:
+        """Send a task, as Celery does; a unique one only if none of its key waits or runs (docs/unique.md).
+
+        `unique` is a declaration for this call, instead of the task's. A retry takes its message's place.
+
+        Raises:
+            ValueError: `unique`, or an argument in its key, is not valid. The error names the field.
+        """
+        task = self._tasks.get(name)
+        if unique is None:
+            unique = getattr(task, "unique", None)
+        if not unique or REPLACES in options:
+            return super().send_task(name, args, kwargs, *more, **options)
+        options |= zip(("countdown", "eta", "task_id"), more, strict=False)
+        call = (name, args or (), kwargs or {})
+        return unique_sending.send(self, super().send_task, call, Unique.of(unique), options)
 
     def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
         """Connect to the broker, on every path: worker, beat, client, control and Flower.

@@ -60,7 +60,8 @@ class Scheduler(beat.Scheduler):
             entry.schedule = copy(entry.schedule)  # the application's own may be another scheduler's, too
             entry.schedule.nowfun = lambda: datetime.fromtimestamp(self._now, UTC)
             # A retry would connect again, and that channel would send by kombu's `_put`, not by ours.
-            entry.options.update(retry=False, ignore_result=True)
+            # The worker that takes the message looks whether it is unique.
+            entry.options.update(retry=False, ignore_result=True, unique=False)
         self._is_new = True
 
     def tick(self, *_: Any, **__: Any) -> float:

@@ -25,7 +25,7 @@ from contentworker.runtime.logs.context import ARGUMENTS_SHOWN, NOT_SHOWN
 from contentworker.runtime.records import connections, dead_letters
 from contentworker.runtime.transport import UNREADABLE, holder
 from contentworker.runtime.transport.server import UnsuitableServerError
-from contentworker.runtime.worker import admission, pool_children
+from contentworker.runtime.worker import admission, pool_children, unique_messages
 from contentworker.runtime.worker.final_failures import keep
 from contentworker.runtime.worker.revoking import Revocations
 
@@ -178,8 +178,8 @@ class KeepingConsumer(Consumer):
                 if not getattr(message, "delivery", None):
                     message.properties.pop("held", None)  # else the transport has written it
                 admission.check(message, self.strategies)
-                if task_id := admission.task_id_of(message):
-                    self._revocations.look_up(message, task_id)
+                if not self._is_to_run(message):
+                    return None
             return handle(message)
 
         def on_task_received(message: Any) -> Any:
@@ -192,6 +192,14 @@ class KeepingConsumer(Consumer):
                     self._keep(message, "invalid", f"{type(error).__name__}: {error}")
 
         return on_task_received
+
+    def _is_to_run(self, message: Any) -> bool:
+        """Look up whether a message is revoked, which Celery handles, or a duplicate, which is ended here."""
+        task_id = admission.task_id_of(message)
+        if not task_id:
+            return True
+        self._revocations.look_up(message, task_id)
+        return unique_messages.admit(self, message, task_id)
 
     def _give_back(self, message: Any, error: Exception) -> None:
         """Return a message that was received while Redis failed; after `max_deliveries` it is poison."""
@@ -264,6 +272,7 @@ class KeepingConsumer(Consumer):
                     self._settle(message)
                     message.channel.holder.flush()
                 self._tell(message, task_id, failure or InvalidMessageError(error))
+                unique_messages.let_go(message)
                 self._settle(message)  # only now: its errbacks must be sent before the message is gone
 
             if keep(self.app, letter, message, let_go):

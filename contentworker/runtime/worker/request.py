@@ -35,13 +35,15 @@ from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminate
 from celery.utils.log import get_logger
 from celery.worker.request import ExceptionInfo, Request
 from celery.worker.state import task_ready
+from redis.exceptions import RedisError
 
 from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.logs.context import NOT_SHOWN
 from contentworker.runtime.metrics import count, observe
-from contentworker.runtime.metrics.definitions import TASK_SECONDS, TASKS, WAITING_SECONDS
+from contentworker.runtime.metrics.definitions import DUPLICATES, TASK_SECONDS, TASKS, WAITING_SECONDS
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK
 from contentworker.runtime.records.queue_state import since
+from contentworker.runtime.transport import uniqueness
 from contentworker.runtime.transport.validity import is_held
 from contentworker.runtime.worker import final_failures
 
@@ -89,6 +91,7 @@ class TaskRequest(Request):
     _is_replaced = False
     """Whether a retry took the message's place in Redis."""
     _is_lost_without_retry = False
+    _is_duplicate = False
     _outcome = ""
     """State to count, where the error alone does not tell it."""
     _run_seconds: float | None = None
@@ -121,6 +124,30 @@ class TaskRequest(Request):
             raise TaskRevokedError(self.id)
         if getattr(self._message, "deliveries", 0):
             self._holder.note_start(self._delivery)
+        if (claim := self._claim) is not None and claim.kept == "queued":
+            self._begin(claim)
+
+    def _begin(self, claim: uniqueness.Claim) -> None:
+        """Let go of the lock of a unique task that holds up others until it starts."""
+        try:
+            is_newest = uniqueness.begin(self._holder.client, claim)
+        except RedisError as error:
+            logger.warning("%s[%s] goes back to its queue: %s", self._type, self.id, error)
+            task_ready(self)
+            self.reject(requeue=True)
+            raise TaskRevokedError(self.id) from error
+        self._message.claim = None
+        if not is_newest:
+            logger.info("%s[%s] was replaced before it started", self._type, self.id)
+            count(DUPLICATES, task=self._type)
+            task_ready(self)
+            self.acknowledge()
+            raise TaskRevokedError(self.id)
+
+    def end_as_duplicate(self, owner: str) -> None:
+        """End without a run, as a revoked task does: the one with the id `owner` waits or runs."""
+        self._is_duplicate = True
+        self._announce_revoked(f"duplicate of {owner}", False, None, False)  # noqa: FBT003 (Celery's own)
 
     @_goes_on
     def on_accepted(self, pid: int, time_accepted: float) -> None:
@@ -204,7 +231,8 @@ class TaskRequest(Request):
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
         super()._announce_revoked(reason, terminated, signum, expired)
-        self._count("revoked")
+        if not self._is_duplicate:
+            self._count("revoked")
 
     def fail(self, error: Exception) -> None:
         """Make `error`, which this process met as it handled the message, a final failure. Never raises."""
@@ -238,6 +266,8 @@ class TaskRequest(Request):
             return
         if requeue:
             self._outcome = "rejected"
+        else:
+            self._let_go()
         super().reject(requeue)
 
     def acknowledge_now(self) -> None:
@@ -247,7 +277,15 @@ class TaskRequest(Request):
                 self.task.end_claim(self._holder, self._delivery, self._context)
             if self._is_replaced:
                 self._holder.acknowledge_replaced(self._delivery)
+            else:
+                self._let_go()
         super().acknowledge()
+
+    def _let_go(self) -> None:
+        """Let go of the lock of a unique task that has ended, before its message is gone: so none stays."""
+        claim, delivery = self._claim, self._delivery
+        if claim is not None and claim.kept != "ttl" and not self.acknowledged:
+            self._holder.do(uniqueness.release, self._holder.client, claim, delivery.holder, delivery.tag)
 
     def _is_kept(self) -> bool:
         """Whether nothing final has happened, or its dead letter is written."""
@@ -283,6 +321,11 @@ class TaskRequest(Request):
     def _delivery(self) -> Any:
         """The transport's record of the message; None where it came without a lease."""
         return getattr(self._message, "delivery", None)
+
+    @property
+    def _claim(self) -> uniqueness.Claim | None:
+        """The claim of a unique task to its lock, while it may have it."""
+        return getattr(self._message, "claim", None)
 
     @property
     def _holder(self) -> Any:

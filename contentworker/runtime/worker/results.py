@@ -53,11 +53,13 @@ class RedisBackend(CeleryRedisBackend):
         is_passing = refuses or isinstance(exc, OutOfMemoryError | ReadOnlyError)
         return is_passing or bool(super().exception_safe_to_retry(exc))
 
-    def mark_as_revoked(self, task_id: str, *args: Any, request: Any = None, **options: Any) -> None:
+    def mark_as_revoked(
+        self, task_id: str, reason: str = "", request: Any = None, *args: Any, **options: Any
+    ) -> None:
         """Call the errbacks too, as for any end without success: otherwise a pipeline would wait for ever."""
-        super().mark_as_revoked(task_id, *args, request=request, **options)
+        super().mark_as_revoked(task_id, reason, request, *args, **options)
         if request and request.errbacks:
-            self._call_task_errbacks(request, TaskRevokedError("revoked or expired"), None)
+            self._call_task_errbacks(request, TaskRevokedError(reason or "revoked"), None)
 
 
 class SentinelBackend(RedisBackend, CelerySentinelBackend):

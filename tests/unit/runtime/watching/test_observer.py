@@ -29,9 +29,9 @@ def counts(**millions: int) -> Counter[str]:
             [
                 (10, counts(success=1, failure=2)),
                 (15, counts(success=100)),
-                (20, counts(success=21, ignored=10, failure=3, retry=5, revoked=9)),
+                (20, counts(success=21, ignored=10, failure=3, retry=5, revoked=9, duplicate=20)),
             ],
-            Rates(done=3.0, failed=0.1, retried=0.5, seconds=10),
+            Rates(done=3.0, failed=0.1, retried=0.5, seconds=10, duplicates=2.0),
             id="first against last",
         ),
     ],

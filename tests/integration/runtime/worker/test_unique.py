@@ -1,0 +1,271 @@
+"""Unique tasks: one of a key at a time, whoever sends it, and whatever becomes of the workers."""
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery, chain
+from celery.exceptions import TaskRevokedError
+
+from contentworker.runtime.records import dead_letters
+from contentworker.runtime.transport.protocol import DELAYED, PREFIX
+from tests.support import PATIENCE, StartWorker, Worker, executions, held_records, wait_until
+
+APP = "unique_worker.celery_app"
+QUEUED = {"key": ["name"]}
+RUNNING = {"key": ["name"], "while": "running"}
+NEWEST = {"key": ["name"], "replace": True}
+
+
+@pytest.fixture(autouse=True)
+def clean(redis_client: redis.Redis) -> None:
+    redis_client.flushall()
+
+
+@pytest.fixture
+def foreign(redis_url: str) -> Iterator[Celery]:
+    """A client that knows nothing of unique tasks."""
+    with Celery(broker=redis_url, backend=redis_url, set_as_current=False) as app:
+        yield app
+
+
+def send(client: Celery, name: str, folder: Path, unique: Any = None, **options: Any) -> Any:
+    """Send `probe.unique.NAME` about `a`."""
+    kwargs = {"folder": str(folder), "name": "a", **options.pop("more", {})}
+    return client.send_task(f"probe.unique.{name}", kwargs=kwargs, queue="celery", unique=unique, **options)
+
+
+def send_foreign(foreign: Celery, name: str, folder: Path, **options: Any) -> Any:
+    kwargs = {"folder": str(folder), "name": "a"}
+    return foreign.send_task(f"probe.unique.{name}", kwargs=kwargs, queue="celery", **options)
+
+
+def locks(client: redis.Redis) -> list[bytes]:
+    return list(client.scan_iter(match=f"{PREFIX}:unique:*"))
+
+
+def release(folder: Path) -> None:
+    (folder / "release").touch()
+
+
+def test_queued_until_a_worker_starts_it(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """The second send gives the first one's id; once it has started the next one is sent."""
+    first = send(client, "queued", tmp_path, QUEUED)
+    assert send(client, "queued", tmp_path, QUEUED).id == first.id
+    assert send(client, "queued", tmp_path, QUEUED, countdown=60).id == first.id
+    other = client.send_task(
+        "probe.unique.queued", kwargs={"folder": str(tmp_path), "name": "b"}, queue="celery", unique=QUEUED
+    )
+    assert other.id != first.id
+    assert redis_client.llen("celery") == 2
+    worker("--queues=celery", app=APP)
+    wait_until(lambda: len(executions(tmp_path)) == 2, "both to start")
+    assert not locks(redis_client)
+    third = send(client, "queued", tmp_path, QUEUED)
+    assert third.id != first.id
+    release(tmp_path)
+    third.get(timeout=PATIENCE)
+    assert [each["name"] for each in executions(tmp_path)].count("a") == 2
+
+
+def test_running_until_its_end(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, foreign: Celery, tmp_path: Path
+) -> None:
+    """A call meanwhile is a duplicate; that of a foreign client says of which in its result."""
+    worker("--queues=celery", "--concurrency=3", app=APP)
+    first = send(client, "running", tmp_path, RUNNING)
+    wait_until(lambda: executions(tmp_path), "its start")
+    assert send(client, "running", tmp_path, RUNNING).id == first.id
+    errback = foreign.signature("probe.unique.told", kwargs={"folder": str(tmp_path)}, queue="celery")
+    theirs = send_foreign(foreign, "running", tmp_path, link_error=errback)
+    with pytest.raises(TaskRevokedError, match=f"duplicate of {first.id}"):
+        theirs.get(timeout=PATIENCE)
+    wait_until(lambda: executions(tmp_path)[-1].get("failed_id") == theirs.id, "their errback")
+    release(tmp_path)
+    first.get(timeout=PATIENCE)
+    wait_until(lambda: not locks(redis_client), "the lock to go")
+    assert sum("name" in each for each in executions(tmp_path)) == 1
+    again = send_foreign(foreign, "running", tmp_path)
+    again.get(timeout=PATIENCE)
+    wait_until(lambda: not locks(redis_client), "the lock to go")
+
+
+def test_the_newest_arguments_win(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Debounce: each call takes the place of the one that waits, its moment too, and keeps the id."""
+    first = send(client, "newest", tmp_path, NEWEST, countdown=1000, more={"number": 1})
+    for number in (2, 3):
+        later = send(client, "newest", tmp_path, NEWEST, countdown=2000, more={"number": number})
+        assert later.id == first.id
+    delayed: Any = redis_client.zrange(DELAYED, 0, -1, withscores=True)
+    ((_, due),) = delayed
+    assert due > (time.time() + 1500) * 1000
+    assert send(client, "newest", tmp_path, NEWEST, more={"number": 4}).id == first.id
+    assert redis_client.zcard(DELAYED) == 0
+    # This one is no longer delayed, so it stays in the queue, and is dropped there.
+    assert send(client, "newest", tmp_path, NEWEST, more={"number": 5}).id == first.id
+    assert redis_client.llen("celery") == 2
+    worker("--queues=celery", "--concurrency=1", app=APP)
+    assert first.get(timeout=PATIENCE) == 5
+    assert [each["number"] for each in executions(tmp_path)] == [5]
+    wait_until(lambda: not locks(redis_client) and not held_records(redis_client), "the end")
+
+
+def test_once_in_a_while(worker: StartWorker, client: Celery, foreign: Celery, tmp_path: Path) -> None:
+    """Throttle: within the time the call is a duplicate, though the first has ended."""
+    worker("--queues=celery", app=APP)
+    unique = {"key": ["name"], "while": "ttl", "seconds": 3600}
+    first = send(client, "throttled", tmp_path, unique)
+    first.get(timeout=PATIENCE)
+    assert send(client, "throttled", tmp_path, unique).id == first.id
+    with pytest.raises(TaskRevokedError, match=f"duplicate of {first.id}"):
+        send_foreign(foreign, "throttled", tmp_path).get(timeout=PATIENCE)
+    short = {"key": ["name"], "while": "ttl", "seconds": 0.001}
+    sent = client.send_task("probe.pid", queue="celery", unique={**short, "key": []})
+    sent.get(timeout=PATIENCE)
+    assert client.send_task("probe.pid", queue="celery", unique={**short, "key": []}).id != sent.id
+    assert len(executions(tmp_path)) == 1
+
+
+def test_a_dead_letter_ends_it(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """The next call is sent; a replay is one more call."""
+    worker("--queues=celery", app=APP)
+    kwargs = {"folder": str(tmp_path)}
+    unique = {"key": [], "while": "running"}
+    for number in (1, 2):
+        sent = client.send_task("probe.unique.fails", kwargs=kwargs, queue="celery", unique=unique)
+        (letter_id,) = wait_until(
+            lambda sent=sent: dead_letters.ids_of_task(redis_client, sent.id, 2),  # type: ignore[misc]
+            "its dead letter",
+        )
+        wait_until(lambda: not locks(redis_client), "the lock to go")
+        assert len(executions(tmp_path)) == number
+    assert dead_letters.replay(redis_client, letter_id)
+    wait_until(lambda: len(executions(tmp_path)) == 3, "the replay")
+    wait_until(lambda: not locks(redis_client), "the lock to go")
+
+
+def test_a_revoked_one_holds_up_no_other(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """It will not run, so the next call is sent, and runs."""
+    first = send(client, "queued", tmp_path, QUEUED)
+    first.revoke()
+    second = send(client, "queued", tmp_path, QUEUED)
+    assert second.id != first.id
+    release(tmp_path)
+    worker("--queues=celery", app=APP)
+    second.get(timeout=PATIENCE)
+    wait_until(lambda: first.state == "REVOKED", "the first to be dropped")
+    wait_until(lambda: not locks(redis_client), "the lock to go")
+    assert len(executions(tmp_path)) == 1
+
+
+def test_a_duplicate_in_a_chain_ends_it(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+    """Only the first one's links run, and whoever waits for the others is told."""
+    first = send(client, "queued", tmp_path, QUEUED)
+    signature = client.signature(
+        "probe.unique.queued",
+        kwargs={"folder": str(tmp_path), "name": "a"},
+        queue="celery",
+        unique=QUEUED,
+        immutable=True,
+    )
+    last = client.signature("probe.pid", queue="celery", immutable=True)
+    waiting = chain(signature, last, app=client).apply_async()
+    with pytest.raises(TaskRevokedError, match=f"duplicate of {first.id}"):
+        waiting.get(timeout=PATIENCE)
+
+
+def test_what_is_wrong_with_a_key_is_said(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, foreign: Celery, tmp_path: Path
+) -> None:
+    """To the sender, and in the dead letter of a message that a worker takes."""
+    for unique, said in (
+        ({"key": ["nom"]}, "no argument 'nom'"),
+        ({"key": ["folders"]}, "'folders' must be a text, a number, true, false or null, not list"),
+        ({"key": ["text"]}, "at most 1024 bytes, not 20"),
+        ({"key": ["name"], "while": "for ever"}, "unique.while: "),
+        ({"key": ["name"], "seconds": 0}, "unique.seconds: "),
+        ({"key": ["name"], "while": "ttl"}, "unique.seconds: must be given"),
+        ({"key": ["name"], "while": "running", "replace": True}, "unique.replace: works where"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            send(client, "queued", tmp_path, unique, more={"folders": [], "text": "x" * 2000})
+    worker("--queues=celery", app=APP)
+    bad = foreign.send_task("probe.unique.queued", kwargs={"name": ["a"]}, queue="celery")
+    forged = send_foreign(foreign, "queued", tmp_path, headers={"unique": {"lock": "../../leases"}})
+    for sent, said in ((bad, "must be a text"), (forged, "header unique: must be as")):
+        (letter_id,) = wait_until(
+            lambda sent=sent: dead_letters.ids_of_task(redis_client, sent.id, 2),  # type: ignore[misc]
+            "its dead letter",
+        )
+        letter = dead_letters.find(redis_client, letter_id)
+        assert isinstance(letter, dead_letters.DeadLetter)
+        assert letter.reason == "invalid"
+        assert said in letter.error
+
+
+def test_never_two_at_once_though_workers_are_killed(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, foreign: Celery, tmp_path: Path
+) -> None:
+    """Retries and two kinds of clients, 5 keys, workers killed: no overlap, and no lock is left."""
+    choose = random.Random(21)
+    workers: list[Worker] = []
+
+    def send_some() -> None:
+        for _ in range(40):
+            kwargs = {
+                "folder": str(tmp_path),
+                "name": choose.choice("abcde"),
+                "seconds": 0.1,
+                "fails": choose.random() < 0.3,
+            }
+            sender, options = choose.choice([(client, {"unique": RUNNING}), (foreign, {})])
+            delay = choose.choice([None, None, 0.3])
+            sender.send_task("probe.unique.alone", kwargs=kwargs, queue="celery", countdown=delay, **options)
+
+    for _ in range(5):
+        while len(workers) < 2:
+            workers.append(worker("--queues=celery", app=APP))
+        seen = len(executions(tmp_path))
+        send_some()
+        wait_until(lambda seen=seen: len(executions(tmp_path)) >= seen + 4, "some to run")  # type: ignore[misc]
+        workers.pop(0).kill(signal.SIGKILL, group=True)
+    workers.append(worker("--queues=celery", app=APP))
+    send_some()
+    wait_until(
+        lambda: (
+            not redis_client.llen("celery")
+            and not redis_client.zcard(DELAYED)
+            and not held_records(redis_client)
+        ),
+        "all to end",
+    )
+    assert not locks(redis_client)
+    assert overlaps(executions(tmp_path)) == []
+    assert len(Counter(each["name"] for each in executions(tmp_path))) == 5
+
+
+def overlaps(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs that began while another one of their name ran. One that was killed ended with its process."""
+    running: dict[str, dict[str, Any]] = {}
+    found = []
+    for line in lines:
+        other = running.pop(line["name"], None)
+        if line["edge"] == "begins":
+            if other is not None and Path(f"/proc/{other['pid']}").exists():
+                found.append(line)
+            running[line["name"]] = line
+    return found
