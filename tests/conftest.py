@@ -1,6 +1,5 @@
 """Fixtures of every layer. A test that needs a Redis gets one of its own, never one that is already there."""
 
-import itertools
 import os
 import signal
 import time
@@ -9,21 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
-from celery import Celery
 
 from contentworker import config
-from tests import leftovers
-from tests.support import (
-    Process,
-    StartWorker,
-    Worker,
-    client_of,
-    prefer_embedded_redis,
-    throwaway_redis,
-)
+from tests.support import prefer_embedded_redis
 
-LOG_LINES_SHOWN = 80
+pytest_plugins = ["contentworker.testing.plugin"]
+
 TEST_SECONDS = 25 * 60
 """A test that takes longer hangs; the slowest takes nine minutes on an idle machine."""
 LONGEST = (
@@ -67,64 +57,10 @@ def worker_toml(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a throw-away Redis that the tests of one module share."""
-    with throwaway_redis(tmp_path_factory.mktemp("redis")) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def redis_client(redis_url: str) -> Iterator[redis.Redis]:
-    """A plain connection to it."""
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def client(redis_url: str) -> Iterator[Celery]:
-    """An application that sends tasks to it."""
-    with client_of(redis_url) as app:
-        yield app
-
-
-@pytest.fixture
-def worker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartWorker]:
-    """Start a worker, wait until it is ready, and kill what is left of it in the end.
-
-    `worker("--queues=rewrite", WORKER__…="…")`; `redis_url` and `app` name another server or application,
-    `ready=False` does not wait.
-    """
-    yield from _workers(request, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def module_worker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[StartWorker]:
-    """The same for a worker that the tests of one module share."""
-    yield from _workers(request, tmp_path_factory.mktemp("workers"))
-
-
-def _workers(request: pytest.FixtureRequest, folder: Path) -> Iterator[StartWorker]:
-    started: list[Worker] = []
-    numbers = itertools.count()
-
-    def start(*options: str, redis_url: str | None = None, ready: bool = True, **more: str) -> Worker:
-        address = redis_url or request.getfixturevalue("redis_url")
-        started.append(Worker(address, folder / f"worker{next(numbers)}", *options, **more))
-        return started[-1].ready() if ready else started[-1]
-
-    yield start
-    for each in started:
-        each.stop()
-
-
 @pytest.hookimpl(trylast=True)  # pytest makes its terminal reporter in this hook
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave no process behind, whatever ends this run."""
-    if not hasattr(config, "workerinput"):  # the processes of pytest-xdist belong to their controller's run
-        leftovers.watch()
+    """Show how far the run is."""
+    if not hasattr(config, "workerinput"):  # in the controller of pytest-xdist only
         terminal = config.pluginmanager.get_plugin("terminalreporter")
         assert isinstance(terminal, pytest.TerminalReporter)
         config.pluginmanager.register(Progress(terminal))
@@ -198,16 +134,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return MACHINE_FOLDER if nodeid.startswith(MACHINE_FOLDER) else super()._split_scope(nodeid)
 
     return ByFileOrMachine(config, log)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the end of every running process's log beside a failure."""
-    report = yield
-    if report.failed:
-        for process in Process.running:
-            lines = process.log_file.read_text("utf-8", "replace").splitlines()[-LOG_LINES_SHOWN:]
-            report.sections.append((f"log of {process.log_file.parent.name}", "\n".join(lines)))
-    return report

@@ -1,4 +1,4 @@
-"""What the tests share: real processes, started with a log and never left behind."""
+"""What the tests share beside the processes of `contentworker.testing`."""
 
 import json
 import os
@@ -6,24 +6,44 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, ClassVar, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
-import pytest
 import redis
-from celery import Celery
 
 from contentworker import config
 from contentworker.runtime.development import local_redis
 from contentworker.runtime.transport.protocol import DELAYED, held_key
-from contentworker.runtime.worker import application
-from tests import preloaded
+from contentworker.testing.processes import (
+    PATIENCE,
+    Process,
+    StartWorker,
+    Worker,
+    client_of,
+    environment,
+    redis_or_skip,
+    service_is_missing,
+    start,
+    throwaway_redis,
+    wait_until,
+)
 
-Value = TypeVar("Value")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "PATIENCE",
+    "Process",
+    "StartWorker",
+    "Worker",
+    "client_of",
+    "environment",
+    "service_is_missing",
+    "throwaway_redis",
+    "wait_until",
+]
 
 ROOT = config.ROOT
 MACHINERY_TOML = ROOT / "tests" / "worker.toml"
@@ -34,9 +54,7 @@ WORKER_TOML = Path(os.environ.get(config.FILE_VARIABLE, ROOT / "worker.toml"))
 """What the processes of these tests read."""
 PROBE_APP = "probe_worker.celery_app"
 PROBE_FOLDER = Path(__file__).parent / "integration" / "probe"
-
-PATIENCE = 180
-"""Seconds until a condition counts as never coming true, on a machine with too much to do."""
+Worker.path.append(PROBE_FOLDER)
 
 SOON = {
     "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "0.01",
@@ -46,28 +64,10 @@ SOON = {
 """Retries that come within hundredths of a second."""
 
 
-def wait_until(condition: Callable[[], Value | None], what: str) -> Value:
-    """Wait for a condition to be true of something, and return that."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
-    return found
-
-
 def as_bytes(value: object) -> bytes:
     """A value of Redis, as our clients read it; redis-py says that others may read text."""
     assert isinstance(value, bytes)
     return value
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The environment of a child process: no Redis and no overrides but those given."""
-    own = {
-        name: value for name, value in os.environ.items() if not name.startswith(config.ENVIRONMENT_PREFIX)
-    }
-    own.pop("REDIS_URL", None)
-    return {**own, "PYTHONUNBUFFERED": "1", **more}
 
 
 def free_port() -> int:
@@ -83,13 +83,6 @@ def json_with_comments(path: Path) -> Any:
     return json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
 
 
-def service_is_missing(reason: object) -> NoReturn:
-    """Skip the test on a person's machine; fail it where skipping would hide that nothing was tested."""
-    if os.environ.get("CI"):
-        pytest.fail(f"needed in CI: {reason}", pytrace=False)
-    pytest.skip(str(reason))
-
-
 def prefer_embedded_redis() -> None:
     """Put the embedded server first on PATH, for this process and whatever it starts.
 
@@ -101,138 +94,6 @@ def prefer_embedded_redis() -> None:
     with suppress(FileExistsError):  # other processes of the tests do the same
         link.symlink_to(local_redis.find_executable(""))
     os.environ["PATH"] = os.pathsep.join([str(folder), os.environ.get("PATH", "")])
-
-
-@contextmanager
-def throwaway_redis(folder: Path, *, durable: bool = False) -> Iterator[str]:
-    """The address of a server of this test's own."""
-    with _or_skip(), local_redis.throwaway(folder, durable=durable) as address:
-        yield address
-
-
-@contextmanager
-def _or_skip() -> Iterator[None]:
-    try:
-        yield
-    except local_redis.LocalRedisError as error:
-        service_is_missing(error)
-
-
-@contextmanager
-def client_of(redis_url: str, **settings: str) -> Iterator[Celery]:
-    """An application that can send any task, closed in the end."""
-    app = application.build(config.load(environ=settings), redis_url)
-    try:
-        yield app
-    finally:
-        app.backend.result_consumer.stop()
-        app.backend.result_consumer._pubsub = None  # a result let go of later would ask a server that is gone
-        app.backend.client.close()
-        app.backend.client.connection_pool.disconnect()
-        app.close()
-
-
-def _start(
-    command: list[str], cwd: Path, env: Mapping[str, str], files: Sequence[IO[bytes]]
-) -> "subprocess.Popen[bytes] | preloaded.Forked":
-    """Start a program in a session of its own, with these files as its stdin, stdout and stderr."""
-    if sys.platform == "linux":
-        return preloaded.start(command, str(cwd), env, [file.fileno() for file in files])
-    stdin, stdout, stderr = files
-    return subprocess.Popen(
-        command, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
-    )
-
-
-class Process:
-    """A child process in a session of its own, its output in a file. `stop()` leaves nobody of it."""
-
-    running: ClassVar[list["Process"]] = []  # so that a failed test can show their logs
-
-    def __init__(self, command: list[str], folder: Path, env: Mapping[str, str], cwd: Path = ROOT) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.command, self.folder, self.cwd = command, folder, cwd
-        self.log_file = folder / "log"
-        self.env = dict(env)
-        if cwd != ROOT:  # a copy of the project has a worker.toml of its own
-            self.env.pop(config.FILE_VARIABLE, None)
-        self.start()
-
-    def start(self) -> None:
-        """Run the command; a second time, too, after it ended."""
-        with self.log_file.open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            self._from = log.tell()
-            self._popen = _start(self.command, self.cwd, self.env, (nothing, log, log))
-        if self not in self.running:
-            self.running.append(self)
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def is_alive(self) -> bool:
-        return self._popen.poll() is None
-
-    def log(self) -> str:
-        """What it wrote since it was last started."""
-        return self.log_file.read_bytes()[self._from :].decode("utf-8", "replace")
-
-    def wait_for_log(self, text: str) -> None:
-        wait_until(lambda: text in self.log() or not self.is_alive, f"{text!r} in {self.log_file}")
-        assert text in self.log(), f"ended without {text!r}:\n{self.log()}"
-
-    def kill(self, signum: signal.Signals = signal.SIGTERM, *, group: bool = False) -> None:
-        """Signal the main process, or everybody it started as well."""
-        with suppress(ProcessLookupError):
-            (os.killpg if group else os.kill)(self.pid, signum)
-
-    def wait(self) -> int:
-        """Return the exit code."""
-        return self._popen.wait(PATIENCE)
-
-    def stop(self) -> None:
-        """Kill whatever is left."""
-        self.kill(signal.SIGKILL, group=True)
-        self.wait()
-        if self in self.running:
-            self.running.remove(self)
-
-
-class Worker(Process):
-    """A worker as people start it: the `celery` command, or after `prefix` that of another program."""
-
-    def __init__(
-        self,
-        redis_url: str,
-        folder: Path,
-        *options: str,
-        app: str = "celery_worker.celery_app",
-        prefix: Sequence[str] = (),
-        **env: str,
-    ) -> None:
-        command = [
-            *(
-                *prefix,
-                sys.executable,
-                "-m",
-                "celery",
-                "-A",
-                app,
-                "worker",
-                "--loglevel=info",
-                "--concurrency=2",
-            ),
-            *("--without-mingle", "--without-gossip"),
-            *options,
-        ]
-        path = os.pathsep.join([str(ROOT), str(PROBE_FOLDER)])
-        super().__init__(command, folder, environment(**{"REDIS_URL": redis_url, "PYTHONPATH": path, **env}))
-
-    def ready(self) -> "Worker":
-        """Wait until it serves its queues."""
-        self.wait_for_log(" ready.")
-        return self
 
 
 class Server(Process):
@@ -254,7 +115,7 @@ class RedisProcess(Process):
     """A Redis that can be killed and started again on its port."""
 
     def __init__(self, folder: Path, *, port: int | None = None, durable: bool = False, **more: str) -> None:
-        with _or_skip():
+        with redis_or_skip():
             executable = local_redis.find_executable(os.environ.get("PATH", ""))
         self.port = port or free_port()
         persistence = (
@@ -279,15 +140,12 @@ class RedisProcess(Process):
         self.wait()
 
 
-StartWorker = Callable[..., Worker]
-
-
 def run_cli(*arguments: str, redis_url: str | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m contentworker …` to its end."""
     given = {"REDIS_URL": redis_url} if redis_url else {}
     command = [sys.executable, "-m", "contentworker", *arguments]
     with TemporaryFile() as out, TemporaryFile() as error, Path(os.devnull).open("rb") as nothing:
-        process = _start(command, ROOT, environment(**given, **env), (nothing, out, error))
+        process = start(command, ROOT, environment(**given, **env), (nothing, out, error))
         try:
             code = process.wait(PATIENCE * 2)
         except subprocess.TimeoutExpired:

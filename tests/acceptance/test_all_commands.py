@@ -31,6 +31,7 @@ READ_BY = {
     "running.md": "test_documented_commands.py",
     "schedules.md": "test_documented_commands.py",
     "tasks.md": "editorial/test_tasks_page.py",
+    "testing.md": "test_testing_page.py",
     "up.md": "test_up.py",
     "watching.md": "../integration/cli/test_top.py",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leftovers import is_running
+from contentworker.testing.leftovers import is_running
 from tests.support import ROOT, environment, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -18,7 +18,7 @@ RUN = """
 import os, subprocess, sys, time
 from pathlib import Path
 from contentworker.runtime.development import local_redis
-from tests import leftovers
+from contentworker.testing import leftovers
 from tests.support import ROOT, Process, RedisProcess, environment
 
 folder = Path(sys.argv[1])
@@ -73,6 +73,35 @@ def test_what_a_run_has_started_ends_with_it(run: "subprocess.Popen[str]", signu
     wait_until(lambda: not any(map(is_running, pids)), "the end of what the run has started")
 
 
+TEST = """
+import time
+from pathlib import Path
+
+def test_that_hangs(worker, redis_client):
+    pids = worker("--queues=celery").pid, redis_client.info()["process_id"]
+    Path("pids.new").write_text(" ".join(map(str, pids)))
+    Path("pids.new").rename("pids")
+    time.sleep(1000)
+"""
+
+
+def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
+    """The plugin's worker and its Redis end with the run that started them."""
+    (tmp_path / "test_hanging.py").write_text(TEST, "utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "contentworker.testing.plugin", "-p", "no:celery"]
+    env = environment(PYTHONPATH=str(ROOT))
+    with (tmp_path / "log").open("wb") as log:
+        pytest_run = subprocess.Popen([*command, "-c", os.devnull], cwd=tmp_path, env=env, stdout=log)
+    try:
+        wait_until((tmp_path / "pids").exists, "the worker of the test")
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        assert all(map(is_running, pids))
+    finally:
+        pytest_run.kill()
+        pytest_run.wait()
+    wait_until(lambda: not any(map(is_running, pids)), "the end of the worker and its Redis")
+
+
 def test_the_next_run_ends_what_is_left(run: "subprocess.Popen[str]") -> None:
     """The watcher was killed as well."""
     *_, daemon = pids_of(run)
@@ -80,6 +109,6 @@ def test_the_next_run_ends_what_is_left(run: "subprocess.Popen[str]") -> None:
     run.kill()
     run.wait()
     assert is_running(daemon)
-    code = "from tests import leftovers; leftovers.watch()"
+    code = "from contentworker.testing import leftovers; leftovers.watch()"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), check=True)
     assert not is_running(daemon)

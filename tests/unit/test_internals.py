@@ -28,6 +28,8 @@ NOT_UPSTREAM = {
     "_asdict": "of named tuples, as documented",
     "_replace": "of named tuples, as documented",
     "_exit": "os._exit, as documented",
+    "_run_exitfuncs": "Python: what the interpreter does at its end, testing/preloaded.py",
+    "_shutdown": "the same",
     "_mapping": "SQLAlchemy's Row, as documented",
     "_sock": "redis-py: the socket of a connection, runtime/records/snapshot.py",
     "rich._export_format": "rich: the frame of an SVG, cli/top.py",

@@ -41,7 +41,7 @@ from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.logs.context import NOT_SHOWN
 from contentworker.runtime.metrics import count, observe
 from contentworker.runtime.metrics.definitions import DUPLICATES, TASK_SECONDS, TASKS, WAITING_SECONDS
-from contentworker.runtime.records.dead_letters import PRIORITY_MARK
+from contentworker.runtime.records.dead_letters import PRIORITY_MARK, DeadLetter
 from contentworker.runtime.records.queue_state import since
 from contentworker.runtime.transport import uniqueness
 from contentworker.runtime.transport.validity import is_held
@@ -292,11 +292,12 @@ class TaskRequest(Request):
         if self._failure is None:
             return True
         if self._is_letter_written is None:
-            letter = final_failures.letter_of(self, self._failure)
-            self._is_letter_written = final_failures.keep(
-                self._app, letter, self._message, self.acknowledge_now
-            )
+            self._is_letter_written = self.keep_letter(final_failures.letter_of(self, self._failure))
         return self._is_letter_written
+
+    def keep_letter(self, letter: DeadLetter) -> bool:
+        """Write the dead letter now and return True, or acknowledge later, when it is written."""
+        return final_failures.keep(self._app, letter, self._message, self.acknowledge_now)
 
     # Step 8: counting.
 

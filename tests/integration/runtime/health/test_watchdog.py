@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from tests.leftovers import stat_of
+from contentworker.testing.leftovers import stat_of
 from tests.notify_socket import Systemd
 from tests.support import PATIENCE, PROBE_APP, StartWorker, Worker, executions, wait_until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from tests.leftovers import is_running
+from contentworker.testing.leftovers import is_running
 from tests.support import PATIENCE, PROBE_APP, StartWorker, wait_until
 
 pytestmark = pytest.mark.every_python

@@ -3,11 +3,10 @@
 import math
 import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery, Task
+from celery import Task
 from celery.app.task import Context
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 from hypothesis import given, settings
@@ -22,6 +21,7 @@ from contentworker.runtime.settings import RetrySettings
 from contentworker.runtime.transport.protocol import Replaced
 from contentworker.runtime.transport.validity import Validity
 from contentworker.runtime.worker.retry import retry_delay_seconds
+from contentworker.testing.inline import Inline
 from tasks.base import BaseTask, CriticalTask, IdempotentTask
 
 POLICY = config.load(environ={}).retries
@@ -73,15 +73,6 @@ def test_number_of_retries(task: type[BaseTask], retries: int) -> None:
     assert task.max_retries == retries
 
 
-@pytest.fixture
-def app() -> Iterator[Celery]:
-    """An application that calls tasks in this process."""
-    app = Celery("test", set_as_current=False, broker="memory://", backend="cache+memory://")
-    app.conf.task_always_eager = True
-    yield app
-    app.close()
-
-
 def number() -> ValidationError:
     with pytest.raises(ValidationError) as caught:
         RetrySettings.model_validate({"multiplier": "x"})
@@ -89,45 +80,47 @@ def number() -> ValidationError:
 
 
 @pytest.mark.parametrize(
-    ("error", "ends"),
+    ("error", "reason"),
     [
-        pytest.param(ContentError("a", "b"), "FAILURE", id="ContentError"),
-        pytest.param(PermanentError("a"), "FAILURE", id="PermanentError"),
-        pytest.param(number(), "FAILURE", id="ValidationError"),
-        pytest.param(SoftTimeLimitExceeded(), "FAILURE", id="SoftTimeLimitExceeded"),
-        pytest.param(Reject("a"), "REJECTED", id="Reject"),
+        pytest.param(ContentError("a", "b"), "failed", id="ContentError"),
+        pytest.param(PermanentError("a"), "failed", id="PermanentError"),
+        pytest.param(number(), "failed", id="ValidationError"),
+        pytest.param(SoftTimeLimitExceeded(), "time limit", id="SoftTimeLimitExceeded"),
+        pytest.param(Reject("a"), "failed", id="Reject"),
     ],
 )
 @pytest.mark.parametrize("base", [BaseTask, IdempotentTask, CriticalTask], ids=lambda base: base.__name__)
 def test_hopeless_errors_are_raised_once(
-    app: Celery, base: type[BaseTask], error: Exception, ends: str
+    inline: Inline, base: type[BaseTask], error: Exception, reason: str
 ) -> None:
     """What trying again cannot help runs once."""
-    runs = []
 
-    @app.task(base=base, name=f"raises.{base.__name__}.{type(error).__name__}")
+    @inline.app.task(base=base, name="raises", shared=False)
     def raises() -> None:
-        runs.append(1)
         raise error
 
-    assert raises.apply().state == ends
-    assert len(runs) == 1
+    raises.delay()
+    assert len(inline.sent) == 1
+    assert [letter.reason for letter in inline.dead_letters] == [reason]
 
 
 @pytest.mark.parametrize(
-    ("base", "expected"), [(BaseTask, 4), (IdempotentTask, 6), (CriticalTask, 1)], ids=["3", "5", "0"]
+    ("base", "delays"),
+    [(BaseTask, [60, 120, 240]), (IdempotentTask, [60, 120, 240, 480, 600]), (CriticalTask, [])],
+    ids=["3", "5", "0"],
 )
-def test_other_errors_use_up_the_retries(app: Celery, base: type[BaseTask], expected: int) -> None:
-    """Any other error is tried as often as the class allows, once for a CriticalTask."""
-    runs = []
+def test_other_errors_use_up_the_retries(
+    inline: Inline, monkeypatch: pytest.MonkeyPatch, base: type[BaseTask], delays: list[int]
+) -> None:
+    """Any other error is tried as often as the class allows, once for a CriticalTask, with the delays."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
 
-    @app.task(base=base, name=f"raises.{base.__name__}.OSError")
+    @inline.app.task(base=base, name="raises", shared=False)
     def raises() -> None:
-        runs.append(1)
         raise OSError("again")
 
-    assert raises.apply().state == "FAILURE"
-    assert len(runs) == expected
+    assert raises.delay().state == "FAILURE"
+    assert [each.delay_seconds for each in inline.sent] == [None, *delays]
 
 
 def test_critical_task_is_not_sent_back_by_a_lost_process() -> None:
@@ -167,10 +160,10 @@ def test_retry_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, reason: Exce
 
 
 @pytest.fixture
-def task(app: Celery) -> BaseTask:
+def task(inline: Inline) -> BaseTask:
     """A task of the project's."""
 
-    @app.task(base=BaseTask, name="a.task", shared=False)
+    @inline.app.task(base=BaseTask, name="a.task", shared=False)
     def a_task(number: int) -> int:
         return number
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests import leftovers
+from contentworker.testing import leftovers
 
 __all__ = ["Forked", "start"]
 
@@ -106,8 +106,8 @@ class _Client:
         self._pid_of_owner = os.getpid()
         self._ended: dict[int, int] = {}
         self._lock = threading.RLock()
-        command = [sys.executable, "-u", "-m", "tests.preloaded", str(theirs.fileno())]
-        folder = Path(__file__).parents[1]
+        command = [sys.executable, "-u", "-m", __name__, str(theirs.fileno())]
+        folder = Path(__file__).parents[2]
         # Without the mark of this run: it ends by itself, after what it has started.
         unmarked = {name: value for name, value in os.environ.items() if name != leftovers.MARK}
         self._process = subprocess.Popen(

@@ -1,0 +1,1 @@
+"""For the tests of your tasks: the fixtures `inline` and `worker` of the pytest plugin `plugin.py`."""
