@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from contentworker import worker_names
 from contentworker.errors import did_you_mean
 from contentworker.runtime.settings import ListeningSection, RuntimeSettings
 from contentworker.runtime.worker import routing
@@ -40,6 +41,7 @@ def between_settings(settings: RuntimeSettings) -> Iterator[Problem]:
         yield Problem((("default_queue",), *(("queues", name) for name in queues)), text)
     for section, tables in (("queues", queues), ("schedules", settings.schedules)):
         yield from _names_with_one_variable(section, tables)
+    yield from _names_of_two_workers(settings)
     yield from _patterns_of_two_queues(settings)
     yield from _ports_of_two(settings)
     yield from _too_short_visibility_timeout(settings)
@@ -56,6 +58,18 @@ def _names_with_one_variable(section: str, names: Iterable[str]) -> Iterator[Pro
             text = f"has the same variables ({shared}) as {other}; rename one of them"
             yield Problem(((section, name), (section, seen[variable])), text)
         seen.setdefault(variable, name)
+
+
+def _names_of_two_workers(settings: RuntimeSettings) -> Iterator[Problem]:
+    """Each worker and each stand-in is a service, and needs a name of its own."""
+    for owner, queue in settings.queues.items():
+        workers = worker_names.of_queue(owner, queue.workers)
+        taken = [(name, f"has (workers = {queue.workers})") for name in workers[1:]]
+        taken += [(worker_names.stand_in(name), "gets during an upgrade") for name in workers]
+        for name, why in taken:
+            if name in settings.queues:
+                text = f"has the name that a worker of queue {owner!r}{OTHER} {why}; rename it"
+                yield Problem((("queues", name), ("queues", owner)), text)
 
 
 def variable_part(key: str) -> str:

@@ -25,7 +25,7 @@ __all__ = ["server"]
     type=click.Path(path_type=Path, file_okay=False),
     default="/run/content-worker",
     show_default=True,
-    help="Folder with each worker's WORKER_ALIVE_FILE as QUEUE/alive.",
+    help="Folder with each worker's WORKER_ALIVE_FILE as WORKER/alive.",
 )
 def server(address: str | None, port: int | None, alive_folder: Path) -> None:
     """Answer /live, /ready and /health over HTTP: 200 if all is well, 503 with the reason if not."""
@@ -48,7 +48,7 @@ def server(address: str | None, port: int | None, alive_folder: Path) -> None:
     with connection.listening(settings.health, address, port) as listening:
         health_server.serve(
             (listening.address, listening.port),
-            settings.queues,
+            settings.workers,
             alive_folder,
             check,
             shows_reasons=listening.is_loopback,

@@ -18,6 +18,7 @@ from contentworker.doctor import (
     ports,
     project,
     redis_server,
+    services,
 )
 from contentworker.doctor.ask import Environ, Finding, NotCheckedError
 from contentworker.printable import lines
@@ -40,6 +41,7 @@ CHECKS: dict[str, Callable[[Path, Environ], Finding]] = {
     "Flower's port": ports.check_flower_port,
     "file events": machine.check_file_events,
     "disk": machine.check_disk,
+    "services": services.check_services,
     # >>> editorial
     "desk": desk.check_desk,
     "detector": detector.check_detector,

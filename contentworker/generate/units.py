@@ -7,7 +7,7 @@ from pathlib import Path
 from contentworker.config import Settings
 from contentworker.runtime.settings import QueueSettings, RuntimeSettings
 
-__all__ = ["drop_in", "queue_units", "render", "stale"]
+__all__ = ["drop_in", "render", "stale", "worker_units"]
 
 CREDENTIALS = "/etc/content-worker/credentials"
 ALIVE = "/var/lib/content-worker/alive"
@@ -46,16 +46,17 @@ def render(settings: Settings, templates: Path) -> dict[str, str]:
     names = {path.name for path in templates.glob("*.in")} - PARTS
     units = {name for name in names if name.startswith("celery-")}
     files = {name.removesuffix(".in"): _fill(templates / name, values) for name in sorted(units)}
-    values |= _supervisord_programs(files, list(settings.queues), templates / "supervisord-program.in")
+    values |= _supervisord_programs(files, settings.workers, templates / "supervisord-program.in")
     for name in sorted(names - units):
         files[PATHS.get(name, name.removesuffix(".in"))] = _fill(templates / name, values)
-    for name, queue in settings.queues.items():
-        files[drop_in(name)] = _fill(templates / "celery-worker-queue.conf.in", _queue_values(name, queue))
+    for name, queue in settings.workers.items():
+        own = _queue_values(queue, settings.queues[queue])
+        files[drop_in(name)] = _fill(templates / "celery-worker-queue.conf.in", own)
     return {path: GENERATED + text for path, text in files.items()}
 
 
 def stale(folder: Path, wanted: Container[Path]) -> list[Path]:
-    """Drop-ins in `systemd/` that an earlier rendering made for a queue that no longer exists."""
+    """Drop-ins in `systemd/` that an earlier rendering made for a worker that no longer exists."""
     return [
         path
         for path in folder.glob(drop_in("*"))
@@ -63,14 +64,14 @@ def stale(folder: Path, wanted: Container[Path]) -> list[Path]:
     ]
 
 
-def queue_units(settings: RuntimeSettings) -> list[str]:
-    """The unit of each queue's worker, in the order of `worker.toml`."""
-    return [f"celery-worker@{name}.service" for name in settings.queues]
+def worker_units(settings: RuntimeSettings) -> list[str]:
+    """The unit of each worker, in the order of the queues in `worker.toml`."""
+    return [f"celery-worker@{name}.service" for name in settings.workers]
 
 
-def drop_in(queue: str) -> str:
-    """The path in `systemd/` of the settings for one queue's worker."""
-    return f"celery-worker@{queue}.service.d/50-worker-toml.conf"
+def drop_in(worker: str) -> str:
+    """The path in `systemd/` of the settings for one worker."""
+    return f"celery-worker@{worker}.service.d/50-worker-toml.conf"
 
 
 def _values(settings: Settings, templates: Path) -> dict[str, str]:
@@ -88,9 +89,9 @@ def _values(settings: Settings, templates: Path) -> dict[str, str]:
         "stop_seconds": str(stop_seconds),
         "umbrella_stop_seconds": str(stop_seconds + STOP_GRACE_SECONDS),
         "watchdog_seconds": str(services.watchdog_seconds),
-        "workers": " ".join(queue_units(settings)),
-        "queue_names": ",".join(settings.queues),
-        "queue_list": " ".join(settings.queues),
+        "workers": " ".join(worker_units(settings)),
+        "worker_names": ",".join(settings.workers),
+        "worker_list": " ".join(settings.workers),
         "redis_port": str(settings.broker.port),
         "redis_max_memory_mebibytes": str(services.redis_max_memory_mebibytes),
         "backup_at": services.backup_at,
@@ -145,11 +146,14 @@ def _values_of_all(settings: RuntimeSettings) -> dict[str, str]:
     }
 
 
-def _supervisord_programs(units: Mapping[str, str], queues: list[str], template: Path) -> dict[str, str]:
+def _supervisord_programs(
+    units: Mapping[str, str], workers: Mapping[str, str], template: Path
+) -> dict[str, str]:
     """The programs of `supervisord.conf`, which run what the rendered units run, and the one of our Redis."""
 
     def program(unit: str, name: str, log: str, more: str = "") -> str:
         text = units[unit].replace("%i", name).replace("${CREDENTIALS_DIRECTORY}", CREDENTIALS)
+        text = text.replace("${WORKER_QUEUE}", workers.get(name, name))
         # /run is empty after a boot, and only systemd makes a unit's folder there.
         text = text.replace("/run/content-worker", ALIVE)
         directives = dict(re.findall(r"(?m)^(ExecStart|WorkingDirectory|User|TimeoutStopSec)=(.*)$", text))
@@ -160,7 +164,7 @@ def _supervisord_programs(units: Mapping[str, str], queues: list[str], template:
         "desk": "autostart=false",  # until somebody may sign in  # editorial
     }
     alive = f'environment=WORKER_ALIVE_FILE="{ALIVE}/%(program_name)s/alive"'
-    programs = [program("celery-worker@.service", queue, queue, alive) for queue in queues]
+    programs = [program("celery-worker@.service", name, name, alive) for name in workers]
     programs += [
         program(f"celery-{name}.service", f"celery-{name}", name, more.get(name, "")) for name in SUPERVISED
     ]
@@ -173,6 +177,7 @@ def _queue_values(name: str, queue: QueueSettings) -> dict[str, str]:
     access = [f"IPAddressAllow={' '.join(queue.allowed_addresses)}"] if queue.allowed_addresses else []
     access += [_credentials(queue.secrets)] if queue.secrets else []
     return {
+        "queue": name,
         "description": queue.description,
         "variable": re.sub("[.-]", "_", name).upper(),
         "concurrency": str(queue.concurrency),

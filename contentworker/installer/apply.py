@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from contentworker.installer.errors import InstallError, ServiceError
 from contentworker.installer.layout import Layout
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.plan import Plan, Say
+from contentworker.installer.stand_ins import StandIns
 from contentworker.installer.systemd import Systemd
 
 __all__ = ["apply"]
@@ -83,6 +84,7 @@ class _Run:
         self.manifest = deepcopy(self.before) or Manifest(plan.prefix, plan.user)
         if self.manifest.current is None:
             self.manifest.started.clear()
+        self.stand_ins = StandIns(layout, self.systemd, self._tell, self.manifest.links)
         self.files: dict[str, bytes] = {}
         data = (places.REDIS_DATA, places.STATE)
         self.data_made = [folder for folder in data if not layout.at(folder).exists()]
@@ -104,7 +106,7 @@ class _Run:
             self.files = placing.place(
                 self.plan, self.layout, self.manifest, self.changes, source, say=self.say
             )
-            self._serve(places.queues_of(source), redis_before)
+            self._serve(places.workers_of(source), redis_before)
             self._finish()
         except BaseException as error:
             self._undo(error)
@@ -115,25 +117,22 @@ class _Run:
         except OSError as error:  # the new release runs; the next run removes the old one
             self.say(f"an old release could not be removed: {described(error)}")
 
-    def _serve(self, queues: list[str], redis_before: tuple[str, int] | None) -> None:
-        """Have systemd run the files that were placed, queue by queue."""
+    def _serve(self, workers: list[str], redis_before: tuple[str, int] | None) -> None:
+        """Have systemd run the files that were placed, worker by worker."""
+        known = [name for name in workers if places.worker(name) in self.manifest.started]
+        if self.plan.is_live and self.plan.is_gapless:
+            self.stand_ins.prepare(known)
         self.systemd.must("systemd-sysusers", str(self.layout.at("/etc/sysusers.d/content-worker.conf")))
         folders = str(self.layout.at("/etc/tmpfiles.d/content-worker.conf"))
         self.systemd.must("systemd-tmpfiles", "--create", folders)
         self.systemd.reload()
         self._examine()
         if self.manifest.own_redis:
-            version = places.redis_version(self.files)
-            if places.REDIS not in self.manifest.started:
-                self.changes.link(self.layout.current, self.layout.release(self.plan.release))
-            elif addresses.of(self.layout, places.REDIS) != redis_before:
-                self._pause()
-            self._bring([places.REDIS], version)
-        known = [queue for queue in queues if places.worker(queue) in self.manifest.started]
-        for queue in known:
-            self._switch([queue])
-        self._switch([queue for queue in queues if queue not in known])
-        self._leave(queues)
+            self._bring_redis(redis_before)
+        for name in known:
+            self._switch(name)
+        self._begin([name for name in workers if name not in known])
+        self._leave(workers)
         self.changes.link(self.layout.current, self.layout.release(self.plan.release))
         self._bring([places.UMBRELLA], "")
         for unit in (places.BEAT, places.FLOWER):
@@ -147,6 +146,15 @@ class _Run:
             if self.systemd.state(unit) == "active":  # they are off unless a person starts them
                 self.restarted.append(unit)
                 self.systemd.restart(unit)
+        self.stand_ins.stop_all()  # also those that an interrupted run left
+
+    def _bring_redis(self, before: tuple[str, int] | None) -> None:
+        """Start or restart our Redis, if its files have changed."""
+        if places.REDIS not in self.manifest.started:
+            self.changes.link(self.layout.current, self.layout.release(self.plan.release))
+        elif addresses.of(self.layout, places.REDIS) != before:
+            self._pause()
+        self._bring([places.REDIS], places.redis_version(self.files))
 
     def _examine(self) -> None:
         """Load the release as its services will load it, before any of them is stopped for it."""
@@ -165,12 +173,23 @@ class _Run:
             for unit in running:
                 self._note(unit, UNKNOWN)
             self.systemd.stop(*running)
+        self.stand_ins.stop_all()
 
-    def _switch(self, queues: list[str]) -> None:
-        """Bring the workers of some queues to the new release."""
-        for queue in queues:
-            self.changes.link(self.layout.queue(queue), self.layout.release(self.plan.release))
-        self._bring([places.worker(queue) for queue in queues], self.plan.release)
+    def _switch(self, name: str) -> None:
+        """Bring a worker to the new release, while its queue is served."""
+        unit, release = places.worker(name), self.plan.release
+        is_due = self.manifest.started[unit] != release and not self.systemd.is_masked(unit)
+        if is_due:
+            self.stand_ins.start(name, self.layout.release(release))
+        self.changes.link(self.layout.queue(name), self.layout.release(release))
+        self._bring([unit], release)
+        self.stand_ins.stop(name)
+
+    def _begin(self, names: list[str]) -> None:
+        """Start the workers that are new."""
+        for name in names:
+            self.changes.link(self.layout.queue(name), self.layout.release(self.plan.release))
+        self._bring(list(map(places.worker, names)), self.plan.release)
 
     def _bring(self, units: list[str], version: str) -> None:
         """Bring units to a version that do not run it yet. A unit that a person stopped stays stopped."""
@@ -207,12 +226,12 @@ class _Run:
         placing.write_manifest(self.layout, self.manifest, self.changes)
 
     def _has(self, unit: str) -> bool:
-        """Whether this release has a unit. For a queue's worker, ask `queues_of` instead."""
+        """Whether this release has a unit. For a worker, ask `workers_of` instead."""
         return f"{places.UNITS}/{unit}" in self.files
 
-    def _leave(self, queues: list[str]) -> None:
+    def _leave(self, workers: list[str]) -> None:
         """Stop the workers and services that this release does not have."""
-        served = {places.worker(queue) for queue in queues}
+        served = set(map(places.worker, workers))
         for unit in [unit for unit in self.manifest.started if unit not in served and not self._has(unit)]:
             self.stopped.append(unit)
             self._note(unit, UNKNOWN)
@@ -220,7 +239,7 @@ class _Run:
             self.systemd.disable(unit)
             del self.manifest.started[unit]
             if "@" in unit:
-                link = self.layout.queue(unit.removeprefix("celery-worker@").removesuffix(".service"))
+                link = self.layout.queue(places.name_of(unit))
                 self.changes.remove(link)
                 self.gone.append(link)
             self._tell(f"stopped {unit}, which this release does not have")
@@ -231,12 +250,14 @@ class _Run:
     def _finish(self) -> None:
         """Prepare the manifest that says that all is done, in the place of the intent."""
         manifest = self.manifest
+        self.gone += self.stand_ins.links
         if manifest.current != self.plan.release:
             manifest.previous, manifest.current = manifest.current, self.plan.release
         manifest.pending = None
         manifest.files = {path: sums[-1:] for path, sums in manifest.files.items() if path not in self.gone}
         manifest.links = [path for path in manifest.links if path not in self.gone]
         self.changes.prepare(self.layout.manifest, manifest.text())
+        self.stand_ins.forget()
 
     def _undo(self, error: BaseException) -> None:
         """Put files and services back to where they were."""
@@ -255,9 +276,11 @@ class _Run:
                 problems.append(described(also))
         else:
             for unit in sorted(dict.fromkeys(self.restarted), key=lambda unit: unit != places.REDIS):
-                problems += _tried(self.systemd.restart, unit)
+                problems += _tried(self._restart, unit)
             for unit in self.stopped:
                 problems += _tried(self.systemd.start, unit)
+        problems += _tried(self.stand_ins.stop_all)
+        problems += _tried(self.stand_ins.forget)
         if self.begun:
             self.systemd.forget_failures(self.begun)
         if self.before is None:
@@ -266,6 +289,19 @@ class _Run:
             raise InstallError(f"{error}; and undoing the changes failed: {'; '.join(problems)}") from error
         old = self.before.current if self.before else None
         self._tell(f"all changes were undone: {f'release {old} runs' if old else 'nothing is left'}")
+
+    def _restart(self, unit: str) -> None:
+        """Restart a unit with the release that it ran before; a worker while its queue is served."""
+        if "@" not in unit:
+            self.systemd.restart(unit)
+            return
+        name = places.name_of(unit)
+        link = self.layout.queue(name)
+        release = os.path.normpath(Path(link).parent / self.layout.at(link).readlink())
+        with suppress(InstallError, OSError):  # the worker is restarted all the same
+            self.stand_ins.start(name, release)
+        self.systemd.restart(unit)
+        self.stand_ins.stop(name)
 
     def _go_back_further(self, before: Manifest) -> list[str]:
         """Undo what an earlier, interrupted run did as well; return what did not work."""

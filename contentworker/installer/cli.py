@@ -169,7 +169,7 @@ def _roll_back(options: Options, *, dry_run: bool, yes: bool) -> None:
         return
     patience = prepare.patience_seconds(settings)
     plan = Plan("install", str(layout.target), layout.prefix, manifest.user, patience_seconds=patience)
-    _perform(replace(plan, release=to), sudo)
+    _perform(replace(plan, release=to, is_gapless=settings.services.gapless_upgrades), sudo)
     click.echo(f"Release {to} runs.")
 
 

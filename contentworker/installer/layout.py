@@ -68,13 +68,18 @@ class Layout:
         return f"{self.prefix}/releases/{identity}"
 
     def queue(self, name: str) -> str:
-        """The link to the release that a queue's worker runs."""
+        """The link to the release that a worker runs. The first worker of a queue has the queue's name."""
         return f"{self.prefix}/queues/{name}"
 
 
-def worker(queue: str) -> str:
-    """The unit of a queue's worker."""
-    return f"celery-worker@{queue}.service"
+def worker(name: str) -> str:
+    """The unit of a worker. The first worker of a queue has the queue's name."""
+    return f"celery-worker@{name}.service"
+
+
+def name_of(unit: str) -> str:
+    """The name of the worker whose unit this is."""
+    return unit.removeprefix("celery-worker@").removesuffix(".service")
 
 
 def preflight(release: str) -> str:
@@ -82,8 +87,8 @@ def preflight(release: str) -> str:
     return PREFLIGHT.replace("@", f"@{release}")
 
 
-def queues_of(release: Path) -> list[str]:
-    """The queues that a release has workers for."""
+def workers_of(release: Path) -> list[str]:
+    """The names of the workers that a release has: each queue, and `QUEUE-2` … if a queue has several."""
     names = sorted(path.name for path in (release / "systemd").iterdir())
     return [match[1] for name in names if (match := _DROP_IN.fullmatch(name))]
 

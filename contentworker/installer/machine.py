@@ -21,6 +21,7 @@ from contentworker.installer.layout import COMMAND, Layout
 __all__ = [
     "SystemPython",
     "account_exists",
+    "available_memory_bytes",
     "find_python",
     "installed_prefix",
     "missing_accounts",
@@ -102,6 +103,15 @@ def require_space(folder: Path, needed: int) -> int:
             f"the disk of {folder} has {free / 1e6:,.0f} MB free; {needed / 1e6:,.0f} MB are needed"
         )
     return free
+
+
+def available_memory_bytes() -> int | None:
+    """Memory that programs can have without swapping; None if this kernel does not say."""
+    try:
+        match = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(match[1]) * 1024 if match else None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from contentworker.installer import addresses, credentials, machine
+from contentworker.installer import addresses, credentials, machine, stand_ins
 from contentworker.installer import layout as places
 from contentworker.installer.changes import Changes
 from contentworker.installer.errors import InstallError
@@ -37,7 +37,11 @@ def place(  # noqa: C901 (one kind of file a branch)
     refuse_strangers(layout, manifest, files)
     writes = _writes(layout, manifest, files, say)
     secrets = _secrets(plan, layout, manifest, names, _redis_port(layout, writes))
-    links = [layout.current, *(layout.queue(name) for name in places.queues_of(source))]
+    workers = places.workers_of(source)
+    links = [layout.current, *map(layout.queue, workers)]
+    if plan.is_live and plan.is_gapless:
+        known = [name for name in workers if places.worker(name) in manifest.started]
+        links += stand_ins.links(layout, known)
     if not plan.is_live:  # an image, from which many machines are made
         links.append(places.FIRST_BOOT)
     manifest.links = _joined(manifest.links, links)

@@ -32,6 +32,8 @@ class Plan:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Values for credentials that do not exist yet."""
     removes_data: bool = False
+    is_gapless: bool = True
+    """Whether a second worker serves a queue while its worker is restarted."""
     patience_seconds: float = 600
     """Longest time for a service to stop and start; after that it counts as failed."""
 

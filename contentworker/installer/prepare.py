@@ -96,6 +96,7 @@ class Preparation:
             own_redis=self.own_redis,
             secrets={name: options.environ[name] for name in names if options.environ.get(name)},
             patience_seconds=patience_seconds(self.settings),
+            is_gapless=self.settings.services.gapless_upgrades,
         )
 
 
@@ -198,6 +199,8 @@ def _look_at_machine(prepared: Preparation, options: Options) -> None:
     prepared.warnings += [
         f"{unit} is {state}" for unit in started if (state := systemd.state(unit)) != "active"
     ]
+    if manifest and manifest.current and settings.services.gapless_upgrades:
+        prepared.warnings += _short_of_memory([unit for unit in started if "@" in unit], systemd)
     # Also what an interrupted run started is ours.
     placed = manifest.units if manifest else []
     ours = {*started, *(unit for unit in placed if systemd.state(unit) in ("active", "activating"))}
@@ -225,6 +228,16 @@ def _look_at_machine(prepared: Preparation, options: Options) -> None:
         desk = settings.desk
         refuse_taken_port(places.DESK, "the desk", "desk.port", desk.address, desk.port)
     # <<< editorial
+
+
+def _short_of_memory(workers: list[str], systemd: Systemd) -> list[str]:
+    """A warning if the machine has no room for a second one of its largest worker."""
+    used, unit = max([(systemd.memory_bytes(unit), unit) for unit in workers], default=(0, ""))
+    available = machine.available_memory_bytes()
+    if available is None or used <= available:
+        return []
+    text = f"{unit} uses {used / 1e6:,.0f} MB, and {available / 1e6:,.0f} MB are available"
+    return [f"{text}: a second one may not fit. services.gapless_upgrades = false starts none"]
 
 
 def _needed_bytes(prepared: Preparation, options: Options) -> int:

@@ -13,6 +13,7 @@ from contentworker.installer.manifest import Manifest
 from contentworker.installer.placing import rewrite_manifest
 from contentworker.installer.plan import Plan, Say
 from contentworker.installer.release import SUMS, checksums
+from contentworker.installer.stand_ins import StandIns
 from contentworker.installer.systemd import Systemd
 
 __all__ = ["clear", "prune", "stop_all", "uninstall"]
@@ -27,6 +28,7 @@ def uninstall(plan: Plan, layout: Layout, systemd: Systemd, say: Say) -> None:
     if manifest is None:
         raise InstallError(f"nothing is installed in {plan.prefix}")
     units = stop_all(layout, manifest, systemd, say)
+    StandIns(layout, systemd, say, manifest.links).forget()
     kept = machine.remove_accounts(manifest.users) if plan.removes_data else []
     kept += clear(layout, manifest, removes_data=plan.removes_data)
     systemd.reload()

@@ -32,7 +32,7 @@ def before(prepared: Preparation, redis_url: str | None) -> Iterator[str]:
         "disk", f"about {prepared.needed_bytes / 1e6:,.0f} MB of {prepared.free_bytes / 1e6:,.0f} MB free"
     )
     yield from _services(prepared, manifest)
-    if masked := [queue for queue in sorted(prepared.settings.queues) if places.is_masked(layout, queue)]:
+    if masked := [name for name in sorted(prepared.settings.workers) if places.is_masked(layout, name)]:
         yield _line("left out", f"masked on this machine: {', '.join(masked)}")
     yield _line("settings", f"{places.ENVIRONMENT} (yours; never overwritten)")
     for name, value in sorted({**prepared.kept, **prepared.given}.items()):
@@ -71,19 +71,23 @@ def _differences(prepared: Preparation) -> list[str]:
 
 
 def _services(prepared: Preparation, manifest: Manifest | None) -> Iterator[str]:
-    queues = sorted(prepared.settings.queues)  # the order in which they are switched
+    names = sorted(prepared.settings.workers)  # the order in which they are switched
     started = manifest.started if manifest else {}
-    known = [queue for queue in queues if places.worker(queue) in started]
+    known = [name for name in names if places.worker(name) in started]
     if not known:
-        workers = f"a worker for each of {', '.join(queues)}"
+        workers = f"the workers {', '.join(names)}"
         others = "beat, which sends the schedules; Flower"
         others += "; the desk" if prepared.has_desk else ""  # editorial
         yield _line("services", f"{places.UNITS}: {workers}; {others}")
         return
     yield _line("workers", f"restarted one after another, each when its tasks have ended: {', '.join(known)}")
-    if new := [queue for queue in queues if queue not in known]:
+    if prepared.settings.services.gapless_upgrades:
+        yield _line("", "meanwhile a second worker, celery-worker@NAME-next, serves the queue")
+    else:
+        yield _line("", "meanwhile its queue waits (services.gapless_upgrades = false)")
+    if new := [name for name in names if name not in known]:
         yield _line("new", ", ".join(new))
-    if gone := [unit for unit in started if "@" in unit and unit not in map(places.worker, queues)]:
+    if gone := [unit for unit in started if "@" in unit and unit not in map(places.worker, names)]:
         yield _line("removed", f"when their tasks have ended: {', '.join(gone)}")
 
 

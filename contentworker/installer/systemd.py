@@ -16,6 +16,8 @@ JOURNAL_LINES = 25
 """Lines of a failed unit's log that are shown."""
 LISTEN_SECONDS = 60
 """Longest time from a service's start until it listens: Flower imports for 20 s on a slow machine."""
+UNKNOWN_BYTES = 2**63
+"""From here on a number of bytes means "unlimited" or "not known" to systemd."""
 QUERY_SECONDS = 30
 """Longest time for an answer that does not wait for a service."""
 
@@ -66,6 +68,11 @@ class Systemd:
     def state(self, unit: str) -> str:
         """The state of a unit: `active`, `inactive`, `failed` …; `unknown` without systemd."""
         return (self.is_live and self._output("systemctl", "is-active", unit)) or "unknown"
+
+    def memory_bytes(self, unit: str) -> int:
+        """The memory that a unit uses now; 0 if that is not known."""
+        printed = self._output("systemctl", "show", "--property=MemoryCurrent", "--value", unit)
+        return int(printed) if printed.isdecimal() and int(printed) < UNKNOWN_BYTES else 0
 
     def is_masked(self, unit: str) -> bool:
         """Whether a person forbade systemd to start a unit."""

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from contentworker import crontab, printable, time_zones
+from contentworker import crontab, printable, time_zones, worker_names
 
 OLDEST_PYTHON_MINOR = 11
 """The oldest Python 3 that can run the project: `requires-python` in pyproject.toml."""
@@ -272,6 +272,11 @@ class QueueSettings(Section):
         description="Names of the tasks that go to this queue; `*` matches any characters. The most specific "
         "pattern of all queues wins: `tasks.a.b`, then `tasks.a.*`, then `tasks.*`. A task that none matches "
         "goes to `default_queue`.",
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1,
+        description="Workers that each machine runs for the queue as services: `celery-worker@QUEUE`, "
+        "`celery-worker@QUEUE-2`, … The memory limit and the other settings are those of each.",
     )
     concurrency: Count = Field(2, description="Tasks that the worker runs at the same time.")
     pool: Pool = Field(
@@ -722,6 +727,12 @@ class ServiceSettings(Section):
     watchdog_seconds: int = Field(
         30, ge=3, description="A worker whose event loop hangs for this long is killed and restarted."
     )
+    gapless_upgrades: bool = Field(
+        True,
+        description="During an upgrade, start a second worker of a queue before its worker is restarted, so "
+        "that the queue is always served. That needs the memory of one more worker. With `false`, a queue "
+        "waits while its worker finishes its tasks and restarts.",
+    )
 
 
 class DevcontainerSettings(Section):
@@ -772,3 +783,12 @@ class RuntimeSettings(Section):
     up: dict[QueueName, ProgramSettings] = Field(
         {}, description="Programs that `nox -s up` runs, by name: `[up]` has one line for each."
     )
+
+    @property
+    def workers(self) -> dict[str, str]:
+        """The queue of each worker that a machine runs as a service, by the worker's name."""
+        return {
+            name: queue
+            for queue, settings in self.queues.items()
+            for name in worker_names.of_queue(queue, settings.workers)
+        }

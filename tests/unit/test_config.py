@@ -235,6 +235,7 @@ LIMITS = [
     ("services.watchdog_seconds", 3, 2),
     ("queues.celery.memory_max_mebibytes", 64, 63),
     ("queues.celery.cpu_weight", 10_000, 10_001),
+    ("queues.celery.workers", 64, 65),
     ("queues.celery.prefetch_multiplier", 1, 0),
     ("schedules.daily.every_seconds", 1, 0.99),
 ]

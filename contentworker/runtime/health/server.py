@@ -1,6 +1,7 @@
 """Health over HTTP, for load balancers and orchestrators that ask in no other way.
 
-- `/live`: does every queue's worker give signs of life? `/ready`: does each consume? Both read alive files.
+- `/live`: does every worker give signs of life? `/ready`: does each consume its queue? Both read alive files.
+  While an upgrade restarts a worker, its stand-in's file counts, too.
 - `/health`: does every queue answer a task? All clients share one check, whose answer is kept for a while.
 
 200: yes; a busy queue is well. 503: no, or unknown; the JSON says which queue and why. It says so only if
@@ -14,6 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from contentworker import worker_names
 from contentworker.runtime import answering
 from contentworker.runtime.answering import SharedAnswer
 from contentworker.runtime.health.liveness import Sign, read
@@ -56,26 +58,30 @@ class DeepCheck:
 
 def serve(
     address: tuple[str, int],
-    queues: Iterable[str],
+    workers: Iterable[str],
     alive_folder: Path,
     check: Callable[[], list[QueueHealth]],
     *,
     shows_reasons: bool,
 ) -> None:
-    """Answer until the process ends. The alive files are `QUEUE/alive` in their folder.
+    """Answer until the process ends. The alive files are `WORKER/alive` in their folder.
 
     Without `shows_reasons` an answer only says whether all is well: the status, and `ok`.
 
     Raises:
         OSError: the server cannot listen on the address.
     """
-    names = list(queues)
+    names = list(workers)
     deep = DeepCheck(check)
 
+    def sign(name: str) -> Sign:
+        own, stand_in = (read(alive_folder / each / "alive") for each in (name, worker_names.stand_in(name)))
+        return max(own, stand_in, key=lambda each: (each.is_ready, each.is_alive))
+
     def signs(is_well: Callable[[Sign], bool]) -> Answer:
-        by_queue = {name: read(alive_folder / name / "alive") for name in names}
-        texts = {name: sign.text for name, sign in by_queue.items()}
-        return all(map(is_well, by_queue.values())), {"queues": texts}
+        by_worker = {name: sign(name) for name in names}
+        texts = {name: each.text for name, each in by_worker.items()}
+        return all(map(is_well, by_worker.values())), {"queues": texts}
 
     pages: dict[str, Callable[[], Answer]] = {
         "/live": lambda: signs(lambda sign: sign.is_alive),

@@ -62,6 +62,17 @@ class Background(threading.Thread):
     def run(self) -> None:
         self._done = self._run_command()
 
+    def runs(self) -> bool:
+        """Whether it still runs; an error with what it said if not."""
+        assert not self._done, self._done.stdout + self._done.stderr
+        return True
+
+    def error(self) -> str:
+        """Wait for its end; return what it said last."""
+        self.join(4 * PATIENCE)
+        assert self._done
+        return self._done.stderr
+
     def end(self) -> None:
         """Wait for its end, which must be a good one."""
         self.join(4 * PATIENCE)

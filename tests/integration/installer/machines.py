@@ -27,13 +27,14 @@ FLOWER, REDIS = "celery-flower.service", "celery-redis.service"
 SYSTEMCTL = """\
 #!/bin/sh
 # The state of each unit is a file, and calls are logged. The file fails/UNIT makes a unit fail, always or, if
-# it names a release, with that release.
+# it names a release, with that release. A gap: a worker was restarted while no stand-in served its queue.
 S={state}
 [ "$1" = --version ] && {{ cat "$S/version"; exit; }}
-case $1 in is-active | is-enabled) ;; *) echo "systemctl $*" >>"$S/calls" ;; esac
+case $1 in is-active | is-enabled | show) ;; *) echo "systemctl $*" >>"$S/calls" ;; esac
 verb=$1; shift; code=0
 for unit; do
     case $verb in
+    show) cat "$S/memory/$unit" 2>/dev/null ;;
     is-active) cat "$S/active/$unit" 2>/dev/null || echo inactive ;;
     is-enabled) [ -e "$S/masked/$unit" ] && echo masked ;;
     enable) : >"$S/enabled/$unit" ;;
@@ -44,6 +45,11 @@ for unit; do
         runs=$(readlink "{queues}/$queue" || readlink "{current}") && runs=${{runs##*/}}
         fails=$(cat "$S/fails/$unit" 2>/dev/null || echo never)
         [ -e "$S/masked/$unit" ] && fails=
+        case $verb-$(cat "$S/active/$unit" 2>/dev/null)-$unit in
+        *-next.service) ;;
+        restart-active-celery-worker@*)
+            [ -e "$S/active/${{unit%.service}}-next.service" ] || echo "$unit" >>"$S/gaps" ;;
+        esac
         case $unit in
         celery-preflight@*) # it ends: nothing of it stays active
             while IFS== read -r key value; do
@@ -127,7 +133,7 @@ class Machine:
         self.desk_port = 0  # editorial
         self.said: list[str] = []
         (self.target / "run/systemd/system").mkdir(parents=True)
-        for name in ("active", "enabled", "fails", "masked", "runs"):
+        for name in ("active", "enabled", "fails", "masked", "memory", "runs"):
             (self.state / name).mkdir(parents=True)
         (self.state / "version").write_text("systemd 252 (252.1)\n")
         (self.state / "calls").touch()
@@ -211,6 +217,11 @@ class Machine:
         calls = (self.state / "calls").read_text().splitlines()
         (self.state / "calls").write_text("")
         return calls
+
+    def gaps(self) -> list[str]:
+        """The workers that were restarted while no other one served their queue."""
+        gaps = self.state / "gaps"
+        return gaps.read_text().splitlines() if gaps.exists() else []
 
     def active(self) -> dict[str, str]:
         """The units that run, and the release that each runs."""

@@ -75,7 +75,7 @@ def test_from_install_to_uninstall(machine: Machine, capfd: pytest.CaptureFixtur
     assert machine.at("/etc/content-worker/credentials/REDIS_URL").exists()
     assert "kept: /etc/content-worker/credentials/REDIS_URL" in capfd.readouterr().out
     planned = Typed(machine, "install", "--dry-run").text
-    assert "a worker for each of alpha, beta, celery" in planned
+    assert "the workers alpha, beta, celery" in planned
     assert "with the password that it had" in planned
 
 

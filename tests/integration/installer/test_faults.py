@@ -158,6 +158,7 @@ def test_an_upgrade_that_was_killed_goes_on(machine: Machine) -> None:
         workers = {release for unit, release in machine.active().items() if "@" in unit}
         assert workers == {plan.release}, step
         assert len(machine.active()) == len(SERVICES), step
+        assert not machine.gaps(), step
         no_leftovers(machine)
     assert step > 40
 

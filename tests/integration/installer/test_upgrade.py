@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from contentworker.installer import prepare
 from contentworker.installer.errors import ServiceError
 from tests.integration.installer.machines import PREFIX, QUEUES, Machine
 
 WORKERS = [f"celery-worker@{queue}.service" for queue in QUEUES]
+STAND_INS = [f"celery-worker@{queue}-next.service" for queue in QUEUES]
 FLOWER, REDIS, UMBRELLA = "celery-flower.service", "celery-redis.service", "celery-worker.service"
 BEAT = "celery-beat.service"
 LAST = (BEAT, FLOWER)
@@ -26,7 +28,15 @@ def restarts(machine: Machine) -> list[str]:
     """What was started or restarted, in order."""
     calls = [call.split()[1:] for call in machine.calls()]
     started = [" ".join(units) for verb, *units in calls if verb in ("start", "restart")]
-    return [units for units in started if "preflight" not in units]
+    return [units for units in started if "preflight" not in units and "-next" not in units]
+
+
+def no_stand_ins(machine: Machine) -> None:
+    """None runs, and nothing on the disk is left of one."""
+    assert not [unit for unit in machine.active() if "-next" in unit]
+    assert not [path for path in machine.files() if "-next" in path]
+    assert machine.manifest
+    assert not [path for path in machine.manifest.links if "-next" in path]
 
 
 def releases(machine: Machine) -> set[str]:
@@ -34,10 +44,27 @@ def releases(machine: Machine) -> set[str]:
 
 
 def test_queue_by_queue(machine: Machine, first: str) -> None:
-    """One worker after another is restarted on the new release, beat and Flower last, Redis not at all."""
+    """One worker after another is restarted on the new release, beat and Flower last, Redis not at all.
+
+    Before it, another one serves its queue with the new release; after it, that one stops.
+    """
     machine.write_checkout("2")
     second = machine.install()
-    assert restarts(machine) == [*WORKERS, *LAST]
+    calls = [call.split()[1:] for call in machine.calls()]
+    assert [(verb, *units) for verb, *units in calls if units and units[0] in {*WORKERS, *STAND_INS}] == [
+        each
+        for worker, stand_in in zip(WORKERS, STAND_INS, strict=True)
+        for each in (
+            ("restart", stand_in),
+            ("restart", worker),
+            ("stop", stand_in),
+            ("reset-failed", stand_in),
+        )
+    ]
+    assert {(machine.state / "runs" / unit).read_text().strip() for unit in STAND_INS} == {second}
+    assert [units for verb, *units in calls if verb in ("start", "restart")][-2:] == [[unit] for unit in LAST]
+    assert not machine.gaps()
+    no_stand_ins(machine)
     assert {unit: machine.active()[unit] for unit in (*WORKERS, *LAST)} == dict.fromkeys(
         (*WORKERS, *LAST), second
     )
@@ -65,7 +92,97 @@ def test_a_release_that_does_not_become_ready_is_taken_back(machine: Machine, fi
         machine.apply(plan)
     assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, *LAST, REDIS]), first)
     assert machine.files() == before
+    assert not machine.gaps()
     assert f"what {unit} logged --after-cursor=s=now" in "\n".join(machine.said)
+
+
+@pytest.mark.parametrize("number", [0, 2], ids=["the first queue", "the last queue"])
+def test_a_stand_in_that_does_not_become_ready(machine: Machine, first: str, number: int) -> None:
+    """Its queue's worker goes on untouched; those that were switched already go back, without a gap."""
+    machine.write_checkout("2")
+    plan, before = machine.plan(), machine.files()
+    machine.fail(STAND_INS[number], plan.release)
+    with pytest.raises(ServiceError, match=f"^{STAND_INS[number]}: did not become ready"):
+        machine.apply(plan)
+    assert machine.active() == dict.fromkeys(sorted([*WORKERS, UMBRELLA, *LAST, REDIS]), first)
+    assert machine.files() == before
+    assert restarts(machine) == [*WORKERS[:number], *WORKERS[:number]]
+    assert not machine.gaps()
+
+
+def test_an_old_release_without_stand_ins(machine: Machine, first: str) -> None:
+    """A rollback to units that cannot tell a stand-in its queue restarts the workers, and says so."""
+    old = machine.folder / "old"
+    shutil.copytree(machine.at(f"{PREFIX}/releases/{first}"), old)
+    unit = old / "systemd/celery-worker@.service"
+    unit.write_text(unit.read_text().replace("${WORKER_QUEUE}", "%i"))
+    machine.apply(replace(machine.plan(), release="old", source=str(old)))
+    assert {machine.active()[unit] for unit in WORKERS} == {"old"}
+    assert machine.gaps() == WORKERS
+    assert [line for line in machine.said if "its queue waits meanwhile" in line]
+
+
+def test_without_stand_ins_if_memory_is_short(machine: Machine, first: str) -> None:
+    """`services.gapless_upgrades = false`: a worker is restarted when its tasks have ended."""
+    machine.write_checkout("2", more="[services]\ngapless_upgrades = false\n")
+    machine.install()
+    assert restarts(machine) == [*WORKERS, *LAST]
+    assert machine.gaps() == WORKERS
+    no_stand_ins(machine)
+
+
+def test_short_of_memory(machine: Machine, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its largest worker uses now has to be available a second time; the plan says so."""
+    monkeypatch.setattr("contentworker.installer.machine.available_memory_bytes", lambda: 300_000_000)
+    for unit, text in zip(WORKERS, ("300000000", "300000001", "[not set]"), strict=True):
+        (machine.state / "memory" / unit).write_text(text)
+    machine.write_checkout("2")
+    (warning,) = prepare.prepare(machine.options()).warnings
+    assert warning.startswith(
+        f"{WORKERS[1]} uses 300 MB, and 300 MB are available: a second one may not fit."
+    )
+    machine.write_checkout("2", more="[services]\ngapless_upgrades = false\n")
+    assert not prepare.prepare(machine.options()).warnings
+
+
+def test_two_workers_of_a_queue(machine: Machine, first: str) -> None:
+    """The second one is started, has a stand-in of its own, and stops when the number goes down again."""
+    second = "celery-worker@beta-2.service"
+    machine.install(WORKER__QUEUES__BETA__WORKERS="2")
+    assert second in machine.active()
+    drop_in = machine.at(f"/etc/systemd/system/{second}.d/50-worker-toml.conf").read_text()
+    assert "Environment=WORKER_QUEUE=beta\n" in drop_in
+    machine.write_checkout("2")
+    release = machine.install()
+    assert "celery-worker@beta-2-next.service" in "\n".join(machine.calls())
+    assert machine.active()[second] == release
+    machine.install(WORKER__QUEUES__BETA__WORKERS="1")
+    assert second not in machine.active()
+    assert not machine.gaps()
+    no_stand_ins(machine)
+
+
+@pytest.mark.parametrize("verb", ["restart", "stop"])
+def test_killed_while_a_stand_in_serves(machine: Machine, first: str, verb: str) -> None:
+    """The stand-in goes on serving; the next run finishes the worker's restart, and stops it."""
+    machine.write_checkout("2")
+    plan = machine.plan()
+    died = f"{verb} {WORKERS[1] if verb == 'restart' else STAND_INS[1]}"
+    really = machine.programs / "systemctl"
+    really.rename(machine.programs / "really")
+    machine.program(
+        "systemctl", f'#!/bin/sh\n[ "$*" = "{died}" ] && exit 64\n"{machine.programs}/really" "$@"\n'
+    )
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr("contentworker.installer.apply._Run._undo", lambda *_: None)  # as if killed
+        with pytest.raises(ServiceError):
+            machine.apply(plan)
+    (machine.programs / "really").rename(really)
+    assert machine.active()[STAND_INS[1]] == plan.release
+    machine.apply(plan)
+    assert {machine.active()[unit] for unit in WORKERS} == {plan.release}
+    assert not machine.gaps()
+    no_stand_ins(machine)
 
 
 def test_a_queue_that_is_new_and_one_that_is_gone(machine: Machine, first: str) -> None:

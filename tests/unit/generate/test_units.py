@@ -58,6 +58,7 @@ def test_every_queue_has_its_drop_in() -> None:
         TEMPLATES,
     )
     assert directives(rendered[units.drop_in("celery")]) == [
+        ("Environment", "WORKER_QUEUE=celery"),
         ("Environment", "WORKER__QUEUES__CELERY__CONCURRENCY=7"),
         ("Environment", "WORKER__QUEUES__CELERY__LOG_LEVEL=error"),
         ("MemoryHigh", "1843M"),
@@ -65,7 +66,7 @@ def test_every_queue_has_its_drop_in() -> None:
         ("CPUWeight", "100"),
         ("IOWeight", "100"),
     ]
-    assert directives(rendered[units.drop_in("a-b.c")])[2:] == [
+    assert directives(rendered[units.drop_in("a-b.c")])[3:] == [
         ("MemoryHigh", "270M"),
         ("MemoryMax", "300M"),
         ("CPUWeight", "20"),
@@ -74,7 +75,20 @@ def test_every_queue_has_its_drop_in() -> None:
         ("LoadCredential", "OPENAI_API_KEY:/etc/content-worker/credentials/OPENAI_API_KEY"),
     ]
     umbrella = dict(directives(rendered["celery-worker.service"]))
-    assert umbrella["ExecStop"] == "systemctl stop celery-worker@celery.service celery-worker@a-b.c.service"
+    units_of_all = "celery-worker@celery.service celery-worker@a-b.c.service"
+    assert umbrella["ExecStop"] == f"systemctl stop {units_of_all} celery-worker@*-next.service"
+
+
+def test_several_workers_of_a_queue() -> None:
+    """Each has a drop-in and a program of its own; all serve the same queue with the same settings."""
+    queues = {"celery": {"description": "d", "tasks": ["*"]}, "x-2": {"description": "d", "workers": 2}}
+    rendered = units.render(settings(queues=queues), TEMPLATES)
+    assert rendered[units.drop_in("x-2-2")] == rendered[units.drop_in("x-2")]
+    assert ("Environment", "WORKER_QUEUE=x-2") in directives(rendered[units.drop_in("x-2-2")])
+    assert "celery-worker@x-2-2.service" in dict(directives(rendered["celery-worker.service"]))["Wants"]
+    supervised = rendered["supervisord.conf"]
+    assert "worker --queue x-2 --hostname=x-2-2@%%h" in supervised
+    assert "programs=celery,x-2,x-2-2\n" in supervised
 
 
 def test_an_override_in_a_drop_in_reaches_its_queue(tmp_path: Path) -> None:

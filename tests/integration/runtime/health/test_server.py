@@ -91,6 +91,25 @@ def test_all_is_well_until_it_is_not(
     serving.kill(signal.SIGKILL, group=True)
 
 
+def test_a_stand_in_counts_while_its_worker_is_restarted(health: HealthServer, tmp_path: Path) -> None:
+    """An upgrade is no reason for a load balancer to leave: the queue is served meanwhile."""
+    for name in QUEUES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "alive").write_text("ready")
+    first = tmp_path / QUEUES[0] / "alive"
+    first.write_text("stopping, silent for up to 3600 s")
+    assert health.ask("/ready")[0] == 503
+    stand_in = tmp_path / f"{QUEUES[0]}-next" / "alive"
+    stand_in.parent.mkdir()
+    stand_in.write_text("ready")
+    first.unlink()
+    for page in ("/live", "/ready"):
+        status, said = health.ask(page)
+        assert (status, [*said["queues"]]) == (200, [*QUEUES])
+    stand_in.write_text("waiting for Redis")
+    assert [health.ask(page)[0] for page in ("/live", "/ready")] == [200, 503]
+
+
 def test_nobody_serves(health: HealthServer) -> None:
     """No worker at all: 503 everywhere, each queue with its reason."""
     status, said = health.ask("/live")
