@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import redis
@@ -45,7 +46,7 @@ def test_forty_of_fifty_killed_at_once(redis_client: redis.Redis, redis_url: str
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True) as parent:
         try:
             wait_until(lambda: len(held(redis_client)) == HOLDERS, "fifty messages to be held")
-            names = sorted(redis_client.hkeys(LEASES))
+            names: list[Any] = sorted(redis_client.hkeys(LEASES))
             for name in names[:KILLED]:
                 os.kill(int(name.split(b":")[2]), signal.SIGKILL)
             wait_until(lambda: redis_client.llen("celery") == KILLED, "forty messages to be back")
@@ -64,5 +65,7 @@ def test_forty_of_fifty_killed_at_once(redis_client: redis.Redis, redis_url: str
 
 def held(client: redis.Redis) -> list[bytes]:
     """The messages that processes hold."""
-    records = [value for key in client.scan_iter(match=f"{PREFIX}:held:*") for value in client.hvals(key)]
+    records: list[Any] = [
+        value for key in client.scan_iter(match=f"{PREFIX}:held:*") for value in client.hvals(key)
+    ]
     return [record.split(b"\n", 3)[3] for record in records]

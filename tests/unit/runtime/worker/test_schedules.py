@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from contentworker import config
 from contentworker.runtime.settings import ScheduleSettings
 from contentworker.runtime.worker.schedules import beat_schedule
+from contentworker.time_zones import time_zone
 
 
 def schedule(**keys: Any) -> dict[str, ScheduleSettings]:
@@ -54,6 +55,16 @@ def test_what_is_wrong_with_a_schedule_is_said(keys: dict[str, Any], said: str) 
     """One error that says what is expected."""
     with pytest.raises(ValidationError, match=said):
         schedule(**keys)
+
+
+def test_a_system_without_time_zones() -> None:
+    """As in a small container: those of the package tzdata do."""
+    zoneinfo.reset_tzpath(to=[])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        assert datetime(2026, 7, 1, tzinfo=time_zone("Europe/Berlin")).utcoffset() == timedelta(hours=2)
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 def test_a_machine_without_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
