@@ -57,7 +57,7 @@ class Share(NamedTuple):
             self.value * (1 - self.value) / self.total + square / (4 * self.total**2)
         )
         scale = 1 + square / self.total
-        return (center - spread) / scale, (center + spread) / scale
+        return max(0.0, (center - spread) / scale), (center + spread) / scale
 
 
 def read_pairs(path: Path) -> list[Pair]:

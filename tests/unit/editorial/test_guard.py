@@ -114,6 +114,29 @@ def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("original", "rewritten"),
+    [
+        pytest.param("He made an adjustment to it.", "She adjusted it.", id="another-person"),
+        pytest.param("It is a place.", "It is a thing.", id="vague-for-vague"),
+        pytest.param("The company decided it.", "It was the comparison's decision.", id="no-family"),
+        pytest.param("Most made a decision.", "They decided.", id="quantity"),
+        pytest.param("He gave his approval to the plan.", "He never approved the plan.", id="negation"),
+        pytest.param("Ann gave approval to Ben.", "Ben approved Ann.", id="names"),
+        pytest.param("A rise of 5 g was given.", "It rose by 5 mg.", id="unit"),
+        pytest.param(
+            "Rents fell because he made a decision to sell.",
+            "Because rents fell, he decided to sell.",
+            id="cause",
+        ),
+        pytest.param("Help us, and afterwards make a copy.", "Copy it, and afterwards help us.", id="steps"),
+    ],
+)
+def test_other_forms_of_the_words_that_say_something_else(original: str, rewritten: str) -> None:
+    """A rewording may not touch what limits a statement, nor who and in which order."""
+    assert rules(original, rewritten)
+
+
+@pytest.mark.parametrize(
     ("original", "rewritten", "language"),
     [
         pytest.param("It is not very hard to do.", "It isn't hard to do.", "en", id="contraction"),
@@ -161,6 +184,13 @@ def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
             id="pronoun",
         ),
         pytest.param("We moved because rents rose.", "Because rents rose, we moved.", "en", id="cause-first"),
+        pytest.param(
+            "There has been a sharp rise in rents.", "Rents have risen sharply.", "en", id="verb-and-adverb"
+        ),
+        pytest.param("She plays violin beautifully.", "She is a beautiful violin player.", "en", id="player"),
+        pytest.param("When he arrived, he was 55.", "Upon his arrival, he was 55.", "en", id="upon-his"),
+        pytest.param("A ban on cars starts in May.", "A car ban starts in May.", "en", id="compound"),
+        pytest.param("NATO's plan failed.", "NATO 's plan failed.", "en", id="apostrophe-apart"),
         pytest.param("The goal will be scored by him.", "He will score the goal.", "en", id="him"),
         pytest.param(
             "Die alte Brücke am Fluss ist wirklich schwer.",
@@ -287,7 +317,7 @@ def test_developed_on() -> None:
     assert broken <= set(RULES)
 
 
-@pytest.mark.parametrize(("file", "most_harmless"), [("wider", 0.14), ("unseen", 0.34)])
+@pytest.mark.parametrize(("file", "most_harmless"), [("wider", 0.13), ("unseen", 0.32), ("unseen-2", 0.32)])
 def test_pairs_of_many_more_kinds(file: str, most_harmless: float) -> None:
     """Damage that looks harmless is refused, and as few of the harmless ones as docs/rewriting.md says."""
     found = benchmark.refused(benchmark.read_pairs(DATA / f"{file}.jsonl"))

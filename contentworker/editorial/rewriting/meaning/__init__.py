@@ -3,6 +3,7 @@
 `normalising` reads a text as tokens, with `quantities` for numbers and `equivalents` for what says the same.
 `turning` puts constructions into one order. `differences` aligns the tokens and asks `moves`, `additions` and
 `bindings` for the reason of what stands elsewhere, in one text only, or with other function words.
+`rewording` knows a reason for several differences at once.
 """
 
 from contentworker.editorial.rewriting.meaning.differences import Difference, differences

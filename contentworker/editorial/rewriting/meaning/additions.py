@@ -7,6 +7,7 @@ from contentworker.editorial.parsing.language import STOP_WORDS
 from contentworker.editorial.rewriting.meaning.alignment import Alignment
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.normalising import Token
+from contentworker.editorial.rewriting.meaning.rewording import letters_shared
 from contentworker.editorial.rewriting.meaning.turning import (
     BE,
     MARKS,
@@ -307,7 +308,7 @@ class Additions:
             and "'s" not in noun.gap
         ):
             return False
-        shared = _shared(noun.key, verb.key)
+        shared = letters_shared(noun.key, verb.key)
         return noun.text.lower().endswith(NOUN_ENDINGS) and shared >= max(
             _SHORTEST_SHARED, _SHARED_SHARE * len(verb.key)
         )
@@ -323,13 +324,6 @@ def _is_acronym(full: Sequence[Token], short: Sequence[Token]) -> bool:
     names = "".join(token.text[0] for token in full if token.is_name)
     words = "".join(token.text[0].upper() for token in full)
     return short[0].text in (names, words)
-
-
-def _shared(one: str, other: str) -> int:
-    """How many letters two words have in common at their beginning."""
-    return next(
-        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
 
 
 def _distance(one: str, other: str) -> int:

@@ -7,6 +7,7 @@ from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.normalising import Token
 from contentworker.editorial.rewriting.meaning.turning import (
     BE,
+    COMPOUNDING,
     MARKS,
     NUMERIC,
     PARTICIPLES,
@@ -46,6 +47,7 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
         {was.form, now.form} == {"", "s"}
         and not is_again
         and not _agrees(before, after, old, new, words, lists)
+        and not (_is_compounded(before, old, after, new) or _is_compounded(after, new, before, old))
     ):
         return "number", was.text, now.text
     shown = _shown(was.gap, was), _shown(now.gap, now)
@@ -144,6 +146,14 @@ def _agrees(  # noqa: PLR0917 (both texts, both places)
             if one.key == two.key and {one.form, two.form} == {"", "s"}:
                 return True
     return False
+
+
+def _is_compounded(tokens: Sequence[Token], place: int, others: Sequence[Token], other: int) -> bool:
+    """Whether a plural after a preposition is a singular before the same noun: "ban on cars", "car ban"."""
+    if not (other and COMPOUNDING.intersection(others[other].gap)) or place + 1 >= len(tokens):
+        return False
+    noun = tokens[place + 1]
+    return not noun.gap and not tokens[place].form and noun.key == others[other - 1].key
 
 
 def _direction_differs(was: Token, now: Token) -> bool:

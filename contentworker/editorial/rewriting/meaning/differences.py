@@ -14,6 +14,7 @@ from contentworker.editorial.rewriting.meaning.constructions import construction
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.moves import Moves
 from contentworker.editorial.rewriting.meaning.normalising import Token
+from contentworker.editorial.rewriting.meaning.rewording import RULES, is_reworded
 from contentworker.editorial.rewriting.meaning.turning import NUMERIC, said_in_order, turns
 
 __all__ = ["Difference", "differences"]
@@ -40,7 +41,7 @@ def differences(
     """Every difference between the tokens of two texts that has no allowed reason.
 
     Where there are any, other readings of both texts are tried, such as the active for a passive, and the one
-    that leaves the fewest counts.
+    that leaves the fewest counts. What is left may still be a rewording.
     """
     if max(len(before), len(after)) > MOST_TOKENS:
         same = [token.key for token in before] == [token.key for token in after]
@@ -49,7 +50,7 @@ def differences(
     scrambled = [token for token in after if token.gap not in known and is_scrambled(token.gap, lists)]
     if scrambled:
         return [Difference("order", (), (f"{' '.join(token.gap)} {token.text}",)) for token in scrambled]
-    old, new = (said_in_order(tokens, lists) for tokens in (before, after))
+    old, new = first, second = [said_in_order(tokens, lists) for tokens in (before, after)]
     best = _compared(old, new, lists, is_paragraph=is_paragraph)
     for _ in range(MOST_TURNS if max(len(old), len(new)) <= LONGEST_TURNED else 0):
         readings = [
@@ -65,7 +66,9 @@ def differences(
         if better is None:
             break
         old, new = better
-    return best
+    if is_paragraph or not RULES.issuperset(each.rule for each in best):
+        return best
+    return [] if is_reworded(first, second, lists) else best
 
 
 def _compared(

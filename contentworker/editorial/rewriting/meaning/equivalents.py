@@ -92,9 +92,23 @@ class Equivalents:
             self.negations,
             self.pronouns,
             self.concessive,
+            limiting,
+            self.vague,
+            self.times,
         ) = (
             self._keys(name) | frozenset(lists.get(name, "").split())
-            for name in ("adjuncts", "orders", "fixed", "modals", "negations", "pronouns", "concessive")
+            for name in (
+                *("adjuncts", "orders", "fixed", "modals", "negations", "pronouns", "concessive"),
+                *("limiting", "vague", "times"),
+            )
+        )
+        self.limiting = limiting | self.modals | self.negations | self.orders | self.concessive | self.say
+        """Words without which a statement is another one."""
+        self.endings = frozenset({"", *lists.get("endings", "").split()})
+        """What forms of one word may differ in."""
+        self.clause_words, self.persons = (
+            [frozenset(map(self.key, entry.split())) for entry in self._listed(name)]
+            for name in ("clause_words", "persons")
         )
         self.exchangeable = {
             frozenset((self.key(one), self.key(other)))

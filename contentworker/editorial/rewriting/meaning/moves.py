@@ -7,6 +7,7 @@ from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.normalising import Token
 from contentworker.editorial.rewriting.meaning.turning import (
     BE,
+    COMPOUNDING,
     LONGEST_AGENT,
     NUMERIC,
     RELATIVE,
@@ -176,7 +177,7 @@ class Moves:
         return False
 
     def _genitive(self, left: _Blocks, right: _Blocks) -> bool:
-        """As in "The roof of the house" and "the house's roof"."""
+        """As in "The roof of the house" and "the house's roof", "a ban on cars" and "a car ban"."""
         for (one, of), (other, own) in (
             ((self.before, self._span(right)[0]), (self.after, self._span(left)[1])),
             ((self.after, self._span(left)[1]), (self.before, self._span(right)[0])),
@@ -185,7 +186,8 @@ class Moves:
             is_attribute = (
                 one[of.start].key.startswith(NUMERIC) and len(of) == 1 and gap & {"for", "from", "in"}
             )
-            if ("of" in gap or is_attribute) and max(len(of), len(own)) <= LONGEST_APPOSITION:
+            is_compound = len(of) == len(own) == 1 and gap & COMPOUNDING
+            if ("of" in gap or is_attribute or is_compound) and max(len(of), len(own)) <= LONGEST_APPOSITION:
                 gap = set(other[own.start].gap)
                 if "'s" in gap or not gap - {"the", "a", "an"}:
                     return True

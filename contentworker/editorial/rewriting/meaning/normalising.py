@@ -41,6 +41,8 @@ _ITEM = re.compile(
 _PUNCTUATION = {
     ",": ",", ";": ";", ":": ":", "\u2013": ",", "(": ",", ")": ",", "[": ",", "]": ",", "…": ".",
 }  # fmt: skip
+_APART = re.compile(r"(?<=\w) (?='s\b)")
+"""A blank as tokenisers leave it: "NATO 's"."""
 _RANGE = re.compile(r"(?<=\d)\u2013(?=\d)")
 _ROMAN = re.compile(r"(?=[IVXL]{2})(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ENDS = re.compile(r"[.!?…][\"')\]]*$")
@@ -63,9 +65,8 @@ class Token(NamedTuple):
 
 def plain(text: str) -> str:
     """The text with one kind of quotation mark, dash and blank, and no typographic characters."""
-    return " ".join(
-        unicodedata.normalize("NFKC", text.translate(_QUOTES)).translate(_QUOTES).split()
-    ).replace(" - ", " \u2013 ")
+    words = unicodedata.normalize("NFKC", text.translate(_QUOTES)).translate(_QUOTES).split()
+    return _APART.sub("", " ".join(words).replace(" - ", " \u2013 "))
 
 
 def names_of(texts: Iterable[str], language: str) -> set[str]:

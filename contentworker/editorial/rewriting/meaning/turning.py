@@ -12,6 +12,7 @@ from contentworker.editorial.rewriting.meaning.normalising import Token
 
 __all__ = [
     "BE",
+    "COMPOUNDING",
     "COORDINATORS",
     "LONGEST_AGENT",
     "MARKS",
@@ -42,6 +43,8 @@ TENSES = {
     **dict.fromkeys(("has", "have"), "perfect"),
     "had": "past perfect",
 }
+COMPOUNDING = frozenset({"of", "for", "at", "on", "in"})
+"""Prepositions for which a noun before another one stands: "a ban on cars", "a car ban"."""
 PARTICIPLES = frozenset({"ed", "en"})
 PASTS = frozenset({"ed", "pa"})
 RELATIVE = frozenset({"which", "that", "who", "whom", "whose", "where"})
