@@ -61,8 +61,9 @@ def test_the_page_has_every_address() -> None:
         addresses, _, roles = row.strip("| ").rsplit(" | ", 2)
         method, _, paths = addresses.replace("`", "").partition(" ")
         listed |= {(method, path, frozenset(roles.split(", "))) for path in paths.split(", ")}
+    named = re.compile(r"^(/(?:queues|schedules))/\{id\}")
     there = {
-        (each.method, re.sub(r"\{id\}", "NAME" if "queues" in each.path else "ID", each.path), each.roles)
+        (each.method, named.sub(r"\1/NAME", each.path).replace("{id}", "ID"), each.roles)
         for each in ROUTES
         if each.roles
     }
