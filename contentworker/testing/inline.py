@@ -104,6 +104,7 @@ class Inline:
         if name not in self.app.tasks:
             _misuse(f"there is no task {name!r}{did_you_mean(name, self.app.tasks)}")
         outer, self._delay = self._delay, countdown
+        options["unique"] = False  # its locks are in Redis
         try:
             result = type(self.app).send_task(self.app, name, *args, countdown=countdown, **options)
         finally:

@@ -187,6 +187,18 @@ def test_what_a_task_sends_runs_after_it(inline: Inline) -> None:
     assert runs == ["begin 2", "end 2", "begin 1", "end 1", "begin 0", "end 0"]
 
 
+def test_a_unique_task_runs_each_time(inline: Inline) -> None:
+    """Its locks are in Redis, and `inline` has none."""
+
+    @inline.app.task(
+        base=BaseTask, name="inline.index", shared=False, unique={"key": ["page"], "replace": True}
+    )
+    def index(page: int) -> int:
+        return page
+
+    assert [index.delay(1).get(), index.delay(1).get()] == [1, 1]
+
+
 def test_canvas(inline: Inline) -> None:
     """A chain, a group and a chord come to their ends."""
     assert chain(add.s(1, 2), add.s(3)).delay().get() == 6
