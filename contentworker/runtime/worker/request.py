@@ -26,12 +26,15 @@ logs it while the task still runs. Otherwise Celery's event loop would end the w
 held for as long as the worker lives.
 """
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
-from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminated
+from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminated, TimeLimitExceeded
 from celery.utils.log import get_logger
 from celery.worker.request import ExceptionInfo, Request
 from celery.worker.state import task_ready
@@ -170,6 +173,10 @@ class TaskRequest(Request):
             task_ready(self)
             return None
         error, acknowledged_early = final_failures.exception(exc_info), self.acknowledged
+        if isinstance(error, TimeLimitExceeded) and self._claim is not None:
+            # billiard kills the process only after this, and another one may run once the lock is free.
+            with suppress(ProcessLookupError):
+                os.kill(self.worker_pid, signal.SIGKILL)
         # `default_retry_delay` asks which request failed; in the main process no task runs that would tell.
         self.task.request_stack.push(self._context)
         try:

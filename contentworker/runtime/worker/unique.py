@@ -127,6 +127,8 @@ class UniqueTask(Task):
         if not takes_any and (unknown := [each for each in self.unique.key if each not in names]):
             allowed = ", ".join(sorted(names)) or "none"
             raise ConfigError(f"task {self.name}: unique.key: no argument {unknown[0]!r}; allowed: {allowed}")
+        if self.unique.kept == "running" and not self.acks_late:
+            raise ConfigError(f'task {self.name}: unique.while: "running" needs acks_late = True')
         if getattr(self, "claimed", False):
             raise ConfigError(
                 f"task {self.name}: unique: not for a CriticalTask, whose message is never dropped; make "

@@ -1,9 +1,12 @@
 """The probe's application, and tasks that are unique: `-A unique_worker.celery_app`."""
 
+import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 from probe_worker import celery_app, record, wait_for_release
 
 from contentworker.errors import PermanentError
@@ -38,6 +41,21 @@ def alone(self: Any, folder: str, name: str, seconds: float = 0.02, fails: bool 
     record(folder, name=name, id=self.request.id, edge="ends")
     if fails and self.request.retries == 0:
         raise self.retry(countdown=0.2)
+
+
+@shared_task(
+    base=BaseTask,
+    name="probe.unique.too_long",
+    soft_time_limit=0.4,
+    time_limit=0.5,
+    unique={"key": [], "while": "running"},
+)
+def too_long(folder: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        with suppress(SoftTimeLimitExceeded):
+            record(folder)
+            time.sleep(0.01)
 
 
 @shared_task(base=BaseTask, name="probe.unique.newest", unique={"key": ["name"], "replace": True})

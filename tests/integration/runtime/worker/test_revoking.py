@@ -48,7 +48,7 @@ def test_the_worker_that_is_told_writes_it(
     """Another Celery client tells a worker, which is killed; the next one knows. A bad id gets an error."""
     first = worker("--queues=celery", app=PROBE_APP)
     wait_until(lambda: client.control.ping(limit=1, timeout=1), "the worker to listen")
-    with Celery(broker=redis_url, backend=redis_url, set_as_current=False) as foreign:
+    with Celery(broker=redis_url, set_as_current=False) as foreign:
         foreign.conf.accept_content = ["json"]
         sent = foreign.send_task(COUNTED, kwargs={"folder": str(tmp_path)}, queue="celery", countdown=2)
         assert foreign.control.revoke(sent.id, reply=True, limit=1, timeout=PATIENCE)

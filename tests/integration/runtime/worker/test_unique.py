@@ -31,7 +31,7 @@ def clean(redis_client: redis.Redis) -> None:
 @pytest.fixture
 def foreign(redis_url: str) -> Iterator[Celery]:
     """A client that knows nothing of unique tasks."""
-    with Celery(broker=redis_url, backend=redis_url, set_as_current=False) as app:
+    with Celery(broker=redis_url, set_as_current=False) as app:
         yield app
 
 
@@ -87,14 +87,14 @@ def test_running_until_its_end(
     errback = foreign.signature("probe.unique.told", kwargs={"folder": str(tmp_path)}, queue="celery")
     theirs = send_foreign(foreign, "running", tmp_path, link_error=errback)
     with pytest.raises(TaskRevokedError, match=f"duplicate of {first.id}"):
-        theirs.get(timeout=PATIENCE)
+        client.AsyncResult(theirs.id).get(timeout=PATIENCE)
     wait_until(lambda: executions(tmp_path)[-1].get("failed_id") == theirs.id, "their errback")
     release(tmp_path)
     first.get(timeout=PATIENCE)
     wait_until(lambda: not locks(redis_client), "the lock to go")
     assert sum("name" in each for each in executions(tmp_path)) == 1
     again = send_foreign(foreign, "running", tmp_path)
-    again.get(timeout=PATIENCE)
+    client.AsyncResult(again.id).get(timeout=PATIENCE)
     wait_until(lambda: not locks(redis_client), "the lock to go")
 
 
@@ -128,12 +128,53 @@ def test_once_in_a_while(worker: StartWorker, client: Celery, foreign: Celery, t
     first.get(timeout=PATIENCE)
     assert send(client, "throttled", tmp_path, unique).id == first.id
     with pytest.raises(TaskRevokedError, match=f"duplicate of {first.id}"):
-        send_foreign(foreign, "throttled", tmp_path).get(timeout=PATIENCE)
+        client.AsyncResult(send_foreign(foreign, "throttled", tmp_path).id).get(timeout=PATIENCE)
     short = {"key": ["name"], "while": "ttl", "seconds": 0.001}
     sent = client.send_task("probe.pid", queue="celery", unique={**short, "key": []})
     sent.get(timeout=PATIENCE)
     assert client.send_task("probe.pid", queue="celery", unique={**short, "key": []}).id != sent.id
     assert len(executions(tmp_path)) == 1
+
+
+def test_the_same_id_twice(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, foreign: Celery, tmp_path: Path
+) -> None:
+    """A foreign client that repeats a send does not make the task run beside itself; protocol 1 neither."""
+    worker("--queues=celery", "--concurrency=3", app=APP)
+    first = send_foreign(foreign, "running", tmp_path)
+    wait_until(lambda: executions(tmp_path), "its start")
+    send_foreign(foreign, "running", tmp_path, task_id=first.id)
+    with Celery(broker=foreign.conf.broker_url, set_as_current=False, task_protocol=1) as old:
+        theirs = client.AsyncResult(send_foreign(old, "running", tmp_path).id)
+    with pytest.raises(TaskRevokedError, match=f"duplicate of {first.id}"):
+        theirs.get(timeout=PATIENCE)
+    wait_until(lambda: len(held_records(redis_client)) == 1, "the others to end")
+    assert len(executions(tmp_path)) == 1
+    release(tmp_path)
+    wait_until(lambda: not locks(redis_client) and not held_records(redis_client), "the end")
+
+
+def test_a_time_limit_ends_it_with_its_process(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """The lock is free only when the process is killed: the next one does not run beside it."""
+    for _ in range(2):
+        worker("--queues=celery", "--concurrency=1", app=APP)
+    ids: list[str] = []
+    while len(ids) < 2:
+        folder = tmp_path / str(len(ids))
+        folder.mkdir(exist_ok=True)
+        sent = client.send_task(
+            "probe.unique.too_long",
+            kwargs={"folder": str(folder)},
+            queue="celery",
+            unique={"key": [], "while": "running"},
+        )
+        ids += [sent.id] if sent.id not in ids else []
+    wait_until(lambda: executions(folder), "the second to start")
+    pid = executions(tmp_path / "0")[0]["pid"]
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the first one's process to end")
+    assert executions(tmp_path / "0")[-1]["time"] < executions(folder)[0]["time"]
 
 
 def test_a_dead_letter_ends_it(

@@ -12,11 +12,11 @@ from contentworker.runtime.worker.unique import Unique, claim_in, header, values
 from tasks.base import BaseTask, CriticalTask
 
 
-def declare(unique: Any, base: type = BaseTask, **environ: str) -> Any:
+def declare(unique: Any, base: type = BaseTask, *, acks_late: bool = True, **environ: str) -> Any:
     """A task with this declaration, in an application of its own."""
     app = application.build(config.load(environ=environ), "redis://127.0.0.1:1/0")
 
-    @app.task(base=base, name="probe.unique", unique=unique, shared=False)
+    @app.task(base=base, name="probe.unique", unique=unique, shared=False, acks_late=acks_late)
     def task(article_id: str, part: int = 1) -> None:
         pass
 
@@ -45,9 +45,11 @@ def test_a_wrong_declaration_is_named(unique: Any, said: str) -> None:
 
 
 def test_what_cannot_be_unique() -> None:
-    """A critical task, and any with the plain transport."""
+    """A critical task, any with the plain transport, and while it runs one that is acknowledged early."""
     with pytest.raises(ConfigError, match="not for a CriticalTask"):
         declare({"key": []}, CriticalTask)
+    with pytest.raises(ConfigError, match="needs acks_late"):
+        declare({"key": [], "while": "running"}, acks_late=False)
     with pytest.raises(ConfigError, match=r"needs broker\.transport"):
         declare({"key": []}, WORKER__BROKER__TRANSPORT="plain")
 
