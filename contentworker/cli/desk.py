@@ -57,6 +57,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
         from contentworker.desk.tokens import Tokens
         from contentworker.desk.ways_in import ways_in
         from contentworker.desk.web import Desk
+        from contentworker.runtime.worker.reloading import ScheduleFile
     except ModuleNotFoundError as error:
         raise click.ClickException(f"{error}: install the dependency group `desk`") from None
     settings = config.load()
@@ -83,6 +84,7 @@ def serve(address: str | None, port: int | None, demo: bool) -> None:
         sessions = Sessions(engine)
         sessions.provider_sha256 = ways.provider_sha256
         app = connection.impatient_application()
+        app.schedule_file = ScheduleFile(config.file(), lambda: config.load(environ=os.environ))
         audit, pace = Audit(engine), settings.desk.letters_per_second
         machinery = Machinery(app, connection.impatient_client, settings, pace, audit)
         desk = Desk(

@@ -2,15 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from contentworker.desk.batching import Batch, Batches
 from contentworker.editorial.escalations.audit import Audit
 from contentworker.runtime.records.letter_parts import Letters
-from contentworker.runtime.settings import RuntimeSettings
+from contentworker.runtime.settings import RuntimeSettings, ScheduleSettings
 from contentworker.runtime.watching.observer import Observer
 from contentworker.runtime.watching.overview import Overview
+from contentworker.runtime.worker.reloading import take_changes
 
 __all__ = ["Machinery"]
 
@@ -58,6 +59,13 @@ class Machinery:
         with self._lock:
             self._client = self._client or self._connect()
             return self._client
+
+    def schedules(self) -> Mapping[str, ScheduleSettings]:
+        """The schedules of worker.toml as it is now; a wrong file is logged, and changes nothing."""
+        with self._lock:
+            take_changes(self.app)
+            found: Mapping[str, ScheduleSettings] = self.app.runtime_settings.schedules
+            return found
 
     def _result_key(self, task_id: str) -> Any:
         return self.app.backend.get_key_for_task(task_id)

@@ -84,6 +84,7 @@ def look(machinery: Machinery) -> State:
 
 def _read(machinery: Machinery, overview: Overview) -> State:
     client = machinery.client()
+    machinery.schedules()
     overview = _with_pauses(overview, pauses.read(client))
     letters = machinery.letters.read(client)
     spending = Spending(client, machinery.settings.spending)

@@ -36,6 +36,6 @@ def run(ask: Ask) -> Response:
 
 def _name(ask: Ask) -> str:
     name = ask.path["schedule"]
-    if name not in ask.desk.machinery.settings.schedules:
+    if name not in ask.desk.machinery.schedules():
         raise Refused(404, "There is no such schedule", "Go back to the list.")
     return name

@@ -259,7 +259,7 @@ class Schedule(Output):
     timezone: str
     is_enabled: bool
     last_sent: AwareDatetime | None = Field(description="Null: never, or before 0.2.0.")
-    next: AwareDatetime | None = Field(description="Null: it is off or paused, or no beat has run yet.")
+    next: AwareDatetime | None = Field(description="Null: it is off or paused, or no beat knows it yet.")
     is_paused: bool
     paused_by: str | None = Field(description="Null: it is not paused, or its pause has no name.")
     paused_since: AwareDatetime | None

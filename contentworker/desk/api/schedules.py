@@ -35,7 +35,7 @@ def run(call: Call) -> ScheduleRun:
 
 
 def _name(call: Call) -> str:
-    known = call.desk.machinery.settings.schedules
+    known = call.desk.machinery.schedules()
     if call.id not in known:
         raise ProblemError(404, f"There is no such schedule. There are: {', '.join(known) or 'none'}.")
     return call.id
@@ -43,6 +43,7 @@ def _name(call: Call) -> str:
 
 def _lines(call: Call) -> dict[str, Schedule]:
     machinery = call.desk.machinery
+    machinery.schedules()
     return {line.name: _shown(line) for line in read(machinery.client(), machinery.app, datetime.now(UTC))}
 
 

@@ -45,7 +45,7 @@ class ScheduleLine:
             return "off"
         if self.is_paused:
             return pause_text(self.pause)
-        return "on" if self.next else "no beat has run yet"
+        return "on" if self.next else "no beat knows it yet"
 
 
 def read(client: Any, app: Any, now: datetime) -> list[ScheduleLine]:

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from contentworker.runtime.records import schedules
 from contentworker.runtime.records.schedules import HANDLED, PAUSED, SENT, SINCE, Schedules, since_field
 from contentworker.runtime.transport.scripts import load
-from contentworker.runtime.worker.schedules import beat_schedule
+from contentworker.runtime.worker.reloading import take_changes
 
 __all__ = ["Scheduler"]
 
@@ -81,23 +81,15 @@ class Scheduler(beat.Scheduler):
 
     def _take_changes(self) -> None:
         """Have the schedules of worker.toml as it is now."""
-        file = getattr(self.app, "schedule_file", None)
-        settings = file.changed() if file else None
-        if settings is None:
+        before, old = self.app.conf.beat_schedule, self.app.runtime_settings.schedules
+        if not take_changes(self.app):
             return
-        before, old = self.app.conf.beat_schedule, self.app.runtime_settings
-        ours = beat_schedule(settings)
-        self.app.conf.beat_schedule = {
-            **{name: entry for name, entry in before.items() if name not in old.schedules}, **ours
-        }  # fmt: skip
-        self.app.runtime_settings = old.model_copy(update={"schedules": dict(settings)})
         self.setup_schedule()
+        ours, new = self.app.conf.beat_schedule, self.app.runtime_settings.schedules
         changes = {
             "new": [name for name in ours if name not in before],
-            "changed": [
-                name for name in ours if name in before and settings[name] != old.schedules.get(name)
-            ],
-            "removed": [name for name in old.schedules if name in before and name not in ours],
+            "changed": [name for name in ours if name in before and new.get(name) != old.get(name)],
+            "removed": [name for name in before if name not in ours],
         }
         said = "; ".join(f"{what}: {', '.join(names)}" for what, names in changes.items() if names)
         logger.info("The settings were read again. Schedules: %s", said or "as before")

@@ -1,14 +1,16 @@
-"""Schedules of `worker.toml` as somebody changes it, for a beat that runs."""
+"""Schedules of `worker.toml` as somebody changes it, for a beat or a desk that runs."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from celery.utils.log import get_logger
 
 from contentworker.errors import ConfigError
 from contentworker.runtime.settings import RuntimeSettings, ScheduleSettings
+from contentworker.runtime.worker.schedules import beat_schedule
 
-__all__ = ["ScheduleFile"]
+__all__ = ["ScheduleFile", "take_changes"]
 
 logger = get_logger(__name__)
 
@@ -39,3 +41,16 @@ class ScheduleFile:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def take_changes(app: Any) -> bool:
+    """Give an application the schedules of its `schedule_file`; return False if that was not changed."""
+    file: ScheduleFile | None = getattr(app, "schedule_file", None)
+    settings = file.changed() if file else None
+    if settings is None:
+        return False
+    before = app.runtime_settings
+    others = {name: entry for name, entry in app.conf.beat_schedule.items() if name not in before.schedules}
+    app.conf.beat_schedule = {**others, **beat_schedule(settings)}
+    app.runtime_settings = before.model_copy(update={"schedules": dict(settings)})
+    return True

@@ -22,7 +22,7 @@ def test_what_the_list_says(redis_client: redis.Redis, redis_url: str) -> None:
     shown = run_cli("schedules", "list", redis_url=redis_url, **BERLIN)
     assert shown.stdout.splitlines() == [
         "purge  tasks.maintenance.purge, 30 3 * * * Europe/Berlin",
-        "       last not known, no beat has run yet",
+        "       last not known, no beat knows it yet",
     ]
     now = datetime.now(UTC)
     rhythm = beat_schedule(config.load(environ=BERLIN).schedules)["purge"]["schedule"]

@@ -12,12 +12,14 @@ import pytest
 import redis
 from celery import Celery
 
+from contentworker import config
 from contentworker.desk import batching
 from contentworker.desk.batching import Batch, Batches
 from contentworker.runtime.records import dead_letters, pauses
 from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.records.letter_parts import Letters
 from contentworker.runtime.settings import DeadLetterSettings
+from contentworker.runtime.worker.reloading import ScheduleFile
 from tests.integration.editorial.test_desk import (
     NO_REDIS,
     Browser,
@@ -153,6 +155,19 @@ def test_schedules_are_held_and_run(desk: Running, oli: Browser, redis_client: r
         ("schedule.run", f"task {task_id}"),
     ]
     assert 'action="/operations/schedules' not in signed_in(desk, "rea").get("/operations").text
+
+
+def test_a_schedule_that_is_new_in_the_file(desk: Running, oli: Browser, tmp_path: Path) -> None:
+    """The page has it without a restart; a file that is wrong changes nothing."""
+    assert desk.machinery
+    toml = tmp_path / "worker.toml"
+    desk.machinery.app.schedule_file = ScheduleFile(toml, lambda: config.load(toml, {}))
+    head = '[queues.celery]\ndescription = "all"\n'
+    toml.write_text(f'{head}[schedules.weekly]\ntask = "tasks.maintenance.purge"\ncrontab = "0 9 * * mon"\n')
+    assert "weekly tasks.maintenance.purge, 0 9 * * mon UTC" in words(oli.get("/operations").text)
+    toml.write_text(head + "[schedules.weekly")
+    assert oli.post("/operations/schedules/weekly/pause").status == 303
+    assert oli.post("/operations/schedules/purge/pause").status == 404
 
 
 def test_running_tasks_and_workers(oli: Browser, worker: StartWorker, client: Celery, tmp_path: Path) -> None:

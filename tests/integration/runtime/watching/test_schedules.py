@@ -46,5 +46,5 @@ def test_last_and_next(redis_client: redis.Redis, redis_url: str) -> None:
     assert (lines["night"].rhythm, lines["often"].rhythm) == ("30 3 * * * Asia/Tokyo", "every 10 min")
     assert (lines["held"].last, lines["held"].next, lines["held"].is_paused) == (sent, None, True)
     states = {name: lines[name].state for name in ("night", "new", "off")}
-    assert states == {"night": "on", "new": "no beat has run yet", "off": "off"}
+    assert states == {"night": "on", "new": "no beat knows it yet", "off": "off"}
     assert lines["held"].state.startswith("paused by ana, ")
