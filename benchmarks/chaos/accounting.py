@@ -19,6 +19,8 @@ class Published:
     """`base`, `idempotent` or `critical`."""
     confirmed: bool
     """False if the publisher got an error: the broker may have it or not, so it does not count as lost."""
+    may_be_dropped: bool = False
+    """It was revoked, or sent by a client that does not know that another of its key is there."""
 
 
 @dataclass
@@ -67,9 +69,11 @@ def count(
         figures.finished += finished
         figures.tasks += task.confirmed
         figures.unconfirmed += not task.confirmed
-        if not finished and task.id in remaining:
+        if finished or task.may_be_dropped:
+            pass
+        elif task.id in remaining:
             left[remaining[task.id]] += 1
-        elif not finished and task.confirmed:
+        elif task.confirmed:
             figures.lost_ids.append(task.id)
             figures.lost_critical += task.kind == "critical"
         if task.kind == "critical":

@@ -11,6 +11,7 @@ from benchmarks.chaos import report, results
 from benchmarks.chaos.faults import FAULTS, Fault, crash
 from benchmarks.chaos.load import Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
+from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.run import run
 from benchmarks.chaos.systems import SYSTEMS, System
 
@@ -24,6 +25,7 @@ SHOWN = (
     *("lost", "lost_critical", "lost_with_failure", "critical_twice", "twice_at_once"),
     *("duplicates", "may_repeat", "overlaps_reported", "left", "kills", "tasks", "unconfirmed"),
     *("worker_deaths", "publish_errors"),
+    *(f"{column}{part}" for column in PROMISES for part in ("", "_of")),
 )
 
 
@@ -127,6 +129,7 @@ def _one(system: System, fault: Fault, count: int, options: argparse.Namespace) 
         seed=options.seed,
         python_for_peers=options.python_for_peers,
         keep=options.keep,
+        promises=system.promises,
     )
     start = time.monotonic()
     try:
@@ -141,7 +144,7 @@ def _one(system: System, fault: Fault, count: int, options: argparse.Namespace) 
     figures = " ".join(f"{key}={result[key]}" for key in SHOWN if key in result)
     seconds = round(time.monotonic() - start)
     print(f"{system.name} {fault.name} {figures} {result.get('not_run', '')} {seconds} s", flush=True)
-    broken = any(result.get(key) for key in ("lost", "critical_twice"))
+    broken = any(result.get(key) for key in ("lost", "critical_twice", *PROMISES))
     return int(system.configuration is None and system.name != "plain" and broken)
 
 

@@ -17,6 +17,8 @@ from benchmarks.chaos.records import Journal
 __all__ = ["Options", "Publisher"]
 
 BACKLOG_SECONDS = 20
+PROMISED = ("once", "alone", "revoked")
+"""Kinds of tasks beside the plain ones: unique for the whole run, one of a key at a time, revoked."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Options:
     python_for_peers: str | None = None
     keep: Path | None = None
     """Where to keep logs and records."""
+    promises: bool = False
+    """Whether some tasks are unique or are revoked: `promises.py` counts what became of them."""
 
 
 class Publisher:
@@ -47,6 +51,7 @@ class Publisher:
         self._journal, self._options = journal, options
         self._random = random.Random(options.seed)
         self._recent: list[tuple[float, str]] = []
+        self._unique_sends = 0
         self._stopping = threading.Event()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by stop()
         self._process = subprocess.Popen(
@@ -97,9 +102,13 @@ class Publisher:
             if not answer:
                 self.has_died = True
                 return
-            outcome = json.loads(answer)[1]
+            _, outcome, task["revoked_at"] = json.loads(answer)
+            if outcome == "duplicate":
+                del self.sent[task["id"]]
+                continue
             task["confirmed"] = outcome == "confirmed"
-            self._recent.append((time.monotonic(), task["id"]))
+            if not task["may_be_dropped"]:
+                self._recent.append((time.monotonic(), task["id"]))
             if not task["confirmed"]:
                 name = outcome.partition(":")[0]
                 self.errors[name] = self.errors.get(name, 0) + 1
@@ -112,7 +121,23 @@ class Publisher:
 
     def _task(self) -> dict[str, Any]:
         draw = self._random
-        kind = draw.choices(("base", "idempotent", "critical"), (2, 1, 1))[0]
+        kinds = ("base", "idempotent", "critical", *(PROMISED if self._options.promises else ()))
+        kind = draw.choices(kinds, (2, 1, 1, 0.5, 0.5, 0.5)[: len(kinds)])[0]
+        task = self._plain_task("base" if kind == "revoked" else kind)
+        if kind == "revoked":
+            task |= {"countdown": round(draw.uniform(2, 6), 2), "revoke": True, "may_be_dropped": True}
+        elif kind in PROMISED:
+            # Of `once` each key comes three times and never again. `alone` has one key for the whole run, and
+            # takes so long that the next one often comes meanwhile.
+            self._unique_sends += kind == "once"
+            number = self._unique_sends // 3 if kind == "once" else 0
+            task["seconds"] = task["seconds"] if kind == "once" else round(draw.uniform(0.3, 1), 3)
+            is_foreign = draw.random() < 0.5
+            task |= {"key": f"{kind}-{number}", "foreign": is_foreign, "may_be_dropped": is_foreign}
+        return task
+
+    def _plain_task(self, kind: str) -> dict[str, Any]:
+        draw = self._random
         return {
             "id": f"chaos-{uuid.UUID(int=draw.getrandbits(128), version=4)}",
             "kind": kind,
@@ -120,4 +145,5 @@ class Publisher:
             "countdown": round(draw.uniform(1, 5), 2) if draw.random() < 0.1 else None,
             "fail": kind != "critical" and draw.random() < 0.05,
             "confirmed": False,
+            "may_be_dropped": False,
         }

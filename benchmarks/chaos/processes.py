@@ -117,6 +117,7 @@ class Worker(Process):
         self.former: list[int] = []
         self.more_env: dict[str, str] = {}
         """For its next start."""
+        self.ready_text = " ready."
         self._ready = False
 
     def start(self) -> None:
@@ -131,7 +132,7 @@ class Worker(Process):
 
     @property
     def is_ready(self) -> bool:
-        self._ready = self._ready or self.said(" ready.")
+        self._ready = self._ready or self.said(self.ready_text)
         return self._ready and self.is_alive
 
     def stop(self) -> None:
@@ -143,8 +144,10 @@ class Worker(Process):
 class Workers:
     """All workers of a run. One that dies is started again at once, as by systemd."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[Worker], ready: str = " ready.") -> None:
         self.all = list(workers)
+        for each in self.all:
+            each.ready_text = ready
         self.deaths = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, daemon=True)

@@ -1,10 +1,13 @@
 """Sends the tasks described on stdin, a line of JSON each, and says on stdout what became of each.
 
-Never tries again: a second attempt after a lost answer would publish twice, no matter which transport.
+Never tries again: a second attempt after a lost answer would publish twice, no matter which transport. A task
+that is to be revoked is revoked at once; when that was confirmed is said too, by the clock of `records.py`.
 """
 
 import json
 import sys
+import time
+from typing import Any
 
 from benchmarks.chaos.worker_app import app
 
@@ -12,21 +15,36 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Answer each line with its id and `confirmed` or the error."""
+    """Answer each line with its id, what became of it, and when it was revoked.
+
+    What became of it: `confirmed`, `duplicate` or the error.
+    """
     for line in sys.stdin:
         task = json.loads(line)
+        revoked_at = None
         try:
-            app.send_task(
-                f"chaos.{task['kind']}",
-                kwargs={"seconds": task["seconds"], "fail": task["fail"]},
-                task_id=task["id"],
-                countdown=task["countdown"],
-                retry=False,
-            )
-            outcome = "confirmed"
+            outcome = _send(task)
+            if task.get("revoke"):
+                app.control.revoke(task["id"])
+                revoked_at = time.monotonic()
         except Exception as error:  # noqa: BLE001 (whatever a library raises is its answer)
             outcome = f"{type(error).__name__}: {error}"
-        print(json.dumps([task["id"], outcome]), flush=True)
+        print(json.dumps([task["id"], outcome, revoked_at]), flush=True)
+
+
+def _send(task: dict[str, Any]) -> str:
+    more: dict[str, Any] = {"key": task["key"]} if "key" in task else {}
+    # As a client that knows nothing of the declaration would send it.
+    options = {"unique": False} if task.get("foreign") else {}
+    sent = app.send_task(
+        f"chaos.{task['kind']}",
+        kwargs={"seconds": task["seconds"], "fail": task["fail"], **more},
+        task_id=task["id"],
+        countdown=task["countdown"],
+        retry=False,
+        **options,
+    )
+    return "confirmed" if sent.id == task["id"] else "duplicate"
 
 
 if __name__ == "__main__":

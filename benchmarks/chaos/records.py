@@ -17,9 +17,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Execution", "Journal", "perform"]
+__all__ = ["EVERY_SECONDS", "MOMENT", "Execution", "Journal", "perform"]
 
 BEAT_SECONDS = 0.05
+EVERY_SECONDS = 5.0
+"""Between two moments of the schedule of a run."""
+MOMENT = "moment/"
+"""Begins the name of an execution that a schedule sent; then come when it was sent, and its task's id."""
 FROZEN_SECONDS = 2.0
 """A longer pause between beats is not work: the process was stopped, or the machine badly overloaded."""
 

@@ -1,10 +1,12 @@
 """The table and the picture for the docs, from the recorded results."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.faults import FAULTS
+from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.results import Results
 from benchmarks.chaos.systems import SYSTEMS
 
@@ -45,6 +47,11 @@ Each run prints a line with its figures. A run without `--quick` also writes it 
   cut off, as dead workers were running them.
 - **stranded 1 h**: held for a dead worker, back after Celery's default visibility timeout. Not counted as
   lost.
+- **unique run twice**: of [unique](unique.md) tasks, half of them sent by a client that knows none of it: a
+  second one of a key that is unique for the whole run, or two at once where one at a time may run.
+- **scheduled twice or missed**: two beats send a [schedule](schedules.md) every five seconds; one of them is
+  killed every eight seconds while workers are. Where Redis is away, what is missed does not count.
+- **revoked yet run**: tasks that started after their [revocation](revoking.md) was confirmed.
 - **recovery**: from the last sign of life of an execution that was cut off to the next start of its task.
 
 Every run has three workers of two processes each on one queue. A worker that dies is started again at once.
@@ -71,10 +78,13 @@ def write(results: Results, docs: Path) -> None:
 
 def table(system: str, results: Results) -> str:
     """A section with what was measured of a system, in Markdown; empty if nothing was."""
-    rows = [_row(results[system, fault]) for fault in _faults(results) if (system, fault) in results]
-    if not rows:
+    measured = [results[system, fault] for fault in _faults(results) if (system, fault) in results]
+    if not measured:
         return ""
-    head = ["| " + " | ".join(COLUMNS) + " |", "|---" + "|---:" * (len(COLUMNS) - 1) + "|"]
+    promises = [name for name in PROMISES if any(name in result for result in measured)]
+    rows = [_row(result, promises) for result in measured]
+    columns = [*COLUMNS, *(PROMISES[name] for name in promises)]
+    head = ["| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 1) + "|"]
     title = SYSTEMS[system].title
     return "\n".join([f"## {title}", "", f"{SYSTEMS[system].description}.", "", *head, *rows, ""])
 
@@ -131,10 +141,11 @@ def _cell(result: dict[str, Any] | None) -> tuple[str, str]:
     return look, ", ".join([f"{result['lost']} / {result['kills']}", *more])
 
 
-def _row(result: dict[str, Any]) -> str:
+def _row(result: dict[str, Any], promises: Sequence[str]) -> str:
     title = _title(result["fault"])
     if "not_run" in result:
-        return f"| {title} | not run: {result['not_run'].splitlines()[0]}" + " |" * (len(COLUMNS) - 1)
+        columns = len(COLUMNS) + len(promises)
+        return f"| {title} | not run: {result['not_run'].splitlines()[0]}" + " |" * (columns - 1)
     lost = str(result["lost"])
     if result["lost"]:
         lost += f" ({result['lost_critical']} critical, {result['lost_with_failure']} told)"
@@ -144,6 +155,7 @@ def _row(result: dict[str, Any]) -> str:
         *(result["overlaps_reported"], result["stranded_for_an_hour"], result.get("dead letter", 0)),
         *(result["kills"], result["tasks"]),
         f"{result['recovery_p50']:.1f} / {result['recovery_p99']:.1f} s" if "recovery_p50" in result else "-",
+        *(f"{result[name]} of {result[f'{name}_of']}" if name in result else "-" for name in promises),
     ]
     return "| " + " | ".join(map(str, figures)) + " |"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.accounting import percentile
+from benchmarks.chaos.promises import PROMISES
 
 __all__ = ["Results", "read", "record"]
 
@@ -14,6 +15,7 @@ Results = dict[tuple[str, str], dict[str, Any]]
 PLACES = ("queued", "held", "delayed", "dead letter")
 COLUMNS = (
     *("system", "fault", "tasks", "unconfirmed", "finished", "lost", "lost_critical", "lost_with_failure"),
+    *(f"{column}{part}" for column in PROMISES for part in ("", "_of")),
     *("critical_twice", "twice_at_once", "duplicates", "may_repeat", "critical_cut_off", *PLACES),
     *("recovery_p50", "recovery_p99", "kills", "worker_deaths", "overlaps_reported", "stranded_for_an_hour"),
     *("publish_errors", "fault_seconds", "drain_seconds", "seed", "workers", "concurrency"),

@@ -46,6 +46,8 @@ class System:
     """It runs on an interpreter given with `--python-for-peers`."""
     stranded: bool = False
     """What it holds after the run comes back only after an hour, its default visibility timeout."""
+    promises: bool = False
+    """It has unique tasks, schedules that any number of beats send, and revocations that last."""
     crash_points: tuple[str, ...] = ()
     """Names for `CONTENTWORKER_TRANSPORT_CRASH_AT`."""
 
@@ -75,6 +77,17 @@ register(
         'this project, `transport = "leased"`',
         patience_seconds=45,
         env={"WORKER__BROKER__TRANSPORT": "leased"},
+        crash_points=crash_points.POINTS,
+    )
+)
+register(
+    System(
+        "flow",
+        "ours, all features",
+        "the same, with unique and revoked tasks among the others, and a schedule sent by two beats",
+        patience_seconds=45,
+        env={"WORKER__BROKER__TRANSPORT": "leased"},
+        promises=True,
         crash_points=crash_points.POINTS,
     )
 )

@@ -7,14 +7,33 @@ Imports nothing of the project in the first case, since a peer may run on anothe
 import importlib
 import json
 import os
+from datetime import datetime
 from typing import Any
 
 from celery import Celery, Task
+from celery.schedules import schedule
 
 from benchmarks.chaos import crash_points
-from benchmarks.chaos.records import perform
+from benchmarks.chaos.records import EVERY_SECONDS, MOMENT, perform
 
 __all__ = ["app"]
+
+SCHEDULED = "chaos.scheduled"
+
+
+def _work(self: Task, seconds: float, *, fail: bool) -> None:
+    fails_now = fail and self.request.retries == 0
+    perform(os.environ["CHAOS_JOURNAL"], self.request.id, seconds, fail=fails_now)
+
+
+def _work_for(self: Task, key: str, seconds: float, *, fail: bool) -> None:  # noqa: ARG001 (what it is unique by)
+    _work(self, seconds, fail=fail)
+
+
+def _note_moment(self: Task) -> None:
+    """Record when the beat sent this, in the name of the execution."""
+    sent_at = datetime.fromisoformat(self.request.sent_at).timestamp()
+    perform(os.environ["CHAOS_JOURNAL"], f"{MOMENT}{sent_at:.3f}/{self.request.id}", 0.001, fail=False)
 
 
 def _plain(configuration: dict[str, Any]) -> tuple[Celery, dict[str, dict[str, Any]]]:
@@ -43,6 +62,11 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
 
         processes.has_ended = lambda name: False  # noqa: ARG005 (as the original)
     kinds = {"base": BaseTask, "idempotent": IdempotentTask, "critical": CriticalTask}
+    once = {"key": ["key"], "while": "ttl", "seconds": 86_400}
+    for kind, unique in (("once", once), ("alone", {"key": ["key"], "while": "running"})):
+        celery_app.task(bind=True, name=f"chaos.{kind}", base=BaseTask, unique=unique)(_work_for)
+    celery_app.task(bind=True, name=SCHEDULED, base=BaseTask)(_note_moment)
+    celery_app.conf.beat_schedule["chaos"] = {"task": SCHEDULED, "schedule": schedule(EVERY_SECONDS)}
     return celery_app, {kind: {"base": base} for kind, base in kinds.items()}
 
 
@@ -50,11 +74,6 @@ _given = os.environ.get("CHAOS_CONFIG")
 app, _kinds = _plain(json.loads(_given)) if _given else _ours()
 if _seconds := os.environ.get("CHAOS_SOFT_SHUTDOWN_SECONDS"):
     app.conf.worker_soft_shutdown_timeout = float(_seconds)
-
-
-def _work(self: Task, seconds: float, *, fail: bool) -> None:
-    fails_now = fail and self.request.retries == 0
-    perform(os.environ["CHAOS_JOURNAL"], self.request.id, seconds, fail=fails_now)
 
 
 for _kind, _options in _kinds.items():

@@ -12,10 +12,11 @@ import pytest
 
 from benchmarks.chaos.command import faults_of
 from benchmarks.chaos.faults import Fault
+from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.systems import SYSTEMS
 from tests.support import ROOT, service_is_missing
 
-OURS = SYSTEMS["leased"]
+OURS = SYSTEMS["flow"]
 FAULTS = {fault.name: fault for fault in faults_of(OURS)}
 AT_ONCE = 3
 """Runs side by side: they mostly wait."""
@@ -70,6 +71,9 @@ def test_nothing_is_lost(fault: Fault, result: Result) -> None:
     else:
         assert found["twice_at_once_ids"] == []
     assert found["duplicates"] <= found["may_repeat"]
+    for promise in PROMISES.keys() & found.keys():
+        assert found[f"{promise}_ids"] == []
+        assert found[f"{promise}_of"] > 0
     # A retry that is sent while its host's clock is an hour fast is due an hour late, as it says itself.
     late = {"delayed"} if fault.clocks else set()
     assert set(found["left"]) <= {"dead letter"} | late, "nothing waits for ever"

@@ -32,6 +32,13 @@ def test_a_task_that_the_broker_has_is_not_lost(place: str) -> None:
     assert (figures.lost, figures.left) == (0, {place: 1})
 
 
+def test_a_task_that_may_be_dropped_cannot_be_lost() -> None:
+    """It was revoked, or another one of its key is there; it may still wait to be dropped."""
+    tasks = [Published(name, "base", confirmed=True, may_be_dropped=True) for name in ("a", "b")]
+    figures = count(tasks, [], {"b": "delayed"})
+    assert (figures.lost, figures.left) == (0, {})
+
+
 def test_an_unconfirmed_task_cannot_be_lost_but_can_run_twice_at_once() -> None:
     """The broker may or may not have got it."""
     figures = count(sent("a", "b", confirmed=False), [ran("b", 1, 3), ran("b", 2, 4)], {})

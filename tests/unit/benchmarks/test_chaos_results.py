@@ -46,3 +46,20 @@ def test_the_page_is_up_to_date(tmp_path: Path) -> None:
     report.write(read(RESULTS), tmp_path)
     for name in ("chaos.md", "chaos.svg"):
         assert (tmp_path / name).read_bytes() == (DOCS / name).read_bytes()
+
+
+def test_a_promise_has_a_column_where_it_was_put_to_the_test() -> None:
+    """With how often it was; a run that did not has a dash, and the table of another system no column."""
+    columns = ("lost", "critical_twice", "twice_at_once", "duplicates", "may_repeat", "overlaps_reported")
+    run = {**dict.fromkeys(columns, 0), "stranded_for_an_hour": 0, "kills": 1, "tasks": 2}
+    unique = {"unique_twice": 3, "unique_twice_of": 7}
+    runs: Any = {
+        ("flow", "none"): {**run, **unique, "fault": "none"},
+        ("flow", "kill-main"): {**run, **unique, "fault": "kill-main", "revoked_run": 0, "revoked_run_of": 4},
+        ("leased", "none"): {**run, "fault": "none"},
+    }
+    head, _, none, kill_main = report.table("flow", runs).splitlines()[4:8]
+    assert head.endswith("| unique run twice | revoked yet run |")
+    assert none.endswith("| 3 of 7 | - |")
+    assert kill_main.endswith("| 3 of 7 | 0 of 4 |")
+    assert "unique" not in report.table("leased", runs)
