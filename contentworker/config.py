@@ -6,8 +6,9 @@
 import json
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,15 +84,21 @@ def describe(path: Path | None = None, environ: Mapping[str, str] | None = None)
         yield SettingValue(".".join(keys), value, sources.origins.get(keys, "default"))
 
 
-def check_tasks(names: Iterable[str]) -> None:
+def check_tasks(tasks: Mapping[str, Any]) -> None:
     """Check this process's settings again, now that its tasks are known and not only read from the source.
+
+    `tasks` are Celery's, by name.
 
     Raises:
         ConfigError: as `load`, about settings that name a task.
     """
     settings, sources = _load_own()
-    tasks = TaskNames(frozenset(names), is_complete=True)
-    if problems := list(config_checks.about_tasks(settings, tasks)):
+    names = TaskNames(frozenset(tasks), is_complete=True)
+    problems = [
+        *config_checks.about_tasks(settings, names),
+        *config_checks.about_arguments(settings, {name: signature(task.run) for name, task in tasks.items()}),
+    ]
+    if problems:
         raise sources.error(problems)
 
 

@@ -2,7 +2,9 @@
 
 import graphlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from inspect import Signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +17,15 @@ from contentworker.runtime.worker import routing
 from contentworker.runtime.worker.task_names import TaskNames
 from contentworker.toml_lines import Keys
 
-__all__ = ["Problem", "about_tasks", "against_checkout", "between_settings", "leaves", "variable_part"]
+__all__ = [
+    "Problem",
+    "about_arguments",
+    "about_tasks",
+    "against_checkout",
+    "between_settings",
+    "leaves",
+    "variable_part",
+]
 
 PYTHON_OF_DEBIAN = {"bookworm": "3.11", "12": "3.11", "trixie": "3.13", "13": "3.13"}
 """The `python3` of each Debian that the devcontainer's image may be."""
@@ -39,13 +49,15 @@ def between_settings(settings: RuntimeSettings) -> Iterator[Problem]:
         close = did_you_mean(settings.default_queue, queues)
         text = f"must be one of the queues: {', '.join(queues)}; not {settings.default_queue}{close}"
         yield Problem((("default_queue",), *(("queues", name) for name in queues)), text)
-    for section, tables in (("queues", queues), ("schedules", settings.schedules)):
+    named = settings.limits.named
+    for section, tables in (("queues", queues), ("schedules", settings.schedules), ("limits", named)):
         yield from _names_with_one_variable(section, tables)
     yield from _names_of_two_workers(settings)
     yield from _patterns_of_two_queues(settings)
     yield from _ports_of_two(settings)
     yield from _too_short_visibility_timeout(settings)
     yield from _programs_of_up(settings)
+    yield from _queues_of_limits(settings)
 
 
 def _names_with_one_variable(section: str, names: Iterable[str]) -> Iterator[Problem]:
@@ -133,6 +145,24 @@ def _programs_of_up(settings: RuntimeSettings) -> Iterator[Problem]:
         yield Problem(tuple(("up", name, "after") for name in names), text)
 
 
+def _queues_of_limits(settings: RuntimeSettings) -> Iterator[Problem]:
+    owners: dict[str, Keys] = {}
+    for name, limit in settings.limits.named.items():
+        if settings.broker.transport == "plain":
+            text = f'needs broker.transport = "leased"{OTHER}: no other transport has limits'
+            yield Problem((("limits", name), ("broker", "transport")), text)
+        for index, queue in enumerate(limit.queues):
+            keys = ("limits", name, "queues", f"[{index}]")
+            if queue not in settings.queues:
+                close = did_you_mean(queue, settings.queues)
+                text = f"must be queues: {', '.join(settings.queues)}; not {queue}{close}"
+                yield Problem((keys,), text)
+            first = owners.setdefault(queue, keys)
+            if first[1] != name:
+                text = f"queue {queue!r} already has the limit {first[1]!r}{OTHER}; a task has one limit"
+                yield Problem((keys, first), text)
+
+
 def against_checkout(settings: RuntimeSettings, root: Path) -> Iterator[Problem]:
     """Settings that name what the folder of worker.toml does not have."""
     locks = sorted(file.stem for file in (root / "locks").glob("*.txt"))
@@ -155,6 +185,7 @@ def about_tasks(settings: RuntimeSettings, tasks: TaskNames) -> Iterator[Problem
         if tasks.lacks(name):
             text = f"there is no task {name!r} in tasks/{did_you_mean(name, tasks.names)}"
             yield Problem((keys,), text)
+    yield from _tasks_of_limits(settings, tasks)
     told = set()
     for name in sorted({*tasks.names, *named.values()}):
         matches = routing.best_matches(name, settings)
@@ -168,6 +199,33 @@ def about_tasks(settings: RuntimeSettings, tasks: TaskNames) -> Iterator[Problem
             )
             both = (second, first)
             yield Problem(tuple(("queues", each.queue, "tasks", f"[{each.position}]") for each in both), text)
+
+
+def _tasks_of_limits(settings: RuntimeSettings, tasks: TaskNames) -> Iterator[Problem]:
+    limits = settings.limits.named
+    for name, limit in limits.items():
+        for index, pattern in enumerate(limit.tasks):
+            if tasks.is_complete and not any(fnmatchcase(each, pattern) for each in tasks.names):
+                text = f"no task in tasks/ matches {pattern!r}{did_you_mean(pattern, tasks.names)}"
+                yield Problem((("limits", name, "tasks", f"[{index}]"),), text)
+    for task in sorted(tasks.names):
+        first, *others = routing.limits_of(task, settings) or [""]
+        for other in others:
+            text = f"applies to the task {task!r}, as limit {first!r}{OTHER} does; a task has one limit"
+            yield Problem((("limits", other), ("limits", first)), text)
+
+
+def about_arguments(settings: RuntimeSettings, tasks: Mapping[str, Signature]) -> Iterator[Problem]:
+    """Limits whose key is no argument of a task that they apply to. A task is given by its parameters."""
+    for task, called in tasks.items():
+        for name in routing.limits_of(task, settings):
+            key = settings.limits.named[name].key
+            takes_any = any(each.kind is each.VAR_KEYWORD for each in called.parameters.values())
+            if key and key not in called.parameters and not takes_any:
+                allowed = ", ".join(called.parameters) or "none"
+                close = did_you_mean(key, called.parameters)
+                text = f"the task {task!r} has no argument {key!r}{close}; it has: {allowed}"
+                yield Problem((("limits", name, "key"),), text)
 
 
 def _named_tasks(node: BaseModel, above: Keys = ()) -> Iterator[tuple[Keys, str]]:
@@ -200,3 +258,5 @@ def leaves(node: BaseModel, above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
                 yield from leaves(item, keys)
             else:
                 yield keys, item
+    for key, table in (node.model_extra or {}).items():
+        yield from leaves(table, (*above, key))

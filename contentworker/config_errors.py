@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from inspect import get_annotations
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,7 +16,15 @@ from contentworker.errors import ConfigError, did_you_mean
 from contentworker.printable import one_line
 from contentworker.toml_lines import Keys, line_of, lines_of_keys
 
-__all__ = ["VARIABLE_PREFIX", "Sources", "close_variable", "inner_model", "is_mapping", "no_toml"]
+__all__ = [
+    "VARIABLE_PREFIX",
+    "Sources",
+    "close_variable",
+    "inner_model",
+    "is_mapping",
+    "no_toml",
+    "table_model",
+]
 
 VARIABLE_PREFIX = "WORKER__"
 
@@ -142,14 +151,17 @@ def _problem(error: dict[str, Any], model: type[BaseModel], origins: Mapping[Key
     kind, context = error["type"], error.get("ctx", {})
     loc = [part for part in error["loc"] if part != "[key]"]  # pydantic's word for "the key, not its value"
     keys = tuple(f"[{part}]" if isinstance(part, int) else part for part in loc)
-    if kind == "extra_forbidden":
-        allowed = list(_model_at(model, keys[:-1]).model_fields)
+    above = _model_at(model, keys[:-1])
+    is_unknown = kind == "model_type" and table_model(above) and keys[-1] not in above.model_fields
+    if kind == "extra_forbidden" or is_unknown:
+        allowed = list(above.model_fields)
         variable = origins.get(keys, "")
         close = did_you_mean(keys[-1], allowed)
         if variable.startswith(VARIABLE_PREFIX):
             close = close_variable(variable, model, {}) or close
         rest = f"{close} Allowed here" if close else "; allowed here"
-        return Problem((keys,), f"unknown key{rest}: {', '.join(allowed)}")
+        tables = ", and tables with names of your own" if is_unknown else ""
+        return Problem((keys,), f"unknown key{rest}: {', '.join(allowed)}{tables}")
     if kind == "missing" and (close := _close_table(keys[:-1], origins)):
         return Problem((keys[:-1],), f"there is no {keys[-2]} in [{keys[-3]}]{close}")
     if kind == "value_error":
@@ -209,6 +221,9 @@ def _variables(model: type[BaseModel], tree: Any, above: str = VARIABLE_PREFIX) 
         elif isinstance(value, dict):
             for key, table in value.items():
                 yield from _variables(inner, table, f"{variable}__{variable_part(key)}__")
+    if (inner := table_model(model)) and isinstance(tree, dict):
+        for key in tree.keys() - model.model_fields.keys():
+            yield from _variables(inner, tree[key], f"{above}{variable_part(key)}__")
 
 
 def _model_at(model: type[BaseModel], keys: Keys) -> type[BaseModel]:
@@ -216,8 +231,14 @@ def _model_at(model: type[BaseModel], keys: Keys) -> type[BaseModel]:
     for key in keys:
         # The name of a queue or a schedule is no field: `model` is the one of its values already.
         field = model.model_fields.get(key)
-        model = (inner_model(field) if field else None) or model
+        model = (inner_model(field) if field else table_model(model)) or model
     return model
+
+
+def table_model(model: type[BaseModel]) -> type[BaseModel] | None:
+    """The model of the tables with names of your own that a section has besides its keys; mostly None."""
+    extra = get_annotations(model).get("__pydantic_extra__")
+    return extra.__args__[1] if extra else None
 
 
 def inner_model(field: FieldInfo) -> type[BaseModel] | None:

@@ -32,6 +32,7 @@ def metrics(address: str | None, port: int | None, once: bool) -> None:
         queues,
         has_leases=settings.broker.transport == "leased",
         is_measured=settings.metrics.enabled,
+        limits=[*settings.limits.named],
     )
     shown = exporter.registry(collector)
     if once:

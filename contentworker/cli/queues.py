@@ -50,7 +50,9 @@ def health(timeout_seconds: float, as_json: bool, queues: tuple[str, ...]) -> No
             seconds, age = item.latency_seconds, item.oldest_message_seconds
             latency = "no answer" if seconds is None else f"{seconds * 1000:.0f} ms"
             oldest = "" if age is None else f", oldest {age:.0f} s"
-            click.echo(f"{item.queue:<{width}}  {item.status:<6}  {latency:<9}  {item.depth} waiting{oldest}")
+            limited = f" ({item.waiting_for_limit} for a limit)" if item.waiting_for_limit else ""
+            waiting = f"{item.depth} waiting{limited}{oldest}"
+            click.echo(f"{item.queue:<{width}}  {item.status:<6}  {latency:<9}  {waiting}")
     statuses = {item.status for item in answers}
     if statuses == {"down"}:
         click.echo(f"No worker answers. Start one with `{_start_command()}`.", err=True)
@@ -68,6 +70,8 @@ def _start_command() -> str:
 def hand_back() -> None:
     """Move delayed messages into their queues, before plain Celery takes over.
 
+    Also those that wait for a limit, which plain Celery does not know.
+
     Stop the workers first. Plain workers keep each message in memory until its time comes.
     """
     with connection.connected() as client:
@@ -77,7 +81,7 @@ def hand_back() -> None:
             moved += count
         if holders := client.hlen(LEASES):
             click.echo(f"{holders} workers still run: the messages that they hold are not moved.", err=True)
-    click.echo(f"Delayed messages moved into their queues: {moved}")
+    click.echo(f"Messages moved into their queues: {moved}")
 
 
 @click.command()

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contentworker.printable import one_line
+from contentworker.runtime.records.queue_state import LimitState
 from contentworker.runtime.watching.overview import (
     Overview,
     QueueLine,
@@ -78,6 +79,8 @@ def render(overview: Overview, width: int, height: int | None = None, keys: str 
     if _total(running.widths()) > width:
         running = _running(overview, ID_SHOWN)
     sections = [_queues(overview), running, _workers(overview), _failures(overview)]
+    if overview.state and overview.state.limits:
+        sections.insert(1, _limits(overview.state.limits))
     if height is None:
         shown, given = sections, [section.lines for section in sections]
     else:
@@ -230,6 +233,14 @@ def _queues(overview: Overview) -> _Section:
             ]
         )
     return _Section(columns, rows, "not read yet", sum(any(line.business) for line in lines))
+
+
+def _limits(limits: Sequence[LimitState]) -> _Section:
+    """The limits that are in use at the moment."""
+    numbers = (_Column(title, is_number=True) for title in ("TAKEN", "WAITING"))
+    columns = [_Column("LIMIT", is_name=True), *numbers]
+    rows = [_texts(limit.limit, str(limit.taken), str(limit.waiting)) for limit in limits]
+    return _Section(columns, rows, "none", len(rows))
 
 
 def _queue_state(line: QueueLine) -> Text:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from contentworker.config import ENVIRONMENT_PREFIX, Settings
-from contentworker.config_errors import inner_model, is_mapping
+from contentworker.config_errors import inner_model, is_mapping, table_model
 
 __all__ = ["render"]
 
@@ -66,6 +66,9 @@ def _tables(model: type[BaseModel], above: str) -> Iterator[str]:
         yield f"\n## `[{key}]`\n\n{cleandoc(inner.__doc__ or '')}\n"
         yield from _section(inner, key)
         yield from _tables(inner, f"{key}.")
+    if inner := table_model(model):
+        yield f"\n## `[{above}NAME]`\n\n{cleandoc(inner.__doc__ or '')}\n"
+        yield from _section(inner, above)
 
 
 def _section(model: type[BaseModel], section: str) -> Iterator[str]:

@@ -6,55 +6,26 @@
 import ipaddress
 import re
 import shlex
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     JsonValue,
-    StringConstraints,
     field_validator,
     model_validator,
 )
 
-from contentworker import crontab, printable, time_zones, worker_names
+from contentworker import crontab, time_zones, worker_names
+from contentworker.runtime.sections import Count, QueueName, Seconds, Section, TaskPattern, shaped
+from contentworker.runtime.task_limits import TaskLimit
 
 OLDEST_PYTHON_MINOR = 11
 """The oldest Python 3 that can run the project: `requires-python` in pyproject.toml."""
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["auto", "journal", "json", "text"]
 Pool = Literal["prefork", "solo", "threads"]
-
-
-def shaped(pattern: str, allowed: str) -> AfterValidator:
-    """A check of a text that its pattern has to match as a whole. The error says in words what is allowed."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value, re.ASCII):
-            raise ValueError(f"must be {allowed}")
-        return value
-
-    return AfterValidator(check)
-
-
-# Never two underscores: they separate the names in an environment variable.
-QueueName = Annotated[
-    str,
-    StringConstraints(max_length=100),
-    shaped(
-        r"[A-Za-z0-9](_?[A-Za-z0-9.-]+)*",
-        "a name of letters, digits, dots, dashes and single underscores that begins with a letter or digit",
-    ),
-]
-TaskPattern = Annotated[
-    str,
-    shaped(
-        r"[A-Za-z0-9_.*?\[\]-]+",
-        "the name of a task, in which * stands for any characters, ? for one, and [ab] for a or b",
-    ),
-]
 
 
 def _check_python(value: str) -> str:
@@ -66,9 +37,7 @@ def _check_python(value: str) -> str:
 
 PythonVersion = Annotated[str, AfterValidator(_check_python)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
 NAMED_ADDRESSES = ("any", "localhost", "link-local", "multicast")
 
@@ -92,18 +61,6 @@ SecretName = Annotated[
 ]
 
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
-
-
-class Section(BaseModel):
-    """A section of `worker.toml`. It is frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*")
-    @classmethod
-    def _is_printable(cls, value: Any) -> Any:
-        printable.check(value)
-        return value
 
 
 class ListeningSection(Section):
@@ -196,7 +153,15 @@ class RetrySettings(Section):
 
 
 class LimitSettings(Section):
-    """Limits of one task and of one pool process."""
+    """Limits of one task and of one pool process; `[limits.NAME]` limits tasks together (docs/limits.md)."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[QueueName, TaskLimit] = Field(init=False)
+
+    @property
+    def named(self) -> dict[str, TaskLimit]:
+        """The limits of many tasks together, by name."""
+        return self.__pydantic_extra__
 
     soft_time_limit_seconds: Seconds = Field(
         270, description="After this time `SoftTimeLimitExceeded` is raised inside the task."

@@ -9,12 +9,12 @@ from celery.result import AsyncResult
 from kombu import Connection
 from pydantic import BaseModel, Field
 
+from contentworker.runtime.health import HEALTH_TASK
 from contentworker.runtime.records import queue_state
 from contentworker.runtime.transport.protocol import Protocol
 
 __all__ = ["HealthStatus", "QueueHealth", "check_queues"]
 
-TASK = "tasks.health_check"
 POLL_SECONDS = 0.01
 INSPECT_SECONDS = 1.0
 MESSAGES_AT_A_TIME = 10
@@ -35,6 +35,7 @@ class QueueHealth(BaseModel):
     )
     latency_seconds: float | None = Field(description="Time from sending the probe to its answer.")
     depth: int = Field(description="Messages waiting, before the probe was sent.")
+    waiting_for_limit: int = Field(description="How many of these wait for their limit.")
     oldest_message_seconds: float | None = Field(
         description="Age of the message at the front, if its sender stamped it, as our clients do."
     )
@@ -57,7 +58,7 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
             paused = Protocol(client).paused()
     sent = time.monotonic()
     pending = {
-        name: app.send_task(TASK, queue=name, expires=timeout_seconds, retry=False)
+        name: app.send_task(HEALTH_TASK, queue=name, expires=timeout_seconds, retry=False)
         for name in names
         if name not in paused
     }
@@ -78,6 +79,7 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
             ),
             latency_seconds=latencies.get(name),
             depth=waiting[name].number,
+            waiting_for_limit=waiting[name].parked,
             oldest_message_seconds=waiting[name].oldest_seconds,
             workers=workers.get(name, []),
         )

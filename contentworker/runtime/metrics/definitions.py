@@ -161,6 +161,14 @@ READ = (
         "queue_delayed_messages", "Messages that are not due yet, with retries.", "How far behind?", "queue"
     ),
     _gauge("queue_held_messages", "Messages that workers have taken.", "What is it doing?", "queue"),
+    _gauge(
+        "queue_limited_messages",
+        "Messages among the ready ones that wait for their limit.",
+        "How far behind?",
+        "queue",
+    ),
+    _gauge("limit_places_taken", "Places of a limit that running tasks have.", "What is it doing?", "limit"),
+    _gauge("limit_waiting_messages", "Messages that wait for this limit.", "How far behind?", "limit"),
     _gauge("queue_paused", "1: the queue is paused, so no message is taken.", "How far behind?", "queue"),
     _gauge(
         "delayed_messages_uncounted",

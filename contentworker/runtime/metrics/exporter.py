@@ -51,9 +51,11 @@ class SnapshotCollector(Collector):
         *,
         has_leases: bool,
         is_measured: bool,
+        limits: Sequence[str] = (),
     ) -> None:
-        limits = {"keep_seconds": KEEP_SECONDS, "patience_seconds": PATIENCE_SECONDS}
-        self._shared = SharedAnswer(read, "Redis cannot be read", **limits)
+        waiting = {"keep_seconds": KEEP_SECONDS, "patience_seconds": PATIENCE_SECONDS}
+        self._shared = SharedAnswer(read, "Redis cannot be read", **waiting)
+        self._limits = limits
         self._counted = counted if is_measured else ()
         self._signing_queues = queues if is_measured else ()
         self._queues = queues
@@ -82,6 +84,9 @@ class SnapshotCollector(Collector):
         state, signs = snapshot.state, snapshot.signs
         alive = [sign for sign in signs if sign.age_seconds <= SIGN_OF_LIFE_SECONDS]
 
+        limits = {limit.limit: limit for limit in state.limits}
+        names = list(dict.fromkeys([*self._limits, *limits]))
+
         def of_queues(attribute: str) -> Rows:
             values = ((queue.queue, getattr(queue, attribute)) for queue in state.queues)
             return [([name], value) for name, value in values if value is not None]
@@ -107,6 +112,11 @@ class SnapshotCollector(Collector):
             "queue_oldest_message_seconds": of_queues("oldest_message_seconds"),
             "queue_delayed_messages": of_queues("delayed"),
             "queue_held_messages": of_queues("held") if self._has_leases else (),
+            "queue_limited_messages": of_queues("parked") if self._has_leases else (),
+            "limit_places_taken": [([name], limits[name].taken if name in limits else 0) for name in names],
+            "limit_waiting_messages": [
+                ([name], limits[name].waiting if name in limits else 0) for name in names
+            ],
             "queue_paused": of_queues("is_paused"),
             "delayed_messages_uncounted": [(NO_LABELS, state.delayed_uncounted)],
             "schedule_last_sent_timestamp_seconds": [

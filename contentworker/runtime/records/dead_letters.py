@@ -60,6 +60,7 @@ Reason = Literal[
     "unknown task",
     "invalid",
     "unreadable",
+    "limit",
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 

@@ -14,10 +14,19 @@ from contentworker.printable import decoded
 from contentworker.runtime.records import pauses
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK, STREAM
 from contentworker.runtime.records.pauses import PAUSED_BY, Pause
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, PAUSED, REVOKED, held_key
+from contentworker.runtime.transport.protocol import (
+    DELAYED,
+    LEASES,
+    LIMITS,
+    PARKED,
+    PAUSED,
+    PREFIX,
+    REVOKED,
+    held_key,
+)
 from contentworker.runtime.transport.scripts import load
 
-__all__ = ["QueueState", "State", "Waiting", "read", "since", "waiting"]
+__all__ = ["LimitState", "QueueState", "State", "Waiting", "read", "since", "waiting"]
 
 PRIORITIES = ("", *(f"{PRIORITY_MARK}{priority}" for priority in (3, 6, 9)))
 """Ends of the names of a queue's lists: kombu's standard priorities."""
@@ -35,13 +44,16 @@ _COUNT_HELD = load(__file__, "count_held")
 
 @dataclass(frozen=True)
 class Waiting:
-    """The messages in a queue's lists."""
+    """The messages of a queue that wait: in its lists, or parked as their limit is reached."""
 
     number: int
     oldest_seconds: float | None
     """Longest time that a next message has waited, among the queue's lists. Such a message is ready, and due.
 
-    None if there is no message, or none that says when it was sent. Messages of our clients do."""
+    None if there is no message, or none that says when it was sent. Messages of our clients do. Of messages
+    that wait for their limits, a hundred keys are looked at."""
+    parked: int = 0
+    """How many of them wait for their limit (docs/limits.md)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class QueueState:
 
     queue: str
     ready: int
-    """Messages in the queue's lists, for any worker to take."""
+    """Messages for any worker to take, at once or when their limit allows it."""
     delayed: int
     """Messages that are not due yet, retries included."""
     held: int
@@ -59,6 +71,19 @@ class QueueState:
     is_paused: bool
     pause: Pause | None = None
     """Who paused it, and when, where that is known."""
+    parked: int = 0
+    """Messages among the ready ones that wait for their limit."""
+
+
+@dataclass(frozen=True)
+class LimitState:
+    """One limit of many tasks together."""
+
+    limit: str
+    taken: int
+    """Places that running tasks have, if it has a concurrency."""
+    waiting: int
+    """Messages that may not start yet."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,8 @@ class State:
     """Delayed messages of any queue beyond the bound: those that are due last."""
     revocations: int = 0
     """Ids of revoked tasks that are kept."""
+    limits: tuple[LimitState, ...] = ()
+    """The limits that have a place taken or a message waiting, by name."""
 
 
 def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> State:
@@ -91,7 +118,8 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
     pipeline.zcard(DELAYED)
     pipeline.hgetall(PAUSED_BY)
     pipeline.zcard(REVOKED)
-    paused, holders, dead_letters, delayed_number, paused_by, revocations = pipeline.execute()
+    pipeline.hgetall(LIMITS)
+    paused, holders, dead_letters, delayed_number, paused_by, revocations, limits = pipeline.execute()
     known = pauses.known(paused_by)
     looked_at, delayed = _delayed(client, min(delayed_number, most_records))
     held = _held(client, [decoded(name) for name in holders[:MOST_HOLDERS]], most_records)
@@ -106,6 +134,7 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
                 oldest_message_seconds=lists[name].oldest_seconds,
                 is_paused=name in names_paused,
                 pause=known.get(name) if name in names_paused else None,
+                parked=lists[name].parked,
             )
             for name in queues
         ),
@@ -113,6 +142,7 @@ def read(client: Any, queues: Sequence[str], most_records: int = 10_000) -> Stat
         dead_letters=dead_letters,
         delayed_uncounted=max(0, delayed_number - looked_at),
         revocations=revocations,
+        limits=_limits({decoded(field): int(number) for field, number in limits.items()}),
     )
 
 
@@ -126,14 +156,23 @@ def waiting(client: Any, queues: Iterable[str]) -> dict[str, Waiting]:
     script = client.register_script(_WAITING)
     pipeline = client.pipeline(transaction=False)
     for name in names:
-        script(keys=[name + priority for priority in PRIORITIES], client=pipeline)
+        script(keys=[PARKED, PREFIX, *(name + priority for priority in PRIORITIES)], client=pipeline)
     now = datetime.now(UTC)
     queues_waiting = {}
-    for name, (number, *times) in zip(names, pipeline.execute(), strict=True):
+    for name, (number, parked, *times) in zip(names, pipeline.execute(), strict=True):
         starts = map(since, times[::2], times[1::2])
         ages = [max(0.0, (now - start).total_seconds()) for start in starts if start]
-        queues_waiting[name] = Waiting(number, max(ages, default=None))
+        queues_waiting[name] = Waiting(number, max(ages, default=None), parked)
     return queues_waiting
+
+
+def _limits(numbers: dict[str, int]) -> tuple[LimitState, ...]:
+    # The empty name is of messages without a limit, in a queue where others have one.
+    names = {field.partition(":")[2] for field in numbers} - {""}
+    return tuple(
+        LimitState(name, numbers.get(f"taken:{name}", 0), numbers.get(f"waiting:{name}", 0))
+        for name in sorted(names)
+    )
 
 
 def since(sent_at: Any, eta: Any) -> datetime | None:

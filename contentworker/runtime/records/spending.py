@@ -8,7 +8,6 @@ and with its cost once it has ended. If its process dies, or the cost is not kno
 are Redis's own, days are days of UTC.
 """
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ class Spending:
         estimate = _millionths(estimated_cost)
         breaker = (settings.breaker_failures, settings.breaker_open_seconds, KEPT_DAYS)
         limits = (_millionths(settings.cap_per_day), settings.requests_per_minute, *breaker)
-        answer = self._client.eval(_ADMIT, 1, PREFIX, estimate, *limits, uuid.uuid4().hex)
+        answer = self._client.eval(_ADMIT, 1, PREFIX, estimate, *limits)
         refused, seconds, day = decoded(answer[0]), float(decoded(answer[1])), int(answer[2])
         if refused:
             raise NotAdmittedError(refused, max(0.001, seconds))

@@ -16,7 +16,13 @@ from redis.retry import Retry
 from contentworker.runtime.transport.lease import STOP_SECONDS, Lease, when_moved, when_redis_answers
 from contentworker.runtime.transport.messages import Delivery, delivery_of
 from contentworker.runtime.transport.outbox import CONNECTION_ERRORS
-from contentworker.runtime.transport.protocol import HolderGoneError, Protocol, started_field
+from contentworker.runtime.transport.protocol import (
+    HolderGoneError,
+    Protocol,
+    is_place,
+    place_field,
+    started_field,
+)
 from contentworker.runtime.transport.validity import now
 
 __all__ = [
@@ -63,6 +69,7 @@ class Holder:
         self._held: dict[str, Delivery] = {}
         self._acknowledged: list[str] = []
         self._noted: set[str] = set()
+        self._placed: set[str] = set()
         self._fetches = itertools.count(1)
         _holders[self.lease.validity.uid] = self
 
@@ -86,14 +93,34 @@ class Holder:
             if epoch == self.lease.validity.epoch:
                 self.fence("it was gone: another worker took this one for dead", overlaps=True)
             count, messages = 0, []
-        if count < len(acknowledged):
+        if count < _counted(acknowledged):
             self._report_overlap(name, acknowledged)
         with self._lock:
             if epoch != self.lease.validity.epoch:
                 return []  # fenced meanwhile: they go back with the rest of that name
             deliveries = [(delivery_of(each, name, epoch), each.raw) for each in messages]
             self._held.update((each.tag, each) for each, _ in deliveries)
+            self._placed.update(each.tag for each, _ in deliveries if each.was_parked)
         return deliveries
+
+    def admit(
+        self, asked: Sequence[tuple[Delivery, str, bool]], room: int, limits: str
+    ) -> list[float | None]:
+        """Let at most `room` deliveries start, each given with its partition, and whether it waits.
+
+        For each: 0 if it has its place, None if it is parked or gone and so no longer held here, or in how
+        many seconds it may start.
+        """
+        name = asked[0][0].holder
+        verdicts = self.protocol.admit(
+            name, room, limits, [(each.tag, partition, waits) for each, partition, waits in asked]
+        )
+        for (delivery, *_), verdict in zip(asked, verdicts, strict=True):
+            if verdict is None:
+                self._drop(delivery)
+            elif not verdict:
+                self._placed.add(delivery.tag)
+        return verdicts
 
     def cancel_fetch(self, fetch: Fetch) -> None:
         """Give back what a fetch took whose answer never came."""
@@ -107,16 +134,22 @@ class Holder:
         If Redis is unreachable it is done when Redis is back.
         """
         with self._lock:  # in one: a fence in between would give back what is done
+            has_place = delivery.tag in self._placed
             if self._drop(delivery):
                 self._acknowledged.append(delivery.tag)
+                if has_place:
+                    self._acknowledged.append(place_field(delivery.tag))
                 if delivery.tag in self._noted:
                     self._noted.remove(delivery.tag)
                     self._acknowledged.append(started_field(delivery.tag))
 
     def acknowledge_replaced(self, delivery: Delivery) -> None:
         """Let go of a delivery in whose place its retry may be in Redis already."""
+        beside = [started_field(delivery.tag)]
+        if delivery.tag in self._placed:
+            beside.append(place_field(delivery.tag))
         if self._drop(delivery):
-            self.do(self.protocol.acknowledge, delivery.holder, delivery.tag, started_field(delivery.tag))
+            self.do(self.protocol.acknowledge, delivery.holder, delivery.tag, *beside)
 
     def flush(self) -> None:
         """Tell Redis what is acknowledged."""
@@ -125,7 +158,7 @@ class Holder:
                 name, tags, self._acknowledged = self.lease.name, tuple(self._acknowledged), []
             if tags:
                 count = self.do(self.protocol.acknowledge, name, *tags)
-                if count is not None and count < len(tags):
+                if count is not None and count < _counted(tags):
                     self._report_overlap(name, tags)
 
     def reconcile(self) -> bool:
@@ -205,6 +238,7 @@ class Holder:
             acknowledged, self._acknowledged = self._acknowledged, []
             worked_on = [*self._held, *acknowledged]
             self._held.clear()
+            self._placed.clear()
             name = self.lease.end()
         if not name:
             return
@@ -247,12 +281,13 @@ class Holder:
     def _drop(self, delivery: Delivery) -> bool:
         """Hold a delivery no longer. Returns whether it was held."""
         with self._lock:
+            self._placed.discard(delivery.tag)
             return self._held.pop(delivery.tag, None) is not None
 
     @staticmethod
     def _report_overlap(name: str, tags: Sequence[str]) -> None:
         for tag in tags:
-            if tag.startswith(started_field("")):
+            if is_place(tag) or tag.startswith(started_field("")):
                 continue
             logger.error(
                 "Overlap: message %s of %s was worked on after its lease was lost; it is not acknowledged "
@@ -260,6 +295,11 @@ class Holder:
                 tag,
                 name,
             )
+
+
+def _counted(fields: Sequence[str]) -> int:
+    """How many of the fields an acknowledgement counts."""
+    return sum(not is_place(field) for field in fields)
 
 
 def when_fenced(callback: Callable[[], None]) -> None:

@@ -66,6 +66,8 @@ class Lease:
         """Held while the name or the epoch changes, and what belongs to them."""
         self.validity = Validity.reserved()
         """Until when this process's deliveries are its own."""
+        self.parked: frozenset[str] = frozenset()
+        """Lists that had parked messages at the last beat."""
         self._wake = threading.Event()
         self.outbox = Outbox(self._wake.set)
         self._protocol, self._flush, self._fence, self._is_wanted = protocol, flush, fence, is_wanted
@@ -149,6 +151,7 @@ class Lease:
         name, epoch, started = self.name, self.validity.epoch, now()
         beat = self._protocol.beat(name, self._skip)
         answered = now()
+        self.parked = beat.parked
         if beat.alive:
             with self.lock:
                 if epoch == self.validity.epoch:

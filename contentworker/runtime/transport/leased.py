@@ -7,7 +7,9 @@ takes nothing.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from queue import Empty
 from typing import Any
 
@@ -17,7 +19,7 @@ from kombu.utils.json import dumps, loads
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, OutOfMemoryError
 
-from contentworker.runtime.transport import plain, sending
+from contentworker.runtime.transport import limits, plain, sending
 from contentworker.runtime.transport.holder import Fetch, Holder, holder_of
 from contentworker.runtime.transport.messages import Delivery, DueHeaders, LeasedMessage, due_milliseconds
 from contentworker.runtime.transport.protocol import IDLE
@@ -34,6 +36,18 @@ SHARED_WAIT_SECONDS = 0.1
 """Wait of a worker with several queues: Redis can wait without taking for one list only."""
 
 
+@dataclass
+class Taken:
+    """A message that a fetch took, and has not been delivered."""
+
+    delivery: Delivery
+    raw: bytes
+    message: LeasedMessage | None = None
+    """Made already, to look at its limit."""
+    is_settled: bool = False
+    """Whether there is nothing to deliver: it waits for its ETA, or for its limit."""
+
+
 class Channel(sending.Channel):
     """A channel whose consumers hold messages by lease until they acknowledge them."""
 
@@ -41,8 +55,10 @@ class Channel(sending.Channel):
     Message = LeasedMessage
     _holder: Holder | None = None
     _fetch: Fetch | None = None
+    _room = 0
+    """Most messages of the fetch under way that may be delivered."""
     _may_have_more = True
-    _met_a_pause = False
+    _must_poll = False
     newest_revocation = 0.0
     """The highest score in `REVOKED` when the messages that are being delivered were taken."""
     _is_reconciled = False
@@ -126,17 +142,15 @@ class Channel(sending.Channel):
         self._cancel_lost_fetch()
         try:
             self.holder.lease.start()
-            self._is_reconciled = self._is_reconciled or self.holder.reconcile()
+            if not self._is_reconciled:
+                self._is_reconciled = self.holder.reconcile()
+                with suppress(OutOfMemoryError):  # then a minute later
+                    self.holder.protocol.look_again(self._lists(queues))
         except self.ResponseError as error:
             raise RedisConnectionError(str(error)) from error
         if self._may_have_more:
-            self._fetch = fetch = self.holder.next_fetch()
-            # Outside of an event loop the program may take a while until it asks for the next.
-            limit = self.qos.can_consume_max_estimate() if self.connection.cycle.is_in_loop else 1
-            command = self.holder.protocol.fetch_command(
-                fetch.holder, fetch.number, limit, self._lists(queues), fetch.acknowledged
-            )
-        elif len(queues) == 1 and not (self._memory_is_full or self._met_a_pause):
+            command = self._fetch_command(queues)
+        elif len(queues) == 1 and not (self._memory_is_full or self._must_poll):
             # Moves the last message onto itself: returns once there is one, and takes nothing.
             (key,) = (self.global_keyprefix + queue for queue in queues)
             command = ["BLMOVE", key, key, "RIGHT", "RIGHT", WAIT_SECONDS]
@@ -145,6 +159,23 @@ class Channel(sending.Channel):
         self._in_poll = self.client.connection
         self._brpop_sent_at = time.monotonic()
         self.client.connection.send_command(*command)
+
+    def _fetch_command(self, queues: Sequence[str]) -> list[Any]:
+        self._fetch = fetch = self.holder.next_fetch()
+        # Outside of an event loop the program may take a while until it asks for the next.
+        in_loop = self.connection.cycle.is_in_loop
+        self._room = self.qos.can_consume_max_estimate() if in_loop else 1
+        lists, in_json, ahead = self._lists(queues), "", 0
+        limiter, all_limits = limits.in_use()
+        if limiter and in_loop and any(queue in limiter.queues for queue in queues):
+            in_json = all_limits
+            if all(limiter.queues.get(queue, False) for queue in queues):
+                ahead = limits.SORTED_AT_A_TIME
+        elif not self.holder.lease.parked.isdisjoint(lists):  # of a limit that is no longer in the settings
+            in_json = all_limits
+        return self.holder.protocol.fetch_command(
+            *(fetch.holder, fetch.number, self._room, lists, fetch.acknowledged), limits=in_json, ahead=ahead
+        )
 
     def flush(self) -> None:
         """Tell Redis what is acknowledged, unless a fetch is under way: the next one takes it along."""
@@ -170,8 +201,9 @@ class Channel(sending.Channel):
         fetch, self._fetch = self._fetch, None
         deliveries = self.holder.take(fetch, answer)
         self._may_have_more = bool(deliveries)
-        # A BLMOVE on the list of a paused queue would return at once, again and again.
-        self._met_a_pause = self.holder.protocol.met_a_pause(answer)
+        # A BLMOVE on the list of a paused queue would return at once, again and again. When a parked message
+        # may start, nothing is pushed.
+        self._must_poll = self.holder.protocol.must_poll(answer)
         self.newest_revocation = self.holder.protocol.newest_revocation(answer)
         if not deliveries:
             raise Empty
@@ -200,33 +232,81 @@ class Channel(sending.Channel):
             raise RedisConnectionError(str(error)) from error
 
     def _deliver_all(self, deliveries: Sequence[tuple[Delivery, bytes]]) -> None:
-        left = list(reversed(deliveries))
+        left = [Taken(*each) for each in reversed(deliveries)]
         try:
+            self._admit(left[::-1])
             while left:
-                delivery, raw = left[-1]
-                queue = self._queue(delivery.list_key)
+                taken = left[-1]
+                queue = self._queue(taken.delivery.list_key)
                 self._queue_cycle.rotate(queue)
                 if queue not in self.connection._callbacks:  # noqa: SLF001 (the consumer was cancelled meanwhile)
                     break
                 left.pop()
-                self._deliver_one(queue, delivery, raw)
+                if not taken.is_settled:
+                    self._deliver_one(queue, taken)
         finally:
-            for delivery, _ in left:
-                self.holder.give_back(delivery, front=True, delivered=False)
+            for taken in left:
+                self.holder.give_back(taken.delivery, front=True, delivered=False)
 
-    def _deliver_one(self, queue: str, delivery: Delivery, raw: bytes) -> None:
-        """Deliver a message. If that fails, or ends the process, it counts as a death of a worker."""
-        with self.holder.receiving(delivery):
+    def _admit(self, fetched: Sequence[Taken]) -> None:
+        """Let the messages start whose limits allow it, as many as there is room for; settle the others."""
+        limiter, in_json = limits.in_use()
+        if limiter is None or not self.connection.cycle.is_in_loop:
+            return
+        asked = [
+            (taken, partition, limiter.limits[name].on_conflict if name else "wait")
+            for taken in fetched
+            if not taken.delivery.was_parked
+            if (partition := self._partition_of(taken, limiter)) is not None
+            for name in [limits.name_of(partition)]
+        ]
+        if not asked:
+            return
+        room = self._room - sum(taken.delivery.was_parked for taken in fetched)
+        places = [(taken.delivery, partition, conflict == "wait") for taken, partition, conflict in asked]
+        try:
+            verdicts = self.holder.admit(places, room, in_json)
+        except self.ResponseError as error:  # as in `_read_answer`
+            raise RedisConnectionError(str(error)) from error
+        for (taken, partition, conflict), wait in zip(asked, verdicts, strict=True):
+            taken.is_settled = wait is None
+            if wait and taken.message is not None:
+                taken.message.refusal = limits.refusal(partition, conflict, wait)
+
+    def _partition_of(self, taken: Taken, limiter: limits.Limiter) -> str | None:
+        """Make the message; return what it counts with, or None if it need not ask."""
+        queue = self._queue(taken.delivery.list_key)
+        with self._handling(queue, taken):
+            taken.message = self._message(taken.delivery, taken.raw)
+        if taken.message is None:
+            taken.is_settled = True
+            return None
+        partition = limiter.partition_of(taken.message, queue)
+        if isinstance(partition, limits.Refusal):
+            taken.message.refusal = partition
+            return None
+        if partition is None and limiter.queues.get(queue):
+            return limits.UNLIMITED  # it has its turn among those that have a limit
+        return partition
+
+    def _deliver_one(self, queue: str, taken: Taken) -> None:
+        with self._handling(queue, taken):
+            message = taken.message or self._message(taken.delivery, taken.raw)
+            if message is not None:
+                self.connection._deliver(message, queue)  # noqa: SLF001 (likewise)
+
+    @contextmanager
+    def _handling(self, queue: str, taken: Taken) -> Iterator[None]:
+        """Decode or deliver a message. If that fails, or ends the process, it counts as a death."""
+        with self.holder.receiving(taken.delivery):
             try:
-                message = self._message(delivery, raw)
-                if message is not None:
-                    self.connection._deliver(message, queue)  # noqa: SLF001 (likewise)
+                yield
             except self.connection_errors:
-                self.holder.give_back(delivery, front=True)
+                self.holder.give_back(taken.delivery, front=True)
                 raise
             except Exception:
                 logger.exception("A message of queue %s cannot be received, and goes back to it", queue)
-                self.holder.give_back(delivery, front=False, counted=True)
+                self.holder.give_back(taken.delivery, front=False, counted=True)
 
     def _message(self, delivery: Delivery, raw: bytes) -> LeasedMessage | None:
         """Make a message; None if it is not due yet, and so went to the delayed ones."""

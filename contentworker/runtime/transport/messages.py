@@ -11,6 +11,7 @@ from kombu.utils.json import dumps
 from contentworker.runtime.transport.protocol import Fetched
 
 if TYPE_CHECKING:
+    from contentworker.runtime.transport.limits import Refusal
     from contentworker.runtime.transport.uniqueness import Claim
 
 __all__ = ["Delivery", "DueHeaders", "LeasedMessage", "delivery_of", "due_milliseconds"]
@@ -27,6 +28,8 @@ class Delivery(NamedTuple):
     """How many workers have died of it."""
     redelivered: bool = False
     """Whether a consumer has had it before."""
+    was_parked: bool = False
+    """Whether it waited for its limit, and has its place."""
 
 
 _DELIVERIES = re.compile(rb'{"deliveries":(\d{1,9}),')
@@ -38,7 +41,7 @@ def delivery_of(taken: Fetched, holder: str, epoch: int) -> Delivery:
     before = _DELIVERIES.match(taken.raw)
     counted = (taken.deaths or 0) + (int(before[1]) if before else 0)
     redelivered = bool(before) or taken.deaths is not None
-    return Delivery(holder, epoch, taken.tag, taken.list_key, counted, redelivered)
+    return Delivery(holder, epoch, taken.tag, taken.list_key, counted, redelivered, taken.was_parked)
 
 
 class DueHeaders(dict[str, Any]):
@@ -75,6 +78,8 @@ class LeasedMessage(virtual.Message):
         """Deliveries that ended in the death of a worker."""
         self.claim: Claim | None = None
         """The claim to the lock of a unique message, while it may have it."""
+        self.refusal: Refusal | None = None
+        """Why it must not be run, if it must not."""
 
     @cached_property
     def raw(self) -> bytes:

@@ -1,11 +1,11 @@
 -- Renew a lease, move due messages into their lists, and say which other leases are silent.
 --
--- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] DELAYED  KEYS[4] RENEWED
+-- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] DELAYED  KEYS[4] RENEWED  KEYS[5] PARKED
 -- ARGV[1] holder    ARGV[2] most messages to move
 -- ARGV[3] milliseconds without a renewal after which a lease is silent  ARGV[4] silent ones to pass over
 -- ARGV[5] most silent ones to return; ten times as many if fewer holders than that are alive
 -- Returns {1 if the lease still stood, how many messages moved, {holder, renewals, holder, renewals, ...}, how many
--- silent ones the next beat has to pass over; 0: none is left}
+-- silent ones the next beat has to pass over (0: none is left), {list that has parked messages, ...}}
 --
 -- RENEWED only says at whom to look, so that a beat costs the same with 10 workers and with 2,000. Whether a
 -- holder is dead is decided by LEASES and the clock of who looks.
@@ -58,4 +58,4 @@ for i = #due, 1, -1 do
         promoted = promoted + 1
     end
 end
-return {alive, promoted, silent, #names == most and skip + most or 0}
+return {alive, promoted, silent, #names == most and skip + most or 0, redis.call('HKEYS', KEYS[5])}

@@ -5,6 +5,8 @@
 -- Returns 0 if the holder has no lease, else 1.
 
 -- include records
+-- include places
+-- include put_back
 
 local leases, held = KEYS[2], KEYS[3]
 local holder, number = ARGV[1], ARGV[2]

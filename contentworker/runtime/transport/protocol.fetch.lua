@@ -1,35 +1,61 @@
--- Acknowledge messages, then take up to a limit from the first lists that have any.
+-- Acknowledge messages, then take up to a limit from the first lists that have any: of each list, first those that
+-- were parked and may start now.
 --
 -- KEYS[1] RETURNED  KEYS[2] LEASES  KEYS[3] hash of what the holder holds  KEYS[4] PAUSED  KEYS[5] REVOKED
 -- KEYS[6...] lists
 -- ARGV[1] holder    ARGV[2] number of the fetch, larger than any before  ARGV[3] limit
--- ARGV[4...] tags to acknowledge
--- Returns {acknowledged, tag, list, message, tag, list, message, ..., revoked, paused}: how many tags were held; each
--- message ("#" and a count after its tag: it was delivered before, and so many workers died of it); the highest score
--- in REVOKED, if there is any; 1 if a list was paused.
+-- ARGV[4] limits as JSON, as in `admit`; empty: parked messages stay where they are
+-- ARGV[5] how many more messages to take, to be sorted by `admit`, as long as they are small
+-- ARGV[6...] tags to acknowledge, and what is noted beside them
+-- Returns {acknowledged, tag, list, message, tag, list, message, ..., revoked, poll}: how many tags were held; each
+-- message ("+" before its tag: it was parked, and has its place; "#" and a count after its tag: it was delivered
+-- before, and so many workers died of it); the highest score in REVOKED, if there is any; 1 if a list is paused or has
+-- parked messages, so that more may come without a push.
 -- {-1, '', 0}: nothing was taken, as the holder has no lease.
 
 -- include records
+-- include places
 
 local returned, leases, held, paused_queues, revoked = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local holder, number, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local acknowledged = #ARGV > 3 and redis.call('HDEL', held, unpack(ARGV, 4)) or 0
+local limits = ARGV[4] ~= '' and cjson.decode(ARGV[4])
+local now = limits and now_milliseconds() / 1000
+local acknowledged = #ARGV > 5 and acknowledge(held, {unpack(ARGV, 6)}) or 0
 if redis.call('HEXISTS', leases, holder) == 0 then return {-1, '', 0} end
 local cancelled = redis.call('HGET', held, 'cancelled')
 if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, '', 0} end
-local answer, taken, paused = {acknowledged}, 0, 0
+local most, bytes = limit + ARGV[5], 0
+local answer, taken, poll = {acknowledged}, 0, 0
 for i = 6, #KEYS do
     local list = KEYS[i]
     -- kombu puts \6 between a queue's name and a priority.
     local is_paused = redis.call('SISMEMBER', paused_queues, string.match(list, '^[^\6]*')) == 1
-    if is_paused then paused = 1 end
+    if is_paused then poll = 1 end
+    if limits and not is_paused and redis.call('HEXISTS', PARKED, list) == 1 then
+        poll = 1
+        wake_due(list, now)
+        while taken < limit do
+            local record, partition = next_parked(list, limits, now)
+            if not record then break end
+            local _, raw, deaths = unpack_record(record)
+            local tag = number .. '-' .. taken
+            local marked = deaths and tag .. '#' .. deaths or tag
+            redis.call('HSET', held, tag, pack(list, holder .. '/' .. marked, raw))
+            take_place(partition, held, tag, limits, now)
+            answer[#answer + 1] = '+' .. marked
+            answer[#answer + 1] = list
+            answer[#answer + 1] = raw
+            taken = taken + 1
+        end
+    end
     local marks = nil -- not looked for yet; false: the list has none
-    while taken < limit and not is_paused do
+    while (taken < limit or taken < most and bytes < SORTED_BYTES) and not is_paused do
         local raw = redis.call('RPOP', list)
         if not raw then
             if marks then redis.call('DEL', marks) end
             break
         end
+        bytes = bytes + #raw
         if marks == nil then
             marks = returned .. list
             marks = redis.call('EXISTS', marks) == 1 and marks
@@ -52,5 +78,5 @@ for i = 6, #KEYS do
     end
 end
 answer[#answer + 1] = redis.call('ZRANGE', revoked, -1, -1, 'WITHSCORES')[2] or ''
-answer[#answer + 1] = paused
+answer[#answer + 1] = poll
 return answer

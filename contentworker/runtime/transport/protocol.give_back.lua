@@ -5,13 +5,15 @@
 -- ARGV[3] how many more workers died of it; empty: no consumer has had it
 
 -- include records
+-- include places
 
 local held, tag, push, added = KEYS[2], ARGV[1], ARGV[2], ARGV[3]
 local record = redis.call('HGET', held, tag)
 if not record then return 0 end
 local list, raw, deaths = unpack_record(record)
 if not list then return 0 end
+local partition = free(held, tag)
 redis.call('HDEL', held, tag, 'started:' .. tag)
 if added ~= '' then deaths = (deaths or 0) + tonumber(added) end
-put(push, list, raw, deaths)
+if push == 'RPUSH' then put_in_front(list, raw, deaths, partition) else put(push, list, raw, deaths) end
 return 1

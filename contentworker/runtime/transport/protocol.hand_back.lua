@@ -1,9 +1,10 @@
--- Move delayed messages into their lists, due or not. Returns how many moved.
+-- Move delayed messages into their lists, due or not, and parked ones. Returns how many moved.
 --
 -- KEYS[1] RETURNED  KEYS[2] DELAYED
 -- ARGV[1] most messages to move
 
 -- include records
+-- include places
 
 local delayed = KEYS[2]
 local moved = 0
@@ -14,5 +15,8 @@ for _, record in ipairs(redis.call('ZRANGE', delayed, 0, ARGV[1] - 1)) do
         put('LPUSH', list, raw, deaths)
         moved = moved + 1
     end
+end
+for _, list in ipairs(redis.call('HKEYS', PARKED)) do
+    moved = moved + unpark_all(list, 'LPOP', ARGV[1] - moved, function(raw, deaths) put('RPUSH', list, raw, deaths) end)
 end
 return moved

@@ -14,9 +14,12 @@ from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.transport.stored import VERSION
 
 __all__ = [
+    "BLOCKED",
     "DELAYED",
     "IDLE",
     "LEASES",
+    "LIMITS",
+    "PARKED",
     "PAUSED",
     "PREFIX",
     "RENEWED",
@@ -30,6 +33,8 @@ __all__ = [
     "Protocol",
     "Replaced",
     "held_key",
+    "is_place",
+    "place_field",
     "started_field",
 ]
 
@@ -44,6 +49,12 @@ DELAYED = f"{PREFIX}:delayed"
 """Sorted set of records by the time they are due, in milliseconds of Redis's clock."""
 PAUSED = f"{PREFIX}:paused"
 """Set of queues that no worker takes messages from; tasks that were taken before go on."""
+PARKED = f"{PREFIX}:parked"
+"""Hash: list → how many of its messages are parked, as their limit is reached (`protocol.places.lua`)."""
+LIMITS = f"{PREFIX}:limits"
+"""Hash: `taken:LIMIT` → places that are taken, `waiting:LIMIT` → messages that are parked."""
+BLOCKED = f"{PREFIX}:blocked:"
+"""Start of the keys of the partitions that wait. For each list, a sorted set by the time to look again."""
 IDLE = f"{PREFIX}:idle"
 """A list that is never written to: a blocking command on it is a wait."""
 REVOKED = f"{PREFIX}:revoked"
@@ -56,7 +67,7 @@ how many workers died of it. The message itself stays as its sender wrote it."""
 _SCRIPTS = {
     name: load(__file__, name)
     for name in (
-        *("beat", "cancel_fetch", "delay", "fetch", "give_back", "hand_back"),
+        *("acknowledge", "admit", "beat", "cancel_fetch", "delay", "fetch", "give_back", "hand_back"),
         *("purge", "reclaim", "register", "replace", "start"),
     )
 }
@@ -103,6 +114,8 @@ class Beat:
     """Holders that have not renewed for a while, those who did so longest ago first: how often they did."""
     skip: int = 0
     """How many of them the next beat has to pass over to be told of the others; 0: there are no others."""
+    parked: frozenset[str] = frozenset()
+    """Lists that have parked messages."""
 
 
 class Fetched(NamedTuple):
@@ -113,6 +126,8 @@ class Fetched(NamedTuple):
     raw: bytes
     deaths: int | None
     """How many workers died of it so far; None: no consumer has had it."""
+    was_parked: bool = False
+    """Whether it was parked, and so has its place."""
 
 
 class Protocol:
@@ -146,16 +161,26 @@ class Protocol:
         self._client.script_load(_SCRIPTS["fetch"])
 
     def fetch_command(
-        self, holder: str, number: int, limit: int, lists: Sequence[str], acknowledged: Sequence[str] = ()
+        self,
+        holder: str,
+        number: int,
+        limit: int,
+        lists: Sequence[str],
+        acknowledged: Sequence[str] = (),
+        *,
+        limits: str = "",
+        ahead: int = 0,
     ) -> list[Any]:
         """The command that takes at most `limit` messages from the first lists that have any.
 
         `number` grows with each fetch of a holder. The same step acknowledges the messages with the tags in
-        `acknowledged`. Pass the answer to `fetched`.
+        `acknowledged`. With `limits`, in JSON, parked messages are taken too, and `ahead` more messages, for
+        `admit` to find those that may start. Pass the answer to `fetched`.
         """
         keys = [*(self.prefix + key for key in (RETURNED, LEASES, held_key(holder), PAUSED, REVOKED)), *lists]
         digest = self._scripts["fetch"].sha
-        return ["EVALSHA", digest, len(keys), *keys, holder, number, limit, *acknowledged]
+        arguments = (holder, number, limit, limits, ahead, *acknowledged)
+        return ["EVALSHA", digest, len(keys), *keys, *arguments]
 
     @staticmethod
     def fetched(answer: Any) -> tuple[int, list[Fetched]]:
@@ -170,12 +195,13 @@ class Protocol:
         for i in range(1, len(answer) - 2, 3):
             tag, marked, deaths = answer[i].decode().partition("#")
             key, raw = answer[i + 1 : i + 3]
-            messages.append(Fetched(tag, key.decode(), raw, int(deaths) if marked else None))
+            died = int(deaths) if marked else None
+            messages.append(Fetched(tag.lstrip("+"), key.decode(), raw, died, tag.startswith("+")))
         return answer[0], messages
 
     @staticmethod
-    def met_a_pause(answer: Any) -> bool:
-        """Whether a fetch passed over a queue that is paused."""
+    def must_poll(answer: Any) -> bool:
+        """Whether a queue is paused or has parked messages: then a wait for the next push is no use."""
         return bool(answer[-1])
 
     @staticmethod
@@ -197,10 +223,16 @@ class Protocol:
         return {name.decode().removeprefix(self.prefix) for name in names}
 
     def fetch(
-        self, holder: str, number: int, limit: int, lists: Sequence[str], acknowledged: Sequence[str] = ()
+        self,
+        holder: str,
+        number: int,
+        limit: int,
+        lists: Sequence[str],
+        acknowledged: Sequence[str] = (),
+        **limits: Any,
     ) -> Any:
         """Take messages; return the answer for `fetched`."""
-        command = self.fetch_command(holder, number, limit, lists, acknowledged)
+        command = self.fetch_command(holder, number, limit, lists, acknowledged, **limits)
         try:
             return self._client.execute_command(*command)
         except redis.exceptions.NoScriptError:
@@ -212,9 +244,34 @@ class Protocol:
         self._run("cancel_fetch", [RETURNED, LEASES, held_key(holder)], holder, number)
 
     def acknowledge(self, holder: str, *tags: str) -> int:
-        """Delete held messages; return how many of them the holder still held."""
+        """Delete held messages; return how many of them the holder still held.
+
+        `tags` may have other fields beside them: that work has begun, which counts too, and their places.
+        """
+        if any(map(is_place, tags)):
+            return int(self._run("acknowledge", [RETURNED, held_key(holder)], *tags))
         removed: int = self._client.hdel(self.prefix + held_key(holder), *tags)
         return removed
+
+    def admit(
+        self, holder: str, room: int, limits: str, asked: Sequence[tuple[str, str, bool]]
+    ) -> list[float | None]:
+        """Let at most `room` messages start that were taken.
+
+        Each is given by its tag, its partition, and whether it waits where it may not start. For each: 0 if
+        it has its place, None if it is parked or gone, or in how many seconds it may start.
+        """
+        arguments = [part for tag, partition, waits in asked for part in (tag, partition, int(waits))]
+        verdicts = self._run("admit", [RETURNED, held_key(holder)], limits, room, *arguments)
+        return [{0: 0.0, 1: None}.get(each, each / 1000) for each in verdicts]
+
+    def look_again(self, lists: Sequence[str]) -> None:
+        """Have the next fetches look at all parked messages of these lists: other limits may apply by now."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for key in lists:
+                blocked = f"{self.prefix}{BLOCKED}{key}"
+                pipe.zunionstore(blocked, {blocked: 0})
+            pipe.execute()
 
     def start(self, holder: str, tag: str) -> None:
         """Note that work on a message begins, so that a death of the worker counts against it."""
@@ -247,7 +304,7 @@ class Protocol:
         """
         due = "" if due_milliseconds is None else due_milliseconds
         where = key.removeprefix(self.prefix) if due_milliseconds is None else DELAYED
-        return bool(self._run("replace", [held_key(holder), where], tag, message, due))
+        return bool(self._run("replace", [RETURNED, held_key(holder), where], tag, message, due))
 
     def beat(
         self,
@@ -261,11 +318,13 @@ class Protocol:
 
         Of the silent ones, the first `skip` are left out.
         """
-        keys = [RETURNED, LEASES, DELAYED, RENEWED]
+        keys = [RETURNED, LEASES, DELAYED, RENEWED, PARKED]
         arguments = (holder, promote, round(silent_seconds * 1000), skip, LOOKED_AT_A_TIME)
-        alive, promoted, silent, skip = self._run("beat", keys, *arguments)
-        pairs = zip(silent[::2], silent[1::2], strict=True)
-        return Beat(bool(alive), promoted, {name.decode(): int(renewals) for name, renewals in pairs}, skip)
+        alive, promoted, silent, skip, parked = self._run("beat", keys, *arguments)
+        renewed = {
+            name.decode(): int(renewals) for name, renewals in zip(silent[::2], silent[1::2], strict=True)
+        }
+        return Beat(bool(alive), promoted, renewed, skip, frozenset(key.decode() for key in parked))
 
     def reclaim(self, holder: str, renewals: int) -> tuple[int, int]:
         """Put back all that a dead holder held, unless it has renewed its lease meanwhile.
@@ -282,11 +341,11 @@ class Protocol:
         return int(self._run("reclaim", keys, holder, "", 0)[0])
 
     def hand_back(self, limit: int = PROMOTED_AT_A_TIME) -> int:
-        """Move at most `limit` delayed messages into their lists, due or not; return how many."""
+        """Move at most `limit` delayed or parked messages into their lists; return how many."""
         return int(self._run("hand_back", [RETURNED, DELAYED], limit))
 
     def purge(self, lists: Sequence[str]) -> int:
-        """Delete the delayed messages of these lists, and all marks; return how many messages."""
+        """Delete the delayed and parked messages of these lists, and all marks; return how many messages."""
         return int(self._run("purge", [RETURNED, DELAYED], *lists))
 
     def _run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
@@ -296,6 +355,16 @@ class Protocol:
 def started_field(tag: str) -> str:
     """Field beside a held message's record: work on it has begun."""
     return f"started:{tag}"
+
+
+def place_field(tag: str) -> str:
+    """Field beside a held message's record: the partition in which it has a place."""
+    return f"place:{tag}"
+
+
+def is_place(field: str) -> bool:
+    """Whether a field is one of `place_field`."""
+    return field.startswith("place:")
 
 
 def held_key(holder: str) -> str:

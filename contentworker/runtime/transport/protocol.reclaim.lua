@@ -6,6 +6,8 @@
 -- Returns {how many went back, how many records of another version stay}
 
 -- include records
+-- include places
+-- include put_back
 
 local leases, held, holder, renewals = KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 if renewals ~= '' and redis.call('HGET', leases, holder) ~= renewals then return {0, 0} end

@@ -1,7 +1,8 @@
 """Loads Lua scripts, each a file beside the module that runs it: `protocol.fetch.lua` beside `protocol.py`.
 
 A file begins with a comment that says what the script does and names its KEYS and ARGV. The line
-`-- include records` stands for the functions in `protocol.records.lua`, which several scripts share.
+`-- include records` stands for the functions in `protocol.records.lua`, which several scripts share;
+`-- include protocol.rate` for those in the file of this name in this folder, from any module.
 """
 
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["load"]
 
-_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include ([\w.]+)$", re.MULTILINE)
 
 
 def load(module: str, name: str) -> str:
@@ -17,5 +18,7 @@ def load(module: str, name: str) -> str:
 
     `FETCH = load(__file__, "fetch")` in `records.py` reads `records.fetch.lua`.
     """
+    if "." in name:
+        module, name = str(Path(__file__).with_name(name)), name.rpartition(".")[2]
     text = Path(module).with_suffix(f".{name}.lua").read_text("utf-8")
     return _INCLUDE.sub(lambda include: load(module, include[1]), text)

@@ -20,12 +20,15 @@ from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
 from contentworker.printable import encodable
+from contentworker.runtime import metrics
 from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.logs.context import ARGUMENTS_SHOWN, NOT_SHOWN
+from contentworker.runtime.metrics.definitions import TASKS
 from contentworker.runtime.records import connections, dead_letters
 from contentworker.runtime.transport import UNREADABLE, holder
+from contentworker.runtime.transport.limits import Refusal
 from contentworker.runtime.transport.server import UnsuitableServerError
-from contentworker.runtime.worker import admission, pool_children, unique_messages
+from contentworker.runtime.worker import admission, limits, pool_children, unique_messages
 from contentworker.runtime.worker.final_failures import keep
 from contentworker.runtime.worker.revoking import Revocations
 
@@ -64,6 +67,7 @@ class KeepingConsumer(Consumer):
         self._revocations = Revocations(self.app)
         holder.when_fenced(lambda: pool_children.end_all_work(self.pool))
         admission.bound_decompression(self.app.runtime_settings.limits.max_message_bytes)
+        limits.apply(self.app)
         self._celery_loop, self.loop = self.loop, self._loop
 
     def when_still_away(self, callback: Callable[[], None]) -> None:
@@ -167,25 +171,10 @@ class KeepingConsumer(Consumer):
         """Handle every error that a message makes Celery raise: it would end this worker, then the next."""
         handle = super().create_task_handler(*args, **kwargs)
 
-        def receive(message: Any) -> Any:
-            if message.content_type == UNREADABLE:
-                return self._keep_undecoded(message)
-            if self._is_poison(message):
-                return self._keep_poison(message)
-            if isinstance(message.headers, dict):  # a foreign client may send any JSON
-                message.headers = message.headers.copy()
-                message.headers.update(dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN))
-                if not getattr(message, "delivery", None):
-                    message.properties.pop("held", None)  # else the transport has written it
-                admission.check(message, self.strategies)
-                if not self._is_to_run(message):
-                    return None
-            return handle(message)
-
         def on_task_received(message: Any) -> Any:
             with log_context.handling(message.headers, message.delivery_info):
                 try:
-                    return receive(message)
+                    return None if self._has_settled(message) else handle(message)
                 except (RedisError, OperationalError, *self.connection_errors) as error:
                     self._give_back(message, error)
                 except Exception as error:  # noqa: BLE001 (whatever is wrong with a message must not end the worker)
@@ -193,8 +182,25 @@ class KeepingConsumer(Consumer):
 
         return on_task_received
 
+    def _has_settled(self, message: Any) -> bool:
+        """Whether the message is dealt with: it must not be run. Otherwise it has been checked."""
+        if message.content_type == UNREADABLE:
+            self._keep_undecoded(message)
+        elif self._is_poison(message):
+            self._keep_poison(message)
+        elif refusal := getattr(message, "refusal", None):
+            self._refuse(message, refusal)
+        else:
+            return isinstance(message.headers, dict) and not self._is_to_run(message)
+        return True
+
     def _is_to_run(self, message: Any) -> bool:
-        """Look up whether a message is revoked, which Celery handles, or a duplicate, which is ended here."""
+        """Check a message; look up whether it is revoked, which Celery handles, or a duplicate, ended here."""
+        message.headers = message.headers.copy()
+        message.headers.update(dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN))
+        if not getattr(message, "delivery", None):
+            message.properties.pop("held", None)  # else the transport has written it
+        admission.check(message, self.strategies)
         task_id = admission.task_id_of(message)
         if not task_id:
             return True
@@ -216,6 +222,23 @@ class KeepingConsumer(Consumer):
     def _keep_poison(self, message: Any) -> None:
         error = f"its worker died {message.deliveries} times while it had this task"
         self._keep(message, "poison", error, PoisonMessageError(error))
+
+    def _refuse(self, message: Any, refusal: Refusal) -> None:
+        """Do what its limit says of a message that must not be run."""
+        if refusal.kind != "discarded":
+            self._keep(message, refusal.kind, refusal.text)
+            return
+        task_id, task = _header(message, "id"), _header(message, "task")
+        logger.warning("Discarded %s[%s]: %s", task, task_id, refusal.text)
+        queue = dead_letters.parts_of(message)["queue"]
+        metrics.count(TASKS, task=task, queue=queue, state="revoked")
+        try:
+            self.app.backend.mark_as_revoked(task_id, refusal.text, request=_context(message))
+        except (RedisError, OperationalError, *self.connection_errors):
+            raise
+        except Exception:  # a foreign message may make Celery raise anything
+            logger.exception("That %s is discarded could not be stored as its result", task_id)
+        self._settle(message)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Keep valid JSON that is not a task message."""

@@ -6,14 +6,16 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contentworker.errors import ConfigError
+from contentworker.runtime.health import HEALTH_TASK
 from contentworker.runtime.settings import RuntimeSettings
+from contentworker.runtime.worker.task_names import CELERYS_OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kombu import Queue
 
-__all__ = ["Match", "best_matches", "kombu_queues", "queue_of", "router"]
+__all__ = ["Match", "best_matches", "kombu_queues", "limits_of", "queue_of", "router"]
 
 
 class Match(NamedTuple):
@@ -60,6 +62,25 @@ def _rank(pattern: str) -> tuple[bool, int]:
     """A whole name before any wildcard, then the pattern with more characters that are no wildcard."""
     literal = re.sub(r"\[[^]]*\]|[*?]", "", pattern)
     return literal == pattern, len(literal)
+
+
+def limits_of(task_name: str, settings: RuntimeSettings, queue: str = "") -> list[str]:
+    """The limits that apply to a task, by name, in the queue that it goes to or in this one. One is allowed.
+
+    Celery's own tasks and the health check have none: they lack the arguments that yours have.
+    """
+    if task_name.startswith(CELERYS_OWN) or task_name == HEALTH_TASK:
+        return []
+    limits = settings.limits.named
+    names = [
+        name
+        for name, limit in limits.items()
+        if any(fnmatchcase(task_name, pattern) for pattern in limit.tasks)
+    ]
+    if not queue:
+        matches = best_matches(task_name, settings)
+        queue = matches[0].queue if matches else settings.default_queue
+    return [*names, *(name for name, limit in limits.items() if queue in limit.queues)]
 
 
 def router(settings: RuntimeSettings) -> Callable[..., dict[str, str]]:

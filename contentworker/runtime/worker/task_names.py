@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["TaskNames", "read"]
+__all__ = ["CELERYS_OWN", "TaskNames", "read"]
 
 CELERYS_OWN = "celery."
 """Prefix of the tasks that Celery brings along."""

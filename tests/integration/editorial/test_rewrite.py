@@ -186,12 +186,12 @@ def test_a_rate_is_waited_for_and_counts_as_no_try(
 ) -> None:
     """The second article of the minute waits in Redis, and is rewritten once the minute's calls are over."""
     serve(worker, model, WORKER__SPENDING__REQUESTS_PER_MINUTE="2", WORKER__LLM__MAX_RETRIES="0")
-    redis_client.delete("contentworker:spending:rate")
+    redis_client.delete("contentworker:spending:calls")
     assert send(client).get(timeout=PATIENCE)["changed"]
     second = send(client)
     wait_until(lambda: [m for m in waiting_messages(redis_client) if m["headers"]["eta"]], "it to wait")
     assert len(model.requests) == 2
-    redis_client.delete("contentworker:spending:rate")
+    redis_client.delete("contentworker:spending:calls")
     # The minute would go by; a new worker's mover takes what is due, so only its time is moved.
     for message in redis_client.zrange(DELAYED, 0, -1):
         redis_client.zadd(DELAYED, {message: 0})

@@ -180,3 +180,12 @@ def counted(self: Any, folder: str, seconds: float = 0.0) -> None:
 @shared_task(base=BaseTask, name="probe.variables")
 def variables() -> list[str]:
     return sorted(os.environ)
+
+
+@shared_task(base=BaseTask, bind=True, name="probe.limited")
+def limited(self: Any, content: str, folder: str, waits: bool = False) -> None:
+    """Notes when it begins and ends. Every task in the queue `evaluation` has an argument `content`."""
+    record(folder, id=self.request.id, key=content, what="begins")
+    if waits:
+        wait_for_release(folder)
+    record(folder, id=self.request.id, key=content, what="ends")

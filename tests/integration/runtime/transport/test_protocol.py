@@ -247,7 +247,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         taken = [] if fetch.number <= model.cancelled else self.take(fetch)
         acknowledged, found = self.protocol.fetched(answer)
         assert acknowledged == done
-        assert [each[1:] for each in found] == [(each.key, each.raw, each.deaths) for each in taken]
+        assert [each[1:4] for each in found] == [(each.key, each.raw, each.deaths) for each in taken]
         for each, message in zip(found, taken, strict=True):
             model.held[each.tag] = message
             model.origin[each.tag] = f"{fetch.holder}/{each.tag}{message.mark}"
@@ -578,7 +578,7 @@ def test_what_comes_back_is_marked(
     _, ((tag, *_),) = protocol.fetched(protocol.fetch("next", 1, 1, ["celery"]))
     assert protocol.delay("next", tag, NEVER * 1000)
     protocol.hand_back()
-    _, ((tag, _, _, found),) = protocol.fetched(protocol.fetch("next", 2, 1, ["celery"]))
+    _, ((tag, _, _, found, _),) = protocol.fetched(protocol.fetch("next", 2, 1, ["celery"]))
     assert found == (deaths if marked else None)
     protocol.acknowledge("next", tag)
     assert not redis_client.keys(f"{RETURNED}*")

@@ -9,7 +9,7 @@ from contentworker.runtime.metrics import exporter
 from contentworker.runtime.metrics.definitions import Metric
 from contentworker.runtime.metrics.reading import Sign, Snapshot
 from contentworker.runtime.metrics.recording import MILLION
-from contentworker.runtime.records.queue_state import QueueState, State
+from contentworker.runtime.records.queue_state import LimitState, QueueState, State
 from contentworker.runtime.records.schedules import Schedules
 from contentworker.version import VERSION
 
@@ -21,9 +21,18 @@ Collect = Callable[..., dict[str, dict[tuple[str, ...], float]]]
 
 def snapshot(**more: Any) -> Snapshot:
     """One queue with messages, one without an age, and no signs or numbers but those given."""
-    full = QueueState("full", ready=3, oldest_message_seconds=7.5, delayed=2, held=1, is_paused=True)
+    full = QueueState(
+        "full", ready=3, oldest_message_seconds=7.5, delayed=2, held=1, is_paused=True, parked=2
+    )
     empty = QueueState("empty", ready=0, oldest_message_seconds=None, delayed=0, held=0, is_paused=False)
-    state = State(queues=(full, empty), leases=4, delayed_uncounted=5, dead_letters=6, revocations=7)
+    state = State(
+        queues=(full, empty),
+        leases=4,
+        delayed_uncounted=5,
+        dead_letters=6,
+        revocations=7,
+        limits=(LimitState("known", 1, 2), LimitState("removed", 0, 3)),
+    )
     sent = {"night": "1764300600.12", "broken": "x", "gone": "1"}
     known = Schedules(
         1.0, dict.fromkeys(("night", "broken", "new"), "1"), {}, sent, {"night": None, "gone": None}
@@ -40,7 +49,10 @@ def collect() -> Collect:
         read: Callable[[], Snapshot], *, has_leases: bool = True, is_measured: bool = True
     ) -> dict[str, dict[tuple[str, ...], float]]:
         collector = exporter.SnapshotCollector(
-            read, (COUNTER, TIMES), ["full", "empty"], has_leases=has_leases, is_measured=is_measured
+            *(read, (COUNTER, TIMES), ["full", "empty"]),
+            has_leases=has_leases,
+            is_measured=is_measured,
+            limits=["known", "idle"],
         )
         samples: dict[str, dict[tuple[str, ...], float]] = {}
         for family in collector.collect():
@@ -65,6 +77,9 @@ def test_state_of_the_queues(collect: Collect) -> None:
         "contentworker_queue_oldest_message_seconds": {("full",): 7.5},
         "contentworker_queue_delayed_messages": {("full",): 2, ("empty",): 0},
         "contentworker_queue_held_messages": {("full",): 1, ("empty",): 0},
+        "contentworker_queue_limited_messages": {("full",): 2, ("empty",): 0},
+        "contentworker_limit_places_taken": {("known",): 1, ("idle",): 0, ("removed",): 0},
+        "contentworker_limit_waiting_messages": {("known",): 2, ("idle",): 0, ("removed",): 3},
         "contentworker_queue_paused": {("full",): 1, ("empty",): 0},
         "contentworker_delayed_messages_uncounted": {(): 5},
         "contentworker_schedule_last_sent_timestamp_seconds": {("night",): 1764300600.12},

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from contentworker.runtime import transport
 from contentworker.runtime.transport.scripts import load
 from tests.support import ROOT
 
 FILES = sorted((ROOT / "contentworker").rglob("*.lua"))
 INCLUDED = {
-    path.with_name(f"{path.name.split('.')[0]}.{name}.lua")
+    Path(transport.__file__).with_name(f"{name}.lua")
+    if "." in name
+    else path.with_name(f"{path.name.split('.')[0]}.{name}.lua")
     for path in FILES
-    for name in re.findall(r"^-- include (\w+)$", path.read_text("utf-8"), re.MULTILINE)
+    for name in re.findall(r"^-- include ([\w.]+)$", path.read_text("utf-8"), re.MULTILINE)
 }
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 
@@ -21,6 +24,9 @@ def test_there_are_scripts() -> None:
     """Else the tests below look at nothing."""
     assert len(FILES) > 25
     assert {path.name for path in INCLUDED} == {
+        "protocol.places.lua",
+        "protocol.put_back.lua",
+        "protocol.rate.lua",
         "protocol.records.lua",
         "queue_state.counting.lua",
         "runs.lists.lua",

@@ -1,0 +1,102 @@
+"""Limits: which messages count together, how many of them may start, and what becomes of one that may not.
+
+docs/limits.md has the rules, docs/transport.md the keys in Redis. The worker says what a limit applies to: it
+gives a `Limiter` to `use`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+__all__ = [
+    "SORTED_AT_A_TIME",
+    "UNLIMITED",
+    "Conflict",
+    "Limit",
+    "Limiter",
+    "Refusal",
+    "in_json",
+    "in_use",
+    "name_of",
+    "partition",
+    "refusal",
+    "use",
+]
+
+Conflict = Literal["wait", "discard", "dead_letter"]
+UNLIMITED = ":"
+"""The partition of messages without a limit, in a queue in which others have one."""
+SORTED_AT_A_TIME = 100
+"""How many more messages a fetch of a queue with limits takes, to find those that may start."""
+
+
+SHOWN_LENGTH = 100
+"""How much of a key an error shows."""
+
+
+class Limit(NamedTuple):
+    """At most `concurrency` at once, and `rate` in any `rate_seconds`, each 0 for any number."""
+
+    concurrency: int
+    rate: int
+    rate_seconds: float
+    on_conflict: Conflict = "wait"
+
+
+class Refusal(NamedTuple):
+    """Why a message is not run: its limit is reached, or it lacks the limit's key."""
+
+    limit: str
+    kind: Literal["discarded", "limit", "invalid"]
+    """What becomes of it: it is discarded, or a dead letter for one of two reasons."""
+    text: str
+
+
+class Limiter(Protocol):
+    """What a worker knows of limits."""
+
+    limits: Mapping[str, Limit]
+    """All limits by name."""
+    queues: Mapping[str, bool]
+    """The queues that get messages with a limit, and whether all wait there that may not start."""
+
+    def partition_of(self, message: Any, queue: str) -> str | Refusal | None:
+        """The partition of a message, from `partition`; None if it has no limit. Never raises."""
+
+
+def partition(limit: str, key: str) -> str:
+    """What a limit counts together: all messages with the same key."""
+    return f"{limit}:{key}"
+
+
+def name_of(partition: str) -> str:
+    """The name of a partition's limit."""
+    return partition.partition(":")[0]
+
+
+def refusal(partition: str, on_conflict: Conflict, wait_seconds: float) -> Refusal:
+    """What to say of a message that may not start now."""
+    name, _, key = partition.partition(":")
+    of_key = f" for {key[:SHOWN_LENGTH]!r}" if key else ""
+    text = f"limits.{name} is reached{of_key}; it might start in {wait_seconds:.0f} s at the earliest"
+    return Refusal(name, "discarded" if on_conflict == "discard" else "limit", text)
+
+
+def in_json(limits: Mapping[str, Limit]) -> str:
+    """Limits for the scripts."""
+    return json.dumps({name: limit[:3] for name, limit in limits.items()})
+
+
+class _InUse:
+    limiter: Limiter | None = None
+    json = "{}"
+
+
+def use(limiter: Limiter) -> None:
+    """Have these limits apply to what this process fetches in its event loop."""
+    _InUse.limiter, _InUse.json = limiter, in_json(limiter.limits)
+
+
+def in_use() -> tuple[Limiter | None, str]:
+    """The limits of this process, and the same in JSON."""
+    return _InUse.limiter, _InUse.json

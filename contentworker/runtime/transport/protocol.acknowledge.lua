@@ -1,0 +1,9 @@
+-- Acknowledge messages of which some have a place. Returns how many fields were there, besides places.
+--
+-- KEYS[1] RETURNED  KEYS[2] hash of what the holder holds
+-- ARGV[...] fields to delete: tags, and what is noted beside them
+
+-- include records
+-- include places
+
+return acknowledge(KEYS[2], ARGV)

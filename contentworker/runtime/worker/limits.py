@@ -1,0 +1,115 @@
+"""Which limit a message has, and for which key: the limits in `worker.toml`, for the transport."""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from inspect import Parameter, signature
+from typing import Any
+
+from celery import Celery
+
+from contentworker.runtime.settings import RuntimeSettings
+from contentworker.runtime.transport import UNREADABLE, limits
+from contentworker.runtime.transport.limits import Limit, Refusal, partition
+from contentworker.runtime.worker import admission
+from contentworker.runtime.worker.routing import limits_of, queue_of
+
+__all__ = ["TaskLimiter", "apply"]
+
+MOST_KEY_BYTES = 1024
+"""Longest value of a key, which becomes part of a key in Redis."""
+
+
+class TaskLimiter:
+    """The limits of this application's tasks. A `transport.limits.Limiter`."""
+
+    def __init__(self, app: Celery) -> None:
+        settings: RuntimeSettings = app.runtime_settings
+        self._settings, self._tasks = settings, app.tasks
+        self.limits: Mapping[str, Limit] = {
+            name: Limit(limit.concurrency, limit.rate_number, limit.rate_seconds, limit.on_conflict)
+            for name, limit in settings.limits.named.items()
+        }
+        self.queues: Mapping[str, bool] = _queues(app.tasks, settings)
+        self._limit_of = cache(self._find)
+        self._parameters = cache(self._find_parameters)
+
+    def _find(self, task: str, queue: str) -> str:
+        names = limits_of(task, self._settings, queue)
+        return names[0] if names else ""
+
+    def _find_parameters(self, task: str) -> Mapping[str, Parameter]:
+        return signature(self._tasks[task].run).parameters
+
+    def partition_of(self, message: Any, queue: str) -> str | Refusal | None:
+        """The partition of a message; None if it has no limit, or the consumer will refuse it anyway."""
+        try:
+            if message.content_type == UNREADABLE:
+                return None
+            task = message.headers.get("task")
+            call = None if isinstance(task, str) else self._call_of_protocol_1(message)
+            if call:
+                task = call["task"]
+            name = self._limit_of(task, queue) if task in self._tasks else ""
+            if not name:
+                return None
+            limit = self._settings.limits.named[name]
+            if limit.header:
+                return self._with_key(name, f"header {limit.header}", message.headers.get(limit.header))
+            if not limit.key:
+                return partition(name, "")
+            if not call:
+                message.accept = {admission.CONTENT_TYPE}
+                admission.check(message, self._tasks)
+                args, kwargs, _ = message.payload
+            else:
+                args, kwargs = call.get("args") or (), call.get("kwargs") or {}
+        except Exception:  # noqa: BLE001 (the consumer meets it again, and says what is wrong with the message)
+            return None
+        return self._with_key(name, limit.key, self._argument(task, limit.key, args, kwargs))
+
+    def _call_of_protocol_1(self, message: Any) -> dict[str, Any] | None:
+        """The body of a message that has everything there, as Celery 3 sends it."""
+        message.accept = {admission.CONTENT_TYPE}
+        admission.check(message, self._tasks)
+        body = message.payload
+        return body if isinstance(body, dict) and isinstance(body.get("task"), str) else None
+
+    def _argument(self, task: str, name: str, args: Any, kwargs: Any) -> Any:
+        """An argument's value, given by name or by position, or the default."""
+        if name in kwargs:
+            return kwargs[name]
+        parameters = self._parameters(task)
+        if name not in parameters:
+            return None
+        place = list(parameters).index(name)
+        if place < len(args):
+            return args[place]
+        default = parameters[name].default
+        return None if default is Parameter.empty else default
+
+    def _with_key(self, limit: str, name: str, value: Any) -> str | Refusal:
+        if value is None:
+            problem = "is missing"
+        elif not isinstance(value, str | int | float):
+            problem = f"must be text or a number, not {type(value).__name__}"
+        elif len(str(value).encode(errors="replace")) > MOST_KEY_BYTES:
+            problem = f"must be at most {MOST_KEY_BYTES} bytes"
+        else:
+            return partition(limit, str(value))
+        return Refusal(limit, "invalid", f"{name}: {problem}, as it is the key of limits.{limit}")
+
+
+def apply(app: Celery) -> None:
+    """Have the limits of `worker.toml` apply to what this process takes from its queues."""
+    if app.runtime_settings.limits.named:
+        limits.use(TaskLimiter(app))
+
+
+def _queues(tasks: Iterable[str], settings: RuntimeSettings) -> dict[str, bool]:
+    """The queues that get tasks with a limit, and whether all of those limits wait."""
+    waits: dict[str, bool] = {}
+    for name, limit in settings.limits.named.items():
+        of_tasks = [queue_of(task, settings) for task in tasks if name in limits_of(task, settings)]
+        for queue in {*limit.queues, *of_tasks}:
+            waits[queue] = waits.get(queue, True) and limit.on_conflict == "wait"
+    return waits
