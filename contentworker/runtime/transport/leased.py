@@ -169,7 +169,8 @@ class Channel(sending.Channel):
         limiter, all_limits = limits.in_use()
         if limiter and in_loop and any(queue in limiter.queues for queue in queues):
             in_json = all_limits
-            if all(limiter.queues.get(queue, False) for queue in queues):
+            # Only once some wait: the others behind them in the list may start.
+            if self._must_poll and all(limiter.queues.get(queue, False) for queue in queues):
                 ahead = limits.SORTED_AT_A_TIME
         elif not self.holder.lease.parked.isdisjoint(lists):  # of a limit that is no longer in the settings
             in_json = all_limits

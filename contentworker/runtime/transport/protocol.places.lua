@@ -33,7 +33,7 @@ local function count_down(hash, field)
 end
 
 local function leave(partition, member)
-    if redis.call('SREM', BASE .. 'places:' .. partition, member) == 1 then
+    if redis.call('ZREM', BASE .. 'places:' .. partition, member) == 1 then
         count_down(LIMITS, 'taken:' .. limit_of(partition))
         return true
     end
@@ -47,7 +47,7 @@ local function free(held, tag)
     if leave(partition, member_of(held, tag)) then
         for _, list in ipairs(redis.call('SMEMBERS', BASE .. 'waits:' .. partition)) do
             if redis.call('ZREM', BASE .. 'blocked:' .. list, partition) == 1 then
-                redis.call('RPUSH', BASE .. 'ready:' .. list, partition)
+                redis.call('LPUSH', BASE .. 'ready:' .. list, partition)
             end
         end
     end
@@ -68,10 +68,13 @@ local function wait_seconds(partition, limits, now)
     local limit = limits[limit_of(partition)]
     if not limit then return 0 end -- it is no longer in the settings
     local places = BASE .. 'places:' .. partition
-    while limit[1] > 0 and redis.call('SCARD', places) >= limit[1] do
-        local member = redis.call('SRANDMEMBER', places)
+    while limit[1] > 0 and redis.call('ZCARD', places) >= limit[1] do
+        local member = redis.call('ZRANGE', places, 0, 0)[1]
         local holder, tag = string.match(member, '^(.*)/(%d+%-%d+)$')
-        if redis.call('HEXISTS', BASE .. 'held:' .. holder, tag) == 1 then return LOOK_AGAIN_SECONDS end
+        if redis.call('HEXISTS', BASE .. 'held:' .. holder, tag) == 1 then
+            redis.call('ZADD', places, now, member) -- the next time another one is looked at
+            return LOOK_AGAIN_SECONDS
+        end
         redis.call('HDEL', BASE .. 'held:' .. holder, 'place:' .. tag)
         leave(partition, member)
     end
@@ -85,7 +88,7 @@ local function take_place(partition, held, tag, limits, now)
     local limit = limits[name]
     if not limit then return end
     redis.call('HSET', held, 'place:' .. tag, partition)
-    if limit[1] > 0 and redis.call('SADD', BASE .. 'places:' .. partition, member_of(held, tag)) == 1 then
+    if limit[1] > 0 and redis.call('ZADD', BASE .. 'places:' .. partition, now, member_of(held, tag)) == 1 then
         redis.call('HINCRBY', LIMITS, 'taken:' .. name, 1)
     end
     if limit[2] > 0 then rate_count(BASE .. 'rate:' .. partition, limit[2], limit[3], now) end
@@ -99,7 +102,7 @@ local function park(push, list, partition, record, wait, now)
         if wait > 0 then
             redis.call('ZADD', BASE .. 'blocked:' .. list, now + wait, partition)
         else
-            redis.call('RPUSH', BASE .. 'ready:' .. list, partition)
+            redis.call('LPUSH', BASE .. 'ready:' .. list, partition)
         end
     end
     redis.call('HINCRBY', PARKED, list, 1)
@@ -116,11 +119,13 @@ local function put_in_front(list, raw, deaths, partition)
     end
 end
 
--- Take one parked record, the oldest or with LPOP the newest. Returns nil if there is none, and whether it was the last.
-local function unpark(pop, list, partition)
+-- Take one parked record, the oldest or the newest. Returns nil if there is none, and whether it was the last.
+local function unpark(list, partition, newest)
     local key = parked_in(list, partition)
-    local record = redis.call(pop, key)
+    local record
+    if newest then record = redis.call('LINDEX', key, 0) else record = redis.call('RPOP', key) end
     if not record then return nil, true end
+    if newest then redis.call('LREM', key, 1, record) end
     count_down(PARKED, list)
     count_down(LIMITS, 'waiting:' .. limit_of(partition))
     local is_last = redis.call('EXISTS', key) == 0
@@ -134,7 +139,7 @@ local function wake_due(list, now)
     local function wake(from, to)
         for _, partition in ipairs(redis.call('ZRANGEBYSCORE', blocked, from, to, 'LIMIT', 0, LOOKED_AT)) do
             redis.call('ZREM', blocked, partition)
-            redis.call('RPUSH', BASE .. 'ready:' .. list, partition)
+            redis.call('LPUSH', BASE .. 'ready:' .. list, partition)
         end
     end
     wake('-inf', now)
@@ -144,21 +149,22 @@ end
 -- Take the next parked record of a list that may start. Returns it and its partition, or nil; looks at few partitions.
 local function next_parked(list, limits, now)
     for _ = 1, LOOKED_AT do
-        local partition = redis.call('LPOP', BASE .. 'ready:' .. list)
+        local partition = redis.call('RPOP', BASE .. 'ready:' .. list)
         if not partition then return nil end
         local wait = wait_seconds(partition, limits, now)
         if wait > 0 then
             redis.call('ZADD', BASE .. 'blocked:' .. list, now + wait, partition)
         else
-            local record, is_last = unpark('RPOP', list, partition)
-            if not is_last then redis.call('RPUSH', BASE .. 'ready:' .. list, partition) end
+            local record, is_last = unpark(list, partition)
+            if not is_last then redis.call('LPUSH', BASE .. 'ready:' .. list, partition) end
             if record then return record, partition end
         end
     end
 end
 
--- Take the parked records of a list, `most` of them or all, and pass each message to a function. Returns how many.
-local function unpark_all(list, pop, most, pass_on)
+-- Take the parked records of a list, `most` of them or all, the newest of each partition first, and pass each message to
+-- a function. Returns how many.
+local function unpark_all(list, most, pass_on)
     local number = 0
     for _, name in ipairs({BASE .. 'ready:' .. list, BASE .. 'blocked:' .. list}) do
         local is_ready = name == BASE .. 'ready:' .. list
@@ -168,7 +174,7 @@ local function unpark_all(list, pop, most, pass_on)
             while not is_last do
                 if most and number >= most then return number end
                 local record
-                record, is_last = unpark(pop, list, partition)
+                record, is_last = unpark(list, partition, true)
                 if record then
                     number = number + 1
                     local _, raw, deaths = unpack_record(record)

@@ -11,7 +11,7 @@ local lists, purged = {}, 0
 for _, list in ipairs(ARGV) do
     lists[list] = true
     redis.call('DEL', returned .. list)
-    purged = purged + unpark_all(list, 'RPOP', nil, nil)
+    purged = purged + unpark_all(list)
 end
 for _, record in ipairs(redis.call('ZRANGE', delayed, 0, -1)) do
     local list = unpack_record(record)

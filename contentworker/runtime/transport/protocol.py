@@ -68,7 +68,7 @@ _SCRIPTS = {
     name: load(__file__, name)
     for name in (
         *("acknowledge", "admit", "beat", "cancel_fetch", "delay", "fetch", "give_back", "hand_back"),
-        *("purge", "reclaim", "register", "replace", "start"),
+        *("look_again", "purge", "reclaim", "register", "replace", "start"),
     )
 }
 
@@ -87,6 +87,8 @@ class Replaced(NamedTuple):
     tag: str
 
 
+LOOKED_AT_AGAIN = 10_000
+"""Most partitions of a list that `look_again` changes."""
 PROMOTED_AT_A_TIME = 500
 """Most messages that one script moves: Redis serves no other client meanwhile."""
 SILENT_SECONDS = 0.6
@@ -267,11 +269,7 @@ class Protocol:
 
     def look_again(self, lists: Sequence[str]) -> None:
         """Have the next fetches look at all parked messages of these lists: other limits may apply by now."""
-        with self._client.pipeline(transaction=False) as pipe:
-            for key in lists:
-                blocked = f"{self.prefix}{BLOCKED}{key}"
-                pipe.zunionstore(blocked, {blocked: 0})
-            pipe.execute()
+        self._run("look_again", [BLOCKED + key.removeprefix(self.prefix) for key in lists], LOOKED_AT_AGAIN)
 
     def start(self, holder: str, tag: str) -> None:
         """Note that work on a message begins, so that a death of the worker counts against it."""

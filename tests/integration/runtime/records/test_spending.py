@@ -85,9 +85,9 @@ def test_the_rate_holds_for_all_workers(redis_client: redis.Redis) -> None:
     assert 30 < refused.retry_after_seconds <= 60
     assert 30 < redis_client.ttl(rate) <= 61
     seconds, _ = redis_client.time()
-    redis_client.lset(rate, 0, str(seconds - 50))
+    redis_client.lset(rate, -1, str(seconds - 50))
     assert refusal(limited).retry_after_seconds == pytest.approx(10, abs=5)
-    redis_client.lset(rate, 0, str(seconds - 61))
+    redis_client.lset(rate, -1, str(seconds - 61))
     with limited.call(0):
         assert refusal(limited).reason == "rate"
     assert redis_client.llen(rate) == 2

@@ -255,7 +255,7 @@ class LimitsMachine(RuleBasedStateMachine):
         held = {worker.name for worker in self.workers}
         taken: Counter[str] = Counter()
         for each, limit in ((partition(name, key), LIMIT[name]) for name in LIMIT for key in KEYS):
-            places = {place.decode() for place in self.client.smembers(f"{PREFIX}:places:{each}")}
+            places = {place.decode() for place in self.client.zrange(f"{PREFIX}:places:{each}", 0, -1)}
             taken[each.partition(":")[0]] += len(places)
             if limit.concurrency:
                 assert running[each] == {place for place in places if place.rpartition("/")[0] in held}
