@@ -132,8 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         times = {fetch.name: [time_fetches(client, fetch, fetches) for _ in range(3)] for fetch in FETCHES}
         client.close()
     print("| a fetch while | microseconds in Redis |\n|---|---|")
-    for name, each in times.items():
-        print(f"| {name} | {statistics.median(each):.0f} |")
+    for name, microseconds in times.items():
+        print(f"| {name} | {statistics.median(microseconds):.0f} |")
     samples = run_in_turn(SIDES, Load("limits", tasks, stores_results=False), rounds)
     print("\n| limit | CPU of a task, ms | beside none |\n|---|---|---|")
     found = ratios(samples)

@@ -211,6 +211,8 @@ def _tasks_of_limits(settings: RuntimeSettings, tasks: TaskNames) -> Iterator[Pr
     for task in sorted(tasks.names):
         first, *others = routing.limits_of(task, settings) or [""]
         for other in others:
+            if {*limits[first].queues} & {*limits[other].queues}:
+                continue  # which `_queues_of_limits` says
             text = f"applies to the task {task!r}, as limit {first!r}{OTHER} does; a task has one limit"
             yield Problem((("limits", other), ("limits", first)), text)
 

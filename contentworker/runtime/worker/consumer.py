@@ -195,7 +195,7 @@ class KeepingConsumer(Consumer):
         return True
 
     def _is_to_run(self, message: Any) -> bool:
-        """Check a message; look up whether it is revoked, which Celery handles, or a duplicate, ended here."""
+        """Check a message; look up whether it is revoked, which Celery handles, or a duplicate."""
         message.headers = message.headers.copy()
         message.headers.update(dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN))
         if not getattr(message, "delivery", None):

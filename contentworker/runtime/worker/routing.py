@@ -71,16 +71,14 @@ def limits_of(task_name: str, settings: RuntimeSettings, queue: str = "") -> lis
     """
     if task_name.startswith(CELERYS_OWN) or task_name == HEALTH_TASK:
         return []
-    limits = settings.limits.named
-    names = [
-        name
-        for name, limit in limits.items()
-        if any(fnmatchcase(task_name, pattern) for pattern in limit.tasks)
-    ]
     if not queue:
         matches = best_matches(task_name, settings)
         queue = matches[0].queue if matches else settings.default_queue
-    return [*names, *(name for name, limit in limits.items() if queue in limit.queues)]
+    return [
+        name
+        for name, limit in settings.limits.named.items()
+        if queue in limit.queues or any(fnmatchcase(task_name, pattern) for pattern in limit.tasks)
+    ]
 
 
 def router(settings: RuntimeSettings) -> Callable[..., dict[str, str]]:
