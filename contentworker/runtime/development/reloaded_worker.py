@@ -41,7 +41,7 @@ def serve(
         app.enter_development()
         options = [
             *command_line.worker_options(app.runtime_settings, arguments.queue),
-            *command_line.DEVELOPMENT_OPTIONS,
+            "--loglevel=info",
             f"--hostname=celery-{os.getpid()}@%h",
             *arguments.options,
         ]

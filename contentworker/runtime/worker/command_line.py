@@ -7,10 +7,11 @@ from typing import NoReturn
 from contentworker.errors import ConfigError, did_you_mean
 from contentworker.runtime.settings import LogLevel, RuntimeSettings
 
-__all__ = ["DEVELOPMENT_OPTIONS", "accept_queue_option", "refuse", "reloading", "worker_options"]
+__all__ = ["accept_queue_option", "refuse", "reloading", "worker_options"]
 
-DEVELOPMENT_OPTIONS = ["--loglevel=info", "--without-mingle", "--without-gossip"]
-"""Options of the reloader's worker: it is alone, and mingle would delay each start by a second."""
+ALONE = ("--without-mingle", "--without-gossip")
+"""Workers do not talk to each other. Mingle delays each start by a second, and with gossip each worker reads
+the events of all others. Nothing needs them: revoked ids are in Redis, the transport notices the dead."""
 
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error", "critical")
 
@@ -69,6 +70,7 @@ def worker_options(settings: RuntimeSettings, queues: Sequence[str] = ()) -> lis
         f"--concurrency={max(queue.concurrency for queue in chosen.values())}",
         f"--prefetch-multiplier={min(queue.prefetch_multiplier for queue in chosen.values())}",
         f"--loglevel={log_level}",
+        *ALONE,
     ]
 
 

@@ -28,6 +28,8 @@ def test_options_of_one_queue() -> None:
         "--concurrency=4",
         "--prefetch-multiplier=3",
         "--loglevel=info",
+        "--without-mingle",
+        "--without-gossip",
     ]
 
 
@@ -39,6 +41,8 @@ def test_options_of_several_queues() -> None:
         "--concurrency=4",
         "--prefetch-multiplier=1",
         "--loglevel=info",
+        "--without-mingle",
+        "--without-gossip",
     ]
 
 
