@@ -399,11 +399,15 @@ class _Assembly:
 _WORDS_TO_OVERRULE = 40
 _LANGUAGE_CHARACTERS = 5_000
 _NEARBY = 20
+_LONGEST_BUTTON = 10
 
 
 def _is_own(other: tuple[Block, Reason]) -> bool:
-    """Other stories and comments have authors and dates of their own."""
-    return other[1] not in ("related", "comments")
+    """Other stories and comments have authors and dates of their own; a button is no story."""
+    block, reason = other
+    return reason not in ("related", "comments") or (
+        reason == "related" and len(block.text.strip()) <= _LONGEST_BUTTON
+    )
 
 
 _SHOWN = 2_000

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterator
 
-from contentworker.editorial.parsing.blocks import Block
-from contentworker.editorial.parsing.names import ADDRESS, KEYS, MONTHS, Value, decoded, is_name, key_of
+from contentworker.editorial.parsing.names import ADDRESS, KEYS, MONTHS, decoded, is_name, key_of
 
-__all__ = ["is_account", "is_desk", "is_group", "line_with_names", "names_in"]
+__all__ = [
+    "BETWEEN_NAMES", "PARTICLE", "PICTURE", "is_account", "is_desk", "is_group", "names_in", "without_month",
+]  # fmt: skip
 
 _LABEL = re.compile(r"\A[^\W\d_]{2,14}(?::\s+|：\s*)")  # noqa: RUF001 (as Japanese and Chinese write it)
 _AROUND_NAME = " .,;:-\u2013*\u201c\u201d\"'"
-_AND = r"\s&\s|\band\b|\bund\b|\bet\b|\by\b|\bi\b(?=\s[A-Z])"
-_BETWEEN_NAMES = re.compile(rf"\s?(?:[,;|]|{_AND})\s?")
+_AND = r"\s&\s|\band\b|\bund\b|\bet\b|\by\b|\bog\b|\boch\b|\ben\b|\bi\b(?=\s[A-Z])"
+BETWEEN_NAMES = re.compile(rf"\s?(?:[,;|]|{_AND})\s?")
 # "Jane Doe and John Roe, Example Press": what follows the last name of a list is no name.
 _LAST_OF_LIST = re.compile(rf"(.*\S\s?(?:{_AND})\s?[^,;|]*[^,;|\s])\s*,(?!\s*(?:jr|sr)\b).*", re.IGNORECASE)
 _JOBS = (
@@ -25,10 +26,10 @@ _DESKS = (
     r"|editorial|editors|online-?redaktion"
 )
 _GROUPS = (
-    r"press|media|news|agenc(?:y|ies)|agentur|agencia|agence|services?|bureau|today|international|division|corp|inc"
+    r"press|media|news|agenc(?:y|ies)|agentur(?:en)?|agencia|agence|services?|bureau|today|international|division|corp|inc"
     r"|ltd|llc|gmbh|ag|kg|e\.\s?v|d\.\s?o\.\s?o|s\.\s?a|s\.\s?r\.\s?l|b\.\s?v|university|universität|institute?"
     r"|foundation|stiftung|ministerium|ministry|polizei|association|verband|verein|network|magazine?|zeitung|radio"
-    r"|court|content|crime|sports?|cnn|ap|afp|dpa|efe|reuters|condé\s+nast"
+    r"|court|content|crime|sports?|cnn|ap|afp|apa|dpa|efe|sda|sid|reuters|condé\s+nast"
 )
 _DESK = re.compile(rf"\b(?:{_DESKS})\b", re.IGNORECASE)
 _JOB_ALONE = re.compile(rf"(?:[\w-]+\s+){{0,3}}(?:{_JOBS})", re.IGNORECASE)
@@ -41,46 +42,39 @@ _DEGREES = re.compile(
     r"(?:\s*,?\s+(?:Ph\.?\s?D|M\.?D|M\.?A|MBA|MPH|MSc?|BSc?|RDN?|LD|RN|DDS|DVM|J\.?D|Esq|CPA|[A-Z]{2,5}-[A-Z]{2,5})\.?"
     r"(?![^\W\d_]))+\s*\Z"
 )
-_PARTICLE = r"al|bin|da|das|de|del|den|der|di|do|dos|du|el|la|le|ten|ter|van|von|zu"
-_PARTICLES = frozenset(_PARTICLE.split("|")) | {"y"}
-_WORD = r"[^\W\d_a-z](?:[^\W\d_]|[.'\u2019-](?=\S))*+\.?"
-_NAME = rf"{_WORD}(?:\s+(?:(?:{_PARTICLE})\s+){{0,2}}{_WORD}){{1,3}}"
-_NAMES = rf"{_NAME}(?:\s*(?:,|&|\band\b|\bund\b|\bet\b|\by\b)\s*{_NAME})*"
-_SAYS_BY = r"by|von|par|por|di|door"
-# "By Jane Doe"; or one name, if a date, a sign or nothing follows: "Von Jane am 3. Mai 2024".
-_BYLINE = re.compile(
-    rf"(?P<before>.{{0,80}}?)(?<!\w)(?i:(?:{_SAYS_BY})\s*:?|(?:author|autor(?:in)?|auteur|text)\s*:)\s+"
-    rf"(?P<names>{_NAMES}|{_WORD}(?=\s*(?:\Z|[|•·,(\u2013\u2014-]|(?:am|on|um|le|el|at)\s)))",
-    re.DOTALL,
-)
+PARTICLE = r"al|bin|da|das|de|del|den|der|di|do|dos|du|el|la|le|ten|ter|van|von|zu"
+_PARTICLES = frozenset(PARTICLE.split("|")) | {"y"}
+_WORK = r"posts|stories|articles|entries|beiträge|artikel|einträge|entradas|artículos|articoli|billets"
 _BY = re.compile(
-    r"^(?:(?:written|posted|published|reviewed|compiled|submitted|story|text|words|opinion|article|analysis|perspective"
-    r"|commentary|column|essay|review|interview|guest\s+post|(?:propos\s+)?recueillis?|écrit|escrito|geschrieben"
-    r"|verfasst|kommentar|(?:ein|eine)\s+\w+|(?:more|all)\s+(?:stories|articles|posts))\s+)?"
-    r"(?:by|von|par|por|di|door|af|av)(?![\w'-])\s*:?\s*"
-    r"|^(?:author|autor(?:in)?|auteur)(?:\s*:\s*|\s+(?=\S+\s+\S))",
+    rf"^(?:(?:{'|'.join(KEYS['before_by'])}|guest\s+post|ein|(?:ein|eine)\s+\w+|(?:[^\W\d_]+\s+){{0,3}}(?:{_WORK}))\s+)*+"
+    r"(?:by|von|par|por|di|door|af|av|(?<=\s)d[ae])(?![\w'-])\s*:?\s*"
+    r"|^(?:author|(?:gast)?autor(?:in)?|autore|auteur)(?:\s*:\s*|\s+(?=\S+\s+\S))"
+    r"|^(?:über|about)\s+(?=[A-Z]\S+\s+[A-Z])(?!the\b)",
     re.IGNORECASE,
 )
 # The end of a name, in a byline that goes on with another sentence: "Jane Doe. Example Agency".
-_FULL_STOP = re.compile(r"(?<=[^\W\d_]{3})\.\s.*", re.DOTALL)
+_FULL_STOP = re.compile(
+    r"(?P<name>\S+\s.*?(?<!\w)(?!(?:Prof|Dipl|Mag)\b)[^\W\d_a-z][^\W\d_]{2,})\.\s.*", re.DOTALL
+)
+# What stands before "by" with a date: "Published on May 3, 2024 by".
+_DATED_BY = re.compile(r"[^|]{0,60}?\d{4}[^|]{0,25}?\b(?:by|von|par|por|di|door)\s+(?=\S)", re.IGNORECASE)
+_SHORT_END = re.compile(r"\s(?:[^\W\d_]|Jr|Sr)\Z")
 _ACCOUNT = re.compile(r"\S*[\d_]\S*|\S*admin\S*|[a-z]+\.[a-z]+", re.IGNORECASE)
 _NO_PERSON = re.compile(
-    r"\b(?:more|all|bio|profile|posts?|articles?|stories|archive|view|see|full|about|home|contact|comments?|autor)\b",
+    r"\b(?:more|all|bio|profile|posts?|articles?|stories|archive|view|see|full|about|home|contact|comments?|autor"
+    r"|you|your|this|share|follow|published|posted|tagged|filed|edit|twitter|facebook|instagram|subscribe|newsletter"
+    r"|next|previous|latest|what|why|how|when|where|veröffentlicht|kategorie|kommentare?|teilen|folgen)\b",
     re.IGNORECASE,
 )
-_PICTURE = re.compile(r"(?:photo|image|picture|illustration|graphic|video|foto|bild)\w*\b", re.IGNORECASE)
-_AND_TEXT = re.compile(r"text|stor|words", re.IGNORECASE)
+PICTURE = re.compile(r"(?:photo|image|picture|illustration|graphic|video|foto|bild)\w*\b", re.IGNORECASE)
 _MAIL = re.compile(r"[\w.]@\w")
 _AFTER_NAME = re.compile(
-    r"\s?(?:[|•·\u2013\u2014@(\[/]|\s-\s|\d|https?:|\b(?:for|is|in|at|published|publiziert|posted|last|updated"
+    r"\s?(?:[|•·\u2013\u2014@(\[/]|\s-\s|(?<!\w)\d|https?:|\b(?:for|is|in|at|published|publiziert|posted|last|updated"
     r"|on|am|vor|follow|lesedauer|reading|with|using"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch)\b).*",
     re.DOTALL | re.IGNORECASE,
 )
 _LONGEST_LIST = 2_000
-_LONGEST_LINE = 1_000
-"""With its white space: what is as short to a reader may be as long in the source as the page."""
-_LONGEST_LITTLE_WORD = 3
 _LONGEST_NAME_CHARACTERS = 80
 _MOST_NAME_WORDS = 6
 _SHORTEST_NAME = 3
@@ -112,22 +106,24 @@ def names_in(text: str, sites: set[str], *, is_marked: bool) -> Iterator[str]:
     a person's. `sites` are names of the site, as `key_of` makes them.
     """
     text = " ".join(decoded(text).split())
-    if len(text) > _LONGEST_LIST or re.match(r"https?:|www\.|/", text) or _PICTURE.match(text):
+    if len(text) > _LONGEST_LIST or re.match(r"https?:|www\.|/", text) or PICTURE.match(text):
         return
-    whole = text
-    text = _BY.sub("", _LABEL.sub("", text))
+    stripped = _BY.sub("", _DATED_BY.sub("", _LABEL.sub("", text), count=1))
+    # "jane" alone, or in "Posted by jane", may be a name; in "jane, top stories" it is none.
+    may_be_account = " " not in text or stripped != text
+    text = stripped
     if last := _LAST_OF_LIST.fullmatch(text):
         text = last[1]
-    parts = [part for part in _BETWEEN_NAMES.split(_DEGREES.sub("", text)) if not _MAIL.search(part)]
-    parts = [_DEGREES.sub("", _without_end(part)).strip(_AROUND_NAME) for part in parts]
+    parts = [part for part in BETWEEN_NAMES.split(_DEGREES.sub("", text)) if not _MAIL.search(part)]
+    parts = [_stripped(_DEGREES.sub("", _without_end(part))) for part in parts]
     parts = [_without_job(part) for part in parts]
     parts = [_without_site(_BY.sub("", part), sites) for part in parts if part.lower() not in MONTHS]
     if len(parts) == 2 and "," in text and all(map(_is_single_word, parts)):  # noqa: PLR2004 ("Doe, Jane")
         parts = [" ".join(reversed(parts))]
     persons = [part for part in parts if not is_group(part)]
     for name in persons or parts:
-        if " " in parts[0] and " " not in name and name.isascii():
-            # "Jane Doe, Berlin", "Jane Doe, Futurism"
+        if " " in parts[0] and " " not in name and name.lower() != name.upper():
+            # "Jane Doe, Berlin", "Jane Doe, Futurism"; Chinese names have no space and no capitals.
             continue
         if (
             _SHORTEST_NAME <= len(name) <= _LONGEST_NAME_CHARACTERS
@@ -136,9 +132,16 @@ def names_in(text: str, sites: set[str], *, is_marked: bool) -> Iterator[str]:
             and not ADDRESS.search(name)
             and not _ACCOUNT.fullmatch(name)
             and (is_marked or not _NO_PERSON.search(name))
-            and (is_marked or (name == whole and " " not in name) or _is_capitalized(name))
+            and (is_marked or (may_be_account and " " not in name) or _is_capitalized(name))
+            and name.lower() not in KEYS["before_by"]
         ):
             yield name
+
+
+def _stripped(part: str) -> str:
+    """A name without signs around it, but with the full stop of "Jane D." and "Jr."."""
+    bare = part.strip(_AROUND_NAME)
+    return bare + "." if _SHORT_END.search(bare) and f"{bare}." in part else bare
 
 
 def _is_single_word(part: str) -> bool:
@@ -161,15 +164,19 @@ def _without_site(name: str, sites: set[str]) -> str:
 
 def _without_end(part: str) -> str:
     """A name without the date, the place or the desk that follows it."""
-    part = _FULL_STOP.sub("", part)
+    stop = _FULL_STOP.match(part)
+    part = stop["name"] if stop else part
+    agency, _, rest = part.partition("/")
+    if rest and is_group(agency):
+        part = rest.strip()
     end = _AFTER_NAME.search(part)
     if not end:
         return part
     name = part[: end.start()]
-    return _without_month(name.rstrip(" .,")) if end[0].strip()[:1].isdigit() else name
+    return without_month(name.rstrip(" .,")) if end[0].strip()[:1].isdigit() else name
 
 
-def _without_month(name: str) -> str:
+def without_month(name: str) -> str:
     """A name without the beginning of a date that follows it."""
     before, _, last = name.rpartition(" ")
     return before if before and last.lower().strip(".") in MONTHS else name
@@ -177,31 +184,7 @@ def _without_month(name: str) -> str:
 
 def _is_capitalized(name: str) -> bool:
     """Whether all words but particles begin as names do; scripts without capitals always do."""
-    return all(not word[0].islower() or word in _PARTICLES for word in name.split())
-
-
-def line_with_names(blocks: list[Block]) -> Value | None:
-    """The first line that begins with "by" and a name, but for a date and words such as "published"."""
-    for block in blocks:
-        match = None if block.level or len(block.text) > _LONGEST_LINE else _BYLINE.match(block.text)
-        if not match or "\u00a9" in block.text or not all(map(_leads, match["before"].split())):
-            continue
-        if _PICTURE.match(match["before"].lstrip()) and not _AND_TEXT.search(match["before"]):
-            continue
-        names = [_without_month(name) for name in _BETWEEN_NAMES.split(" ".join(match["names"].split()))]
-        names = [name for name in names if name.lower() not in MONTHS and is_name(name) and not is_desk(name)]
-        if names:
-            return Value(", ".join(names), *block.source_span(*match.span("names")), "text")
-    return None
-
-
-def _leads(word: str) -> bool:
-    """Whether a word may stand before "by": of a date, as short as "am", or one that is known."""
-    bare = word.strip(",.:|&\u2013-").lower()
-    return (
-        len(bare) <= _LONGEST_LITTLE_WORD
-        or word[0].isdigit()
-        or bare in MONTHS
-        or bare.endswith("day")
-        or bare in KEYS["before_by"]
+    return all(
+        not word[0].islower() or word in _PARTICLES or word[1:2] in {".", "'", "\u2019"}
+        for word in name.split()
     )

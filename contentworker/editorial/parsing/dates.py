@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from contentworker.editorial.parsing.blocks import Block, Span
@@ -32,17 +32,23 @@ _DOTTED_DATE = re.compile(r"(?<![\d.])(\d{1,2})\.\s?(\d{1,2})\.\s?([12]\d{3})(?!
 _SHORT_DATE = re.compile(r"(?<![\d.])(\d{1,2})\.\s?(\d{1,2})\.\s?(\d\d)(?![\d.])")
 _SLASHED_DATE = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})/([12]\d{3})(?!\d)")
 _DAY_FIRST = re.compile(
-    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|\.|er|º)?[\s-]+(?:of\s+|de\s+)?([^\W\d_]{3,10})\.?,?[\s-]+(?:de\s+)?([12]\d{3})(?!\d)"
+    r"(?<!\d)(\d{1,2})(?:st|nd|rd|th|\.|er|º)?[\s-]*(?:of\s+|de\s+)?([^\W\d_]{3,12})\.?,?[\s-]*(?:de\s+)?([12]\d{3})(?!\d)"
 )
 _MONTH_FIRST = re.compile(r"([^\W\d_]{3,10})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+([12]\d{3})(?!\d)")
-_DATE_IN_ADDRESS = re.compile(r"/((?:19|20)\d\d)[/-](\d{1,2})[/-](\d{1,2})(?=[/-]|\.|\Z)")
+_DATE_IN_ADDRESS = re.compile(
+    r"/((?:19|20)\d\d)(?:([/-])(\d{1,2})\2(\d{1,2})|(?=[01]\d[0-3]\d/)(\d\d)(\d\d))(?=[/-]|\.|\Z)"
+)
 _VISIBLE_DATE = re.compile(
-    rf"\b(?:{any_of('dated')})\b[^\d\n]{{0,20}}?(?=\d|[A-Z][a-z]{{2,9}}\.?\s+\d)(.{{6,40}})", re.IGNORECASE
+    rf"\b(?:{any_of('dated')})\b[^\d\n]{{0,20}}?(?=\d|[A-Z][a-z]{{2,9}}\.?\s+\d)(?=(.{{6,40}}))",
+    re.IGNORECASE,
 )
 _CHANGED = re.compile(r"updat|modif|review|aktualis|geänd|stand|actualiz|revis|mis ", re.IGNORECASE)
+# Seconds or milliseconds since 1970.
+_EPOCH = re.compile(r"\s*(1\d{9})(?:\d{3})?\s*")
 _DIGIT = re.compile(r"\d")
 _LONGEST_DATE_LINE = 80
 _LONGEST_DATE = 12
+_PARTS_OF_A_DATE = 3
 _MONTHS_OF_A_YEAR = 12
 
 
@@ -59,14 +65,15 @@ def published_dates(
     structured: list[Span],
     properties: list[Candidate],
     edges: list[Block],
-    canonical: Span | None,
+    addresses: list[Span],
     around: tuple[int, int],
     *,
     day_first: bool = False,
 ) -> Iterator[DateFound]:
     """The dates of publication, the most trusted first.
 
-    `structured` are those of JSON-LD, `edges` short blocks beside the article, and `around` is the part of
+    `structured` are those of JSON-LD, `edges` short blocks beside the article, `addresses` those of the page
+    itself, the canonical one first, and `around` is the part of
     the source in which it stands: a `time` elsewhere is another story's. `day_first` says that 3/4/2026 is in
     April.
     """
@@ -80,8 +87,11 @@ def published_dates(
     far = [span for span in times if not around[0] <= span.start <= around[1]]
     yield from dates_in((("time", span) for span in near), day_first=day_first)
     yield from others
-    if canonical and (match := _DATE_IN_ADDRESS.search(canonical.text)) and (value := _date(*match.groups())):
-        yield DateFound(value, "canonical", canonical.start, canonical.end)
+    for address in addresses:
+        match = _DATE_IN_ADDRESS.search(address.text)
+        if match and (value := _date(match[1], match[3] or match[5], match[4] or match[6])):
+            yield DateFound(value, "canonical", address.start, address.end)
+            break
     yield from dates_in((("time", span) for span in far), day_first=day_first)
 
 
@@ -124,22 +134,32 @@ def visible_dates(blocks: list[Block], *, day_first: bool = False) -> tuple[list
     published: list[DateFound] = []
     changed: list[DateFound] = []
     # Looking for a digit first is much faster than the list of words.
-    for block in (block for block in blocks if _DIGIT.search(block.text)):
+    for block, joined in zip(blocks, _joined(blocks), strict=True):
+        if not _DIGIT.search(joined):
+            continue
         dated = False
         for match in _VISIBLE_DATE.finditer(block.text):
             if value := read_date(match[1], day_first=day_first):
                 dated = True
-                place = block.source_span(match.start(), match.end())
+                place = block.source_span(match.start(), match.end(1))
                 (changed if _CHANGED.match(match[0]) else published).append(DateFound(value, "text", *place))
         text = block.text.strip()
         if dated or (length(block) > _LONGEST_DATE_LINE and not text[0].isdigit()):
             continue
         if length(block) > _LONGEST_DATE_LINE:
             text = text[:_LONGEST_DATE]
-        if value := read_date(text, day_first=day_first) or _short_date(text):
+        if value := read_date(text, day_first=day_first) or _short_date(text) or read_date(joined):
             start = len(block.text) - len(block.text.lstrip())
             lines.append(DateFound(value, "text", *block.source_span(start, start + len(text))))
     return published, changed + lines
+
+
+def _joined(blocks: list[Block]) -> Iterator[str]:
+    """The text of each block, with the next two if all are tiny: day, month and year in a box."""
+    texts = [block.text.strip() for block in blocks]
+    for index, text in enumerate(texts):
+        three = texts[index : index + _PARTS_OF_A_DATE]
+        yield " ".join(three) if all(len(each) <= _LONGEST_DATE for each in three) else text
 
 
 def _short_date(text: str) -> date | None:
@@ -175,6 +195,8 @@ def read_date(text: str, *, day_first: bool = False) -> date | None:
     """
     if not _DIGIT.search(text):
         return None
+    if epoch := _EPOCH.fullmatch(text):
+        return datetime.fromtimestamp(int(epoch[1]), UTC).date()
     for form, (year, month, day) in _DAY_FIRST_FORMS if day_first else _FORMS:
         for match in form.finditer(text):
             if value := _date(match[year], match[month], match[day]):

@@ -101,12 +101,29 @@ def read_metadata(
     )
     places = [source for block in visible + nearby for source in block.sources]
     around = (min(places)[0], max(places)[1]) if places else (0, 0)
+    end = visible[-1].sources[-1][1] if visible else around[1]
+    text_start = next((block.sources[0][0] for block in visible if not block.level), around[0])
+    above = sorted(
+        (
+            block
+            for block in nearby + visible[:_EDGE_BLOCKS]
+            if block.sources[0][0] <= text_start and block.level != 1
+        ),
+        key=lambda block: block.sources[0][0],
+    )
     site = _site(properties, structured, canonical)
     title = _title(extract, properties, structured, visible, site)
     names = not_authors(site, canonical)
+    # A heading that links to its own post.
+    own = [
+        Span(link.target, link.start, link.end)
+        for link in extract.links
+        if title and title.origin == "heading" and link.start < title.end and title.start < link.end
+    ]
+    addresses = [*filter(None, [canonical]), *own]
     day_first = is_day_first(extract.language)
     published = [
-        *published_dates(structured.published, properties, dated, canonical, around, day_first=day_first)
+        *published_dates(structured.published, properties, dated, addresses, around, day_first=day_first)
     ]
     if not published:
         labelled, others = visible_dates(_short(farther, _LONGEST_DATED_BLOCK), day_first=day_first)
@@ -115,7 +132,7 @@ def read_metadata(
     return Metadata(
         present=extract.has_metadata,
         title=title,
-        author=author_of(extract, properties, structured, edges, names, around),
+        author=author_of(extract, properties, structured, edges, names, around, above, end),
         published=as_shown(published or structured.salvaged, visible),
         modified=next(iter(modified), None),
         dates=tuple(dict.fromkeys([*modified, *published])),

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from contentworker.editorial.parsing.blocks import Block, Extract, Span, domain_of
-from contentworker.editorial.parsing.bylines import is_account, is_desk, is_group, line_with_names, names_in
+from contentworker.editorial.parsing.byline_lines import about_author, line_with_names, name_beside_date
+from contentworker.editorial.parsing.bylines import is_account, is_desk, is_group, names_in
 from contentworker.editorial.parsing.names import KEYS, Candidate, Value, key_of
 from contentworker.editorial.parsing.structured import Structured
 
@@ -39,21 +40,33 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     edges: list[Block],
     sites: set[str],
     around: tuple[int, int],
+    above: list[Block],
+    end: int,
 ) -> Value | None:
     """The author or authors, by the first source that names a person; else an agency or an organisation.
 
-    `edges` are short blocks beside the article, `sites` names that are no person's, and `around` is the part
-    of the source in which the article stands: who is named elsewhere wrote another one.
+    `edges` are short blocks beside the article, `sites` names that are no person's, `around` is the part of
+    the source in which the article stands, `above` short blocks above its text, and `end` where its text
+    ends: who is named elsewhere wrote another one, and so may who is named behind it.
     """
     shown = [*_found(_bylines(extract, around), sites, structured.organisations)]
     line = line_with_names(edges)
-    given = [*_found(_given(properties, structured), sites, structured.organisations)]
+    sources = [*_given(properties, structured)]
+    given = [*_found(iter(sources), sites, structured.organisations)]
     persons = [value for value, is_person in given if is_person]
     marked = [value for value, is_person in shown if is_person]
+    if any(spans for _, spans in sources):
+        # The page has an author, if only its site or a desk: several behind the text wrote other stories.
+        behind = {key_of(value.text) for value in marked if value.start > end}
+        marked = [
+            value
+            for value in marked
+            if value.start < end or value.origin not in _LOOSE or (len(behind) == 1 and not persons)
+        ]
     if persons and not _is_shown(persons[0], extract, edges):
         # Systems name who uploads; the page names who wrote.
         better = next((value for value in marked if value.origin != "class"), line)
-        if better and " " in better.text and not is_group(better.text):
+        if better and better.start < end and " " in better.text and not is_group(better.text):
             return better
     strong = [value for value in persons + marked if not is_account(value.text)]
     groups = [value for value, is_person in given + shown if not is_person]
@@ -65,8 +78,11 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     return (
         next(iter(strong), None)
         or line
+        or about_author(edges)
         or _only_one(extract, sites)
-        or next(iter(persons + marked + groups), None)
+        or next(iter(persons + marked), None)
+        or name_beside_date(above)
+        or next(iter(groups), None)
     )
 
 
@@ -80,6 +96,7 @@ def _given(properties: list[Candidate], structured: Structured) -> Iterator[tupl
         if _WRITTEN_BY.match(label):
             named = key.replace("label", "data")
             yield named, [span for found, span in properties if found == named]
+    yield "broken JSON-LD", structured.salvaged_authors
 
 
 def _found(

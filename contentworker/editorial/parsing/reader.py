@@ -41,27 +41,17 @@ from contentworker.editorial.parsing.elements import (
     TAG_WITHOUT_QUOTES,
     WITHOUT_CONTENT,
 )
+from contentworker.editorial.parsing.marks import Marks
 from contentworker.editorial.parsing.tags import (
     ENTITY,
-    MARKUP,
-    attributes,
     decode,
     hidden_reason,
     is_telling,
-    names_author,
 )
 from contentworker.editorial.parsing.tree import Tree, hints
 
 __all__ = ["read_once"]
 
-# The page of an author, or of a writer.
-_AUTHOR_PAGE = re.compile(
-    r"/(?:authors?|autor(?:en|es|in)?|auteurs?|writers?|contributors?|editors|staff|journalists?)/[^/?#]",
-    re.IGNORECASE,
-)
-_AUTHOR_CLASS = re.compile(r"author|byline|(?<![a-z])(?:autor|auteur|verfasser|writer)")
-_LONGEST_BYLINE = 600
-_MOST_BYLINES = 30
 # Searching is fast for a pattern without flags that begins with a letter.
 _HREF = re.compile(r"""[hH](?<![\w-][hH])[rR][eE][fF]\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++))""")
 
@@ -97,7 +87,7 @@ class _Reader:
         self.sources: list[tuple[int, int]] = []
         self.link: tuple[str, int] | None = None
         self.link_characters = 0
-        self.bylines: list[tuple[int, str, Span]] = []
+        self.marks = Marks(source, self.extract)
         self.reviewed: int | None = None
 
     def run(self) -> Extract:
@@ -132,9 +122,7 @@ class _Reader:
         self.flush()
         if self.skipping:
             self.end_skipping(end)
-        self.extract.bylines = [
-            (origin, span) for _, origin, span in sorted(self.bylines, key=lambda each: each[0])
-        ]
+        self.marks.finish()
         return self.extract
 
     def comment_end(self, opening: int) -> int:
@@ -302,26 +290,10 @@ class _Reader:
                 self.link = (target, start)
                 if target.startswith("#cmnt"):
                     self.review(target, name, start)
-                elif _AUTHOR_PAGE.search(target):
-                    raw = f"{raw} data-author-page"
             self.byline(name, raw, end)
             self.hide(name, raw, start)
             return
-        given = attributes(raw)
-        if name == "html":
-            self.extract.language = given.get("lang") or self.extract.language
-        elif name == "meta":
-            key = (
-                given.get("name") or given.get("property") or given.get("itemprop") or given.get("http-equiv")
-            )
-            self.property((key or "").strip().lower(), given.get("content", ""), start, end)
-        elif name == "link":
-            relation = given.get("rel", "").lower().split()
-            if "canonical" in relation:
-                self.property("canonical", given.get("href", ""), start, end)
-        elif name == "time":
-            text = given.get("datetime") or self.content(name, end).text
-            self.property(given.get("itemprop", "time").lower(), text, start, end)
+        self.marks.head(name, raw, start, end)
 
     def review(self, target: str, name: str, start: int) -> None:
         """Leave out a reviewer's comment, as Google Docs saves it in HTML, and the marks that lead to it."""
@@ -334,39 +306,9 @@ class _Reader:
 
     def byline(self, name: str, raw: str, start: int) -> None:
         """Note the content of an element that says it holds the author, or a date."""
-        if ("datePublished" in raw or "dateModified" in raw) and "itemprop" in (given := attributes(raw)):
-            content = self.content(name, start)
-            self.property(given["itemprop"].lower(), given.get("content") or content.text, start, content.end)
-        if not names_author(raw) or self.skipping or len(self.bylines) >= _MOST_BYLINES:
-            return
-        if self.link is not None and self.link[0] == "/":
-            # A link to the front page has the site's name, though many themes call it the author.
-            return
-        given = attributes(raw)
-        classes = f"{given.get('class', '')} {given.get('id', '')}".lower()
-        if "author" in given.get("rel", "").lower().split():
-            rank, origin = 0, "rel=author"
-        elif "author" in given.get("itemprop", "").lower().split():
-            rank, origin = 1, "itemprop=author"
-        elif "data-author-page" in given:
-            rank, origin = 2, "link"
-        elif _AUTHOR_CLASS.search(classes) and "comment" not in classes:
-            rank, origin = 3, "class"
-        else:
-            return
-        content = self.content(name, start)
-        if content.text:
-            self.bylines.append((rank, origin, content))
-
-    def content(self, name: str, start: int) -> Span:
-        """The text of a short element whose content begins here; of a long one nothing."""
-        end = max(start, self.source.find(f"</{name}", start, start + _LONGEST_BYLINE))
-        return Span(" ".join(decode(MARKUP.sub(" ", self.source[start:end])).split()), start, end)
-
-    def property(self, key: str, value: str, start: int, end: int) -> None:
-        value = " ".join(value.split())
-        if key and value:
-            self.extract.properties.append((key, Span(value, start, end)))
+        self.marks.date(name, raw, start)
+        if not self.skipping:
+            self.marks.author(name, raw, start, self.link[0] if self.link else None)
 
     def close_link(self, end: int) -> None:
         if self.link is not None:

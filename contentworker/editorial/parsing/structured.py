@@ -12,6 +12,9 @@ from contentworker.editorial.parsing.names import KEYS, decoded, key_of
 __all__ = ["Structured", "bare_json", "json_error"]
 
 _JSON_DATE = re.compile(r"\"datePublished\"\s{0,9}:\s{0,9}\"([^\"\n]{8,40})\"")
+_JSON_AUTHOR = re.compile(
+    r"\"author\"\s{0,9}:\s{0,9}\[?\s{0,9}\{[^{}\[\]]{0,300}?\"name\"\s{0,9}:\s{0,9}\"([^\"\n]{3,80})\""
+)
 _WRAPPING = re.compile(r"\A\s*(?://\s*)?(?:<!\[CDATA\[|<!--)|(?://\s*)?(?:\]\]>|-->)\s*\Z")
 
 
@@ -41,6 +44,7 @@ class Structured:
         self.published: list[Span] = []
         self.modified: list[Span] = []
         self.salvaged: list[DateFound] = []
+        self.salvaged_authors: list[Span] = []
         self.headline: Span | None = None
         self.description: Span | None = None
         self.site: Span | None = None
@@ -73,11 +77,10 @@ class Structured:
             if rank > 1:
                 break
             if not self.authors:
+                given = (_as_list(node.get(key)) for key in ("author", "creator", "contributor"))
                 self.authors = [
                     Span(text, script.start, script.end)
-                    for each in (_as_list(node.get("author")) or _as_list(node.get("creator")))[
-                        :_MOST_AUTHORS
-                    ]
+                    for each in next(filter(None, given), [])[:_MOST_AUTHORS]
                     for text in self._names(each)
                 ]
             self.published += filter(None, [_string(node.get("datePublished"), script)])
@@ -90,9 +93,12 @@ class Structured:
                     self.site = _string(self._resolved(each).get("name"), script)
 
     def salvage(self, script: Span) -> None:
-        """Note the dates of publication in a block that is no valid JSON, perhaps for a comma too many."""
+        """Note the dates and authors in a block that is no valid JSON, perhaps for a comma too many."""
         dates = (Span(text, script.start, script.end) for text in _JSON_DATE.findall(script.text))
         self.salvaged += dates_in(("broken JSON-LD", span) for span in dates)
+        self.salvaged_authors += [
+            Span(text, script.start, script.end) for text in _JSON_AUTHOR.findall(script.text)[:1]
+        ]
 
     def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
         identity = node.get("@id")
@@ -104,7 +110,8 @@ class Structured:
             is_organisation = any(
                 str(each).endswith("Organization") for each in _as_list(author.get("@type"))
             )
-            author = author.get("name") or " ".join(
+            name = author.get("name")
+            author = (name.get("@value") if isinstance(name, dict) else name) or " ".join(
                 filter(None, (_text(author.get("givenName")), _text(author.get("familyName"))))
             )
             if is_organisation and isinstance(author, str):

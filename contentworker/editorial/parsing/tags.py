@@ -39,13 +39,14 @@ def is_telling(raw: str) -> bool:
         or "none" in raw
         or "omment" in raw
         or "date" in raw
+        or "ublished" in raw
         or "msocom" in raw
         or names_author(raw)
     )
 
 
 def names_author(raw: str) -> bool:
-    """Whether attributes may name an author, in English, German, Spanish or French."""
+    """Whether attributes may name an author, in English, German, Spanish, French or Italian."""
     return (
         "uthor" in raw
         or "yline" in raw
@@ -53,6 +54,17 @@ def names_author(raw: str) -> bool:
         or "uteur" in raw
         or "erfasser" in raw
         or "riter" in raw
+        or "vcard" in raw
+        or "edby" in raw
+        or "ed-by" in raw
+        or "ateby" in raw
+        or "ername" in raw
+        or "er-name" in raw
+        or "ignature" in raw
+        or "edakt" in raw
+        or "ontributor" in raw
+        or "ournalist" in raw
+        or "olumnist" in raw
     )
 
 
