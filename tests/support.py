@@ -116,7 +116,7 @@ class RedisProcess(Process):
 
     def __init__(self, folder: Path, *, port: int | None = None, durable: bool = False, **more: str) -> None:
         with redis_or_skip():
-            executable = local_redis.find_executable(os.environ.get("PATH", ""))
+            executable = local_redis.find_executable(more.get("PATH", os.environ.get("PATH", "")))
         self.port = port or free_port()
         persistence = (
             ["--appendonly", "yes", "--appendfsync", "always"] if durable else ["--appendonly", "no"]

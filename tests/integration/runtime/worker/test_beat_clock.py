@@ -26,7 +26,7 @@ pytestmark = [
     # A scheduler looks up its tasks, and so meets those of every test in this process.
     pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning"),
 ]
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 HOUR = 3600.0
 
 
@@ -173,6 +173,7 @@ def shifted(tmp_path: Path) -> Iterator[tuple[RedisProcess, Path]]:
     wrong.write_text("+0")
     server = RedisProcess(
         tmp_path / "redis",
+        PATH="",  # the embedded one: Debian's clashes with libfaketime
         LD_PRELOAD=str(FAKETIME),
         FAKETIME_TIMESTAMP_FILE=str(wrong),
         FAKETIME_NO_CACHE="1",
