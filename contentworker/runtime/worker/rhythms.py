@@ -1,6 +1,7 @@
 """A crontab in a time zone as one of Celery's schedules.
 
-Celery's own crontab sends late, twice or not at all where clocks change (celery #6438, #9653, #10107).
+Celery's own crontab is half an hour late where the clock skips 02:30, and sends nothing in the second of two
+equal hours (celery #10107).
 """
 
 from datetime import datetime, timedelta

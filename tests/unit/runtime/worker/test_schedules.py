@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import Celery, schedules
 from pydantic import ValidationError
 
 from contentworker import config
 from contentworker.runtime.settings import ScheduleSettings
+from contentworker.runtime.worker.rhythms import Crontab
 from contentworker.runtime.worker.schedules import beat_schedule
 from contentworker.time_zones import time_zone
 
@@ -27,6 +29,25 @@ def test_celery_gets_what_is_enabled() -> None:
     assert crontab.is_due(datetime(2026, 12, 7, 2, 29, tzinfo=UTC)) == (True, 7 * 86_400)
     assert crontab.is_due(datetime(2026, 12, 7, 2, 30, tzinfo=UTC)) == (False, 7 * 86_400)
     assert beat_schedule(schedule(every_seconds=90, enabled=False)) == {}
+
+
+def test_why_celerys_own_crontab_is_not_used() -> None:
+    """At a change of the clock it sends late, or nothing (celery #10107). If this fails, it may do now."""
+    app = Celery("clocks", set_as_current=False)
+    app.conf.timezone = "Europe/Berlin"
+
+    def is_due(text: str, last: str, now: str) -> list[bool]:
+        there, moments = (
+            time_zone("Europe/Berlin"),
+            [datetime.fromisoformat(f"{each}Z") for each in (last, now)],
+        )
+        given = {"nowfun": lambda: moments[1].astimezone(there), "app": app}
+        theirs = schedules.crontab(*text.split(), **given)
+        ours = Crontab(text, "Europe/Berlin", **given)
+        return [each.is_due(moments[0].astimezone(there)).is_due for each in (theirs, ours)]
+
+    assert is_due("30 2 * * *", "2026-03-28T12:00", "2026-03-29T01:10") == [False, True]
+    assert is_due("0 * * * *", "2026-10-25T00:00", "2026-10-25T01:00") == [False, True]
 
 
 def test_those_of_worker_toml_are_right() -> None:
