@@ -17,8 +17,8 @@ from benchmarks.chaos.records import Journal
 __all__ = ["Options", "Publisher"]
 
 BACKLOG_SECONDS = 20
-PROMISED = ("once", "alone", "revoked")
-"""Kinds of tasks beside the plain ones: unique for the whole run, one of a key at a time, revoked."""
+PROMISED = ("once", "alone", "revoked", "limited")
+"""Kinds of tasks beside the plain ones: unique for the whole run, one at a time, revoked, of a limit."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,13 @@ class Publisher:
     def _task(self) -> dict[str, Any]:
         draw = self._random
         kinds = ("base", "idempotent", "critical", *(PROMISED if self._options.promises else ()))
-        kind = draw.choices(kinds, (2, 1, 1, 0.5, 0.5, 0.5)[: len(kinds)])[0]
+        kind = draw.choices(kinds, (2, 1, 1, 0.5, 0.5, 0.5, 0.5)[: len(kinds)])[0]
         task = self._plain_task("base" if kind == "revoked" else kind)
         if kind == "revoked":
             task |= {"countdown": round(draw.uniform(2, 6), 2), "revoke": True, "may_be_dropped": True}
+        elif kind == "limited":
+            customer = draw.choice(("large", "large", "large", "small"))
+            task |= {"key": customer, "customer": customer, "seconds": round(draw.uniform(0.2, 1), 3)}
         elif kind in PROMISED:
             # Of `once` each key comes three times and never again. `alone` has one key for the whole run, and
             # takes so long that the next one often comes meanwhile.

@@ -20,7 +20,10 @@ __all__ = [
     "unique_twice",
 ]
 
+PLACES = 1
+"""How many tasks of each customer may work at the same time."""
 PROMISES = {
+    "over_limit": "over the limit",
     "unique_twice": "unique run twice",
     "scheduled_wrong": "scheduled twice or missed",
     "revoked_run": "revoked yet run",
@@ -36,14 +39,17 @@ def count(
     `outage_seconds`: how long no beat could send; None if there was no beat.
     """
     keys = {name: task["key"] for name, task in sent.items() if "key" in task}
-    alone = {name: key for name, key in keys.items() if sent[name]["kind"] == "alone"}
-    once = {name: key for name, key in keys.items() if name not in alone}
+    limited, alone, once = (
+        {name: key for name, key in keys.items() if sent[name]["kind"] == kind}
+        for kind in ("limited", "alone", "once")
+    )
     revoked = {name: task["revoked_at"] for name, task in sent.items() if task.get("revoked_at")}
     broken = {
+        "over_limit": over_the_limit(executions, limited, PLACES),
         "unique_twice": unique_twice(executions, once) + over_the_limit(executions, alone, places=1),
         "revoked_run": ran_after_revocation(executions, revoked),
     }
-    tested = {"unique_twice": len(keys), "revoked_run": len(revoked)}
+    tested = {"over_limit": len(limited), "unique_twice": len(alone) + len(once), "revoked_run": len(revoked)}
     if outage_seconds is not None:
         moments = moments_of(executions)
         broken["scheduled_wrong"] = not_sent_once(moments, EVERY_SECONDS, outage_seconds)

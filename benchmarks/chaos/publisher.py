@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.chaos.worker_app import app
+from benchmarks.chaos.worker_app import LIMITED, app
 
 __all__ = ["main"]
 
@@ -35,9 +35,11 @@ def main() -> None:
 def _send(task: dict[str, Any]) -> str:
     more: dict[str, Any] = {"key": task["key"]} if "key" in task else {}
     # As a client that knows nothing of the declaration would send it.
-    options = {"unique": False} if task.get("foreign") else {}
+    options: dict[str, Any] = {"unique": False} if task.get("foreign") else {}
+    if "customer" in task:
+        options["headers"] = {"customer": task["customer"]}
     sent = app.send_task(
-        f"chaos.{task['kind']}",
+        LIMITED if task["kind"] == "limited" else f"chaos.{task['kind']}",
         kwargs={"seconds": task["seconds"], "fail": task["fail"], **more},
         task_id=task["id"],
         countdown=task["countdown"],

@@ -47,6 +47,8 @@ Each run prints a line with its figures. A run without `--quick` also writes it 
   cut off, as dead workers were running them.
 - **stranded 1 h**: held for a dead worker, back after Celery's default visibility timeout. Not counted as
   lost.
+- **over the limit**: tasks that worked while another one of their customer did, of which a
+  [limit](limits.md) allows one at a time.
 - **unique run twice**: of [unique](unique.md) tasks, half of them sent by a client that knows none of it: a
   second one of a key that is unique for the whole run, or two at once where one at a time may run.
 - **scheduled twice or missed**: two beats send a [schedule](schedules.md) every five seconds; one of them is

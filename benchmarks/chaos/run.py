@@ -221,8 +221,8 @@ def _beats(python: str, env: dict[str, str], fault: Fault, system: System, folde
     """Two, except where a clock is stepped: that moves the schedule's moments as well."""
     number = 2 if system.promises and not fault.clocks and not fault.hosts else 0
     beats = Beats([python, "-m", "celery", "-A", APP, "beat", "--loglevel=info"], folder, env, number, fault)
-    beats.start()
     try:
+        beats.start()
         yield beats
     finally:
         beats.stop()

@@ -16,8 +16,9 @@ from celery.schedules import schedule
 from benchmarks.chaos import crash_points
 from benchmarks.chaos.records import EVERY_SECONDS, MOMENT, perform
 
-__all__ = ["app"]
+__all__ = ["LIMITED", "app"]
 
+LIMITED = "tasks.maintenance.chaos"
 SCHEDULED = "chaos.scheduled"
 
 
@@ -65,6 +66,7 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
     once = {"key": ["key"], "while": "ttl", "seconds": 86_400}
     for kind, unique in (("once", once), ("alone", {"key": ["key"], "while": "running"})):
         celery_app.task(bind=True, name=f"chaos.{kind}", base=BaseTask, unique=unique)(_work_for)
+    celery_app.task(bind=True, name=LIMITED, base=BaseTask)(_work_for)
     celery_app.task(bind=True, name=SCHEDULED, base=BaseTask)(_note_moment)
     celery_app.conf.beat_schedule["chaos"] = {"task": SCHEDULED, "schedule": schedule(EVERY_SECONDS)}
     return celery_app, {kind: {"base": base} for kind, base in kinds.items()}

@@ -104,6 +104,8 @@ SENT: dict[str, dict[str, Any]] = {
     "d": {"kind": "alone", "key": "alone-1", "revoked_at": None},
     "e": {"kind": "base", "revoked_at": 5.0},
     "f": {"kind": "base", "revoked_at": None},
+    "g": {"kind": "limited", "key": "large", "revoked_at": None},
+    "h": {"kind": "limited", "key": "large", "revoked_at": None},
 }
 """What a run published, by id."""
 
@@ -112,24 +114,27 @@ def test_a_run_that_keeps_its_promises() -> None:
     """How often each was put to the test is counted, too: of nothing, nothing can be broken."""
     kept = [
         *(ran("a", 1, 2), ran("c", 1, 2), ran("d", 3, 4), ran("e", 4, 6), ran("f", 9, 10)),
+        *(ran("g", 1, 2), ran("h", 2, 3)),
         *(ran("moment/10.000/x", 1), ran("moment/15.000/y", 2), ran("moment/15.000/y", 3)),
     ]
     figures = count(SENT, kept, 0)
     assert {name: figures[name] for name in PROMISES} == dict.fromkeys(PROMISES, 0)
-    assert [figures[f"{name}_of"] for name in PROMISES] == [4, 2, 1]
+    assert [figures[f"{name}_of"] for name in PROMISES] == [2, 4, 2, 1]
 
 
 def test_a_run_that_breaks_each_promise() -> None:
     """Each is named."""
     broken = [
         *(ran("a", 1, 2), ran("b", 7, 8), ran("c", 1, 2), ran("d", 1.5, 4), ran("e", 5.5, 6)),
+        *(ran("g", 1, 2), ran("h", 1.9, 3)),
         *(ran("moment/10.000/x", 1), ran("moment/10.100/y", 2), ran("moment/30.000/z", 3)),
     ]
     figures = count(SENT, broken, 0)
+    assert figures["over_limit_ids"] == ["h"]
     assert figures["unique_twice_ids"] == ["once-1", "d"]
     assert figures["revoked_run_ids"] == ["e"]
     assert figures["scheduled_wrong_ids"] == ["10.10 twice", "30.00 after missed ones"]
-    assert [figures[name] for name in PROMISES] == [2, 2, 1]
+    assert [figures[name] for name in PROMISES] == [1, 2, 2, 1]
 
 
 def test_without_beats_schedules_are_not_judged() -> None:
