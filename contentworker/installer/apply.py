@@ -2,7 +2,8 @@
 
 1. The intent is written to the manifest.
 2. Files are placed (`placing`).
-3. Services are started or restarted, queue by queue, each when everything that it needs is complete.
+3. Services are started or restarted, queue by queue, each when everything that it needs is complete. While a
+   worker is restarted, its stand-in serves the queue (`stand_ins`).
 4. The manifest says that all is done, and old releases are removed.
 
 If any of this fails, all changes are undone, and what ran before runs again.

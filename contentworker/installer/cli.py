@@ -62,7 +62,7 @@ def install(prefix: str | None, user: str | None, root: Path | None, dry_run: bo
 @_yes
 @click.option("--rollback", is_flag=True, help="Go back to the previous release.")
 def upgrade(prefix: str | None, dry_run: bool, yes: bool, rollback: bool) -> None:
-    """Switch to this checkout, queue by queue. No task is lost. If it fails, the old release runs again."""
+    """Switch to this checkout, and serve every queue meanwhile. If it fails, the old release runs again."""
     options = _options(prefix)
     if rollback:
         _roll_back(options, dry_run=dry_run, yes=yes)

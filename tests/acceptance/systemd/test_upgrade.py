@@ -228,6 +228,25 @@ def test_our_redis_moves_to_another_port_and_back(services: Machine) -> None:
     assert answers(services) == dict.fromkeys(QUEUES, "ok")
 
 
+def test_the_machine_goes_down_in_the_middle(services: Machine) -> None:
+    """Booted again, every queue is served by its own worker; the next upgrade brings all to one release."""
+    (old,) = set(releases(services).values())
+    edit(services, "\n# A version whose upgrade is cut off.\n")
+    upgrade = Background(lambda: installation.command(services, "upgrade"))
+    wait_until(lambda: upgrade.runs() and services.is_active(STAND_IN), "the stand-in to serve")
+    services.run("pkill", "-KILL", "--full", "as_root.py")
+    upgrade.error()
+    services.reboot()
+    assert answers(services) == dict.fromkeys(QUEUES, "ok")
+    assert not services.is_active(STAND_IN)
+    done = installation.command(services, "upgrade")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "was interrupted" in done.stdout
+    (new,) = set(releases(services).values())
+    assert new != old
+    no_stand_ins(services)
+
+
 def test_uninstall(services: Machine) -> None:
     """Nothing is left: no process, unit, file, account or data."""
     done = installation.command(services, "uninstall", "--data")
