@@ -419,9 +419,15 @@ def sbom(session: nox.Session) -> None:
     from contentworker.version import VERSION
 
     output = Path((session.posargs or ["content-worker.cdx.json"])[0])
+    # The settings say which locks; the installer's environment can read them.
+    python = environments.program(environments.make(".nox/_install", "install"), "python")
+    question = "from contentworker import config; print(*config.load().services.locks)"
+    names = str(session.run(python, "-c", question, external=True, silent=True)).split()
+    requirements = Path(session.create_tmp()) / "requirements.txt"
+    requirements.write_text("".join((LOCKS / f"{name}.txt").read_text("utf-8") for name in names), "utf-8")
     bom = ["cyclonedx-py", "requirements", "--pyproject", "pyproject.toml", "--output-reproducible"]
     quiet = {"PYTHONWARNINGS": "ignore"}  # a lock does not say which package needs which
-    session.run(*bom, "--output-file", str(output), "locks/service.txt", env=quiet)
+    session.run(*bom, "--output-file", str(output), str(requirements), env=quiet)
     if output.exists():  # not with --install-only
         found = json.loads(output.read_text("utf-8"))
         found["metadata"]["component"]["version"] = VERSION  # which pyproject.toml calls dynamic

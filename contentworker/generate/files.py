@@ -4,7 +4,15 @@ from pathlib import Path
 
 from contentworker import config
 from contentworker.counted import ALL_COUNTED
-from contentworker.generate import architecture, configuration_page, devcontainer, metrics_pages, units
+from contentworker.generate import (
+    architecture,
+    configuration_page,
+    containers,
+    devcontainer,
+    kubernetes,
+    metrics_pages,
+    units,
+)
 from contentworker.runtime.metrics.definitions import READ
 
 __all__ = ["outdated", "render", "units_in"]
@@ -24,7 +32,9 @@ def render(root: Path) -> dict[Path, str]:
         architecture_page: architecture.render(architecture_page.read_text("utf-8"), root),
         metrics_page: metrics_pages.between_marks(metrics_page.read_text("utf-8"), metrics),
         root / "monitoring" / "dashboard.json": metrics_pages.dashboard(metrics),
+        **containers.render(settings, root),
         **devcontainer.render(settings, root),
+        **kubernetes.render(settings, root),
         **{systemd / path: text for path, text in units.render(settings, systemd / "templates").items()},
     }
 
@@ -36,6 +46,9 @@ def units_in(folder: Path) -> dict[Path, str]:
 
 
 def outdated(systemd: Path, files: dict[Path, str]) -> list[Path]:
-    """Files that differ from what is rendered, and files of this systemd/ that are no longer rendered."""
+    """Files that differ from what is rendered, and those of queues that no longer exist."""
     changed = [file for file, text in files.items() if not file.exists() or file.read_text("utf-8") != text]
-    return [*units.stale(systemd, files), *changed]
+    gone = units.stale(systemd, files)
+    if systemd == config.ROOT / "systemd":
+        gone += kubernetes.stale(config.ROOT, files)
+    return [*gone, *changed]

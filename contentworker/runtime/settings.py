@@ -241,7 +241,8 @@ class QueueSettings(Section):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         1,
         description="Workers that each machine runs for the queue as services: `celery-worker@QUEUE`, "
-        "`celery-worker@QUEUE-2`, … The memory limit and the other settings are those of each.",
+        "`celery-worker@QUEUE-2`, … The memory limit and the other settings are those of each. On "
+        "Kubernetes, the pods of the queue.",
     )
     concurrency: Count = Field(2, description="Tasks that the worker runs at the same time.")
     pool: Pool = Field(
@@ -270,6 +271,9 @@ class QueueSettings(Section):
     )
     secrets: tuple[SecretName, ...] = Field(
         (), description="Secrets that the service gets in addition to `REDIS_URL` (docs/operations.md)."
+    )
+    max_workers: Count = Field(
+        4, description="Most workers that KEDA starts on Kubernetes; `workers` is the fewest."
     )
 
 
@@ -700,6 +704,20 @@ class ServiceSettings(Section):
     )
 
 
+class KubernetesSettings(Section):
+    """When KEDA starts more workers: `nox -s generate` writes `deploy/kubernetes/` (docs/kubernetes.md)."""
+
+    prometheus_url: Annotated[
+        str, shaped(r"https?://[A-Za-z0-9.:\[\]/_-]+", "the address of Prometheus, http:// or https://")
+    ] = Field(
+        "http://prometheus-operated.monitoring:9090",
+        description="Prometheus, as KEDA reaches it in the cluster.",
+    )
+    wanted_wait_seconds: int = Field(
+        60, ge=1, description="A worker is added for each time this long that the oldest message has waited."
+    )
+
+
 class DevcontainerSettings(Section):
     """The development container: `nox -s generate` writes `.devcontainer/`."""
 
@@ -743,6 +761,7 @@ class RuntimeSettings(Section):
         {}, description="Schedules by name, one table `[schedules.NAME]` each."
     )
     services: ServiceSettings = ServiceSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
     devcontainer: DevcontainerSettings = DevcontainerSettings()
     development: DevelopmentSettings = DevelopmentSettings()
     up: dict[QueueName, ProgramSettings] = Field(

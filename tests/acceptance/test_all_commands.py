@@ -17,11 +17,13 @@ READ_BY = {
     "adding-tasks.md": "test_adoption.py",
     "adopting.md": "test_adoption.py",
     "commands.md": "test_content_worker_command.py",
+    "containers.md": "test_image.py",
     "dead-letters.md": "test_all_commands.py",
     "desk-api.md": "editorial/test_desk_api_page.py",
     "desk.md": "editorial/test_desk_page.py",
     "environments.md": "test_pages.py",
     "escalations.md": "editorial/test_pages_with_articles.py",
+    "kubernetes.md": "../unit/generate/test_kubernetes.py",
     "metrics.md": "test_monitoring.py",
     "operations.md": "systemd/test_operations.py",
     "pipeline.md": "editorial/test_pages_with_articles.py",
@@ -59,7 +61,11 @@ TYPED_BY = {
 }
 """Of the other pages: the test that types the same words after `-s`, or after the application's name."""
 
+IN_A_POD = "test_image.py reads it off the README, and runs it"
 NOT_TYPED = {
+    "podman build -t content-worker .": IN_A_POD,
+    "podman run --detach --pod new:content-worker content-worker redis-server": IN_A_POD,
+    "podman run --detach --pod content-worker content-worker worker": IN_A_POD,
     "python3 noxfile.py -s tests": "this is it; `.ci/run` ends with it, which test_pages.py looks at",
     "python3 noxfile.py -s lint": "test_adoption.py runs it, as docs/adding-tasks.md says",
     "nox -s lint": "the same",

@@ -29,6 +29,7 @@ from contentworker import config
 from contentworker.errors import ConfigError
 from contentworker.generate import devcontainer
 from tests.acceptance.conftest import make_checkout
+from tests.acceptance.podman import base_archive
 from tests.support import ROOT, Process, json_with_comments, service_is_missing, wait_until
 
 CLI = Path(__file__).parent / "devcontainer-cli"
@@ -214,20 +215,8 @@ class Container:
             shutil.copy(lock, marker)
 
     def _make_base_image(self, image: str, name: str) -> None:
-        suite = re.fullmatch(r"debian:(\w+)-slim", image)
-        assert suite
-        certificates = "/etc/ssl/certs/ca-certificates.crt"  # those of this machine may be more
-        # As the published image has them: no manuals, and no fsync for each file of a package.
-        options = ("force-unsafe-io", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*")
-        base = self.folder / "base.tar"
-        self._succeed(
-            *("mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates"),
-            *(f"--dpkgopt={option}" for option in options),
-            *(f"--customize-hook=upload {certificates} {certificates}", suite[1], base),
-        )
-        self._succeed("podman", "import", "--quiet", base, name)
+        self._succeed("podman", "import", "--quiet", base_archive(image), name)
         self._succeed("podman", "image", "prune", "--force")  # layers above the image before
-        base.unlink()
 
     def _succeed(self, *command: str | Path) -> None:
         finished = self.run(*command, seconds=UP_SECONDS)

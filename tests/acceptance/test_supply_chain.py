@@ -5,6 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from contentworker import config
 from contentworker.version import VERSION
 from tests.acceptance.conftest import CopyProject
 from tests.support import ROOT
@@ -15,7 +16,7 @@ INSTALL_SECONDS = 300
 def test_bill_of_materials_is_what_a_machine_gets(
     copy_project: CopyProject, bare_python: str, bare_environment: dict[str, str]
 ) -> None:
-    """`nox -s sbom` writes each package of the services' lock with its hashes, in CycloneDX."""
+    """`nox -s sbom` writes each package of the services' locks with its hashes, in CycloneDX."""
     checkout = copy_project("release")
     done = subprocess.run(
         [bare_python, "noxfile.py", "-s", "sbom"],
@@ -33,7 +34,8 @@ def test_bill_of_materials_is_what_a_machine_gets(
         "content-worker",
         VERSION,
     )
-    lock = (ROOT / "locks" / "service.txt").read_text("utf-8")
+    names = config.load(environ={}).services.locks
+    lock = "".join((ROOT / "locks" / f"{name}.txt").read_text("utf-8") for name in names)
     pinned = {
         f"pkg:pypi/{name}@{version}" for name, version in re.findall(r"^(\S+)==(\S+)", lock, re.MULTILINE)
     }
@@ -41,6 +43,15 @@ def test_bill_of_materials_is_what_a_machine_gets(
     assert all(each["externalReferences"][0]["hashes"] for each in found["components"])
     ignored = subprocess.run(["git", "status", "--short"], cwd=checkout, capture_output=True, check=True)
     assert not ignored.stdout
+
+
+def test_update_bot_knows_the_base_image() -> None:
+    """It changes the digest where it is written and where it is generated, so that both stay the same."""
+    settings = json.loads((ROOT / "renovate.json").read_text("utf-8"))
+    patterns = [each.strip("/") for each in settings["dockerfile"]["managerFilePatterns"]]
+    for name in ("Containerfile", "deploy/templates/Containerfile.in"):
+        assert any(re.search(pattern, name) for pattern in patterns)
+        assert (ROOT / name).is_file()
 
 
 def test_update_bot_knows_every_lock() -> None:

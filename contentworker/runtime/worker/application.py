@@ -197,6 +197,10 @@ def _set_up_worker(instance: Any = None, conf: Any = None, **_: Any) -> None:
         from contentworker.runtime.health import pulse
 
         pulse.begin(instance)
+    if os.getpid() == 1:  # of a container
+        from contentworker.runtime.worker.orphans import OrphanStep
+
+        instance.app.steps["consumer"].add(OrphanStep)
     from contentworker.runtime.logs import outages, task_lines
 
     outages.begin(instance)

@@ -11,8 +11,10 @@ from tests.support import ROOT
 COPIED = (
     ".devcontainer",
     ".vscode",
+    "Containerfile",
     "celery_worker.py",
     "contentworker",
+    "deploy",
     "docs",
     "locks",
     "monitoring",

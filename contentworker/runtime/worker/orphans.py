@@ -1,0 +1,49 @@
+"""Reaps orphans where the worker is a container's first process, which inherits them.
+
+A program that a task has started outlives its pool process if that is killed. When it ends, its entry in the
+process table stays until its parent asks for it: in a container without an init that is the worker.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from billiard import active_children
+from celery import bootsteps
+
+__all__ = ["OrphanStep"]
+
+REAP_SECONDS = 10.0
+"""Time between two looks. Whoever else waits for a child has done so within this time."""
+
+
+class OrphanStep(bootsteps.StartStopStep):
+    """Looks for ended orphans now and then."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._seen: set[int] = set()
+
+    def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
+        """Set the timer whenever the loop begins to run: Celery drops all timers with each connection."""
+        hub.call_repeatedly(REAP_SECONDS, self.reap)
+
+    def reap(self) -> None:
+        """Reap what had ended when this was called before, too."""
+        ended = {*_ended_children()} - {child.pid for child in active_children()}
+        for number in ended & self._seen:
+            with suppress(ChildProcessError):
+                os.waitpid(number, os.WNOHANG)
+        self._seen = ended
+
+
+def _ended_children() -> Iterator[int]:
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has gone
+            state, parent = status.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+            if state == "Z" and int(parent) == os.getpid():
+                yield int(status.parent.name)
