@@ -54,6 +54,8 @@ SIDES = [
 ]
 LIMITS = in_json({"one": Limit(1, 0, 0)})
 LIST = "celery"
+AT_A_TIME = 500
+"""Messages of one script of the set-up."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,9 @@ def time_fetches(client: redis.Redis, fetch: Fetch, count: int) -> float:
     for holder in ("other", "ours"):
         protocol.register(holder)
     numbers = iter(range(1, 10**9))
-    for key in range(fetch.blocked):
-        put(protocol, client, numbers, f"blocked-{key}", 2, room=1)
-    for key in range(fetch.ready):
-        put(protocol, client, numbers, f"ready-{key}", max(1, count // fetch.ready + 1), room=0)
+    put(protocol, client, numbers, [f"blocked-{key}" for key in range(fetch.blocked)] * 2, room=fetch.blocked)
+    each = max(1, count // fetch.ready + 1) if fetch.ready else 0
+    put(protocol, client, numbers, [f"ready-{key}" for key in range(fetch.ready)] * each, room=0)
     if not fetch.ready:
         client.lpush(LIST, *(b'{"n":%d}' % number for number in range(count)))
     done: list[str] = []
@@ -101,13 +102,15 @@ def time_fetches(client: redis.Redis, fetch: Fetch, count: int) -> float:
 
 
 def put(
-    protocol: Protocol, client: redis.Redis, numbers: Iterator[int], key: str, messages: int, *, room: int
+    protocol: Protocol, client: redis.Redis, numbers: Iterator[int], keys: Sequence[str], *, room: int
 ) -> None:
-    """Have messages of a key wait: with a room of 1, one of them has the key's place."""
-    client.lpush(LIST, *(b"{}" for _ in range(messages)))
-    _, taken = protocol.fetched(protocol.fetch("other", next(numbers), messages, [LIST]))
-    asked = [(each.tag, partition("one", key), True) for each in taken]
-    protocol.admit("other", room, LIMITS, asked)
+    """Have a message of each key wait, but for as many as there is room for: they have the keys' places."""
+    for start in range(0, len(keys), AT_A_TIME):
+        some = keys[start : start + AT_A_TIME]
+        client.lpush(LIST, *(b"{}" for _ in some))
+        _, taken = protocol.fetched(protocol.fetch("other", next(numbers), len(some), [LIST]))
+        asked = [(each.tag, partition("one", key), True) for each, key in zip(taken, some, strict=True)]
+        protocol.admit("other", room, LIMITS, asked)
 
 
 def ratios(samples: dict[str, list[Sample]]) -> dict[str, float]:

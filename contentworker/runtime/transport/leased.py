@@ -144,7 +144,7 @@ class Channel(sending.Channel):
             self.holder.lease.start()
             if not self._is_reconciled:
                 self._is_reconciled = self.holder.reconcile()
-                with suppress(OutOfMemoryError):  # then a minute later
+                with suppress(OutOfMemoryError):  # then some minutes later
                     self.holder.protocol.look_again(self._lists(queues))
         except self.ResponseError as error:
             raise RedisConnectionError(str(error)) from error

@@ -11,10 +11,10 @@
 
 -- A partition that waits is looked at again after this long, although a place that is freed wakes it: its limit may be
 -- gone or raised, and a worker of an older release that puts back what a dead one held leaves its places taken.
-local LOOK_AGAIN_SECONDS = 60
+local LOOK_AGAIN_SECONDS = 300
 
 -- Most partitions that one fetch looks at.
-local LOOKED_AT = 20
+local LOOKED_AT = 10
 
 -- A fetch takes no more messages to be sorted after this many bytes.
 local SORTED_BYTES = 1000000
