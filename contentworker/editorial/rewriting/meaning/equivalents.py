@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from contentworker.editorial.rewriting.meaning.quantities import Item
+from contentworker.editorial.rewriting.meaning.stems import EnglishStems
 
 __all__ = ["SYNONYMS", "Equivalents", "Prepositions", "equivalents"]
 
 _FOLDER = Path(__file__).with_name("languages")
 SYNONYMS = _FOLDER / "en_synonyms.txt"
 """Lines of a word and those that may stand for it. research/guard/synonyms.py writes it."""
-_VOWEL = re.compile("[aeiouy]")
 _OUR = re.compile(r"(?<=\w{2})our(?=(?:s|ed|ing|able|ful|ite|ites|less|hood|ly|er|ers|ist|ists)?$)")
 _ISE = re.compile(r"(?<=\w{2})([iy])s(?=(?:e|es|ed|ing|er|ers|ation|ations|able)$)")
 _NO_OUR = frozenset(
@@ -28,14 +28,6 @@ _Expression = tuple[tuple[str, ...], str, str]
 """The words of an expression as they are looked for, the group that it belongs to, and as it is listed."""
 Prepositions = tuple[str, str]
 """Of who gets something and of who gives it."""
-_SHORTEST_STEM = 3
-_LONGEST_WORD = 40
-_ENGLISH_BE = {
-    **dict.fromkeys(("am", "is", "are"), ("be", "s")), "was": ("be", "pa"), "were": ("be", "pa"),
-    "been": ("be", "en"), "being": ("be", "ing"), "has": ("have", "s"), "had": ("have", "ed"),
-    "having": ("have", "ing"), "does": ("do", "s"), "did": ("do", "pa"), "done": ("do", "en"),
-    "doing": ("do", "ing"),
-}  # fmt: skip
 
 
 def _texts(lists: dict[str, Any]) -> Iterator[str]:
@@ -71,12 +63,11 @@ class Equivalents:
         self._spelling = dict(each.rsplit(" ", 1) for each in self._listed("spelling"))
         self._contractions = dict(each.split(" = ") for each in self._listed("contractions"))
         bound = ("whole", "free", "pronouns", "adjuncts", "modals", "negations", "concessive")
-        self._whole = frozenset(word for name in bound for word in lists.get(name, "").split())
-        self._irregular = self._irregular_forms()
-        irregular = [each.split() for each in self._listed("irregular")]
-        self.bare_participles = frozenset(base for base, _, participle in irregular if base == participle)
+        whole = frozenset(word for name in bound for word in lists.get(name, "").split())
+        verbs, plurals = ([each.split() for each in self._listed(name)] for name in ("irregular", "plurals"))
+        self._stem = EnglishStems(verbs, plurals, whole) if self.is_english else None
+        self.bare_participles = frozenset(base for base, _, participle in verbs if base == participle)
         """Participles that are the base as well: run, come."""
-        self._stems: dict[str, tuple[str, str]] = {}
         self._groups: dict[str, list[_Expression]] = {}
         self._names: dict[str, list[_Expression]] = {}
         self._read_groups()
@@ -145,23 +136,6 @@ class Equivalents:
 
     def _keys(self, name: str) -> frozenset[str]:
         return frozenset(self.key(word) for word in self._lists.get(name, "").split())
-
-    def _irregular_forms(self) -> dict[str, tuple[str, str]]:
-        """From an irregular form to its base and to which form it is."""
-        forms = dict(_ENGLISH_BE) if self.is_english else {}
-        for each in self._listed("irregular"):
-            base, past, participle = each.split()
-            names = ("ed", "ed") if past == participle else ("pa", "en")
-            if past == base:
-                forms[base] = (base, "=")
-            for form, name in zip((past, participle), names, strict=True):
-                if form != base:
-                    forms.setdefault(form, (base, name))
-        for each in self._listed("plurals"):
-            one, many = each.split()
-            if one != many:
-                forms.setdefault(many, (one, "s"))
-        return forms
 
     def _read_synonyms(self) -> None:
         for line in SYNONYMS.read_text("utf-8").splitlines():
@@ -282,54 +256,7 @@ class Equivalents:
 
     def stem(self, word: str) -> tuple[str, str]:
         """What the forms of a word share, and which of its forms it is."""
-        if not self.is_english or len(word) > _LONGEST_WORD:
-            return word, ""
-        known = self._stems.get(word)
-        if known is None:
-            irregular = self._irregular.get(word)
-            base, form = irregular or self._without_ending(word)
-            bare = base if base in self._whole else _bare(base)
-            # "Noted" is no "not".
-            is_hidden = (
-                irregular is None
-                and bare in self._whole
-                and word not in self._whole
-                and (bare != base or form in ("ed", "ing"))
-            )
-            known = (f"{bare}e" if is_hidden else bare), form
-            if len(self._stems) < 50_000:  # noqa: PLR2004 (an article has mostly the words of the one before)
-                self._stems[word] = known
-        return known
-
-    def _without_ending(self, word: str) -> tuple[str, str]:  # noqa: PLR0911 (one ending each)
-        if word in self._whole or len(word) <= _SHORTEST_STEM or not word.isalpha():
-            return word, ""
-        if word.endswith("men") and len(word) > 5:  # noqa: PLR2004 (policemen)
-            return word[:-3] + "man", "s"
-        if word.endswith("ies"):
-            return word[:-3] + "y", "s"
-        if word.endswith(("sses", "shes", "ches", "xes", "zes")):
-            return word[:-2], "s"
-        if word[-1] == "s" and word[-2] not in "sui":
-            return word[:-1], "s"
-        if word.endswith("eed"):
-            return word[:-1], "ed"
-        for ending in ("ing", "ed"):
-            base = word.removesuffix(ending)
-            if base != word and len(base) >= 2 and _VOWEL.search(base):  # noqa: PLR2004 (us-ing)
-                return base, ending
-        return word, ""
-
-
-def _bare(stem: str) -> str:
-    """The stem without what its endings change: hop, hope and hopp are one."""
-    if len(stem) > _SHORTEST_STEM and stem[-1] == "e":
-        stem = stem[:-1]
-    if len(stem) > _SHORTEST_STEM and stem[-1] == stem[-2] and stem[-1] not in "aeiou":
-        stem = stem[:-1]
-    if len(stem) > 2 and stem[-1] == "y":  # noqa: PLR2004
-        stem = stem[:-1] + "i"
-    return stem
+        return self._stem(word) if self._stem else (word, "")
 
 
 @cache
