@@ -9,9 +9,11 @@ import pytest
 from celery import Celery
 from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, WorkerLostError
 from celery.worker.request import ExceptionInfo, create_request_cls
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from contentworker import config
 from contentworker.runtime.records.dead_letters import DeadLetter
+from contentworker.runtime.transport import uniqueness
 from contentworker.runtime.transport.validity import Validity, now
 from contentworker.runtime.worker import application, final_failures, request
 from tasks.base import BaseTask
@@ -120,6 +122,30 @@ def test_what_cannot_be_handed_over_frees_its_slot(
         "RecursionError: maximum recursion depth exceeded while pickling an object",
         RAW.decode(),
     )
+
+
+@pytest.mark.parametrize(("answer", "message"), [(RedisConnectionError("away"), "back"), (False, "ack")])
+def test_unique_task_that_may_not_begin(
+    request_of_a_task: Any,
+    pool: Pool,
+    acknowledged: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bool | Exception,
+    message: str,
+) -> None:
+    """While Redis is away its message goes back to the queue; superseded, it is dropped."""
+
+    def begin(*_: Any) -> bool:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(uniqueness, "begin", begin)
+    request_of_a_task.message.claim = uniqueness.Claim("lock", "1", "turn", "queued", 1)
+    request_of_a_task.message.channel = SimpleNamespace(holder=SimpleNamespace(client=None))
+    with pytest.raises(TaskRevokedError):
+        request_of_a_task.execute_using_pool(pool)
+    assert acknowledged == [message]
 
 
 def test_failure_that_cannot_be_handled_is_given_up(
