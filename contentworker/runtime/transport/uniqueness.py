@@ -90,14 +90,12 @@ def send(client: Any, claim: Claim, place: str, message: Any, due: int | None, *
         DuplicateError: it is not.
     """
     keys = [*(prefix + key for key in (lock_key(claim.lock), REVOKED, LEASES, DELAYED)), place]
-    sent, other = client.eval(
-        _SEND,
-        len(keys),
-        *keys,
+    arguments = [
         *(claim.task_id, claim.turn, claim.lifetime_milliseconds, claim.kept, claim.replaces),
         *(int(claim.is_replaceable), "" if due is None else due, message),
         *(prefix + _SUPERSEDED, prefix + held_key("")),
-    )
+    ]
+    sent, other = client.register_script(_SEND)(keys, arguments)
     if not sent:
         raise DuplicateError(_text(other))
 
@@ -108,25 +106,24 @@ def take(client: Any, claim: Claim, holder: str, tag: str, *, is_again: bool) ->
     `("superseded", "")`: a newer message took its place. `is_again`: the message had been let through before.
     """
     keys = (*claim.keys, LEASES, REVOKED)
-    answer, other = client.eval(
-        _TAKE,
-        len(keys),
-        *keys,
+    arguments = [
         *(claim.task_id, claim.turn, claim.lifetime_milliseconds, claim.kept),
         *(int(is_again), holder, tag, held_key("")),
-    )
+    ]
+    answer, other = client.register_script(_TAKE)(keys, arguments)
     return _text(answer), _text(other)
 
 
 def begin(client: Any, claim: Claim) -> bool:
     """Let go of a lock that is held until the work begins; False if the message is superseded."""
-    return bool(client.eval(_BEGIN, 2, *claim.keys, claim.task_id, claim.turn))
+    return bool(client.register_script(_BEGIN)(claim.keys, [claim.task_id, claim.turn]))
 
 
 def release(client: Any, claim: Claim, holder: str, tag: str) -> None:
     """Let go of the lock of a message that has ended, unless another one has it by now."""
     keys = (lock_key(claim.lock), LEASES)
-    client.eval(_RELEASE, len(keys), *keys, claim.task_id, claim.turn, holder, tag, held_key(""))
+    arguments = [claim.task_id, claim.turn, holder, tag, held_key("")]
+    client.register_script(_RELEASE)(keys, arguments)
 
 
 def _text(value: bytes | None) -> str:
