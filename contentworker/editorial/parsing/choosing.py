@@ -8,7 +8,7 @@ from operator import or_
 from contentworker.editorial.parsing.blocks import Block
 from contentworker.editorial.parsing.dates import read_date
 from contentworker.editorial.parsing.features import ENDS
-from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
+from contentworker.editorial.parsing.tree import CALLOUT_BIT, HINT_BITS, OTHER_BITS, Tree
 
 __all__ = ["captions", "choose", "hints_around", "is_byline", "is_linked", "named_captions"]
 
@@ -164,14 +164,15 @@ def _own(blocks: list[Block], tree: Tree, is_caption: list[bool]) -> list[bool]:
 
 
 def _fill(blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool], is_own: list[bool]) -> None:
-    """Keep what stands between two blocks of the article, beside one of them or in a list or a table.
+    """Keep what stands between two blocks of the article, beside one of them, in a list or in a callout.
 
     The trees saw few lists and tables that are no menus.
     """
     parents, nodes = tree.parents, tree.block_nodes
     in_list = [False] * len(parents)
     for node in range(1, len(parents)):
-        in_list[node] = in_list[parents[node]] or tree.tags[node] in _LISTS
+        is_list = tree.tags[node] in _LISTS or bool(tree.masks[node] & CALLOUT_BIT)
+        in_list[node] = in_list[parents[node]] or is_list
     last = -1
     for index in [index for index, keep in enumerate(kept) if keep]:
         around = (

@@ -36,7 +36,7 @@ RAW_TEXT = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", 
 SKIPPED: dict[str, Reason] = {
     "nav": "navigation", "menu": "navigation", "pre": "code", "button": "control", "select": "control",
     "dialog": "control", "noscript": "embedded", "template": "embedded", "svg": "embedded",
-    "object": "embedded",
+    "object": "embedded", "ac:parameter": "markup", "ac:plain-text-body": "code",
 }  # fmt: skip
 _CONTAINERS = frozenset(
     {"main", "article", "section", "div", "header", "footer", "aside", "blockquote", "form", "ul", "ol", "dl",

@@ -14,7 +14,7 @@ _AUTHOR_PAGE = re.compile(
     re.IGNORECASE,
 )
 _AUTHOR_CLASS = re.compile(
-    r"author|byline|(?<![a-z])(?:autor|auteur|verfasser|writer|vcard|user-?name|signature|contributor|journalist|columnist|redakt(?:eur|ør))"
+    r"author|byline|(?<![a-z])(?:autor|auteur|verfasser|writer|vcard|user-?name|signature|redakt(?:eur|ør))"
     r"|(?:created?|posted|submitted)[-_]?by"
 )
 # Commenters; and what WordPress writes before an author.

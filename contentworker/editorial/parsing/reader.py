@@ -6,12 +6,8 @@ in the source whatever the nesting, and nothing in it recurses.
 """
 
 import re
-from html import unescape
-from itertools import accumulate
 
 from contentworker.editorial.parsing.blocks import (
-    Block,
-    BlockKind,
     Extract,
     Link,
     Reason,
@@ -25,11 +21,9 @@ from contentworker.editorial.parsing.elements import (
     ASCII_LETTERS,
     BLOCKS,
     COMMENT_MARKS,
-    EMPTY_LINES,
     ENDED_BY_THE_NEXT,
     ENDS_HEADING,
     HEADINGS,
-    INVISIBLE,
     KINDS,
     NO_TAG,
     PASSED_OVER,
@@ -43,12 +37,14 @@ from contentworker.editorial.parsing.elements import (
 )
 from contentworker.editorial.parsing.marks import Marks
 from contentworker.editorial.parsing.tags import (
-    ENTITY,
+    FOOTNOTE,
+    TITLE_PARAGRAPH,
     decode,
     hidden_reason,
     is_telling,
 )
-from contentworker.editorial.parsing.tree import Tree, hints
+from contentworker.editorial.parsing.tree import hints
+from contentworker.editorial.parsing.writer import BlockWriter
 
 __all__ = ["read_once"]
 
@@ -63,32 +59,18 @@ def read_once(
     return _Reader(source, whole_page=whole_page, shows_hidden=shows_hidden, reads_pre=reads_pre).run()
 
 
-class _Reader:
+class _Reader(BlockWriter):
     def __init__(
         self, source: str, *, whole_page: bool, shows_hidden: bool = False, reads_pre: bool = False
     ) -> None:
-        self.source = source
-        self.whole_page = whole_page
+        super().__init__(source, whole_page=whole_page, reads_pre=reads_pre)
         self.shows_hidden = shows_hidden
-        self.reads_pre = reads_pre
-        self.may_split = reads_pre or not whole_page
-        self.extract = Extract(has_metadata=True)
-        self.tree = self.extract.tree = Tree()
+        self.marks = Marks(source, self.extract)
         self.stack: list[tuple[str, bool, int]] = []
-        self.open_count: dict[str, int] = {}
-        self.node = 0
         self.skipping = 0
         self.skipped_from: tuple[Reason, int] = ("hidden", 0)
         self.is_passing_over = True
-        self.heading = 0
-        self.kind: BlockKind = "paragraph"
-        self.own = NO_TAG
-        self.pieces: list[str] = []
-        self.sources: list[tuple[int, int]] = []
-        self.link: tuple[str, int] | None = None
-        self.link_characters = 0
-        self.marks = Marks(source, self.extract)
-        self.reviewed: int | None = None
+        self.has_header_cells = False
 
     def run(self) -> Extract:
         """Read the source to its end."""
@@ -129,6 +111,13 @@ class _Reader:
         if self.source.startswith("<!--", opening):
             end = self.source.find("-->", opening + 2)
             return len(self.source) if end < 0 else end + 3
+        if not self.whole_page and self.source.startswith("<![CDATA[", opening):
+            # Confluence keeps the text of links like this. In a page, browsers take it for a comment.
+            end = self.source.find("]]>", opening)
+            end = len(self.source) if end < 0 else end
+            if not self.skipping:
+                self.written(opening + len("<![CDATA["), end)
+            return end + len("]]>")
         end = self.source.find(">", opening)
         return len(self.source) if end < 0 else end + 1
 
@@ -169,6 +158,9 @@ class _Reader:
         if name in ENDS_HEADING:
             self.heading = 0
         self.kind = KINDS.get(name, "paragraph")
+        if name in {"p", "th", "table"} and self.is_in_cell(name, raw):
+            self.kind = "cell"
+            return
         if name not in STACKED:
             self.own = (name, hints(raw))
             if raw and name not in WITHOUT_CONTENT:
@@ -188,15 +180,23 @@ class _Reader:
         if not self.skipping:
             self.node = self.tree.add(self.node, name, hints(raw), start)
 
+    def is_in_cell(self, name: str, raw: str) -> bool:
+        """Whether a paragraph is the text of a cell, as in Confluence; else, see whether it is the title."""
+        if name != "p":
+            self.has_header_cells = name == "th"
+        elif self.has_header_cells and self.own[0] in {"td", "th"}:
+            return True
+        elif "itle" in raw and TITLE_PARAGRAPH.search(raw):
+            self.heading = 1
+        return False
+
     def hidden_reason(self, name: str, raw: str) -> Reason | None:
         return hidden_reason(name, raw, whole_page=self.whole_page, shows_hidden=self.shows_hidden)
 
     def hide(self, name: str, raw: str, start: int) -> None:
         """Skip an element that is not stacked otherwise, if it is hidden."""
-        reason = self.hidden_reason(name, raw)
-        if reason and not self.skipping:
-            self.push(name, reason, start)
-            self.is_passing_over = False
+        if reason := self.hidden_reason(name, raw):
+            self.leave_out(name, reason, start)
 
     def tag_while_hidden(self, match: re.Match[str], name: str) -> int:
         """Act on a tag inside of a hidden element that may lack its end tag: `p`, `li`, `span`."""
@@ -241,6 +241,8 @@ class _Reader:
                 self.heading = 0
             else:
                 self.kind = "paragraph"
+                if name == "p":
+                    self.heading = 0
             self.own = NO_TAG
             if self.open_count.get(name):
                 self.close(name, end)
@@ -290,6 +292,8 @@ class _Reader:
                 self.link = (target, start)
                 if target.startswith("#cmnt"):
                     self.review(target, name, start)
+                elif target[:1] == "#" and "footnote" in raw and FOOTNOTE.match(self.source, end):
+                    self.leave_out(name, "markup", start)
             self.byline(name, raw, end)
             self.hide(name, raw, start)
             return
@@ -300,13 +304,21 @@ class _Reader:
         self.link = None
         if target.startswith("#cmnt_ref"):
             self.reviewed = self.node
-        elif not self.skipping:
-            self.push(name, "comments", start)
+        else:
+            self.leave_out(name, "comments", start)
+
+    def leave_out(self, name: str, reason: Reason, start: int) -> None:
+        if not self.skipping:
+            self.link = None
+            self.push(name, reason, start)
             self.is_passing_over = False
 
     def byline(self, name: str, raw: str, start: int) -> None:
         """Note the content of an element that says it holds the author, or a date."""
-        self.marks.date(name, raw, start)
+        if not raw:
+            return
+        if "date" in raw or "ublished" in raw:
+            self.marks.date(name, raw, start)
         if not self.skipping:
             self.marks.author(name, raw, start, self.link[0] if self.link else None)
 
@@ -315,73 +327,3 @@ class _Reader:
             target, start = self.link
             self.extract.links.append(Link(target, domain_of(target), start, end))
             self.link = None
-
-    def text(self, start: int, end: int) -> None:
-        text = self.source[start:end]
-        if self.link is not None:
-            self.link_characters += end - start
-        if (
-            self.may_split
-            and "\n" in text
-            and ((not self.whole_page and not self.own[0]) or (self.reads_pre and self.open_count.get("pre")))
-        ):
-            # WordPress keeps its classic posts without tags for paragraphs: an empty line ends one.
-            begin = start
-            for blank in EMPTY_LINES.finditer(self.source, start, end):
-                self.written(begin, blank.start())
-                self.flush()
-                begin = blank.end()
-            start = begin
-            text = self.source[start:end]
-        if "&" not in text:
-            # Most texts have no entity, and there are as many texts as tags.
-            if text:
-                self.pieces.append(text)
-                self.sources.append((start, end))
-            return
-        self.written(start, end)
-
-    def written(self, start: int, end: int) -> None:
-        """Add a range of the source to the block, its entities decoded."""
-        text = self.source[start:end]
-        if "&" not in text:
-            self.piece(text, start, end)
-            return
-        position = 0
-        for entity in ENTITY.finditer(text):
-            decoded = unescape(entity[0])
-            if decoded != entity[0]:
-                begin, stop = entity.span()
-                self.piece(text[position:begin], start + position, start + begin)
-                self.piece(decoded, start + begin, start + stop)
-                position = stop
-        self.piece(text[position:], start + position, end)
-
-    def piece(self, text: str, start: int, end: int) -> None:
-        if text:
-            self.pieces.append(text)
-            self.sources.append((start, end))
-
-    def flush(self) -> None:
-        """End the current block: the text since the last one becomes a block."""
-        if not self.pieces:
-            return
-        pieces, sources, linked = self.pieces, self.sources, self.link_characters
-        text = pieces[0] if len(pieces) == 1 else "".join(pieces)
-        self.link_characters = 0
-        if text.isspace() or not text.strip(INVISIBLE):
-            pieces.clear()
-            sources.clear()
-            return
-        self.pieces, self.sources = [], []
-        kind: BlockKind = "heading" if self.heading else self.kind
-        if kind == "paragraph" and self.open_count.get("blockquote"):
-            kind = "quote"
-        if self.reviewed is not None:
-            if self.reviewed == self.node:
-                self.extract.skipped.append(Skipped("comments", sources[0][0], sources[-1][1]))
-                return
-            self.reviewed = None
-        starts = [0] if len(pieces) == 1 else [*accumulate(map(len, pieces[:-1]), initial=0)]
-        self.extract.blocks.append(Block(kind, self.heading, text, starts, sources))
-        self.tree.place(self.node, *self.own, linked)

@@ -5,7 +5,17 @@ from html import unescape
 
 from contentworker.editorial.parsing.blocks import Reason
 
-__all__ = ["ENTITY", "MARKUP", "attributes", "decode", "hidden_reason", "is_telling", "names_author"]
+__all__ = [
+    "ENTITY",
+    "FOOTNOTE",
+    "MARKUP",
+    "TITLE_PARAGRAPH",
+    "attributes",
+    "decode",
+    "hidden_reason",
+    "is_telling",
+    "names_author",
+]
 
 _ATTRIBUTE = re.compile(r"""([^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++)))?""")
 # html.unescape turns digits into an int, which refuses more than 4,300 of them: hence the bounds.
@@ -16,6 +26,16 @@ _REASONS_BY_ROLE: dict[str, Reason] = {"navigation": "navigation", "search": "co
 # What is not closed ends with the text, as in a browser; to look for its end anew each time is quadratic.
 MARKUP = re.compile(
     r"<!--.*?(?:-->|\Z)|<(?:script|style)\b.*?(?:</(?:script|style)>|\Z)|<[^>]*+(?:>|\Z)", re.DOTALL
+)
+
+
+# The mark of a footnote and the way back: a number, or a sign.
+FOOTNOTE = re.compile(
+    r"\s*(?:<[^<>]{0,80}>\s*)?[\[(]?(?:\d{1,3}|[*\u2020\u2021\u21a9^]{1,3}\ufe0e?)[\])]?\s*(?:<[^<>]{0,80}>\s*)?</a"
+)
+# The title of a text that Google Docs or Word has written as HTML.
+TITLE_PARAGRAPH = re.compile(
+    r"""class\s*=\s*["']?[^"'<>]{0,80}?(?:(?<![\w-])MsoTitle(?![\w-])|(?<![\w-])title(?![\w-])[^<>]{0,80}\sid\s*=\s*["']h\.)"""
 )
 
 
@@ -62,9 +82,6 @@ def names_author(raw: str) -> bool:
         or "er-name" in raw
         or "ignature" in raw
         or "edakt" in raw
-        or "ontributor" in raw
-        or "ournalist" in raw
-        or "olumnist" in raw
     )
 
 

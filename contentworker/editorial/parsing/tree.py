@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-__all__ = ["HINTS", "HINT_BITS", "OTHER_BITS", "Tree", "hints"]
+__all__ = ["CALLOUT_BIT", "HINTS", "HINT_BITS", "OTHER_BITS", "Tree", "hints"]
 
 # What people call the parts of a page. Bit i of a mask is the i-th of these.
 HINTS: dict[str, str] = {
@@ -38,6 +38,8 @@ HINTS: dict[str, str] = {
     "paragraph": r"paragraph|(?<![a-z])p\d*(?![a-z])|lead|intro|summary|abstract|excerpt|quote",
 }
 HINT_BITS = {name: 1 << bit for bit, name in enumerate(HINTS)}
+CALLOUT_BIT = 1 << len(HINTS)
+"""A note in the article. No feature: the trees saw none."""
 OTHER_BITS = sum(
     HINT_BITS[name] for name in ("comment", "related", "share", "menu", "foot", "side", "advert", "subscribe")
 )
@@ -59,6 +61,7 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ABOUT_POST = re.compile(
     r"(?<![\w-])(?:(?:category|tag)-(?!list|link|cloud|menu|nav|item)|format-|status-)[\w-]+"
 )
+_CALLOUT = re.compile(r"class\s*=\s*[\"']?[^\"'<>]*(?:admonition|callout)")
 _LONGEST_ATTRIBUTES = 500
 
 
@@ -69,6 +72,9 @@ def hints(raw: str) -> int:
 
 @lru_cache(maxsize=10_000)
 def _mask(raw: str) -> int:
+    if _CALLOUT.search(raw):
+        # A note in the article, though its names may speak of alerts.
+        return HINT_BITS["paragraph"] | CALLOUT_BIT
     mask = 0
     for found in _NAMES.findall(raw):
         for name in "".join(found).split():
