@@ -266,13 +266,23 @@ class Channel(sending.Channel):
         room = self._room - sum(taken.delivery.was_parked for taken in fetched)
         places = [(taken.delivery, partition, conflict == "wait") for taken, partition, conflict in asked]
         try:
-            verdicts = self.holder.admit(places, room, in_json)
+            verdicts = self.holder.admit(places, room, in_json, self._execute)
         except self.ResponseError as error:  # as in `_read_answer`
             raise RedisConnectionError(str(error)) from error
         for (taken, partition, conflict), wait in zip(asked, verdicts, strict=True):
             taken.is_settled = wait is None
             if wait and taken.message is not None:
                 taken.message.refusal = limits.refusal(partition, conflict, wait)
+
+    def _execute(self, command: list[Any]) -> Any:
+        """Send a command on the channel's own connection, where nothing is under way; return its answer."""
+        connection = self.client.connection
+        try:
+            connection.send_command(*command)
+            return self.client.parse_response(connection, "")
+        except self.connection_errors:
+            connection.disconnect()
+            raise
 
     def _partition_of(self, taken: Taken, limiter: limits.Limiter) -> str | None:
         """Make the message; return what it counts with, or None if it need not ask."""

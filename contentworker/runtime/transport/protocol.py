@@ -159,8 +159,9 @@ class Protocol:
         self.load_fetch()
 
     def load_fetch(self) -> None:
-        """Load the fetch script into Redis: a fetch sends its digest only."""
+        """Load the scripts into Redis whose digests alone are sent: a fetch, and the admission after it."""
         self._client.script_load(_SCRIPTS["fetch"])
+        self._client.script_load(_SCRIPTS["admit"])
 
     def fetch_command(
         self,
@@ -255,17 +256,33 @@ class Protocol:
         removed: int = self._client.hdel(self.prefix + held_key(holder), *tags)
         return removed
 
+    def admit_command(
+        self, holder: str, room: int, limits: str, asked: Sequence[tuple[str, str, bool]]
+    ) -> list[Any]:
+        """The command that lets at most `room` messages start that were taken.
+
+        Each is given by its tag, its partition, and whether it waits where it may not start. Pass the answer
+        to `admitted`.
+        """
+        arguments = [part for tag, partition, waits in asked for part in (tag, partition, int(waits))]
+        keys = (self.prefix + RETURNED, self.prefix + held_key(holder))
+        return ["EVALSHA", self._scripts["admit"].sha, len(keys), *keys, limits, room, *arguments]
+
+    @staticmethod
+    def admitted(answer: Sequence[int]) -> list[float | None]:
+        """For each: 0 if it has its place, None if it is parked or gone, or in how many seconds it may."""
+        return [{0: 0.0, 1: None}.get(each, each / 1000) for each in answer]
+
     def admit(
         self, holder: str, room: int, limits: str, asked: Sequence[tuple[str, str, bool]]
     ) -> list[float | None]:
-        """Let at most `room` messages start that were taken.
-
-        Each is given by its tag, its partition, and whether it waits where it may not start. For each: 0 if
-        it has its place, None if it is parked or gone, or in how many seconds it may start.
-        """
-        arguments = [part for tag, partition, waits in asked for part in (tag, partition, int(waits))]
-        verdicts = self._run("admit", [RETURNED, held_key(holder)], limits, room, *arguments)
-        return [{0: 0.0, 1: None}.get(each, each / 1000) for each in verdicts]
+        """Let messages start; return what `admitted` does."""
+        command = self.admit_command(holder, room, limits, asked)
+        try:
+            return self.admitted(self._client.execute_command(*command))
+        except redis.exceptions.NoScriptError:
+            self.load_fetch()
+            return self.admitted(self._client.execute_command(*command))
 
     def look_again(self, lists: Sequence[str]) -> None:
         """Have the next fetches look at all parked messages of these lists: other limits may apply by now."""
