@@ -229,8 +229,14 @@ def test_our_redis_moves_to_another_port_and_back(services: Machine) -> None:
 
 
 def test_the_machine_goes_down_in_the_middle(services: Machine) -> None:
-    """Booted again, every queue is served by its own worker; the next upgrade brings all to one release."""
+    """Booted again, every queue is served by its own worker; the next upgrade brings all to one release.
+
+    That one has a second worker of the first queue.
+    """
     (old,) = set(releases(services).values())
+    toml = services.path(f"{CHECKOUT}/worker.toml")
+    table = f"[queues.{FIRST}]\n"
+    toml.write_text(toml.read_text("utf-8").replace(table, f"{table}workers = 2\n"), "utf-8")
     edit(services, "\n# A version whose upgrade is cut off.\n")
     upgrade = Background(lambda: installation.command(services, "upgrade"))
     wait_until(lambda: upgrade.runs() and services.is_active(STAND_IN), "the stand-in to serve")
@@ -244,6 +250,9 @@ def test_the_machine_goes_down_in_the_middle(services: Machine) -> None:
     assert "was interrupted" in done.stdout
     (new,) = set(releases(services).values())
     assert new != old
+    second = f"celery-worker@{FIRST}-2.service"
+    assert release_of(services, second) == new
+    assert services.show(second, "StatusText").startswith(f"{FIRST}: ")
     no_stand_ins(services)
 
 
