@@ -9,7 +9,7 @@ from rich.console import Console
 
 from contentworker.cli.top_page import render
 from contentworker.runtime.records.pauses import Pause
-from contentworker.runtime.records.queue_state import QueueState, State
+from contentworker.runtime.records.queue_state import LimitState, QueueState, State
 from contentworker.runtime.watching.overview import Away, Failure, Overview, Rates, Running, WorkerState
 
 NOW = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
@@ -210,3 +210,12 @@ def test_paused_schedules_are_named() -> None:
     shown = lines_of(replace(overview(1), paused_schedules={"purge": since, "weekly": None}))
     assert "schedules: purge paused by ana, 28 Nov 11:00; weekly paused" in "\n".join(shown)
     assert "schedules" not in "\n".join(lines_of(overview(1)))
+
+
+def test_limits_in_use_have_a_table() -> None:
+    """Places taken and messages waiting; without a limit in use there is no table."""
+    state = overview(1).state
+    assert state
+    limited = replace(overview(1), state=replace(state, limits=(LimitState("customer", 2, 7),)))
+    assert words_of(lines_of(limited), "customer") == ["customer", "2", "7"]
+    assert not any("LIMIT" in line for line in lines_of(overview(1)))

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from contentworker.runtime.records import queue_state
 from contentworker.runtime.transport.limits import UNLIMITED, Limit, in_json, partition
 from contentworker.runtime.transport.protocol import (
     DELAYED,
@@ -291,3 +292,45 @@ def test_limits_hold_in_any_order(redis_client: redis.Redis) -> None:
     """After each step of any history."""
     LimitsMachine.client = redis_client
     run_state_machine_as_test(LimitsMachine, settings=settings(BOUNDED, stateful_step_count=40))
+
+
+def test_what_waits_is_counted_handed_back_in_order_and_purged(redis_client: redis.Redis) -> None:
+    """Messages that wait are messages of their queue; plain Celery gets them as they were sent."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    protocol.register("holder")
+    sent = [b'{"n": %d, "headers": {"sent_at": "2020-01-01T00:00:0%d"}}' % (n, n) for n in range(4)]
+    redis_client.lpush("celery", *sent)
+    _, taken = protocol.fetched(protocol.fetch("holder", 1, 4, ["celery"]))
+    asked = [(each.tag, partition("one", "a"), True) for each in taken]
+    assert protocol.admit("holder", 4, LIMITS_JSON, asked) == [0, None, None, None]
+    state = queue_state.read(redis_client, ["celery"])
+    (queue,) = state.queues
+    assert (queue.ready, queue.parked, queue.held) == (3, 3, 1)
+    assert (queue.oldest_message_seconds or 0) > 86_400
+    assert state.limits == (queue_state.LimitState("one", taken=1, waiting=3),)
+    while protocol.hand_back(2):
+        pass
+    assert redis_client.lrange("celery", 0, -1) == sent[:0:-1]
+    _, taken = protocol.fetched(protocol.fetch("holder", 2, 3, ["celery"]))
+    protocol.admit("holder", 3, LIMITS_JSON, [(each.tag, partition("one", "a"), True) for each in taken])
+    assert protocol.purge(["celery"]) == 3
+    assert queue_state.read(redis_client, ["celery"]).queues[0].ready == 0
+
+
+def test_keys_take_turns(redis_client: redis.Redis) -> None:
+    """A key with many messages does not hold up one with a single one; each key's order is kept."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    protocol.register("holder")
+    redis_client.lpush("celery", *(b"many-%d" % n for n in range(5)), b"single-0", b"other-0", b"other-1")
+    _, taken = protocol.fetched(protocol.fetch("holder", 1, 8, ["celery"]))
+    asked = [(each.tag, partition("two", each.raw.decode()[:-2]), True) for each in taken]
+    protocol.admit("holder", 0, LIMITS_JSON, asked)
+    order = []
+    for number in range(2, 10):
+        _, (one,) = protocol.fetched(protocol.fetch("holder", number, 1, ["celery"], limits=LIMITS_JSON))
+        order.append(one.raw.decode())
+        protocol.acknowledge("holder", one.tag, place_field(one.tag))
+    assert order[:5] == ["many-0", "single-0", "other-0", "many-1", "other-1"]
+    assert order[5:] == ["many-2", "many-3", "many-4"]
