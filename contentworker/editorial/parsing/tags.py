@@ -67,19 +67,15 @@ def is_telling(raw: str) -> bool:
 
 def names_author(raw: str) -> bool:
     """Whether attributes may name an author, in English, German, Spanish, French or Italian."""
+    # Called for each tag: what several words share is looked for first.
     return (
-        "uthor" in raw
+        ("ut" in raw and ("uthor" in raw or "utor" in raw or "uteur" in raw))
         or "yline" in raw
-        or "utor" in raw
-        or "uteur" in raw
-        or "erfasser" in raw
         or "riter" in raw
         or "vcard" in raw
-        or "edby" in raw
-        or "ed-by" in raw
-        or "ateby" in raw
-        or "ername" in raw
-        or "er-name" in raw
+        or ("by" in raw and ("edby" in raw or "ed-by" in raw or "ateby" in raw))
+        or ("name" in raw and ("ername" in raw or "er-name" in raw))
+        or "erfasser" in raw
         or "ignature" in raw
         or "edakt" in raw
     )
