@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty
-from typing import Any
+from typing import Any, Literal
 
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
@@ -57,7 +57,8 @@ class Channel(sending.Channel):
     _fetch: Fetch | None = None
     _room = 0
     """Most messages of the fetch under way that may be delivered."""
-    _may_have_more = True
+    _step: Literal["fetch", "wait", "look"] = "fetch"
+    """The next command. After a wait in vain, a look: one command says whether any list has messages."""
     _must_poll = False
     newest_revocation = 0.0
     """The highest score in `REVOKED` when the messages that are being delivered were taken."""
@@ -148,8 +149,10 @@ class Channel(sending.Channel):
                     self.holder.protocol.look_again(self._lists(queues))
         except self.ResponseError as error:
             raise RedisConnectionError(str(error)) from error
-        if self._may_have_more:
+        if self._step == "fetch":
             command = self._fetch_command(queues)
+        elif self._step == "look":
+            command = ["EXISTS", *self._lists(queues)]
         elif len(queues) == 1 and not (self._memory_is_full or self._must_poll):
             # Moves the last message onto itself: returns once there is one, and takes nothing.
             (key,) = (self.global_keyprefix + queue for queue in queues)
@@ -196,12 +199,12 @@ class Channel(sending.Channel):
         finally:
             self._in_poll = None
             self._flush_brpop_reauth()
-        if self._fetch is None:  # a wait is over
-            self._may_have_more = True
+        if self._fetch is None:
+            self._step = self._step_after(answer)
             raise Empty
         fetch, self._fetch = self._fetch, None
         deliveries = self.holder.take(fetch, answer)
-        self._may_have_more = bool(deliveries)
+        self._step = "fetch" if deliveries else "wait"
         # A BLMOVE on the list of a paused queue would return at once, again and again. When a parked message
         # may start, nothing is pushed.
         self._must_poll = self.holder.protocol.must_poll(answer)
@@ -210,6 +213,15 @@ class Channel(sending.Channel):
             raise Empty
         self._deliver_all(deliveries)
         return True
+
+    def _step_after(self, answer: Any) -> Literal["fetch", "wait", "look"]:
+        """What follows a wait or a look that was answered so."""
+        if answer:
+            return "fetch"
+        if self._step == "look":
+            return "wait"
+        # Parked messages are in none of these lists.
+        return "fetch" if self._must_poll or self.holder.lease.parked else "look"
 
     def _read_answer(self) -> Any:
         try:
