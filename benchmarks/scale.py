@@ -1,14 +1,20 @@
-"""Measures what many workers cost: the beats that renew their leases.
+"""Measures what many workers cost: the beats that renew their leases, and workers that have nothing to do.
 
     nox -s bench -- benchmarks/scale.py [--json]
 
 Registers so many workers in a Redis of its own and renews their leases in turn. Counted are the CPU of Redis
 for a beat, and the time that a worker waits for its answer. Targets: with 2,000 workers 1.5 times the CPU of
 ten workers in the same run, and 1 ms.
+
+Then it starts a worker of one queue and one of four, with this transport and with Celery's own. It counts the
+commands that Redis runs for each while there are no messages, those inside scripts included.
 """
 
 import json
+import os
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +32,8 @@ SIZES = (10, 100, 400, 1000, 2000)
 RUNS = 3
 BEATS = 10_000
 """Beats of a run, of all workers together."""
+SETTLING_SECONDS = 3
+COUNTED_SECONDS = 10
 
 
 def redis_cpu_seconds(client: redis.Redis) -> float:
@@ -52,6 +60,37 @@ def measure(client: redis.Redis, size: int) -> tuple[float, float]:
     return (redis_cpu_seconds(client) - before) / len(times), statistics.median(times)
 
 
+def idle_commands(url: str, transport: str, queues: int) -> float:
+    """Commands a second that Redis runs for a worker which has nothing to do."""
+    client = redis.Redis.from_url(url)
+    client.flushall()
+    names = ["evaluation", "rewrite", "escalation", "celery"][:queues]
+    env = {**os.environ, "REDIS_URL": url, "WORKER__BROKER__TRANSPORT": transport}
+    command = [sys.executable, "-m", "contentworker", "worker", *(f"--queue={name}" for name in names)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as worker:
+        try:
+            while not client.exists("_kombu.binding.celery.pidbox"):
+                if worker.poll() is not None:
+                    sys.exit("the worker ended")
+                time.sleep(0.1)
+            time.sleep(SETTLING_SECONDS)
+            before = commands(client)
+            time.sleep(COUNTED_SECONDS)
+            return (commands(client) - before) / COUNTED_SECONDS
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            worker.wait()
+            client.close()
+
+
+def commands(client: redis.Redis) -> int:
+    """How many commands Redis has run, without this program's own."""
+    found = client.info("commandstats")
+    return sum(each["calls"] for name, each in found.items() if name != "cmdstat_info")
+
+
 def main() -> None:
     """Print medians and ratios; with --json as JSON."""
     found: dict[int, list[tuple[float, float]]] = {size: [] for size in SIZES}
@@ -61,6 +100,11 @@ def main() -> None:
             for size in SIZES:
                 found[size].append(measure(client, size))
         client.close()
+        idle = {
+            (queues, transport): idle_commands(url, transport, queues)
+            for queues in (1, 4)
+            for transport in ("leased", "plain")
+        }
     rows = {
         size: [statistics.median(each) * 1e6 for each in zip(*runs, strict=True)]
         for size, runs in found.items()
@@ -73,6 +117,9 @@ def main() -> None:
     print("| workers | Redis CPU of a beat, µs | ratio | a beat takes, µs |\n|---|---|---|---|")
     for size, (cpu, taken) in rows.items():
         print(f"| {size:,} | {cpu:.0f} | {cpu / rows[SIZES[0]][0]:.2f} | {taken:.0f} |")
+    print("\n| queues of an idle worker | commands a second | with Celery's transport |\n|---|---|---|")
+    for queues in (1, 4):
+        print(f"| {queues} | {idle[queues, 'leased']:.0f} | {idle[queues, 'plain']:.0f} |")
 
 
 if __name__ == "__main__":
