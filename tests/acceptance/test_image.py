@@ -95,10 +95,6 @@ class Project:
         """What a command prints there, which must succeed."""
         return self.podman.output("podman", "exec", self.container(service), *command)
 
-    def once(self, *arguments: str, program: str = "content-worker") -> str:
-        """What a program of the image prints with a read-only file system and nothing else."""
-        return self.podman.output(*RUN, f"--entrypoint={program}", IMAGE, *arguments)
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
@@ -123,7 +119,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 def test_it_is_the_tree_that_the_installer_builds(project: Project) -> None:
     """Every file of a release of this checkout, unchanged, and none besides."""
-    listed = project.once("SHA256SUMS", program="cat").splitlines()
+    listed = project.inside(OTHER, "cat", "SHA256SUMS").splitlines()
     sums = {path: digest for digest, _, path in (line.partition("  ") for line in listed)}
     rendered = units.render(SETTINGS, project.checkout / "systemd" / "templates")
     source = release.read(project.checkout, rendered, [], SystemPython("", "", ""))
@@ -140,11 +136,11 @@ def test_labels_and_bill_of_materials(project: Project) -> None:
     found = json.loads(project.podman.output("podman", "image", "inspect", IMAGE))[0]
     assert found["Labels"]["org.opencontainers.image.version"] == VERSION
     assert found["User"] == "10001:10001"
-    bill = json.loads(project.once("/usr/share/sbom/content-worker.cdx.json", program="cat"))
+    bill = json.loads(project.inside(OTHER, "cat", "/usr/share/sbom/content-worker.cdx.json"))
     locks = "".join((ROOT / "locks" / f"{name}.txt").read_text("utf-8") for name in LOCKS)
     pinned = re.findall(r"^(\S+)==(\S+)", locks, re.MULTILINE)
     assert {each["purl"] for each in bill["components"]} == {f"pkg:pypi/{name}@{ver}" for name, ver in pinned}
-    assert project.once("--version") == f"Content Worker {VERSION}\n"
+    assert project.inside(OTHER, "content-worker", "--version") == f"Content Worker {VERSION}\n"
 
 
 def test_every_queue_is_served_without_rights(project: Project) -> None:
