@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,12 @@ def test_every_queue_is_served_without_rights(project: Project) -> None:
     for name in project.podman.output("podman", "ps", "--format={{.Names}}").split():
         if not name.endswith("_beat_1"):
             check = ("podman", "healthcheck", "run", name)
-            wait_until(lambda check=check: project.podman.run(*check).returncode == 0, " ".join(check))
+            wait_until(partial(healthy, project, check), " ".join(check))
+
+
+def healthy(project: Project, check: tuple[str, ...]) -> bool:
+    """Whether a container's check of its health passes."""
+    return project.podman.run(*check).returncode == 0
 
 
 def test_metrics_have_a_port_on_this_machine(project: Project) -> None:
