@@ -51,7 +51,7 @@ class Waiting:
     """Longest time that a next message has waited, among the queue's lists. Such a message is ready, and due.
 
     None if there is no message, or none that says when it was sent. Messages of our clients do. Of messages
-    that wait for their limits, a hundred keys are looked at."""
+    that wait for their limits, a hundred keys are looked at, and two megabytes."""
     parked: int = 0
     """How many of them wait for their limit (docs/limits.md)."""
 

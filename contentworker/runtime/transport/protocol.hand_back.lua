@@ -17,6 +17,6 @@ for _, record in ipairs(redis.call('ZRANGE', delayed, 0, ARGV[1] - 1)) do
     end
 end
 for _, list in ipairs(redis.call('HKEYS', PARKED)) do
-    moved = moved + unpark_all(list, ARGV[1] - moved, function(raw, deaths) put('RPUSH', list, raw, deaths) end)
+    moved = moved + unpark_some(list, ARGV[1] - moved, function(raw, deaths) put('RPUSH', list, raw, deaths) end)
 end
 return moved

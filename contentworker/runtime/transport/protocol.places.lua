@@ -162,17 +162,23 @@ local function next_parked(list, limits, now)
     end
 end
 
--- Take the parked records of a list, `most` of them or all, the newest of each partition first, and pass each message to
--- a function. Returns how many.
-local function unpark_all(list, most, pass_on)
+-- Take at most `most` parked records of a list, the newest of each partition first, and pass each message to a
+-- function. Returns how many.
+local function unpark_some(list, most, pass_on)
     local number = 0
     for _, name in ipairs({BASE .. 'ready:' .. list, BASE .. 'blocked:' .. list}) do
         local is_ready = name == BASE .. 'ready:' .. list
-        local partitions = is_ready and redis.call('LRANGE', name, 0, -1) or redis.call('ZRANGE', name, 0, -1)
-        for _, partition in ipairs(partitions) do
+        while true do -- always the first: to look for one in the middle would take as long as there are partitions
+            local partition
+            if is_ready then
+                partition = redis.call('LINDEX', name, 0)
+            else
+                partition = redis.call('ZRANGE', name, 0, 0)[1]
+            end
+            if not partition then break end
             local is_last = false
             while not is_last do
-                if most and number >= most then return number end
+                if number >= most then return number end
                 local record
                 record, is_last = unpark(list, partition, true)
                 if record then
@@ -181,7 +187,7 @@ local function unpark_all(list, most, pass_on)
                     if pass_on then pass_on(raw, deaths) end
                 end
             end
-            redis.call(is_ready and 'LREM' or 'ZREM', name, unpack(is_ready and {0, partition} or {partition}))
+            redis.call(is_ready and 'LREM' or 'ZREM', name, unpack(is_ready and {1, partition} or {partition}))
         end
     end
     return number

@@ -91,6 +91,8 @@ LOOKED_AT_AGAIN = 10_000
 """Most partitions of a list that `look_again` changes."""
 PROMOTED_AT_A_TIME = 500
 """Most messages that one script moves: Redis serves no other client meanwhile."""
+PURGED_AT_A_TIME = 10_000
+"""Most parked messages that one script deletes."""
 SILENT_SECONDS = 0.6
 """Time without renewal after which others look at a lease: a little more than the time between two beats."""
 LOOKED_AT_A_TIME = 50
@@ -286,7 +288,7 @@ class Protocol:
 
     def look_again(self, lists: Sequence[str]) -> None:
         """Have the next fetches look at all parked messages of these lists: other limits may apply by now."""
-        self._run("look_again", [BLOCKED + key.removeprefix(self.prefix) for key in lists], LOOKED_AT_AGAIN)
+        self._run("look_again", [BLOCKED + key for key in lists], LOOKED_AT_AGAIN)
 
     def start(self, holder: str, tag: str) -> None:
         """Note that work on a message begins, so that a death of the worker counts against it."""
@@ -361,7 +363,11 @@ class Protocol:
 
     def purge(self, lists: Sequence[str]) -> int:
         """Delete the delayed and parked messages of these lists, and all marks; return how many messages."""
-        return int(self._run("purge", [RETURNED, DELAYED], *lists))
+        purged, some = 0, PURGED_AT_A_TIME
+        while some >= PURGED_AT_A_TIME:
+            some = int(self._run("purge", [RETURNED, DELAYED], PURGED_AT_A_TIME, *lists))
+            purged += some
+        return purged
 
     def _run(self, script: str, keys: Sequence[str], *arguments: Any) -> Any:
         return self._scripts[script](keys=[self.prefix + key for key in keys], args=arguments)

@@ -238,6 +238,7 @@ class KeepingConsumer(Consumer):
             raise
         except Exception:  # a foreign message may make Celery raise anything
             logger.exception("That %s is discarded could not be stored as its result", task_id)
+        unique_messages.let_go(message)
         self._settle(message)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:

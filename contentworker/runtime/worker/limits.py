@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery
 
+from contentworker.printable import encodable
 from contentworker.runtime.settings import RuntimeSettings
 from contentworker.runtime.transport import UNREADABLE, limits
 from contentworker.runtime.transport.limits import Limit, Refusal, partition
@@ -88,14 +89,17 @@ class TaskLimiter:
         return None if default is Parameter.empty else default
 
     def _with_key(self, limit: str, name: str, value: Any) -> str | Refusal:
+        text = str(value) if isinstance(value, str | int | float) else ""
         if value is None:
             problem = "is missing"
         elif not isinstance(value, str | int | float):
             problem = f"must be text or a number, not {type(value).__name__}"
-        elif len(str(value).encode(errors="replace")) > MOST_KEY_BYTES:
+        elif encodable(text) != text:
+            problem = "must not have half of a surrogate pair"
+        elif len(text.encode()) > MOST_KEY_BYTES:
             problem = f"must be at most {MOST_KEY_BYTES} bytes"
         else:
-            return partition(limit, str(value))
+            return partition(limit, text)
         return Refusal(limit, "invalid", f"{name}: {problem}, as it is the key of limits.{limit}")
 
 

@@ -64,7 +64,7 @@ def _claim(task: Any, message: Any, headers: Any, task_id: str) -> Claim | None:
 
 
 def let_go(message: Any) -> None:
-    """Let go of the lock of a message that becomes a dead letter before it was handled. Never raises."""
+    """Let go of the lock of a message that ends without a run: discarded or a dead letter. Never raises."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     try:
         if getattr(message, "delivery", None) and (value := headers.get(HEADER)) is not None:

@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from contentworker.runtime.records import queue_state
+from contentworker.runtime.transport import protocol as protocol_module
 from contentworker.runtime.transport.limits import UNLIMITED, Limit, in_json, partition
 from contentworker.runtime.transport.protocol import (
     DELAYED,
@@ -294,8 +296,11 @@ def test_limits_hold_in_any_order(redis_client: redis.Redis) -> None:
     run_state_machine_as_test(LimitsMachine, settings=settings(BOUNDED, stateful_step_count=40))
 
 
-def test_what_waits_is_counted_handed_back_in_order_and_purged(redis_client: redis.Redis) -> None:
+def test_what_waits_is_counted_handed_back_in_order_and_purged(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Messages that wait are messages of their queue; plain Celery gets them as they were sent."""
+    monkeypatch.setattr(protocol_module, "PURGED_AT_A_TIME", 2)
     redis_client.flushall()
     protocol = Protocol(redis_client)
     protocol.register("holder")
@@ -316,6 +321,34 @@ def test_what_waits_is_counted_handed_back_in_order_and_purged(redis_client: red
     protocol.admit("holder", 3, LIMITS_JSON, [(each.tag, partition("one", "a"), True) for each in taken])
     assert protocol.purge(["celery"]) == 3
     assert queue_state.read(redis_client, ["celery"]).queues[0].ready == 0
+
+
+def test_few_bytes_are_looked_at(redis_client: redis.Redis) -> None:
+    """A hundred large messages of different keys would stop Redis for seconds at each look."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    protocol.register("holder")
+    sent_at = b'"sent_at": "2020-01-01T00:00:00"'
+    redis_client.lpush("celery", sent_at, b"0" * 2_000_000)
+    _, taken = protocol.fetched(protocol.fetch("holder", 1, 2, ["celery"]))
+    asked = [(each.tag, partition("one", str(n)), True) for n, each in enumerate(taken)]
+    protocol.admit("holder", 0, LIMITS_JSON, asked)
+    assert queue_state.read(redis_client, ["celery"]).queues[0].oldest_message_seconds is None
+
+
+def test_another_limit_is_looked_at_under_a_prefix(redis_client: redis.Redis) -> None:
+    """What waits at a worker's start is woken."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client, "ours:")
+    protocol.register("holder")
+    redis_client.lpush("ours:celery", b"0", b"1")
+    _, taken = protocol.fetched(protocol.fetch("holder", 1, 2, ["ours:celery"]))
+    asked = [(each.tag, partition("one", ""), True) for each in taken]
+    assert protocol.admit("holder", 2, LIMITS_JSON, asked) == [0, None]
+    protocol.look_again(["ours:celery"])
+    more = in_json({"one": Limit(2, 0, 0)})
+    answer = protocol.fetch("holder", 2, 2, ["ours:celery"], limits=more)
+    assert [each.raw for each in protocol.fetched(answer)[1]] == [b"1"]
 
 
 def test_keys_take_turns(redis_client: redis.Redis) -> None:

@@ -161,13 +161,13 @@ def test_conflicts_and_bad_keys_are_dead_letters(
     worker(*OPTIONS, app=PROBE_APP, **limit(key="content", concurrency=1, on_conflict="dead_letter"))
     running = send(client, tmp_path, "a", waits=True)
     wait_until(lambda: begun(tmp_path), "the first to begin")
-    for key in ("a", ["a"], {"a": 1}, None, "x" * 1025):
+    for key in ("a", ["a"], {"a": 1}, None, "x" * 1025, "\ud800"):
         send(client, tmp_path, key)
     client.send_task("probe.limited", kwargs={"folder": str(tmp_path)}, queue=QUEUE)
     (tmp_path / "release").touch()
     running.get(timeout=PATIENCE)
     send(client, tmp_path, "b").get(timeout=PATIENCE)
-    wait_until(lambda: redis_client.xlen(dead_letters.STREAM) == 6, "six letters")
+    wait_until(lambda: redis_client.xlen(dead_letters.STREAM) == 7, "seven letters")
     letters = dead_letters.read(redis_client)
     said = {
         (letter.reason, letter.error)
@@ -180,6 +180,7 @@ def test_conflicts_and_bad_keys_are_dead_letters(
         key.format("must be text or a number, not list"),
         key.format("must be text or a number, not dict"),
         key.format("must be at most 1024 bytes"),
+        key.format("must not have half of a surrogate pair"),
     }
     (conflict,) = (error for reason, error in said if reason == "limit")
     assert conflict.startswith("limits.one is reached for 'a'")

@@ -310,3 +310,20 @@ def overlaps(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 found.append(line)
             running[line["name"]] = line
     return found
+
+
+def test_a_discarded_task_lets_go(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Its limit was reached, so it does not run; the next call of its key is no duplicate."""
+    limit = {"QUEUES": '["celery"]', "CONCURRENCY": "1", "ON_CONFLICT": "discard"}
+    worker("--queues=celery", app=APP, **{f"WORKER__LIMITS__ONE__{key}": limit[key] for key in limit})
+    first = send(client, "queued", tmp_path, QUEUED)
+    wait_until(lambda: executions(tmp_path), "its start")
+    discarded = send(client, "queued", tmp_path, QUEUED)
+    assert discarded.id != first.id
+    with pytest.raises(TaskRevokedError, match=r"limits\.one"):
+        discarded.get(timeout=PATIENCE)
+    wait_until(lambda: not locks(redis_client), "the lock to go")
+    release(tmp_path)
+    first.get(timeout=PATIENCE)
