@@ -3,10 +3,11 @@
     nox -s bench -- benchmarks/limits.py
     python benchmarks/limits.py [--quick]
 
-It prints the tables of docs/limits.md, and keeps every measurement in `benchmarks/results/limits.json`
-(`--quick`: nowhere). CPU is that of the worker and the server together, as in `benchmarks/transport.py`: the
-same worker runs no-op tasks without a limit, and with one that is never reached, in turn. The time of a fetch
-is the server's own (`INFO commandstats`), with the admission that follows where nothing was parked.
+It prints two tables, from which docs/limits.md says what a limit costs, and keeps every measurement in
+`benchmarks/results/limits.json` (`--quick`: nowhere). CPU is that of the worker and the server together, as
+in `benchmarks/transport.py`: the same worker runs no-op tasks without a limit, and with one that is never
+reached, in turn. The time of a fetch is the server's own (`INFO commandstats`), with the admission that
+follows where nothing was parked.
 """
 
 import argparse

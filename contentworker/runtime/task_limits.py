@@ -15,7 +15,7 @@ MOST = 100_000
 
 
 class TaskLimit(Section):
-    """How many tasks of one kind all workers together run, at once or in a time (docs/limits.md)."""
+    """How many tasks of one kind all workers together run, at once or per minute (docs/limits.md)."""
 
     tasks: tuple[TaskPattern, ...] = Field(
         (), description="Names of the tasks that it applies to; `*` matches any characters."

@@ -107,7 +107,7 @@ def start(
 
 
 class Process:
-    """A child process in a session of its own, its output in a file. `stop()` leaves nobody of it."""
+    """A child process in a session of its own, its output in a file. `stop()` kills all of its processes."""
 
     running: ClassVar[list["Process"]] = []  # so that a failed test can show their logs
 
@@ -151,7 +151,7 @@ class Process:
             pytest.fail(f"ended without {text!r}:\n{self.log()}")
 
     def kill(self, signum: signal.Signals = signal.SIGTERM, *, group: bool = False) -> None:
-        """Signal the main process, or everybody it started as well."""
+        """Signal the main process, or with `group` also the processes that it started."""
         with suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.pid, signum)
 

@@ -166,7 +166,7 @@ class Lease:
     def _observe(self, beat: Beat, asked: float, answered: float) -> dict[str, int]:
         """Compare the silent leases with what was seen before; return those that are over."""
         before = self._observed
-        # Who is not named has renewed, unless one answer does not name them all.
+        # A lease that is not named was renewed, unless one answer does not name all silent ones.
         self._observed = dict(before) if self._skip or beat.skip else {}
         self._skip = beat.skip
         over = {}

@@ -16,7 +16,7 @@ from celery import bootsteps
 __all__ = ["OrphanStep"]
 
 REAP_SECONDS = 10.0
-"""Time between two looks. Whoever else waits for a child has done so within this time."""
+"""Time between two looks. A child that another part of the worker waits for is reaped by then."""
 
 
 class OrphanStep(bootsteps.StartStopStep):

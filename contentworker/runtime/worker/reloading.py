@@ -1,4 +1,4 @@
-"""Schedules of `worker.toml` as somebody changes it, for a beat or a desk that runs."""
+"""Changes of `[schedules]` in `worker.toml`, for a beat or a desk that is running."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Revocations that last: written to Redis by whoever revokes, looked up when a message is taken.
+"""Revocations that last: written to Redis by the program that revokes, looked up when a message is taken.
 
 Celery's `revoke` tells the workers that listen at that moment, and each remembers the id in its memory. Here
 `Control` writes the id to Redis first, and so does each worker that is told by another client. When a worker
@@ -65,7 +65,7 @@ def _write(app: Any, arguments: dict[str, Any]) -> None:
 
 
 class Revocations:
-    """What a worker's main process knows of the revoked ids in Redis."""
+    """The revoked ids in Redis that a worker's main process knows."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app

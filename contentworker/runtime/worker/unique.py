@@ -1,6 +1,7 @@
 """Unique tasks: what a declaration means, and which lock a call needs.
 
-`sending.py` takes the lock as the task is sent; `admitting.py` looks at it as a worker takes the message.
+`unique_sending.py` takes the lock when a task is sent; `unique_messages.py` checks it when a worker takes the
+message.
 """
 
 import hashlib
