@@ -180,6 +180,7 @@ def claim_in(value: Any, task_id: str) -> Claim:
         } if (
             re.fullmatch(r"[0-9a-f]{32} [0-9a-f]{32}", f"{lock} {turn}")
             and 0 < milliseconds <= LONGEST_SECONDS * 1000
+            and milliseconds is not True  # an int in Python, which Redis does not take
         ):
             return Claim(lock, task_id, turn, kept, milliseconds)
     raise ValueError(f"header {HEADER}: must be as this project's clients write it")

@@ -73,7 +73,10 @@ def test_which_calls_are_the_same() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"lock": "leases"}, {"turn": ""}, {"while": "ever"}, {"milliseconds": 0}, {"milliseconds": 10**18}],
+    [
+        *({"lock": "leases"}, {"turn": ""}, {"while": "ever"}),
+        *({"milliseconds": 0}, {"milliseconds": 10**18}, {"milliseconds": True}),
+    ],
 )
 def test_a_forged_header_is_refused(change: dict[str, Any]) -> None:
     """It can name no key but that of a lock, and none for ever."""
