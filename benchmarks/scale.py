@@ -54,7 +54,7 @@ def measure(client: redis.Redis, size: int) -> tuple[float, float]:
     for _ in range(BEATS // size):
         for name in names:
             asked = time.perf_counter()
-            # By this nobody is silent, however slow the machine.
+            # No lease counts as silent, however slow the machine is.
             protocol.beat(name, silent_seconds=60)
             times.append(time.perf_counter() - asked)
     return (redis_cpu_seconds(client) - before) / len(times), statistics.median(times)

@@ -47,10 +47,10 @@ Each run prints a line with its figures. A run without `--quick` also writes it 
   cut off, as dead workers were running them.
 - **stranded 1 h**: held for a dead worker, back after Celery's default visibility timeout. Not counted as
   lost.
-- **over the limit**: tasks that worked while another one of their customer did, of which a
+- **over the limit**: tasks that ran while another one of the same customer did, although a
   [limit](limits.md) allows one at a time.
-- **unique run twice**: of [unique](unique.md) tasks, half of them sent by a client that knows none of it: a
-  second one of a key that is unique for the whole run, or two at once where one at a time may run.
+- **unique run twice**: a second [unique](unique.md) task of a key of which only one may run, or two at the
+  same time where they must take turns. Half of them are sent by a client that knows nothing of uniqueness.
 - **scheduled twice or missed**: two beats send a [schedule](schedules.md) every five seconds; one of them is
   killed every eight seconds while workers are. Where Redis is away, what is missed does not count.
 - **revoked yet run**: tasks that started after their [revocation](revoking.md) was confirmed.

@@ -39,7 +39,7 @@ class Web(NamedTuple):
     memory_mebibytes: int
     allowed_addresses: tuple[str, ...] = ()
     replicas: int = 1
-    """0: off until somebody has set what it needs."""
+    """0: off until its settings and secrets are set."""
     own_settings: tuple[str, ...] = ()
     """Variables that differ from machine to machine, and that it needs."""
     has_records: bool = False
@@ -93,9 +93,7 @@ def render(settings: Settings, root: Path) -> dict[Path, str]:
 
 def _containerfile(root: Path, template: Path) -> str:
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    text = template.read_text("utf-8")
-    values = {"version": VERSION, "description": project["description"]}
-    return re.sub(r"@(version|description)@", lambda match: values[match[1]], text)
+    return fill(template, {"version": VERSION, "description": project["description"]})
 
 
 def _compose(settings: Settings, templates: Path) -> str:

@@ -63,7 +63,7 @@ def client(redis_url: str) -> "Iterator[Celery]":
 
 @pytest.fixture
 def worker(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[StartWorker]":
-    """Start a worker, wait until it is ready, and kill what is left of it in the end.
+    """Start a worker, wait until it is ready, and kill what is left of it at the end.
 
     `worker("--queues=invoices", WORKER__…="…")` takes the options of `celery worker`, and settings;
     `redis_url` and `app` name another server or application, `ready=False` does not wait.

@@ -82,7 +82,7 @@ def redis_or_skip() -> Iterator[None]:
 
 @contextmanager
 def client_of(redis_url: str, **settings: str) -> Iterator[Celery]:
-    """An application that can send any task, closed in the end."""
+    """An application that can send any task, closed at the end."""
     app = application.build(config.load(environ=settings), redis_url)
     try:
         yield app

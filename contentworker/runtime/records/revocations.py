@@ -1,7 +1,7 @@
 """Revocations: ids of tasks that no worker is to start, kept in Redis until they expire.
 
 A sorted set has each id by the moment it was revoked, in microseconds of Redis's clock, made unique. Each
-fetch tells the highest score. So a worker that has read up to that score knows every id that was revoked
+fetch returns the highest score. So a worker that has read up to that score knows every id that was revoked
 before its messages were taken, and asks Redis nothing.
 """
 

@@ -44,7 +44,7 @@ PREFIX = "contentworker:transport"
 LEASES = f"{PREFIX}:leases"
 """Hash: holder → how often it has renewed its lease."""
 RENEWED = f"{PREFIX}:renewed"
-"""Sorted set of holders by their last renewal, in milliseconds of Redis's clock: at whom to look, no more."""
+"""Sorted set of holders by their last renewal, in milliseconds of Redis's clock: a hint where to look."""
 DELAYED = f"{PREFIX}:delayed"
 """Sorted set of records by the time they are due, in milliseconds of Redis's clock."""
 PAUSED = f"{PREFIX}:paused"
@@ -58,8 +58,8 @@ BLOCKED = f"{PREFIX}:blocked:"
 IDLE = f"{PREFIX}:idle"
 """A list that is never written to: a blocking command on it is a wait."""
 REVOKED = f"{PREFIX}:revoked"
-"""Sorted set of the ids of revoked tasks, by when they were revoked. A fetch tells the highest score, so that
-a worker knows whether there are ids that it has not read."""
+"""Sorted set of the ids of revoked tasks, by when they were revoked. A fetch returns the highest score, so
+that a worker knows whether there are ids that it has not read."""
 RETURNED = f"{PREFIX}:returned:"
 """Start of the keys of the marks. For each list, a hash: SHA-1 of a message that a consumer has had before →
 how many workers died of it. The message itself stays as its sender wrote it."""
@@ -115,7 +115,7 @@ class Beat:
     promoted: int
     """Delayed messages that were due and are now at the front of their lists."""
     silent: Mapping[str, int]
-    """Holders that have not renewed for a while, those who did so longest ago first: how often they did."""
+    """How often each holder has renewed that has not done so for a while; the longest silent comes first."""
     skip: int = 0
     """How many of them the next beat has to pass over to be told of the others; 0: there are no others."""
     parked: frozenset[str] = frozenset()

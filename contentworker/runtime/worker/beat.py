@@ -6,7 +6,7 @@ a beat that is killed at any point neither loses nor repeats a moment, and anoth
 The clock is Redis's.
 
 A second field says since when a beat has the schedule with this rhythm. Moments before do not count: of a new
-schedule, of one that was off, and of one whose rhythm somebody changed. Beats with different settings each
+schedule, of one that was off, and of one whose rhythm was changed. Beats with different settings each
 have a field of their own, and so cannot hinder each other.
 """
 
@@ -165,7 +165,7 @@ class Scheduler(beat.Scheduler):
         return bool(wrong)
 
     def _send(self, entry: Any, handled: str) -> bool:
-        """Send a schedule's task; False if another beat has sent it meanwhile, or somebody paused it."""
+        """Send a schedule's task; False if another beat has sent it meanwhile, or it was paused."""
         channel = self._channel
         answers = []
 

@@ -237,7 +237,7 @@ class KeepingConsumer(Consumer):
         except (RedisError, OperationalError, *self.connection_errors):
             raise
         except Exception:  # a foreign message may make Celery raise anything
-            logger.exception("That %s is discarded could not be stored as its result", task_id)
+            logger.exception("The result of %s, which was discarded, could not be stored as REVOKED", task_id)
         unique_messages.let_go(message)
         self._settle(message)
 
