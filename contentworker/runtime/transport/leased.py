@@ -284,7 +284,7 @@ class Channel(sending.Channel):
         for (taken, partition, conflict), wait in zip(asked, verdicts, strict=True):
             taken.is_settled = wait is None
             if wait and taken.message is not None:
-                taken.message.refusal = limits.refusal(partition, conflict, wait)
+                taken.message.refusal = limits.refusal(partition, conflict)
 
     def _execute(self, command: list[Any]) -> Any:
         """Send a command on the channel's own connection, where nothing is under way; return its answer."""

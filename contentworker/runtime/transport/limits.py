@@ -74,11 +74,11 @@ def name_of(partition: str) -> str:
     return partition.partition(":")[0]
 
 
-def refusal(partition: str, on_conflict: Conflict, wait_seconds: float) -> Refusal:
+def refusal(partition: str, on_conflict: Conflict) -> Refusal:
     """What to say of a message that may not start now."""
     name, _, key = partition.partition(":")
     of_key = f" for {key[:SHOWN_LENGTH]!r}" if key else ""
-    text = f"limits.{name} is reached{of_key}; it might start in {wait_seconds:.0f} s at the earliest"
+    text = f"limits.{name} is reached{of_key}"  # not when it may start: of a concurrency nobody knows
     return Refusal(name, "discarded" if on_conflict == "discard" else "limit", text)
 
 
