@@ -150,7 +150,12 @@ READ = (
         "queue",
     ),
     _gauge("leases", "Workers with a lease on the messages that they hold.", "Is it up?"),
-    _gauge("queue_ready_messages", "Messages that a worker could take.", "How far behind?", "queue"),
+    _gauge(
+        "queue_ready_messages",
+        "Messages that a worker could take, at once or when their limit allows it.",
+        "How far behind?",
+        "queue",
+    ),
     _gauge(
         "queue_oldest_message_seconds",
         "Age of the oldest message at the front of the queue; absent if its sender did not stamp it.",
