@@ -33,6 +33,8 @@ logger = get_logger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
 """Pause between two attempts while Redis is away."""
+AWAY = (RedisError, KombuError, OSError)
+"""Errors of a Redis that cannot be reached."""
 AHEAD_SECONDS = 60.0
 """A time in Redis that lies further ahead was noted by a clock that was wrong. Up to this, a replica may have
 taken over whose clock is a little behind: waiting for it sends nothing twice."""
@@ -50,6 +52,8 @@ class Scheduler(beat.Scheduler):
     _now = 0.0
     _channel: Any = None
     _is_away = False
+    _cannot_be_sent: frozenset[str] = frozenset()
+    """Schedules whose task does not take their arguments: reported already, and tried again."""
     _is_new = True
     """Whether what Redis has of schedules that are not ours (any more) is still to be removed."""
 
@@ -63,13 +67,14 @@ class Scheduler(beat.Scheduler):
             # The worker that takes the message looks whether it is unique.
             entry.options.update(retry=False, ignore_result=True, unique=False)
         self._is_new = True
+        self._cannot_be_sent = frozenset()
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Send what is due; return the seconds to sleep. While Redis is away, try again each second."""
         self._take_changes()
         try:
             wait = min([self.max_interval, *self._send_due()])
-        except (RedisError, KombuError, OSError, beat.SchedulingError) as error:
+        except (*AWAY, beat.SchedulingError) as error:
             if not self._is_away:
                 logger.warning("Schedules wait for Redis: %s", error)
             self._is_away = True
@@ -110,9 +115,22 @@ class Scheduler(beat.Scheduler):
             from_when = max(float(handled), float(known.since[since_field(entry.name, entry.schedule)]))
             entry.last_run_at = datetime.fromtimestamp(from_when, UTC)
             is_due, wait = entry.is_due()
-            if is_due and self._send(entry, handled):
+            if is_due and self._is_sent(entry, handled):
                 logger.info("Schedule %s: sent %s", entry.name, entry.task)
             yield wait
+
+    def _is_sent(self, entry: Any, handled: str) -> bool:
+        """Send; if the task cannot be sent as it is, say so once, and leave the other schedules alone."""
+        try:
+            return self._send(entry, handled)
+        except beat.SchedulingError as error:
+            if isinstance(error.__context__, AWAY):
+                raise
+            if entry.name not in self._cannot_be_sent:
+                self._cannot_be_sent |= {entry.name}
+                text = "Schedule %s cannot be sent; it is tried again: %s"
+                logger.error(text, entry.name, error.__context__)  # noqa: TRY400 (the message says all)
+            return False
 
     def _read(self, client: Any) -> Schedules:
         """How far each schedule is, by Redis's clock; a new one counts from now."""

@@ -226,6 +226,7 @@ def test_our_redis_moves_to_another_port_and_back(services: Machine) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert installation.secret(services, "REDIS_URL") == before
     assert answers(services) == dict.fromkeys(QUEUES, "ok")
+    services.run(*AS_OPERATOR, "git", "-C", CHECKOUT, "reset", "--quiet", "--hard", "HEAD~")
 
 
 def test_the_machine_goes_down_in_the_middle(services: Machine) -> None:

@@ -164,6 +164,18 @@ def test_missed_moments_are_sent_once(beat: StartBeat, redis_client: redis.Redis
     assert sent.count(True) == 1
 
 
+def test_a_schedule_that_cannot_be_sent_stops_no_other(beat: StartBeat) -> None:
+    """Its task does not take the arguments: that is said once, and the schedules behind it go on."""
+    bad = {"TASK": "tasks.health_check", "EVERY_SECONDS": "1", "ARGUMENTS": '{nobody = "knows"}'}
+    settings = {f"WORKER__SCHEDULES__BAD__{key}": value for key, value in bad.items()}
+    good = {key.replace("CHECK", "GOOD"): value for key, value in EACH_SECOND.items()}
+    running = beat(**settings, **good)
+    wait_until(lambda: running.log().count("Schedule good: sent tasks.health_check") >= 3, "three moments")
+    assert running.log().count("Schedule bad cannot be sent; it is tried again: ") == 1
+    assert "unexpected keyword argument 'nobody'" in running.log()
+    assert "wait for Redis" not in running.log()
+
+
 def test_redis_away(beat: StartBeat, tmp_path: Path) -> None:
     """A beat that starts before Redis waits for it; one whose Redis dies goes on with what it has missed."""
     server = RedisProcess(tmp_path / "redis", durable=True)

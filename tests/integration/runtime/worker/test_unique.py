@@ -1,5 +1,6 @@
 """Unique tasks: one of a key at a time, whoever sends it, and whatever becomes of the workers."""
 
+import os
 import random
 import signal
 import time
@@ -306,10 +307,21 @@ def overlaps(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for line in lines:
         other = running.pop(line["name"], None)
         if line["edge"] == "begins":
-            if other is not None and Path(f"/proc/{other['pid']}").exists():
+            if other is not None and is_alive(other):
                 found.append(line)
             running[line["name"]] = line
     return found
+
+
+def is_alive(line: dict[str, Any]) -> bool:
+    """Whether the process that wrote this line still runs: not as a zombie, nor another one of its number."""
+    try:
+        fields = Path(f"/proc/{line['pid']}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    up_seconds = float(Path("/proc/uptime").read_text("utf-8").split()[0])
+    age_seconds = up_seconds - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return fields[0] not in "ZX" and age_seconds > time.time() - line["time"]
 
 
 def test_a_discarded_task_lets_go(

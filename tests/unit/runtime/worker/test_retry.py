@@ -3,6 +3,7 @@
 import math
 import random
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -160,15 +161,15 @@ def test_retry_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, reason: Exce
 
 
 @pytest.fixture
-def task(inline: Inline) -> BaseTask:
+def task(inline: Inline) -> Iterator[BaseTask]:
     """A task of the project's."""
 
     @inline.app.task(base=BaseTask, name="a.task", shared=False)
     def a_task(number: int) -> int:
         return number
 
-    found: BaseTask = a_task
-    return found
+    yield a_task
+    inline.app.tasks.pop(a_task.name)  # the next test defines it anew
 
 
 @pytest.mark.parametrize("properties", [None, {}, {"held": ["no transport of this process", 0, "me", "1-0"]}])
