@@ -33,7 +33,7 @@ else
     end
 end
 if owner and not (member and redis.call('ZREM', delayed, member) == 1) then
-    redis.call('SET', ARGV[9] .. current, '', 'EX', 7 * 86400)
+    redis.call('SET', ARGV[9] .. current, '', 'PX', math.floor(lifetime))
 end
 redis.call('DEL', lock)
 redis.call('HSET', lock, 'id', id, 'turn', turn)

@@ -52,9 +52,14 @@ def test_the_worker_that_is_told_writes_it(
         foreign.conf.accept_content = ["json"]
         sent = foreign.send_task(COUNTED, kwargs={"folder": str(tmp_path)}, queue="celery", countdown=2)
         assert foreign.control.revoke(sent.id, reply=True, limit=1, timeout=PATIENCE)
-        answers = foreign.control.revoke([7, sent.id], reply=True, limit=1, timeout=PATIENCE)
-    ((answer,),) = (each.values() for each in answers)
-    assert "task_id: must be a text" in answer["error"]
+        for ids, said in (
+            ([7, sent.id], "must be a text"),
+            ([sent.id] * 1001, "must be at most 1000 ids in one"),
+        ):
+            ((answer,),) = (
+                each.values() for each in foreign.control.revoke(ids, reply=True, limit=1, timeout=PATIENCE)
+            )
+            assert f"task_id: {said}" in answer["error"]
     first.kill(signal.SIGKILL)
     worker("--queues=celery", app=PROBE_APP)
     wait_until(lambda: not redis_client.zcard(DELAYED), "its time")

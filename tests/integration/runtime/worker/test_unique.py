@@ -300,15 +300,15 @@ def test_never_two_at_once_though_workers_are_killed(
     assert len(Counter(each["name"] for each in executions(tmp_path))) == 5
 
 
-def overlaps(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Runs that began while another one of their name ran. One that was killed ended with its process."""
+def overlaps(lines: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Runs of a name, and those that began meanwhile. One that was killed ended with its process."""
     running: dict[str, dict[str, Any]] = {}
     found = []
     for line in lines:
         other = running.pop(line["name"], None)
         if line["edge"] == "begins":
             if other is not None and is_alive(other):
-                found.append(line)
+                found.append((other, line))
             running[line["name"]] = line
     return found
 
