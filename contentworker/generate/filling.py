@@ -1,4 +1,4 @@
-"""Fills the templates of `deploy/`."""
+"""Fills the templates of `deploy/` and `systemd/`."""
 
 import re
 from collections.abc import Mapping
@@ -18,5 +18,5 @@ def fill(template: Path, values: Mapping[str, str]) -> str:
         lines = values[match[2]].splitlines()
         return "".join(f"{match[1]}{line}\n" if line else "\n" for line in lines)
 
-    text = re.sub(r"(?m)^( *)@([a-z_]+)@\n", indented, template.read_text("utf-8"))
-    return re.sub(r"@([a-z_]+)@", lambda match: values[match[1]], text)
+    text = re.sub(r"(?m)^( *)@([A-Za-z_]+)@\n", indented, template.read_text("utf-8"))
+    return re.sub(r"@([A-Za-z_]+)@", lambda match: values[match[1]], text)

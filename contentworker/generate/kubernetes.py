@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from contentworker.config import Settings
-from contentworker.generate.containers import GENERATED, SLOW_STOP_SECONDS, Web, label, outside, webs
+from contentworker.generate.containers import GENERATED, Web, label, outside, webs
 from contentworker.generate.filling import fill
 from contentworker.generate.units import STOP_GRACE_SECONDS
 from contentworker.runtime.settings import QueueSettings
@@ -104,7 +104,7 @@ def _beat(templates: Path) -> str:
         "variables": "",
         "mounts": "",
         "volumes": "",
-        "stop_seconds": str(SLOW_STOP_SECONDS),
+        "stop_seconds": str(STOP_GRACE_SECONDS),
         "probes": "",
         "cpu": "50m",
         "memory_mebibytes": "256",
@@ -127,7 +127,7 @@ def _web(web: Web, templates: Path) -> str:
         ),
         "mounts": "",
         "volumes": "",
-        "stop_seconds": str(SLOW_STOP_SECONDS),
+        "stop_seconds": str(STOP_GRACE_SECONDS),
         "probes": "\n".join(probes),
         "cpu": "50m",
         "memory_mebibytes": str(web.memory_mebibytes),
