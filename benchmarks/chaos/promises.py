@@ -90,7 +90,7 @@ def over_the_limit(executions: Iterable[Execution], keys: Mapping[str, str], pla
 
 
 def unique_twice(executions: Iterable[Execution], keys: Mapping[str, str]) -> list[str]:
-    """Keys of which more than one task ran, though all but the first were sent while it was unique.
+    """Keys with more than one task that ran, although the first one was to keep the others from being sent.
 
     A task that runs again under its own id is no second one: it counts as a duplicate.
     """

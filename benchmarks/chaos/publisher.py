@@ -1,7 +1,7 @@
 """Sends the tasks described on stdin, a line of JSON each, and says on stdout what became of each.
 
 Never tries again: a second attempt after a lost answer would publish twice, no matter which transport. A task
-that is to be revoked is revoked at once; when that was confirmed is said too, by the clock of `records.py`.
+to be revoked is revoked at once; the output also says when that was confirmed, by the clock of `records.py`.
 """
 
 import json

@@ -49,8 +49,8 @@ Each run prints a line with its figures. A run without `--quick` also writes it 
   lost.
 - **over the limit**: tasks that ran while another one of the same customer did, although a
   [limit](limits.md) allows one at a time.
-- **unique run twice**: a second [unique](unique.md) task of a key of which only one may run, or two at the
-  same time where they must take turns. Half of them are sent by a client that knows nothing of uniqueness.
+- **unique run twice**: a second [unique](unique.md) task of the same key ran, though only one may, or two ran
+  at once, though they must take turns. Half of them are sent by a client that knows nothing of uniqueness.
 - **scheduled twice or missed**: two beats send a [schedule](schedules.md) every five seconds; one of them is
   killed every eight seconds while workers are. Where Redis is away, what is missed does not count.
 - **revoked yet run**: tasks that started after their [revocation](revoking.md) was confirmed.

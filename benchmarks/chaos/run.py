@@ -244,7 +244,7 @@ def _drain(publisher: Publisher, journal: Journal, system: System, broker: Broke
     end = since + DRAIN_AT_MOST_SECONDS
     while time.monotonic() < end:
         missing = wanted - journal.refresh().finished
-        # What a schedule sent has an id that nobody knows, and counts as missed unless it runs.
+        # A task that a schedule sent has an id that we do not know; it counts as missed unless it runs.
         if not missing and not (system.promises and set(broker.remaining().values()) - {"dead letter"}):
             return
         if len(missing) != seen or journal.running():

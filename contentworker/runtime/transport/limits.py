@@ -78,7 +78,8 @@ def refusal(partition: str, on_conflict: Conflict) -> Refusal:
     """What to say of a message that may not start now."""
     name, _, key = partition.partition(":")
     of_key = f" for {key[:SHOWN_LENGTH]!r}" if key else ""
-    text = f"limits.{name} is reached{of_key}"  # not when it may start: of a concurrency nobody knows
+    # It does not say when the task may start: with a limit of concurrency, that depends on when others end.
+    text = f"limits.{name} is reached{of_key}"
     return Refusal(name, "discarded" if on_conflict == "discard" else "limit", text)
 
 

@@ -28,7 +28,7 @@ end
 if redis.call('HLEN', leases) > redis.call('ZCARD', renewed) then
     for _, name in ipairs(redis.call('HKEYS', leases)) do redis.call('ZADD', renewed, 'NX', 0, name) end
 end
--- Redis's clock was put back: nobody would look at these until it is there again.
+-- If Redis's clock was put back, these renewals lie in the future, and no beat would name their holders.
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', renewed, '(' .. now, '+inf')) do
     redis.call('ZADD', renewed, now, name)
 end
