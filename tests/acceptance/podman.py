@@ -17,7 +17,17 @@ from pathlib import Path
 
 from tests.support import ROOT, service_is_missing
 
-__all__ = ["BASES", "MOST_SECONDS", "Podman", "base_archive", "require"]
+__all__ = [
+    "AGE_SECONDS",
+    "BASES",
+    "MOST_SECONDS",
+    "STORAGE_CONF",
+    "Podman",
+    "base_archive",
+    "locked",
+    "require",
+    "unmount",
+]
 
 BASES = ROOT / ".nox" / "_base-images"
 AGE_SECONDS = 7 * 86_400
@@ -87,6 +97,15 @@ def base_archive(image: str) -> Path:
     return archive
 
 
+def unmount(*folders: Path) -> None:
+    """Take away every mount below these folders."""
+    mounts = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in reversed(mounts):
+        is_ours = any(mount.is_relative_to(folder) for folder in folders)
+        if is_ours and mount.is_mount():  # podman may take one away with the other
+            subprocess.run(["umount", mount], check=True)
+
+
 class Podman:
     """Podman, with its storage in `folder`. Nobody else may use that at the same time."""
 
@@ -134,10 +153,6 @@ class Podman:
             self.run("podman", "volume", "prune", "--force"),
             self.run("podman", "network", "prune", "--force"),
         ]
-        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        for mount in reversed(mounts):
-            ours = Path(mount).is_relative_to(self.folder) or Path(mount).is_relative_to(self.running)
-            if ours and os.path.ismount(mount):  # podman may take one away with the other
-                subprocess.run(["umount", mount], check=True)
+        unmount(self.folder, self.running)
         shutil.rmtree(self.running, ignore_errors=True)
         assert [each.stderr for each in left if each.returncode] == []

@@ -9,7 +9,6 @@ layer again when the Dockerfile changes, and noxfile.py an environment when its 
 a week everything is made again. You can delete the folder.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -29,16 +28,14 @@ from contentworker import config
 from contentworker.errors import ConfigError
 from contentworker.generate import devcontainer
 from tests.acceptance.conftest import make_checkout
-from tests.acceptance.podman import base_archive
-from tests.support import ROOT, Process, json_with_comments, service_is_missing, wait_until
+from tests.acceptance.podman import AGE_SECONDS, STORAGE_CONF, base_archive, locked, require, unmount
+from tests.support import ROOT, Process, json_with_comments, wait_until
 
 CLI = Path(__file__).parent / "devcontainer-cli"
 """Its lock, with the hash of each package and no address."""
 CACHE = ROOT / ".nox" / "_devcontainer"
 RUNNING = Path(tempfile.gettempdir(), f"devcontainer-{zlib.crc32(bytes(ROOT)):08x}")
 """State of running containers. Podman takes at most 50 bytes, and the same path each time."""
-IMAGE_SECONDS = 7 * 86_400
-"""Age at which the base image is made again, with Debian's security fixes, and all that is made with it."""
 ENVIRONMENTS = (".venv", ".nox")
 SETTINGS = config.load(environ={})
 UP_SECONDS = 900
@@ -56,12 +53,6 @@ runtime = "runc"  # crun refuses a machine with control groups of both versions
 static_dir = "{folder}/static"
 tmp_dir = "{running}/tmp"
 volume_path = "{folder}/volumes"
-"""
-STORAGE_CONF = """\
-[storage]
-driver = "overlay"
-graphroot = "{folder}/storage"
-runroot = "{running}/run"
 """
 DOCKER = """\
 #!{python}
@@ -197,7 +188,7 @@ class Container:
         name = f"docker.io/library/{image}"
         made = CACHE / "base-image"  # its age and its name
         is_there = self.run("podman", "image", "exists", name).returncode == 0 and made.exists()
-        if not is_there or made.read_text() != name or time.time() - made.stat().st_mtime > IMAGE_SECONDS:
+        if not is_there or made.read_text() != name or time.time() - made.stat().st_mtime > AGE_SECONDS:
             shutil.rmtree(CACHE / "environments", ignore_errors=True)
             self._make_base_image(image, name)
             made.write_text(name)
@@ -241,11 +232,7 @@ class Container:
         for each in ENVIRONMENTS:
             if (self.checkout / each).exists():
                 shutil.move(self.checkout / each, CACHE / "environments" / each)
-        mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        for mount in reversed(mounts):
-            ours = Path(mount).is_relative_to(CACHE) or Path(mount).is_relative_to(RUNNING)
-            if ours and os.path.ismount(mount):  # podman may take one away with the other
-                subprocess.run(["umount", mount], check=True)
+        unmount(CACHE, RUNNING)
         shutil.rmtree(RUNNING, ignore_errors=True)
         shutil.rmtree(self.folder)
 
@@ -253,14 +240,8 @@ class Container:
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """The container, up."""
-    for program in ("podman", "runc", "slirp4netns", "catatonit", "mmdebstrap", "npm"):
-        if not (shutil.which(program) or Path("/usr/libexec/podman", program).exists()):
-            service_is_missing(program)
-    if os.geteuid() != 0:
-        service_is_missing("root, who may make a base image")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run of the tests uses the same storage
+    require("podman", "runc", "slirp4netns", "catatonit", "mmdebstrap", "npm")
+    with locked(CACHE / "lock"):  # another run of the tests uses the same storage
         container = Container(tmp_path_factory.mktemp("devcontainer"))
         try:
             container.prepare()
