@@ -67,7 +67,7 @@ NEXT = """\
 [bold]Next[/]
   {session} demo -- README.md --question "What is Content Worker?"
   {session} worker     # a worker that reloads when you edit tasks/
-  {desk}       # decide on the article that waits for a person: {address}
+  {desk}       # decide on it: {address}
   {session} flower     # queues and tasks in the browser
 
 [bold]From another program[/] [dim](any Celery client; it needs none of this code)[/]
