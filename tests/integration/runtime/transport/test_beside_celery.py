@@ -25,6 +25,7 @@ import redis
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from celery.exceptions import Reject
+from celery.worker import state
 from kombu import Connection, Consumer, Exchange, Queue
 
 from contentworker import config
@@ -74,6 +75,9 @@ class Stock:
     def __init__(self, redis_url: str) -> None:
         self.seen = seen = list[Any]()
         self.may_end = may_end = threading.Event()
+        # What a worker holds, Celery counts for the whole process: with one that an earlier test left there,
+        # a worker that may hold one takes nothing.
+        state.reset_state()
         self.app = Celery("stock", broker=redis_url, backend=redis_url, set_as_current=False)
         self.app.conf.update(task_acks_late=True, worker_deduplicate_successful_tasks=True)
         task = partial(self.app.task, bind=True, shared=False)

@@ -126,7 +126,7 @@ def test_what_a_task_binds(caplog: pytest.LogCaptureFixture) -> None:
     """Its own fields, in addition to a header's; a name with a meaning of its own is left out, and said."""
     app = Celery(set_as_current=False)
 
-    @app.task(name="a.task")
+    @app.task(name="a.task", shared=False)
     def task() -> None:
         """Any."""
 
