@@ -102,7 +102,7 @@ class Redis:
         password: str = "",
         env: dict[str, str] | None = None,
     ) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.address, self.port, self.password, self.tls = address, free_port(), password, tls
         socket_file = folder / "s"
         options = {

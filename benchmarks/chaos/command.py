@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.chaos run | all | list | table`."""
+"""The command line: `python -m benchmarks.chaos run | all | soak | list | table`."""
 
 import argparse
 import json
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from benchmarks.chaos import report, results
 from benchmarks.chaos.faults import FAULTS, Fault, crash
-from benchmarks.chaos.load import Options
+from benchmarks.chaos.load import BACKLOG_SECONDS, Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
 from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.run import run
+from benchmarks.chaos.soak import MIX, Plan, StoppedError, soak
 from benchmarks.chaos.systems import SYSTEMS, System
 
 __all__ = ["main"]
@@ -53,16 +54,29 @@ def _parser() -> argparse.ArgumentParser:
     every.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     every.add_argument("--faults", nargs="+", default=[])
     every.set_defaults(function=_all)
+    long = commands.add_parser("soak", help="a fleet for a long time, faults at random; can be resumed")
+    long.add_argument("--system", choices=SYSTEMS, default="leased")
+    long.add_argument("--folder", type=Path, required=True, help="where all of the run is kept")
+    long.add_argument("--minutes", type=float, default=60, help="of running, earlier sessions included")
+    long.add_argument("--resume", action="store_true", help="go on with the run in this folder")
+    long.add_argument("--pause", type=float, default=8, help="seconds between two faults, on average")
+    long.add_argument("--faults", nargs="+", choices=MIX, default=list(MIX))
+    long.set_defaults(function=_soak)
+    for command, workers, rate in (
+        (one, Options.workers, Options.rate),
+        (every, Options.workers, Options.rate),
+        (long, 16, 250),
+    ):
+        command.add_argument("--workers", type=int, default=workers)
+        command.add_argument("--rate", type=float, default=rate, help="tasks a second")
+        command.add_argument("--seed", type=int, default=Options.seed)
+        command.add_argument("--python-for-peers", help="interpreter that has celery-redis-plus")
     for command in (one, every):
         command.add_argument("--tasks", type=int, default=Options.tasks, help="at least so many")
-        command.add_argument("--workers", type=int, default=Options.workers)
-        command.add_argument("--rate", type=float, default=Options.rate, help="tasks a second")
-        command.add_argument("--seed", type=int, default=Options.seed)
         command.add_argument("--results", type=Path, default=RESULTS, help="table to write into")
         command.add_argument(
             "--keep", type=Path, help="folder for the logs, the records and the whole result"
         )
-        command.add_argument("--python-for-peers", help="interpreter that has celery-redis-plus")
     listing = commands.add_parser("list", help="systems and faults")
     listing.set_defaults(function=_list)
     table = commands.add_parser("table", help="write docs/chaos.md and its picture from the results")
@@ -146,6 +160,30 @@ def _one(system: System, fault: Fault, count: int, options: argparse.Namespace) 
     print(f"{system.name} {fault.name} {figures} {result.get('not_run', '')} {seconds} s", flush=True)
     broken = any(result.get(key) for key in ("lost", "critical_twice", *PROMISES))
     return int(system.configuration is None and system.name != "plain" and broken)
+
+
+def _soak(options: argparse.Namespace) -> int:
+    if (options.folder / "ledger.sqlite").exists() != options.resume:
+        there = "has a run: go on with --resume" if not options.resume else "has none to resume"
+        print(f"{options.folder} {there}, or choose another folder", file=sys.stderr)
+        return 2
+    given = Options(
+        count=1,
+        workers=options.workers,
+        concurrency=1,
+        rate=options.rate,
+        backlog=int(options.rate * BACKLOG_SECONDS / 2),
+        seed=options.seed,
+        python_for_peers=options.python_for_peers,
+    )
+    plan = Plan(options.folder, options.minutes * 60, options.pause, tuple(options.faults))
+    try:
+        result = soak(SYSTEMS[options.system], plan, given)
+    except (ChaosError, StoppedError) as error:
+        print(f"{error or 'stopped'}: go on with --resume", file=sys.stderr)
+        return 1
+    print(json.dumps({name: value for name, value in result.items() if name != "minutes"}, indent=1))
+    return int(any(result[name] for name in ("lost", "critical_twice")))
 
 
 def _list(_options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from os import kill
@@ -38,6 +38,8 @@ class Context:
     may_repeat: int = 0
     killed: set[int] = field(default_factory=set)
     """Pool processes that are dead, however lately they worked."""
+    never: Collection[Worker] = ()
+    """Workers that are no one's victim."""
 
     def happened(self, at_stake: int) -> None:
         """A fault was done, and this many late-acknowledged tasks may be run again for it."""
@@ -49,8 +51,9 @@ class Context:
 
         One is spared, in turn: were none alive for as long as a lease, none could notice a death.
         """
-        spared = self.workers.all[self.events // SPARED_FOR_KILLS % len(self.workers.all)]
-        others = [each for each in self.workers.all if each is not spared]
+        targets = [each for each in self.workers.all if each not in self.never]
+        spared = targets[self.events // SPARED_FOR_KILLS % len(targets)]
+        others = [each for each in targets if each is not spared]
 
         def serving() -> list[tuple[Worker, Execution]]:
             running = self.journal.refresh().running()
@@ -77,8 +80,8 @@ class Context:
     def wait_for_work(self) -> None:
         """Wait until tasks run again, if they do."""
         deadline = time.monotonic() + 20
-        before = len(self.journal.refresh().finished)
-        while len(self.journal.refresh().finished) < before + 10 and time.monotonic() < deadline:
+        before = self.journal.refresh().done
+        while self.journal.refresh().done < before + 10 and time.monotonic() < deadline:
             time.sleep(0.05)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.chaos.processes import ROOT, ChaosError
 from benchmarks.chaos.records import Journal
 
-__all__ = ["Options", "Publisher"]
+__all__ = ["BACKLOG_SECONDS", "Options", "Publisher"]
 
 BACKLOG_SECONDS = 20
 PROMISED = ("once", "alone", "revoked", "limited")
@@ -91,11 +91,14 @@ class Publisher:
     def _publish(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
-        while not self._stopping.wait(1 / self._options.rate):
+        due_at = time.monotonic()
+        while not self._stopping.wait(due_at - time.monotonic()):
+            # What the last one took is made up for, but never the time of an outage.
+            due_at = max(due_at, time.monotonic() - 1) + 1 / self._options.rate
             if self._unfinished() >= self._options.backlog:
                 continue
             task = self._task()
-            self.sent[task["id"]] = task
+            self._begun(task)
             self._process.stdin.write(json.dumps(task) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
@@ -103,16 +106,25 @@ class Publisher:
                 self.has_died = True
                 return
             _, outcome, task["revoked_at"] = json.loads(answer)
-            if outcome == "duplicate":
-                del self.sent[task["id"]]
-                continue
             task["confirmed"] = outcome == "confirmed"
-            if not task["may_be_dropped"]:
-                self._recent.append((time.monotonic(), task["id"]))
+            self._answered(task, is_duplicate=outcome == "duplicate")
+            if outcome == "duplicate":
+                continue
             if not task["confirmed"]:
                 name = outcome.partition(":")[0]
                 self.errors[name] = self.errors.get(name, 0) + 1
                 self._stopping.wait(0.2)
+
+    def _begun(self, task: dict[str, Any]) -> None:
+        """Note a task that is about to be sent."""
+        self.sent[task["id"]] = task
+
+    def _answered(self, task: dict[str, Any], *, is_duplicate: bool) -> None:
+        """Note what became of it."""
+        if is_duplicate:
+            del self.sent[task["id"]]
+        elif not task["may_be_dropped"]:
+            self._recent.append((time.monotonic(), task["id"]))
 
     def _unfinished(self) -> int:
         finished, since = self._journal.refresh().finished, time.monotonic() - BACKLOG_SECONDS

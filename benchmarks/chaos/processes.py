@@ -152,11 +152,12 @@ class Workers:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, daemon=True)
 
-    def start(self) -> None:
+    def start(self, seconds: float = 90) -> None:
+        """Start all, and wait until they are ready."""
         for each in self.all:
             each.start()
         self._thread.start()
-        wait_until(lambda: all(each.is_ready for each in self.all), "every worker is ready", 90)
+        wait_until(lambda: all(each.is_ready for each in self.all), "every worker is ready", seconds)
 
     def stop(self) -> None:
         self._stopping.set()

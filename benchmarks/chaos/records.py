@@ -85,6 +85,8 @@ class Journal:
         self.executions: dict[str, Execution] = {}
         self.finished: set[str] = set()
         """Tasks that came to their end."""
+        self.done = 0
+        """Executions that did."""
         self._open: dict[str, Execution] = {}
         self._position = 0
         self._lock = threading.Lock()
@@ -120,4 +122,5 @@ class Journal:
             found.outcome = event
             del self._open[execution]
             if event == "done":
+                self.done += 1
                 self.finished.add(found.task)

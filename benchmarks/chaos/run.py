@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,7 +28,18 @@ from benchmarks.chaos.rabbitmq import RabbitMQ
 from benchmarks.chaos.records import Journal
 from benchmarks.chaos.systems import System
 
-__all__ = ["run"]
+__all__ = [
+    "WARM_UP_TASKS",
+    "Setting",
+    "drain",
+    "environment_of",
+    "find_python",
+    "made_with",
+    "make_workers",
+    "publisher_environment",
+    "run",
+    "set_up",
+]
 
 APP = "benchmarks.chaos.worker_app:app"
 WARM_UP_TASKS = 15
@@ -41,19 +52,19 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
     Raises:
         ChaosError: it cannot be done here, or the harness itself failed.
     """
-    python = _python(system, options)
+    python = find_python(system, options)
     started = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        setting = stack.enter_context(_setting(system, fault, folder))
+        setting = stack.enter_context(set_up(system, fault, folder))
         journal = Journal(folder / "executions")
-        env = {**_environment(setting.broker.url, setting.results.url, system, journal), **setting.env}
-        workers = _workers(python, env, fault, setting, folder=folder, options=options)
+        env = {**environment_of(setting.broker.url, setting.results.url, system, journal), **setting.env}
+        workers = make_workers(python, env, fault, setting, folder=folder, options=options)
         stack.callback(workers.stop)
         workers.start()
         beats = stack.enter_context(_beats(python, env, fault, system, folder))
         command = [*setting.prefix_of_first, python, "-m", "benchmarks.chaos.publisher"]
-        publisher = Publisher(command, {**env, **_publisher_environment(system)}, journal, options)
+        publisher = Publisher(command, {**env, **publisher_environment(system)}, journal, options)
         stack.callback(publisher.stop)
         wait_until(lambda: len(journal.refresh().finished) >= WARM_UP_TASKS, "tasks are being done")
         context = Context(
@@ -73,7 +84,10 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
         publisher.check()
         publisher.stop()
         beats.stop()
-        _drain(publisher, journal, system, setting.broker)
+        wanted = {
+            task["id"] for task in publisher.sent.values() if task["confirmed"] and not task["may_be_dropped"]
+        }
+        drain(lambda: wanted - journal.refresh().finished, journal, system, setting.broker)
         drained = time.monotonic()
         version = setting.broker.version()
         workers.stop()
@@ -103,19 +117,26 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
             "fault_seconds": round(faulted - started, 1),
             "drain_seconds": round(drained - faulted, 1),
             "seed": options.seed,
-            "workers": options.workers,
-            "concurrency": options.concurrency,
-            "broker": version,
-            "python": _version_of(python, "import platform; print(platform.python_version())"),
-            "celery": _version_of(python, "import celery; print(celery.__version__)"),
-            "cores": os.cpu_count(),
-            "machine": platform.machine(),
-            "date": datetime.now(UTC).date().isoformat(),
+            **made_with(python, version, options),
         }
 
 
+def made_with(python: str, broker: str, options: Options) -> dict[str, Any]:
+    """What a result was measured with."""
+    return {
+        "workers": options.workers,
+        "concurrency": options.concurrency,
+        "broker": broker,
+        "python": _version_of(python, "import platform; print(platform.python_version())"),
+        "celery": _version_of(python, "import celery; print(celery.__version__)"),
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
 @dataclass
-class _Setting:
+class Setting:
     """The broker of a run and what surrounds it."""
 
     broker: Broker
@@ -130,7 +151,8 @@ class _Setting:
 
 
 @contextmanager
-def _setting(system: System, fault: Fault, folder: Path) -> Iterator[_Setting]:
+def set_up(system: System, fault: Fault, folder: Path) -> Iterator[Setting]:
+    """Start the broker, and Redis for the results if that is another one; in the end, end them."""
     with ExitStack() as stack:
         hosts = stack.enter_context(two.two_hosts()) if fault.hosts else None
         more: dict[str, Any] = {"fsync": fault.fsync}
@@ -155,7 +177,7 @@ def _setting(system: System, fault: Fault, folder: Path) -> Iterator[_Setting]:
         if results is not broker:
             stack.callback(results.stop)
             results.start()
-        yield _Setting(broker, results, hosts, clocks, env)
+        yield Setting(broker, results, hosts, clocks, env)
 
 
 def _faked(clock: Path) -> dict[str, str]:
@@ -168,7 +190,12 @@ def _faked(clock: Path) -> dict[str, str]:
     }
 
 
-def _python(system: System, options: Options) -> str:
+def find_python(system: System, options: Options) -> str:
+    """The interpreter that has what the system needs.
+
+    Raises:
+        ChaosError: none has.
+    """
     if not system.needs_python:
         return sys.executable
     wanted = ".".join(map(str, system.needs_python))
@@ -180,7 +207,8 @@ def _python(system: System, options: Options) -> str:
     raise ChaosError(f"needs Python {wanted} with {system.title}: --python-for-peers")
 
 
-def _environment(broker_url: str, results_url: str, system: System, journal: Journal) -> dict[str, str]:
+def environment_of(broker_url: str, results_url: str, system: System, journal: Journal) -> dict[str, str]:
+    """The environment of the system's workers."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -190,14 +218,15 @@ def _environment(broker_url: str, results_url: str, system: System, journal: Jou
     return {**inherited, **own, **system.environment(broker_url, results_url)}
 
 
-def _publisher_environment(system: System) -> dict[str, str]:
+def publisher_environment(system: System) -> dict[str, str]:
     """So that an answer that does not come is not waited for until the end of the fault."""
     return {"WORKER__BROKER__SOCKET_TIMEOUT_SECONDS": "5"} if system.configuration is None else {}
 
 
-def _workers(
-    python: str, env: dict[str, str], fault: Fault, setting: _Setting, *, folder: Path, options: Options
+def make_workers(
+    python: str, env: dict[str, str], fault: Fault, setting: Setting, *, folder: Path, options: Options
 ) -> Workers:
+    """The workers of a run, not started."""
     env = {**env, **fault.worker_env}
     if setting.clocks:
         path = os.pathsep.join([str(Path(__file__).parent / "clock"), env["PYTHONPATH"]])
@@ -234,16 +263,13 @@ def _wait_for_tasks(publisher: Publisher, options: Options) -> None:
         time.sleep(0.1)
 
 
-def _drain(publisher: Publisher, journal: Journal, system: System, broker: Broker) -> None:
+def drain(unfinished: Callable[[], set[str]], journal: Journal, system: System, broker: Broker) -> None:
     """Wait until all that was confirmed is finished, or nothing happens any more."""
-    wanted = {
-        task["id"] for task in publisher.sent.values() if task["confirmed"] and not task["may_be_dropped"]
-    }
     seen, since = -1, time.monotonic()
     nowhere_since: float | None = None
     end = since + DRAIN_AT_MOST_SECONDS
     while time.monotonic() < end:
-        missing = wanted - journal.refresh().finished
+        missing = unfinished()
         # A task that a schedule sent has an id that we do not know; it counts as missed unless it runs.
         if not missing and not (system.promises and set(broker.remaining().values()) - {"dead letter"}):
             return

@@ -6,6 +6,7 @@ Imports nothing of the project in the first case, since a peer may run on anothe
 
 import importlib
 import json
+import logging
 import os
 from datetime import datetime
 from typing import Any
@@ -58,6 +59,10 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
 
     if point := os.environ.get("CONTENTWORKER_TRANSPORT_CRASH_AT"):
         crash_points.arm(point)
+    if seconds := os.environ.get("CHAOS_CLAIM_SECONDS"):
+        from contentworker.runtime.worker import claims
+
+        claims.EXPIRES_SECONDS = int(seconds)
     if os.environ.get("CHAOS_FAR_APART"):
         from contentworker.runtime.transport import processes
 
@@ -74,6 +79,9 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
 
 _given = os.environ.get("CHAOS_CONFIG")
 app, _kinds = _plain(json.loads(_given)) if _given else _ours()
+if os.environ.get("CHAOS_QUIET"):  # as in services: no line for each task
+    for _name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(_name).setLevel(logging.WARNING)
 if _seconds := os.environ.get("CHAOS_SOFT_SHUTDOWN_SECONDS"):
     app.conf.worker_soft_shutdown_timeout = float(_seconds)
 
