@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from benchmarks.chaos import memory, soak_figures
 from benchmarks.chaos.faults import FAULTS, Context
 from benchmarks.chaos.ledger import KINDS, Ledger, LiveJournal, number_of, task_id
@@ -51,6 +53,7 @@ MARK = "SOAK_FOLDER"
 RESULT_SECONDS = 300
 CLAIM_SECONDS = 600
 """Results and claims are kept that long, instead of a day and a week: memory is level after ten minutes."""
+PUBLISHERS = 2
 UNTOUCHED = 4
 """The first of sixteen workers, a quarter, are never killed: how their memory grows is seen over the run."""
 WRITE_SECONDS, MEMORY_SECONDS, REPORT_SECONDS = 0.5, 10, 60
@@ -136,6 +139,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
             with suppress(OSError):
                 if mark in environment.read_bytes():
                     os.kill(int(environment.parent.name), signal.SIGKILL)
+        with suppress(redis.RedisError):  # it writes its title over its environment
+            redis.Redis(unix_socket_path=str(folder / "redis" / "s")).shutdown(nosave=True)
         yield
 
 
@@ -177,7 +182,7 @@ class Session:
         self.clock_offset = 0.0
         self.untouched = workers.all[: len(workers.all) // UNTOUCHED]
         self._ended_at: float | None = None
-        self._publisher: LongPublisher | None = None
+        self._publishers: list[LongPublisher] = []
         self._failure: BaseException | None = None
         self._done = threading.Event()
         self._clerk = threading.Thread(target=self._keep_books, daemon=True)
@@ -193,16 +198,21 @@ class Session:
         self.clock_offset = time.monotonic() - self._before
         self._clerk.start()
         command = [python, "-m", "benchmarks.chaos.publisher"]
-        self._publisher = LongPublisher(
-            command, env, self._journal, self._options, ledger=self._ledger, session=self
-        )
+        options = replace(self._options, rate=self._options.rate / PUBLISHERS)
+        first = self._ledger.last_number() + 1
+        for number in range(first, first + PUBLISHERS):
+            self._publishers.append(
+                LongPublisher(
+                    command, env, self._journal, options, ledger=self._ledger, session=self, first=number
+                )
+            )
         wait_until(lambda: self._journal.done >= WARM_UP_TASKS, "tasks are being done")
 
     def stop(self) -> None:
         """End the load."""
-        if self._publisher and not self._ended_at:
-            self._publisher.stop()
-            self._ended_at = time.monotonic()
+        for each in self._publishers:
+            each.stop()
+        self._ended_at = self._ended_at or time.monotonic()
         self._done.set()
         if self._clerk.is_alive():
             self._clerk.join()
@@ -250,8 +260,8 @@ class Session:
             time.sleep(min(left, 1))
             if self._failure:
                 raise ChaosError(f"the accounting failed: {self._failure!r}")
-            if self._publisher:
-                self._publisher.check()
+            for each in self._publishers:
+                each.check()
         return self.elapsed < self._plan.seconds
 
     def _keep_books(self) -> None:
@@ -281,18 +291,19 @@ class LongPublisher(Publisher):
         *,
         ledger: Ledger,
         session: Session,
+        first: int,
     ) -> None:
         self._ledger, self._live, self._session = ledger, journal, session
-        self._number = ledger.last_number()
+        self._next = first
         super().__init__(command, env, journal, options)
 
     def _task(self) -> dict[str, Any]:
         draw = self._random
         kind = draw.choices(KINDS, (80, 10, 10))[0]
         shortest, longest = draw.choices(((0.001, 0.02), (0.02, 0.2), (0.2, 3)), (90, 9, 1))[0]
-        self._number += 1
+        number, self._next = self._next, self._next + PUBLISHERS
         return {
-            "id": task_id(self._number, kind),
+            "id": task_id(number, kind),
             "kind": kind,
             "seconds": round(draw.uniform(shortest, longest), 4),
             "countdown": round(draw.uniform(1, 5), 2) if draw.random() < 0.02 else None,
