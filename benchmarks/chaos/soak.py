@@ -196,6 +196,10 @@ class Session:
         """Start the workers, and then the load."""
         self._workers.start(START_SECONDS)
         self.clock_offset = time.monotonic() - self._before
+        if self._sessions > 1:  # the end of the last one cut off what ran
+            self._ledger.add(
+                "fault", self._before, "pause", len(self._workers.all) * self._options.concurrency
+            )
         self._clerk.start()
         command = [python, "-m", "benchmarks.chaos.publisher"]
         options = replace(self._options, rate=self._options.rate / PUBLISHERS)
