@@ -180,7 +180,7 @@ def _soak(options: argparse.Namespace) -> int:
     try:
         result = soak(SYSTEMS[options.system], plan, given)
     except (ChaosError, StoppedError) as error:
-        print(f"{error or 'stopped'}: go on with --resume", file=sys.stderr)
+        print(f"{str(error) or 'stopped'}: go on with --resume", file=sys.stderr)
         return 1
     print(json.dumps({name: value for name, value in result.items() if name != "minutes"}, indent=1))
     return int(any(result[name] for name in ("lost", "critical_twice")))

@@ -54,6 +54,8 @@ RESULT_SECONDS = 300
 CLAIM_SECONDS = 600
 """Results and claims are kept that long, instead of a day and a week: memory is level after ten minutes."""
 PUBLISHERS = 2
+SKIPPED = 1000
+"""Numbers that a new session leaves out: the last one may have sent some that it could not write down."""
 UNTOUCHED = 4
 """The first of sixteen workers, a quarter, are never killed: how their memory grows is seen over the run."""
 WRITE_SECONDS, MEMORY_SECONDS, REPORT_SECONDS = 0.5, 10, 60
@@ -203,7 +205,7 @@ class Session:
         self._clerk.start()
         command = [python, "-m", "benchmarks.chaos.publisher"]
         options = replace(self._options, rate=self._options.rate / PUBLISHERS)
-        first = self._ledger.last_number() + 1
+        first = self._ledger.last_number() + (SKIPPED if self._before else 1)
         for number in range(first, first + PUBLISHERS):
             self._publishers.append(
                 LongPublisher(
