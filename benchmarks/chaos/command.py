@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.chaos import report, results
+from benchmarks.chaos import report, results, soak_report
 from benchmarks.chaos.faults import FAULTS, Fault, crash
 from benchmarks.chaos.load import BACKLOG_SECONDS, Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
@@ -19,6 +19,7 @@ from benchmarks.chaos.systems import SYSTEMS, System
 __all__ = ["main"]
 
 RESULTS = Path(__file__).parent / "results.csv"
+SOAKS = ROOT / "benchmarks" / "results"
 DOCS = ROOT / "docs"
 KILLS = ("kill-child", "kill-main", "kill-group")
 PEER_KILLS = 100
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     long.add_argument("--resume", action="store_true", help="go on with the run in this folder")
     long.add_argument("--pause", type=float, default=8, help="seconds between two faults, on average")
     long.add_argument("--faults", nargs="+", choices=MIX, default=list(MIX))
+    long.add_argument("--record", action="store_true", help="keep the result in benchmarks/results")
     long.set_defaults(function=_soak)
     for command, workers, rate in (
         (one, Options.workers, Options.rate),
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     listing = commands.add_parser("list", help="systems and faults")
     listing.set_defaults(function=_list)
-    table = commands.add_parser("table", help="write docs/chaos.md and its picture from the results")
+    table = commands.add_parser("table", help="write docs/chaos.md, docs/scale.md and their pictures")
     table.add_argument("--results", type=Path, default=RESULTS, help="table to read")
     table.add_argument("--docs", type=Path, default=DOCS)
     table.set_defaults(function=_table)
@@ -183,6 +185,8 @@ def _soak(options: argparse.Namespace) -> int:
         print(f"{str(error) or 'stopped'}: go on with --resume", file=sys.stderr)
         return 1
     print(json.dumps({name: value for name, value in result.items() if name != "minutes"}, indent=1))
+    if options.record:
+        soak_report.record(SOAKS, result)
     return int(any(result[name] for name in ("lost", "critical_twice")))
 
 
@@ -194,4 +198,5 @@ def _list(_options: argparse.Namespace) -> int:
 
 def _table(options: argparse.Namespace) -> int:
     report.write(results.read(options.results), options.docs)
+    soak_report.write(soak_report.read(SOAKS), options.docs)
     return 0

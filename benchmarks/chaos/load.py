@@ -62,6 +62,7 @@ class Publisher:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            start_new_session=True,  # as a client elsewhere: Linux shares a busy CPU by session
         )
         self._thread = threading.Thread(target=self._publish, daemon=True)
         self._thread.start()
