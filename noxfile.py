@@ -502,7 +502,7 @@ def bench(session: nox.Session) -> None:
 # >>> editorial
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Inject every fault into every system and write docs/chaos.md: hours. A few: `-- all --quick`."""
+    """Inject every fault into every system and write docs/chaos.md: hours. Or `-- all --quick`, `-- soak`."""
     _install(session, "bench")
     session.run("python", "-m", "benchmarks.chaos", *(session.posargs or ["all"]))
 
