@@ -42,13 +42,13 @@ def record(folder: Path, result: dict[str, Any]) -> None:
 
 
 def write(results: Results, docs: Path) -> None:
-    """Put the tables into `scale.md`, and draw `soak.svg`."""
+    """Put the tables into `scale.md`, and draw `scale.svg`."""
     page = docs / "scale.md"
     before, _, rest = page.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text("".join([before, BEGIN, "\n\n", tables(results), "\n", END, after]), "utf-8")
     if OURS in results:
-        (docs / "soak.svg").write_text(picture(results[OURS]), "utf-8")
+        (docs / "scale.svg").write_text(picture(results[OURS]), "utf-8")
 
 
 def tables(results: Results) -> str:
