@@ -181,6 +181,12 @@ def _serve(connection: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake.fileno())
     running: set[int] = set()
+    with suppress(OSError, EOFError):  # the tests were gone when they were to be told something
+        _answer(connection, waking, wake, running)
+    _end(running)
+
+
+def _answer(connection: socket.socket, waking: socket.socket, wake: socket.socket, running: set[int]) -> None:
     while True:
         ready, _, _ = select.select([connection, waking], [], [])
         if waking in ready:
@@ -189,7 +195,6 @@ def _serve(connection: socket.socket) -> None:
         if connection in ready:
             head, files, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
             if not head:  # the tests have ended, or were killed
-                _end(running)
                 return
             wanted = json.loads(_receive(connection, LENGTH.unpack(head)[0]))
             is_leader, becomes_leader = os.pipe()
@@ -204,11 +209,11 @@ def _serve(connection: socket.socket) -> None:
                 os.close(becomes_leader)
                 _become(wanted, files)
             os.close(becomes_leader)
+            running.add(pid)
             os.read(is_leader, 1)  # its end: before that, there is no group that a test could kill
             os.close(is_leader)
             for file in files:
                 os.close(file)
-            running.add(pid)
             _say(connection, started=pid)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from contentworker.testing.leftovers import is_running
-from tests.support import ROOT, environment, wait_until
+from contentworker.testing import preloaded
+from contentworker.testing.leftovers import is_running, stat_of
+from tests.support import PATIENCE, ROOT, environment, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -100,6 +101,22 @@ def test_a_killed_pytest_leaves_nothing(tmp_path: Path) -> None:
         pytest_run.kill()
         pytest_run.wait()
     wait_until(lambda: not any(map(is_running, pids)), "the end of the worker and its Redis")
+
+
+def test_a_process_that_ends_when_the_tests_do(tmp_path: Path) -> None:
+    """Nobody is left to be told of its end; the others are ended all the same."""
+    client = preloaded._Client()
+    with Path(os.devnull).open("r+b") as nothing:
+        files = [nothing.fileno()] * 3
+        one, other = (client.start(["sleep", "1000"], str(tmp_path), os.environ, files) for _ in range(2))
+    client._process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: stat_of(client._process.pid)[0] == "T", "it to stand still")
+    os.kill(one.pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(one.pid), "its end")
+    client._socket.close()
+    client._process.send_signal(signal.SIGCONT)
+    assert client._process.wait(PATIENCE) == 0
+    assert not is_running(other.pid)
 
 
 def test_the_next_run_ends_what_is_left(run: "subprocess.Popen[str]") -> None:

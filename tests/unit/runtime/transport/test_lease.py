@@ -191,8 +191,12 @@ def test_a_lease_that_redis_does_not_have_is_lost(lease: Lease, server: Redis, f
     assert lease.validity.until == until
 
 
-def test_a_lease_that_ended_during_the_beat_is_not_extended(lease: Lease, server: Redis) -> None:
-    """The answer is about the name that it had before."""
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_lease_that_ended_during_the_beat_is_not_extended(
+    lease: Lease, server: Redis, fences: Fences, alive: bool
+) -> None:
+    """Nor lost once more: the answer is about the name that it had before."""
+    server.answer = Beat(alive=alive, promoted=0, silent={})
     answer = server.beat
 
     def lose_it(name: str, skip: int) -> Beat:
@@ -202,6 +206,17 @@ def test_a_lease_that_ended_during_the_beat_is_not_extended(lease: Lease, server
     server.beat = lose_it  # type: ignore[assignment, method-assign]
     lease._beat()
     assert lease.validity.until == 0.0
+    assert fences == []
+
+
+def test_without_a_lease_there_is_none_to_lose(server: Redis, fences: Fences) -> None:
+    """A worker of the plain transport looks after the delayed and the dead all the same."""
+    plain = Lease(server, lambda: None, fences, is_wanted=False)  # type: ignore[arg-type]
+    server.answer = Beat(alive=False, promoted=0, silent={"dead": 1})
+    plain._beat()
+    server.clock.now += 12
+    plain._beat()
+    assert (fences, server.reclaimed) == ([], [("dead", 1)])
 
 
 def reclaims(lease: Lease, server: Redis, *beats: tuple[float, int]) -> list[list[tuple[str, int]]]:
@@ -257,6 +272,18 @@ def test_more_silent_leases_than_one_answer_names(lease: Lease, server: Redis) -
     assert sorted(server.reclaimed) == [("a", 1), ("c", 1), ("d", 1), ("e", 1)]
 
 
+def test_silent_leases_are_named_from_the_first_again(lease: Lease, server: Redis) -> None:
+    """After one was taken from, as the others have moved up, and after an outage, which proves no death."""
+    server.answer = Beat(alive=True, promoted=0, silent={"a": 1}, skip=2)
+    lease._beat()
+    server.clock.now += 12
+    lease._beat()
+    lease._beat()
+    assert server.skipped == [0, 2, 0]
+    keep(lease, server, "refused", "")
+    assert server.skipped == [0, 2, 0, 2, 0]
+
+
 def test_the_lease_is_renewed_before_many_dead_are_done(lease: Lease, server: Redis) -> None:
     """What a beat has no time for is left to the next ones and to other workers."""
     server.answer = Beat(alive=True, promoted=0, silent={f"dead-{number}": 1 for number in range(100)})
@@ -284,7 +311,21 @@ def test_as_many_due_messages_as_one_script_moves(
     assert lease._beat() is more
 
 
-def test_messages_that_moved_are_reported(lease: Lease, server: Redis) -> None:
+def test_due_messages_are_moved_until_there_are_no_more(lease: Lease, server: Redis) -> None:
+    """Without a wait in between; and not once the keeper is to stop."""
+    many, none = (Beat(alive=True, promoted=each, silent={}) for each in (PROMOTED_AT_A_TIME, 0))
+    lease._wake = SimpleNamespace(wait=lambda _: None, clear=lambda: None)  # type: ignore[assignment]
+    for answers, turns in (([many, many, none], 3), ([many], 1)):
+        given = iter(answers)
+        server.beat = lambda *_, given=given: next(given)  # type: ignore[method-assign, misc]
+        lease._stopping = Turns(turns)  # type: ignore[assignment]
+        lease._keep()
+        assert next(given, None) is None
+
+
+def test_messages_that_moved_are_reported(
+    lease: Lease, server: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
     """Why, and how many; not that there were none. A callback that fails keeps no lease from renewal."""
     moved: list[tuple[str, int]] = []
     lease_module.when_moved(lambda *_: 1 / 0)  # type: ignore[arg-type] # it fails
@@ -296,6 +337,12 @@ def test_messages_that_moved_are_reported(lease: Lease, server: Redis) -> None:
     server.answer = Beat(alive=True, promoted=0, silent={"other": 1})
     lease._beat()
     assert moved == [("promoted", 2), ("reclaimed", 3)]
+    assert caplog.messages.count("A callback of the transport (moved) failed") == 2
+    assert caplog.messages[-1] == "Worker other is gone; 3 messages that it held are back in their queues"
+    server.reclaim = lambda *_: (0, 0)  # type: ignore[method-assign]
+    reclaims(lease, server, (0, 7), (12, 7))
+    assert len(moved) == 2
+    assert "stay held" not in caplog.text
 
 
 def test_an_outage_is_reported_once_and_proves_no_death(
@@ -315,6 +362,20 @@ def test_an_outage_is_reported_once_and_proves_no_death(
         "The lease cannot be renewed: timed out",
         "The lease is renewed again",
     ]
+
+
+def test_threads_end_with_the_lease_or_with_the_process(server: Redis, fences: Fences) -> None:
+    """To stop waits for them, for three seconds at most; a process that ends does not."""
+    lease = Lease(server, lambda: None, fences, is_wanted=True)  # type: ignore[arg-type]
+    lease.start()
+    threads = [*lease._threads]
+    assert [thread.name for thread in threads] == ["transport-keeper", "transport-watchdog"]
+    assert all(thread.is_alive() and thread.daemon for thread in threads)
+    name = lease.name
+    assert (name, lease.end(), lease.name) == (name, name, "")
+    lease.stop_threads()
+    assert not any(thread.is_alive() for thread in threads)
+    assert lease_module.STOP_SECONDS == 3.0
 
 
 def test_the_keeper_waits_between_two_beats(lease: Lease) -> None:
