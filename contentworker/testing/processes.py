@@ -36,15 +36,24 @@ Value = TypeVar("Value")
 
 PATIENCE = 180
 """Seconds until a condition counts as never coming true, on a machine with too much to do."""
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.5
+"""Between two looks at a condition."""
 
 
 def wait_until(condition: Callable[[], Value | None], what: str) -> Value:
-    """Wait for a condition to be true of something, and return that."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait for a condition to be true of something, and return that.
+
+    What takes long to look at, as it starts a program, is looked at less often: other tests need the
+    processors meanwhile.
+    """
+    began = time.monotonic()
+    deadline = began + PATIENCE
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        looked = time.monotonic()
+        if looked > deadline:
             pytest.fail(f"waited in vain: {what}")
-        time.sleep(0.01)
+        time.sleep(min(max(SHORTEST_PAUSE_SECONDS, 4 * (looked - began)), LONGEST_PAUSE_SECONDS))
+        began = time.monotonic()
     return found
 
 
