@@ -110,11 +110,27 @@ PYTHON_VERSIONS = _python_versions()
 def _install(session: nox.Session, group: str) -> None:
     """Install what the group's lock pins into the session's environment, unless it is up to date."""
     lock, environment = LOCKS / f"{group}.txt", Path(session.virtualenv.location)
-    if not environments.is_up_to_date(environment, lock):
+    if environments.is_up_to_date(environment, lock):
+        return
+    locked = ("--require-hashes", "-r", str(lock))
+    if not _can_install_with_uv(session, environment, *locked):
         # --no-compile halves the time: bytecode is written for what is imported.
         # --force-reinstall: the environment may come from another folder, which its scripts name.
-        session.install("--no-compile", "--force-reinstall", "--require-hashes", "-r", str(lock))
-        environments.note(environment, environments.fingerprint(lock))
+        session.install("--no-compile", "--force-reinstall", *locked)
+    environments.note(environment, environments.fingerprint(lock))
+
+
+def _can_install_with_uv(session: nox.Session, environment: Path, *locked: str) -> bool:
+    """Install with the uv that `.venv` has once you have run the tests: in seconds, not half a minute."""
+    uv = environments.program(HERE / ".venv", "uv")
+    if not Path(uv).exists():
+        return False
+    into = ("--quiet", "--reinstall", "--python", environments.program(environment, "python"))
+    try:
+        session.run_install(uv, "pip", "install", *into, *locked, external=True)
+    except CommandFailed:  # only pip may have been told where the packages are
+        return False
+    return True
 
 
 def _run(session: nox.Session, group: str, *command: str) -> None:

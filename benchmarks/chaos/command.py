@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.chaos import report, results, soak_report
-from benchmarks.chaos.faults import FAULTS, Fault, crash
+from benchmarks.chaos.faults import FAULTS, Fault, crash, together
 from benchmarks.chaos.load import BACKLOG_SECONDS, Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
 from benchmarks.chaos.promises import PROMISES
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("run", help="one system, one fault")
     one.add_argument("--system", choices=SYSTEMS, required=True)
-    one.add_argument("--fault", required=True)
+    one.add_argument("--fault", required=True, help="its name, or NAME+NAME for a few of each in one run")
     one.add_argument("--kills", type=int, help="how often")
     one.set_defaults(function=_run)
     every = commands.add_parser(
@@ -101,9 +101,14 @@ def faults_of(system: System) -> list[Fault]:
 def _run(options: argparse.Namespace) -> int:
     system = SYSTEMS[options.system]
     faults = {fault.name: fault for fault in faults_of(system)}
-    if options.fault not in faults:
-        print(f"{system.name} has no fault {options.fault}; it has: {', '.join(faults)}", file=sys.stderr)
-        return 2
+    names = options.fault.split("+")
+    for name in names:
+        if name not in faults:
+            print(f"{system.name} has no fault {name}; it has: {', '.join(faults)}", file=sys.stderr)
+            return 2
+    if len(names) > 1:
+        fault = together(*(faults[name] for name in names))
+        return _one(system, fault, fault.quick_count, options)
     fault = faults[options.fault]
     return _one(system, fault, options.kills or fault.count, options)
 

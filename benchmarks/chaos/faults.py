@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import kill
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from benchmarks.chaos.brokers import Broker
 from benchmarks.chaos.processes import Worker, Workers, wait_until
 from benchmarks.chaos.records import Execution, Journal
 
-__all__ = ["FAULTS", "Context", "Fault", "crash"]
+__all__ = ["FAULTS", "Context", "Fault", "crash", "together"]
 
 PAST_THE_LEASE_SECONDS = 16
 SPARED_FOR_KILLS = 25
@@ -255,6 +255,23 @@ def crash(point: str) -> Fault:
         victim.signal(signal.SIGKILL, group=True)
 
     return Fault(f"crash-{point}", f"killed at: {point}", do, 10, 2, ("redis",), ours_only=True)
+
+
+def together(*faults: Fault) -> Fault:
+    """A few of each, one after the other in one run: most of a run's cost is that of its beginning."""
+
+    def do(context: Context) -> None:
+        for fault in faults:
+            context.count = fault.quick_count
+            fault.do(context)
+
+    return replace(
+        faults[0],
+        name="+".join(fault.name for fault in faults),
+        title="; ".join(fault.title for fault in faults),
+        do=do,
+        quick_count=sum(fault.quick_count for fault in faults),
+    )
 
 
 def _table(*faults: Fault) -> dict[str, Fault]:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -11,13 +11,35 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.chaos.command import faults_of
-from benchmarks.chaos.faults import Fault
+from benchmarks.chaos.faults import Fault, together
 from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.systems import SYSTEMS
 from tests.support import ROOT, service_is_missing
 
 OURS = SYSTEMS["flow"]
-FAULTS = {fault.name: fault for fault in faults_of(OURS)}
+TOGETHER = (
+    ("kill-child", "kill-main", "kill-group"),
+    ("away-8-refusing", "away-8-silent", "drop-clients"),
+    ("warm", "cold"),
+)
+"""Faults that share a run, as those before and after a step of the protocol do: a run's beginning, with two
+workers, two beats and a publisher, costs as much as four kills."""
+
+
+def runs_of(faults: Iterable[Fault]) -> dict[str, Fault]:
+    """Each fault in one of these."""
+    kinds: dict[object, list[Fault]] = {}
+    for fault in faults:
+        if fault.name.startswith("crash-"):
+            kind: object = frozenset(fault.name.split("-")) - {"before", "after", "sent", "answered"}
+        else:
+            kind = next((each for each in TOGETHER if fault.name in each), fault.name)
+        kinds.setdefault(kind, []).append(fault)
+    made = [each[0] if len(each) == 1 else together(*each) for each in kinds.values()]
+    return {fault.name: fault for fault in made}
+
+
+FAULTS = runs_of(faults_of(OURS))
 AT_ONCE = 3
 """Runs side by side: they mostly wait."""
 LONGEST_SECONDS = 900

@@ -104,6 +104,37 @@ def test_few_failures_have_a_second_chance_in_ci(
         assert len(ran) == 1
 
 
+@pytest.mark.parametrize("has_uv", [True, False])
+@pytest.mark.parametrize("uv_succeeds", [True, False])
+def test_the_uv_of_the_tests_installs_for_the_other_pythons(
+    noxfile: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_uv: bool, uv_succeeds: bool
+) -> None:
+    """Where there is one, and it knows the packages; else pip does."""
+    monkeypatch.setattr(noxfile, "HERE", tmp_path)
+    uv = tmp_path / ".venv" / "bin" / "uv"
+    if has_uv:
+        uv.parent.mkdir(parents=True)
+        uv.touch()
+    ran: list[str] = []
+
+    def run_install(*command: str, external: bool) -> None:
+        assert external
+        assert command[-3:] == ("--require-hashes", "-r", str(ROOT / "locks" / "tests.txt"))
+        assert command[command.index("--python") + 1] == str(tmp_path / "bin" / "python")
+        ran.append(command[0])
+        if not uv_succeeds:
+            raise CommandFailed("exit code 1")
+
+    session = SimpleNamespace(
+        virtualenv=SimpleNamespace(location=tmp_path),
+        run_install=run_install,
+        install=lambda *_: ran.append("pip"),
+    )
+    noxfile._install(session, "tests")
+    assert ran == [str(uv)] * has_uv + ["pip"] * (not (has_uv and uv_succeeds))
+    assert (tmp_path / "made-of").read_text() == environments.fingerprint(ROOT / "locks" / "tests.txt")
+
+
 def test_environment_is_rebuilt_for_another_lock_python_or_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
