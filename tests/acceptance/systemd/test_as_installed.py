@@ -67,7 +67,7 @@ def test_install_ends_with_every_queue_served(installed: Machine) -> None:
 def test_a_rewrite_by_the_installed_model(installed: Machine) -> None:
     """The embedded model comes with the installation, and works under the sandbox."""
     article = "content=# Tea\n\nDue to the fact that it was raining, they had to make use of an old umbrella."
-    asked = ("submit", "tasks.rewrite.generate_rewrite", article, "--wait", "60")
+    asked = ("submit", "tasks.rewrite.generate_rewrite", article, "--wait", str(PATIENCE))
     found = json.loads(installed.output("content-worker", *asked))
     assert found["provider"] == "embedded"
     assert found["completion_tokens"] > 0
@@ -75,7 +75,7 @@ def test_a_rewrite_by_the_installed_model(installed: Machine) -> None:
 
 def test_a_record_for_a_person(installed: Machine) -> None:
     """An escalation is written where its service may write, and read by the operator's command."""
-    asked = ("submit", ESCALATE, "article_id=tea-1", "reason=below_threshold", "--wait", "60")
+    asked = ("submit", ESCALATE, "article_id=tea-1", "reason=below_threshold", "--wait", str(PATIENCE))
     assert json.loads(installed.output("content-worker", *asked))["created"]
     assert "tea-1" in installed.output("content-worker", "escalations", "list")
 
@@ -171,7 +171,7 @@ def test_the_desk(services: Machine) -> None:
         "inactive",
         "disabled",
     )
-    asked = ("submit", ESCALATE, "article_id=tea-2", "reason=below_threshold", "--wait", "60")
+    asked = ("submit", ESCALATE, "article_id=tea-2", "reason=below_threshold", "--wait", str(PATIENCE))
     assert json.loads(services.output("content-worker", *asked))["created"]
     services.run("sh", "-e", "-c", let_in, input="a long password\n" * 2)
     services.run("sh", "-e", "-c", start)

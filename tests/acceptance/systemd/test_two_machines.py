@@ -25,7 +25,7 @@ from tests.acceptance.systemd.installation import (
 )
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.test_operations import IN_DOCS, PAGE, expression
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 pytestmark = IN_DOCS
 
@@ -136,7 +136,7 @@ def test_the_second_serves_alone(pair: Pair) -> None:
     """A task that the first machine sends runs on the second, while the first one's worker is stopped."""
     unit = f"celery-worker@{DEFAULT}.service"
     pair.first.systemctl("stop", unit)
-    asked = ("submit", "tasks.health_check", "--wait", "60")
+    asked = ("submit", "tasks.health_check", "--wait", str(PATIENCE))
     assert json.loads(pair.first.output("content-worker", *asked))["host"] == "second"
     # The worker tells systemd now and then.
     wait_until(

@@ -1,18 +1,22 @@
 """CriticalTask: whatever happens it is not run twice, and never silently lost."""
 
+import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
 from celery import Celery
-from celery.exceptions import Ignore, MaxRetriesExceededError
+from celery.exceptions import Ignore, MaxRetriesExceededError, Retry
 
 from contentworker.runtime.transport.messages import Delivery
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, Protocol, held_key
+from contentworker.runtime.worker import claims
 from contentworker.runtime.worker.claims import InterruptedTaskError
 from tasks.base import CriticalTask
 from tests.support import (
@@ -78,11 +82,21 @@ class Run:
 
     def start(self, **kwargs: Any) -> None:
         """Claim, as before the body of the task."""
+        with self._in_task(kwargs):
+            self.task.before_start("the-id", [], kwargs)
+            self.request = self.task.request_stack.top
+
+    def postpone(self, seconds: float, **kwargs: Any) -> None:
+        """What the body of the task does that cannot run yet."""
+        with self._in_task(kwargs):
+            self.task.postpone(seconds)
+
+    @contextmanager
+    def _in_task(self, kwargs: dict[str, Any]) -> Iterator[None]:
         held = ["no lease of this process", 0, self.delivery.holder, self.delivery.tag]
         self.task.push_request(id="the-id", retries=0, args=[], kwargs=kwargs, properties={"held": held})
         try:
-            self.task.before_start("the-id", [], kwargs)
-            self.request = self.task.request_stack.top
+            yield
         finally:
             self.task.pop_request()
 
@@ -149,6 +163,39 @@ def test_other_arguments_under_the_same_id(task: Any, redis_client: redis.Redis)
     assert expires_in_a_week(redis_client, other.decode())
     with pytest.raises(Ignore):
         Run(task, redis_client, "3").start(number=2)
+
+
+def test_a_postponed_run_gives_up_its_claim(task: Any, redis_client: redis.Redis) -> None:
+    """It is no try: it comes later with the same id and the same number of retries, and is claimed then."""
+    first, later = Run(task, redis_client, "1"), Run(task, redis_client, "2", "other")
+    first.start(number=1)
+    with pytest.raises(Retry) as raised:
+        first.postpone(60, number=1)
+    assert raised.value.when == 60
+    assert not redis_client.exists(Run.KEY)
+    (record,) = cast("list[bytes]", redis_client.zrange(DELAYED, 0, -1))
+    headers = json.loads(record.split(b"\n", 3)[3])["headers"]
+    assert (headers["id"], headers["retries"]) == ("the-id", 0)
+    later.start(number=1)
+    assert as_bytes(redis_client.get(Run.KEY)).startswith(b"1\nother\n2\n")
+
+
+def test_without_a_lease_there_is_no_claim_to_give_up(task: Any, redis_client: redis.Redis) -> None:
+    """The plain transport has none; the message comes later all the same."""
+    task.push_request(id="the-id", retries=1, args=[], kwargs={}, properties={})
+    with pytest.raises(Retry):
+        task.postpone(60)
+    task.pop_request()
+    assert redis_client.zcard(DELAYED) == 1
+
+
+def test_each_retry_and_each_replay_is_a_run_of_its_own() -> None:
+    """Each has a key for its claim, and one for these arguments."""
+    requests = (SimpleNamespace(id="a", retries=None), SimpleNamespace(id="a", retries=2, replays=3))
+    assert [claims._keys(each, "digest") for each in requests] == [
+        ("contentworker:claim:a:0:0", "contentworker:claim:a:0:0:digest"),
+        ("contentworker:claim:a:2:3", "contentworker:claim:a:2:3:digest"),
+    ]
 
 
 def test_success_of_an_interrupted_run_counts(
