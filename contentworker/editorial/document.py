@@ -11,7 +11,7 @@ from typing import NamedTuple
 from contentworker.editorial import ArticleState, MediaType, Scope
 from contentworker.editorial.parsing.article import find_article, is_whole_page
 from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Link, Reason, Span
-from contentworker.editorial.parsing.cleaning import cleaned
+from contentworker.editorial.parsing.cleaning import cleaned, is_label
 from contentworker.editorial.parsing.encoding import EncodingSource, decode, page_of_archive
 from contentworker.editorial.parsing.html import read_html
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language, normalize_tag
@@ -251,10 +251,14 @@ class _Assembly:
         self.pending_words = 0
 
     def document(self) -> Document:
-        for block, reason in zip(self.extract.blocks, self.article.reasons, strict=True):
+        reasons = zip(self.extract.blocks, self.article.reasons, strict=True)
+        for index, (block, reason) in enumerate(reasons):
             if reason is not None:
                 self.others.append((block, reason))
-            elif (clean := cleaned(block, self.media_type)) is None:
+            elif (
+                is_label(block, index, self.extract.tree)
+                or (clean := cleaned(block, self.media_type)) is None
+            ):
                 self.others.append((block, "markup"))
             else:
                 self.blocks.append(clean)

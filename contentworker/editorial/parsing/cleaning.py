@@ -4,8 +4,10 @@ import re
 
 from contentworker.editorial import MediaType
 from contentworker.editorial.parsing.blocks import Block
+from contentworker.editorial.parsing.language import phrases
+from contentworker.editorial.parsing.tree import Tree
 
-__all__ = ["cleaned"]
+__all__ = ["cleaned", "is_label"]
 
 _SOFT_HYPHEN = "\u00ad"
 _VALUE = r"""(?:"[^"\]]{0,300}+"|'[^'\]]{0,300}+'|“[^”\]]{0,300}+”|[^\s"'\]]{1,300}+)"""
@@ -52,6 +54,19 @@ def cleaned(block: Block, media_type: MediaType) -> Block | None:
     if block.kind == "quote" and _CALLOUT.match(text):
         result.kind = "paragraph"  # a note of the author, not a quotation
     return result if result.text and not result.text.isspace() else None
+
+
+_LABELS = frozenset(label for labels in phrases("callout_labels").values() for label in labels)
+_LONGEST_LABEL = 25
+_NO_WORDS = re.compile(r"\W+")
+
+
+def is_label(block: Block, index: int, tree: Tree | None) -> bool:
+    """Whether a block only says of which kind the callout around it is: by a word ("Tip") or an emoji."""
+    if tree is None or block.kind == "heading" or len(block.text) > _LONGEST_LABEL:
+        return False
+    text = _NO_WORDS.sub(" ", block.text).strip().lower()
+    return (not text or text in _LABELS) and tree.is_in_callout(index)
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -61,7 +61,7 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ABOUT_POST = re.compile(
     r"(?<![\w-])(?:(?:category|tag)-(?!list|link|cloud|menu|nav|item)|format-|status-)[\w-]+"
 )
-_CALLOUT = re.compile(r"class\s*=\s*[\"']?[^\"'<>]*(?:admonition|callout)")
+_CALLOUT = re.compile(r"class\s*=\s*[\"']?[^\"'<>]*(?:admonition|callout|markdown-alert)")
 _LONGEST_ATTRIBUTES = 500
 
 
@@ -131,6 +131,13 @@ class Tree:
         self.block_tags.append(tag)
         self.block_hints.append(mask)
         self.block_links.append(linked)
+
+    def is_in_callout(self, block: int) -> bool:
+        """Whether a block is, or stands in, a note that its names call a callout."""
+        mask, node = self.block_hints[block], self.block_nodes[block]
+        while node and not mask & CALLOUT_BIT:
+            mask, node = self.masks[node], self.parents[node]
+        return bool(mask & CALLOUT_BIT)
 
     def holding(self, blocks: Iterable[int]) -> set[int]:
         """The containers around these blocks, at any distance."""

@@ -16,6 +16,12 @@ DOCUSAURUS = (
     f'<div class="admonitionContent_x"><p>{CALLOUT}</p></div></div>'
 )
 
+GITHUB = (
+    '<div class="markdown-alert markdown-alert-tip"><p class="markdown-alert-title">Tip</p>'
+    f"<p>{CALLOUT}</p></div>"
+)
+SPHINX = f'<div class="admonition note"><p class="admonition-title">Hinweis:</p><p>{CALLOUT}</p></div>'
+
 
 def read(source: str) -> Document:
     """The document of a fragment or page."""
@@ -42,18 +48,24 @@ def test_the_title_of_an_export_is_its_title(title: str) -> None:
     assert [heading.text for heading in document.headings] == ["On cows", "Sleep"]
 
 
-@pytest.mark.parametrize("callout", [GHOST, DOCUSAURUS])
-def test_a_callout_is_part_of_the_article(callout: str) -> None:
-    """In a page, too, though its names speak of alerts."""
+@pytest.mark.parametrize("callout", [GHOST, DOCUSAURUS, GITHUB, SPHINX])
+def test_a_callout_is_part_of_the_article_but_not_its_label(callout: str) -> None:
+    """In a page, too, though its names speak of alerts. The label is a word or an emoji."""
     paragraphs = "".join(f"<p>{PROSE[:-1]} of {year}.</p>" for year in range(2010, 2016))
     menu = '<nav class="menu"><a href="/">Home</a><a href="/b">Blog</a></nav><div class="alert">Sale!</div>'
     page = (
         f"<html><head><title>On cows</title></head><body>{menu}<main><article><h1>On cows</h1>{paragraphs}"
         f"{callout}{paragraphs.replace('20', '19')}</article></main><footer>Example</footer></body></html>"
     )
-    assert CALLOUT in texts(read(page))
-    assert "Sale!" not in texts(read(page))
-    assert CALLOUT in texts(read(f"<h1>On cows</h1><p>{PROSE}</p>{callout}"))
+    assert [text for text in texts(read(page)) if "committee" not in text] == [CALLOUT]
+    assert texts(read(f"<h1>On cows</h1><p>{PROSE}</p>{callout}")) == [PROSE, CALLOUT]
+
+
+def test_a_short_text_is_no_label_outside_of_a_callout_nor_with_more_words_in_it() -> None:
+    short = '<p>Tip</p><div class="callout"><p>Tip of the day</p><h4>Note</h4></div>'
+    document = read(f"<h1>On cows</h1><p>{PROSE}</p>{short}")
+    assert texts(document) == [PROSE, "Tip", "Tip of the day"]
+    assert [heading.text for heading in document.headings] == ["On cows", "Note"]
 
 
 def test_a_callout_in_markdown_loses_its_marks() -> None:
