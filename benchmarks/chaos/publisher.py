@@ -44,6 +44,7 @@ def _send(task: dict[str, Any]) -> str:
         task_id=task["id"],
         countdown=task["countdown"],
         retry=False,
+        ignore_result=task.get("ignore_result", False),
         **options,
     )
     return "confirmed" if sent.id == task["id"] else "duplicate"

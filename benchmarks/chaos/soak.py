@@ -53,7 +53,7 @@ MARK = "SOAK_FOLDER"
 RESULT_SECONDS = 300
 CLAIM_SECONDS = 600
 """Results and claims are kept that long, instead of a day and a week: memory is level after ten minutes."""
-PUBLISHERS = 2
+PUBLISHERS = 3
 SKIPPED = 1000
 """Numbers that a new session leaves out: the last one may have sent some that it could not write down."""
 UNTOUCHED = 4
@@ -314,6 +314,7 @@ class LongPublisher(Publisher):
             "seconds": round(draw.uniform(shortest, longest), 4),
             "countdown": round(draw.uniform(1, 5), 2) if draw.random() < 0.02 else None,
             "fail": kind != "critical" and draw.random() < 0.01,
+            "ignore_result": draw.random() < 0.5,
             "may_be_dropped": False,
         }
 
