@@ -95,7 +95,7 @@ class Fault:
     count: int
     """How often, unless told otherwise."""
     quick_count: int
-    brokers: tuple[str, ...] = ("redis", "rabbitmq")
+    brokers: tuple[str, ...] = ("redis", "rabbitmq", "pgmq")
     fsync: str = "everysec"
     hosts: bool = False
     clocks: bool = False
@@ -337,7 +337,7 @@ FAULTS = _table(
         20,
         2,
     ),
-    Fault("full", "broker full", _full, 5, 1),
+    Fault("full", "broker full", _full, 5, 1, ("redis", "rabbitmq")),
     Fault("clock", "wall clock stepped by ±1 h", _step_clock, 2, 1, ("redis",), clocks=True),
     Fault("cut-off", "a host cut off for 20 s (TLS)", _cut_off, 3, 1, ("redis",), hosts=True),
 )

@@ -144,6 +144,7 @@ class Setting:
     hosts: two.Hosts | None
     clocks: tuple[Path, ...]
     env: dict[str, str]
+    worker_options: tuple[str, ...]
 
     @property
     def prefix_of_first(self) -> tuple[str, ...]:
@@ -168,16 +169,22 @@ def set_up(system: System, fault: Fault, folder: Path) -> Iterator[Setting]:
             for clock in clocks:
                 set_clock(clock, 0)
             more["env"] = {**os.environ, **_faked(clocks[0])}
-        broker: Broker = (
-            RabbitMQ(folder / "rabbitmq") if system.broker == "rabbitmq" else Redis(folder / "redis", **more)
-        )
+        broker = _broker(system, folder, more)
         stack.callback(broker.stop)
         broker.start()
         results = broker if isinstance(broker, Redis) else Redis(folder / "results")
         if results is not broker:
             stack.callback(results.stop)
             results.start()
-        yield Setting(broker, results, hosts, clocks, env)
+        yield Setting(broker, results, hosts, clocks, env, system.worker_options)
+
+
+def _broker(system: System, folder: Path, more: dict[str, Any]) -> Broker:
+    if system.broker == "pgmq":
+        from benchmarks.chaos.pgmq import PGMQ  # needs a package of the bench lock
+
+        return PGMQ(folder / "pgmq")
+    return RabbitMQ(folder / "rabbitmq") if system.broker == "rabbitmq" else Redis(folder / "redis", **more)
 
 
 def _faked(clock: Path) -> dict[str, str]:
@@ -239,7 +246,7 @@ def make_workers(
         command = [
             *(*prefix, python, "-m", "celery", "-A", APP, "worker"),
             *("--loglevel=info", f"--concurrency={options.concurrency}", f"--hostname=w{number}@chaos"),
-            *("--without-mingle", "--without-gossip"),
+            *("--without-mingle", "--without-gossip", *setting.worker_options),
         ]
         all_of_them.append(Worker(f"w{number}", command, folder, env, ROOT))
     return Workers(all_of_them)

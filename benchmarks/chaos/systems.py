@@ -20,6 +20,12 @@ SAFE = {
     "broker_connection_max_retries": None,
 }
 
+SWEPT_EVERY_SECOND = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+}
+
 # Short delays, so that a retry is over within a run; the limits keep the short visibility timeout allowed.
 OUR_ENVIRONMENT = {
     "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "1",
@@ -53,6 +59,7 @@ class System:
     env: Mapping[str, str] = field(default_factory=dict)
     needs_python: tuple[int, int] | None = None
     """It runs on an interpreter given with `--python-for-peers`."""
+    worker_options: tuple[str, ...] = ()
     stranded: bool = False
     """What it holds after the run comes back only after an hour, its default visibility timeout."""
     promises: bool = False
@@ -131,11 +138,20 @@ register(
         patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
         configuration={
             **SAFE,
-            "broker_transport_options": {
-                "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-                "unacked_restore_interval": 1,
-                "unacked_restore_throttle": 1,
-            },
+            "broker_transport_options": SWEPT_EVERY_SECOND,
+        },
+    )
+)
+register(
+    System(
+        "retrying",
+        "Celery 5.7, its new settings",
+        "the same with `task_retry_on_worker_lost`",
+        patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
+        configuration={
+            **SAFE,
+            "task_retry_on_worker_lost": True,
+            "broker_transport_options": SWEPT_EVERY_SECOND,
         },
     )
 )
@@ -166,6 +182,28 @@ register(
             "task_default_queue_type": "quorum",
             "worker_detect_quorum_queues": True,
             "broker_transport_options": {"confirm_publish": True},
+        },
+    )
+)
+register(
+    System(
+        "pgmq",
+        "PGMQ",
+        "Celery on PostgreSQL with kombu's PGMQ transport: late acknowledgement, reject on worker lost,"
+        " prefetch 1, visibility timeout 30 s; without broadcasts",
+        patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
+        broker="pgmq",
+        worker_options=("--without-heartbeat",),
+        configuration={
+            **SAFE,
+            # PGMQ has what broadcasts need from version 1.11 on.
+            "worker_enable_remote_control": False,
+            "broker_transport_options": {
+                "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+                "init_extension": False,
+                "polling_interval": 0.1,
+                "wait_time_seconds": 1,
+            },
         },
     )
 )

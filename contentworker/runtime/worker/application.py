@@ -110,6 +110,14 @@ class Application(Celery):
         return super()._connection(url, *args, transport_options=transport_options, **kwargs)
 
 
+POOL_PROCESS_START_SECONDS = 60
+"""How long a new pool process may take to start, before it is killed and another one is started.
+
+Celery's 4 s are too few on a busy machine: starting another process again and again keeps it busy, so that no
+worker on it ever gets one, and the load does not end.
+"""
+
+
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:
     """Make an application that knows every queue and no task yet. It connects to nothing yet.
 
@@ -151,6 +159,7 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         "task_soft_time_limit": settings.limits.soft_time_limit_seconds,
         "task_time_limit": settings.limits.hard_time_limit_seconds,
         "worker_max_tasks_per_child": settings.limits.max_tasks_per_child,
+        "worker_proc_alive_timeout": POOL_PROCESS_START_SECONDS,
         "worker_prefetch_multiplier": 1,
         "worker_consumer": "contentworker.runtime.worker.consumer:KeepingConsumer",
         # A task keeps running while the connection is away. Its message stays held and counts as prefetched,

@@ -46,6 +46,11 @@ def test_at_least_once() -> None:
     assert found["worker_prefetch_multiplier"] == 1
 
 
+def test_a_pool_process_has_a_minute_to_start() -> None:
+    """With Celery's 4 s, a busy machine kills each before it is up, and starts the next."""
+    assert configuration()["worker_proc_alive_timeout"] == 60
+
+
 def test_limits_are_the_documented_ones() -> None:
     """270 s soft, 300 s hard, 1000 tasks a process."""
     found = configuration()
