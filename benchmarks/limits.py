@@ -52,6 +52,13 @@ SIDES = [
         "typed.",
         {**KEPT, **ONE_QUEUE, "LIMITS__ONE__CONCURRENCY": "1", "LIMITS__ONE__HEADER": "id"},
     ),
+    Side(
+        "a concurrency for each value of an argument",
+        "keyed_app",
+        SECONDS,
+        "typed.",
+        {**KEPT, **ONE_QUEUE, "LIMITS__ONE__CONCURRENCY": "1000"},
+    ),
 ]
 LIMITS = in_json({"one": Limit(1, 0, 0)})
 LIST = "celery"
@@ -95,7 +102,7 @@ def time_fetches(client: redis.Redis, fetch: Fetch, count: int) -> float:
     for number in range(1, count + 1):
         answer = protocol.fetch("ours", number, 1, [LIST], done, limits=LIMITS)
         _, (taken,) = protocol.fetched(answer)
-        if not taken.was_parked:
+        if not taken.partition:
             protocol.admit("ours", 1, LIMITS, [(taken.tag, partition("one", str(number)), True)])
         done = [taken.tag, f"place:{taken.tag}"]
     stats: Any = client.info("commandstats")

@@ -100,7 +100,7 @@ class Holder:
                 return []  # fenced meanwhile: they go back with the rest of that name
             deliveries = [(delivery_of(each, name, epoch), each.raw) for each in messages]
             self._held.update((each.tag, each) for each, _ in deliveries)
-            self._placed.update(each.tag for each, _ in deliveries if each.was_parked)
+            self._placed.update(each.tag for each, _ in deliveries if each.partition)
         return deliveries
 
     def admit(

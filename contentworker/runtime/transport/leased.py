@@ -57,6 +57,8 @@ class Channel(sending.Channel):
     _fetch: Fetch | None = None
     _room = 0
     """Most messages of the fetch under way that may be delivered."""
+    _ahead = 0
+    """How many more it takes."""
     _step: Literal["fetch", "wait", "look"] = "fetch"
     """The next command. After a wait in vain, a look: one command says whether any list has messages."""
     _must_poll = False
@@ -168,17 +170,20 @@ class Channel(sending.Channel):
         # Outside of an event loop the program may take a while until it asks for the next.
         in_loop = self.connection.cycle.is_in_loop
         self._room = self.qos.can_consume_max_estimate() if in_loop else 1
-        lists, in_json, ahead = self._lists(queues), "", 0
+        lists, in_json, of_queues, self._ahead = self._lists(queues), "", "", 0
         limiter, all_limits = limits.in_use()
         if limiter and in_loop and any(queue in limiter.queues for queue in queues):
-            in_json = all_limits
+            in_json, of_queues = all_limits, limits.of_queues(limiter, self.global_keyprefix)
             # Only once some wait: the others behind them in the list may start.
             if self._must_poll and all(limiter.queues.get(queue, False) for queue in queues):
-                ahead = limits.SORTED_AT_A_TIME
+                self._ahead = limits.SORTED_AT_A_TIME
         elif not self.holder.lease.parked.isdisjoint(lists):  # of a limit that is no longer in the settings
             in_json = all_limits
         return self.holder.protocol.fetch_command(
-            *(fetch.holder, fetch.number, self._room, lists, fetch.acknowledged), limits=in_json, ahead=ahead
+            *(fetch.holder, fetch.number, self._room, lists, fetch.acknowledged),
+            limits=in_json,
+            ahead=self._ahead,
+            of_queues=of_queues,
         )
 
     def flush(self) -> None:
@@ -269,13 +274,12 @@ class Channel(sending.Channel):
         asked = [
             (taken, partition, limiter.limits[name].on_conflict if name else "wait")
             for taken in fetched
-            if not taken.delivery.was_parked
-            if (partition := self._partition_of(taken, limiter)) is not None
+            if (partition := self._partition_of(taken, limiter)) and partition != taken.delivery.partition
             for name in [limits.name_of(partition)]
         ]
         if not asked:
             return
-        room = self._room - sum(taken.delivery.was_parked for taken in fetched)
+        room = self._room - sum(bool(taken.delivery.partition) for taken in fetched)
         places = [(taken.delivery, partition, conflict == "wait") for taken, partition, conflict in asked]
         try:
             verdicts = self.holder.admit(places, room, in_json, self._execute)
@@ -308,7 +312,7 @@ class Channel(sending.Channel):
         if isinstance(partition, limits.Refusal):
             taken.message.refusal = partition
             return None
-        if partition is None and limiter.queues.get(queue):
+        if partition is None and self._ahead:
             return limits.UNLIMITED  # it has its turn among those that have a limit
         return partition
 

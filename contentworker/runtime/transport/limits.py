@@ -5,7 +5,8 @@ gives a `Limiter` to `use`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, NamedTuple, Protocol
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "in_json",
     "in_use",
     "name_of",
+    "of_queues",
     "partition",
     "refusal",
     "use",
@@ -30,6 +32,8 @@ SORTED_AT_A_TIME = 100
 """How many more messages a fetch of a queue with limits takes, to find those that may start."""
 
 
+MOST_SENT_BYTES = 10_000
+"""How much a fetch sends of which tasks have a limit. Beyond that, the admission that follows decides."""
 SHOWN_LENGTH = 100
 """How much of a key an error shows."""
 
@@ -60,6 +64,12 @@ class Limiter(Protocol):
     queues: Mapping[str, bool]
     """The queues that get messages with a limit, and whether all wait there that may not start."""
 
+    direct: Mapping[str, Mapping[str, Sequence[str]]]
+    """What a fetch can decide by itself: queue → task → its limit, if it has one, and what stands before the
+    limit's key in the headers of a message, as Celery writes them. The task "" stands for all others."""
+
+    def __hash__(self) -> int: ...
+
     def partition_of(self, message: Any, queue: str) -> str | Refusal | None:
         """The partition of a message, from `partition`; None if it has no limit. Never raises."""
 
@@ -86,6 +96,13 @@ def refusal(partition: str, on_conflict: Conflict) -> Refusal:
 def in_json(limits: Mapping[str, Limit]) -> str:
     """Limits for the scripts."""
     return json.dumps({name: limit[:3] for name, limit in limits.items()})
+
+
+@cache
+def of_queues(limiter: Limiter, prefix: str) -> str:
+    """What a fetch can decide by itself, for its script; empty if that is too much to send."""
+    text = json.dumps({prefix + queue: tasks for queue, tasks in limiter.direct.items()})
+    return text if len(text) <= MOST_SENT_BYTES else ""
 
 
 class _InUse:

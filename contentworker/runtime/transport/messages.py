@@ -28,8 +28,8 @@ class Delivery(NamedTuple):
     """How many workers have died of it."""
     redelivered: bool = False
     """Whether a consumer has had it before."""
-    was_parked: bool = False
-    """Whether it waited for its limit, and has its place."""
+    partition: str = ""
+    """What a limit counts it with, if it has its place there."""
 
 
 _DELIVERIES = re.compile(rb'{"deliveries":(\d{1,9}),')
@@ -41,7 +41,7 @@ def delivery_of(taken: Fetched, holder: str, epoch: int) -> Delivery:
     before = _DELIVERIES.match(taken.raw)
     counted = (taken.deaths or 0) + (int(before[1]) if before else 0)
     redelivered = bool(before) or taken.deaths is not None
-    return Delivery(holder, epoch, taken.tag, taken.list_key, counted, redelivered, taken.was_parked)
+    return Delivery(holder, epoch, taken.tag, taken.list_key, counted, redelivered, taken.partition)
 
 
 class DueHeaders(dict[str, Any]):

@@ -18,9 +18,11 @@ for i = 3, #ARGV, 3 do
     local record = redis.call('HGET', held, tag)
     local list = record and unpack_record(record)
     local verdict = 0
+    local place = redis.call('HGET', held, 'place:' .. tag)
+    if place and place ~= partition then free(held, tag) end -- the fetch took it for another one
     if not list then
         verdict = 1
-    elseif redis.call('HEXISTS', held, 'place:' .. tag) == 1 then
+    elseif place == partition then
         room = room - 1
     else
         local is_behind = redis.call('EXISTS', parked_in(list, partition)) == 1

@@ -6,10 +6,11 @@
 -- ARGV[1] holder    ARGV[2] number of the fetch, larger than any before  ARGV[3] limit
 -- ARGV[4] limits as JSON, as in `admit`; empty: parked messages stay where they are
 -- ARGV[5] how many more messages to take, to be sorted by `admit`, as long as they are small
--- ARGV[6...] tags to acknowledge, and what is noted beside them
+-- ARGV[6] which messages may get their place at once, as JSON: queue → `of_tasks` of `places`; empty: none
+-- ARGV[7...] tags to acknowledge, and what is noted beside them
 -- Returns {acknowledged, tag, list, message, tag, list, message, ..., revoked, poll}: how many tags were held; each
--- message ("+" before its tag: it was parked, and has its place; "#" and a count after its tag: it was delivered
--- before, and so many workers died of it); the highest score in REVOKED, if there is any; 1 if a list is paused or has
+-- message ("#" and a count after its tag: it was delivered before, and so many workers died of it; then "=" and a
+-- partition: it has its place there); the highest score in REVOKED, if there is any; 1 if a list is paused or has
 -- parked messages, so that more may come without a push.
 -- {-1, '', 0}: nothing was taken, as the holder has no lease.
 
@@ -19,8 +20,9 @@
 local returned, leases, held, paused_queues, revoked = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local holder, number, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local limits = ARGV[4] ~= '' and cjson.decode(ARGV[4])
+local of_queues = ARGV[6] ~= '' and cjson.decode(ARGV[6]) or {}
 local now = limits and now_milliseconds() / 1000
-local acknowledged = #ARGV > 5 and acknowledge(held, {unpack(ARGV, 6)}) or 0
+local acknowledged = #ARGV > 6 and acknowledge(held, {unpack(ARGV, 7)}) or 0
 if redis.call('HEXISTS', leases, holder) == 0 then return {-1, '', 0} end
 local cancelled = redis.call('HGET', held, 'cancelled')
 if cancelled and tonumber(number) <= tonumber(cancelled) then return {acknowledged, '', 0} end
@@ -29,7 +31,9 @@ local answer, taken, poll = {acknowledged}, 0, 0
 for i = 6, #KEYS do
     local list = KEYS[i]
     -- kombu puts \6 between a queue's name and a priority.
-    local is_paused = redis.call('SISMEMBER', paused_queues, string.match(list, '^[^\6]*')) == 1
+    local queue = string.match(list, '^[^\6]*')
+    local of_tasks = of_queues[queue]
+    local is_paused = redis.call('SISMEMBER', paused_queues, queue) == 1
     if is_paused then poll = 1 end
     if limits and not is_paused and redis.call('HEXISTS', PARKED, list) == 1 then
         poll = 1
@@ -42,7 +46,7 @@ for i = 6, #KEYS do
             local marked = deaths and tag .. '#' .. deaths or tag
             redis.call('HSET', held, tag, pack(list, holder .. '/' .. marked, raw))
             take_place(partition, held, tag, limits, now)
-            answer[#answer + 1] = '+' .. marked
+            answer[#answer + 1] = marked .. '=' .. partition
             answer[#answer + 1] = list
             answer[#answer + 1] = raw
             taken = taken + 1
@@ -71,6 +75,11 @@ for i = 6, #KEYS do
             end
         end
         redis.call('HSET', held, tag, pack(list, holder .. '/' .. marked, raw))
+        local partition = of_tasks and taken < limit and partition_in(raw, of_tasks)
+        if partition and may_start(list, partition, limits, now) then
+            take_place(partition, held, tag, limits, now)
+            marked = marked .. '=' .. partition
+        end
         answer[#answer + 1] = marked
         answer[#answer + 1] = list
         answer[#answer + 1] = raw

@@ -19,6 +19,9 @@ local LOOKED_AT = 10
 -- A fetch takes no more messages to be sorted after this many bytes.
 local SORTED_BYTES = 1000000
 
+-- Longest key that a fetch looks at.
+local MOST_KEY_BYTES = 1024
+
 local BASE = string.sub(KEYS[1], 1, -#'returned:' - 1)
 local PARKED, LIMITS = BASE .. 'parked', BASE .. 'limits'
 
@@ -80,6 +83,27 @@ local function wait_seconds(partition, limits, now)
     end
     if limit[2] == 0 then return 0 end
     return math.min(rate_wait(BASE .. 'rate:' .. partition, limit[2], limit[3], now), LOOK_AGAIN_SECONDS)
+end
+
+-- Whether one more message of a partition may start, and none of its list waits before it.
+local function may_start(list, partition, limits, now)
+    return redis.call('EXISTS', parked_in(list, partition)) == 0 and wait_seconds(partition, limits, now) == 0
+end
+
+-- The partition of a message that is to run now, where its bytes show it as Celery writes them; else nil. The worker
+-- reads the whole message and has the last word, so what a sender hides here costs no more than one step.
+-- of_tasks: task → {limit, what stands before its key}, {limit} without a key, {} without a limit; "" for others.
+local function partition_in(raw, of_tasks)
+    local from = string.find(raw, '"headers": {', 1, true)
+    if not from or not string.find(raw, '"eta": null', from, true) then return nil end
+    local task = string.match(raw, '"task": "([^"\\]*)"', from)
+    local limit = task and (of_tasks[task] or of_tasks[''])
+    if not limit or #limit == 0 then return nil end
+    if #limit == 1 then return limit[1] .. ':' end
+    local _, at = string.find(raw, limit[2], from, true)
+    if not at then return nil end
+    local key = string.match(raw, '^"([^"\\%c\128-\255]*)"', at + 1) or string.match(raw, '^(%d+)[,}]', at + 1)
+    return key and #key <= MOST_KEY_BYTES and limit[1] .. ':' .. key or nil
 end
 
 -- Give a held message its place.

@@ -130,8 +130,8 @@ class Fetched(NamedTuple):
     raw: bytes
     deaths: int | None
     """How many workers died of it so far; None: no consumer has had it."""
-    was_parked: bool = False
-    """Whether it was parked, and so has its place."""
+    partition: str = ""
+    """The partition in which it has its place, if it has one already."""
 
 
 class Protocol:
@@ -175,16 +175,19 @@ class Protocol:
         *,
         limits: str = "",
         ahead: int = 0,
+        of_queues: str = "",
     ) -> list[Any]:
         """The command that takes at most `limit` messages from the first lists that have any.
 
         `number` grows with each fetch of a holder. The same step acknowledges the messages with the tags in
         `acknowledged`. With `limits`, in JSON, parked messages are taken too, and `ahead` more messages, for
-        `admit` to find those that may start. Pass the answer to `fetched`.
+        `admit` to find those that may start. `of_queues`, in JSON, says which messages the fetch itself may
+        give a place: queue → task → limit, and what
+        stands before its key. Pass the answer to `fetched`.
         """
         keys = [*(self.prefix + key for key in (RETURNED, LEASES, held_key(holder), PAUSED, REVOKED)), *lists]
         digest = self._scripts["fetch"].sha
-        arguments = (holder, number, limit, limits, ahead, *acknowledged)
+        arguments = (holder, number, limit, limits, ahead, of_queues, *acknowledged)
         return ["EVALSHA", digest, len(keys), *keys, *arguments]
 
     @staticmethod
@@ -198,10 +201,11 @@ class Protocol:
             raise HolderGoneError
         messages = []
         for i in range(1, len(answer) - 2, 3):
-            tag, marked, deaths = answer[i].decode().partition("#")
+            marked, _, partition = answer[i].decode().partition("=")
+            tag, mark, deaths = marked.partition("#")
             key, raw = answer[i + 1 : i + 3]
-            died = int(deaths) if marked else None
-            messages.append(Fetched(tag.lstrip("+"), key.decode(), raw, died, tag.startswith("+")))
+            died = int(deaths) if mark else None
+            messages.append(Fetched(tag, key.decode(), raw, died, partition))
         return answer[0], messages
 
     @staticmethod

@@ -24,6 +24,7 @@ from contentworker.runtime.settings import DevelopmentSettings, RuntimeSettings
 from contentworker.runtime.transport.protocol import REPLACES
 from contentworker.runtime.worker import (
     command_line,
+    limits,
     pool_children,  # noqa: F401 -- for the signals that it connects
     revoking,
     schedules,
@@ -83,6 +84,8 @@ class Application(Celery):
         Raises:
             ValueError: `unique`, or an argument in its key, is not valid. The error names the field.
         """
+        if key := limits.key_header(self, name, args, kwargs, options.get("queue")):
+            options["headers"] = {**(options.get("headers") or {}), **key}
         task = self._tasks.get(name)
         if unique is None:
             unique = getattr(task, "unique", None)

@@ -1,7 +1,8 @@
 """Which limit a message has, and for which key: the limits in `worker.toml`, for the transport."""
 
-from collections.abc import Iterable, Mapping
-from functools import cache
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from inspect import Parameter, signature
 from typing import Any
 
@@ -14,8 +15,10 @@ from contentworker.runtime.transport.limits import Limit, Refusal, partition
 from contentworker.runtime.worker import admission
 from contentworker.runtime.worker.routing import limits_of, queue_of
 
-__all__ = ["TaskLimiter", "apply"]
+__all__ = ["TaskLimiter", "apply", "key_header"]
 
+KEY_HEADER = "limit_key"
+"""Header with the value of the argument that is the limit's key, which a fetch cannot find in the body."""
 MOST_KEY_BYTES = 1024
 """Longest value of a key, which becomes part of a key in Redis."""
 
@@ -32,11 +35,31 @@ class TaskLimiter:
         }
         self.queues: Mapping[str, bool] = _queues(app.tasks, settings)
         self._limit_of = cache(self._find)
+        self.direct: Mapping[str, Mapping[str, Sequence[str]]] = {
+            queue: self._find_direct(queue) for queue in self.queues
+        }
         self._parameters = cache(self._find_parameters)
 
     def _find(self, task: str, queue: str) -> str:
         names = limits_of(task, self._settings, queue)
         return names[0] if names else ""
+
+    def _find_direct(self, queue: str) -> dict[str, Sequence[str]]:
+        named = self._settings.limits.named
+        of_queue = next((name for name, limit in named.items() if queue in limit.queues), "")
+        others = {task: name for task in self._tasks if (name := self._find(task, queue)) != of_queue}
+        direct = {task: self._limit_and_key(name) for task, name in others.items()}
+        return {"": self._limit_and_key(of_queue), **direct}
+
+    def _limit_and_key(self, name: str) -> list[str]:
+        limit = self._settings.limits.named[name] if name else None
+        if limit is None:
+            return []
+        if limit.header:
+            return [name, f"{json.dumps(limit.header)}: "]
+        if not limit.key:
+            return [name]
+        return [name, f'"{KEY_HEADER}": ']
 
     def _find_parameters(self, task: str) -> Mapping[str, Parameter]:
         return signature(self._tasks[task].run).parameters
@@ -101,6 +124,28 @@ class TaskLimiter:
         else:
             return partition(limit, text)
         return Refusal(limit, "invalid", f"{name}: {problem}, as it is the key of limits.{limit}")
+
+
+def key_header(app: Any, task: str, args: Any, kwargs: Any, queue: Any) -> dict[str, str | int]:
+    """The header of a task that is sent whose limit's key is an argument: the key, for the fetch to see.
+
+    `queue`: where to, if not by the task's pattern.
+    """
+    key, place = _key_argument(app, task, str(queue or "")) if app.runtime_settings.limits.named else ("", -1)
+    value = (kwargs or {}).get(key) if key else None
+    if value is None and 0 <= place < len(args or ()):
+        value = args[place]
+    return {KEY_HEADER: value} if isinstance(value, str | int) else {}
+
+
+@lru_cache
+def _key_argument(app: Any, task: str, queue: str) -> tuple[str, int]:
+    """The argument that is the key of a task's limit, or "", and its place in the task's signature, or -1."""
+    settings: RuntimeSettings = app.runtime_settings
+    key = next((settings.limits.named[name].key for name in limits_of(task, settings, queue)), "")
+    known = app._tasks.get(task) if key else None  # noqa: SLF001 (as Celery's send_task does: `tasks` would load all of them)
+    parameters = [*signature(known.run).parameters] if known else []
+    return key, parameters.index(key) if key in parameters else -1
 
 
 def apply(app: Celery) -> None:

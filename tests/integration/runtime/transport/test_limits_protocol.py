@@ -40,8 +40,11 @@ ONE = Limit(1, 0, 0)
 LIMIT = {"one": ONE, "two": Limit(2, 0, 0), "rate": Limit(0, 3, 9_999), "both": Limit(2, 4, 9_999)}
 LIMITS_JSON = in_json(LIMIT)
 KEYS = ("", "a", "b:c\n")
+BY_KEY = {name: [name, '"key": '] for name in LIMIT}
+OF_QUEUES = json.dumps({"celery": BY_KEY, "rewrite": {"one": BY_KEY["one"], "two": BY_KEY["two"]}})
 
 partitions = st.sampled_from([UNLIMITED, *(partition(name, key) for name in LIMIT for key in KEYS)])
+shown_as = st.sampled_from(["", "", partition("one", "a"), partition("both", "")])
 
 
 class Worker:
@@ -51,6 +54,8 @@ class Worker:
         self.name, self.fetches = name, 0
         self.looked_at: dict[str, bytes] = {}
         """Taken, and not admitted so far: tag → message."""
+        self.taken_for: dict[str, str] = {}
+        """In which partition such a one has a place: it looks as if it were of that one."""
         self.running: dict[str, bytes] = {}
 
 
@@ -83,18 +88,19 @@ class LimitsMachine(RuleBasedStateMachine):
         self.protocol.register(worker.name)
         self.workers.append(worker)
 
-    def body(self, of: str) -> bytes:
+    def body(self, of: str, shown: str = "") -> bytes:
         number = next(self.numbers)
         self.alive.add(number)
-        return json.dumps([number, of]).encode()
+        task, _, key = shown.partition(":")
+        return json.dumps([number, of, {"headers": {"task": task, "eta": None, "key": key}}]).encode()
 
     def gone(self, raw: bytes) -> None:
         self.alive.remove(json.loads(raw)[0])
 
-    @rule(key=st.sampled_from(LISTS), of=st.lists(partitions, min_size=1, max_size=6))
-    def publish(self, key: str, of: list[str]) -> None:
-        """As any client does."""
-        self.client.lpush(key, *map(self.body, of))
+    @rule(key=st.sampled_from(LISTS), of=st.lists(partitions, min_size=1, max_size=6), shown=shown_as)
+    def publish(self, key: str, of: list[str], shown: str) -> None:
+        """As any client does, so that a fetch sees what they are, or takes them for something else."""
+        self.client.lpush(key, *(self.body(each, shown or each) for each in of))
 
     @rule(data=st.data(), room=st.integers(1, 3), ahead=st.sampled_from([0, 5]))
     def fetch(self, data: st.DataObject, room: int, ahead: int) -> None:
@@ -102,15 +108,16 @@ class LimitsMachine(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(self.workers))
         worker.fetches += 1
         answer = self.protocol.fetch(
-            worker.name, worker.fetches, room, LISTS, limits=LIMITS_JSON, ahead=ahead
+            worker.name, worker.fetches, room, LISTS, limits=LIMITS_JSON, ahead=ahead, of_queues=OF_QUEUES
         )
         _, taken = self.protocol.fetched(answer)
-        assert sum(each.was_parked for each in taken) <= room
+        assert sum(bool(each.partition) for each in taken) <= room
         for each in taken:
-            if each.was_parked:
+            if each.partition == json.loads(each.raw)[1]:
                 self.start(worker, each.tag, each.raw)
             else:
                 worker.looked_at[each.tag] = each.raw
+                worker.taken_for[each.tag] = each.partition
 
     def start(self, worker: Worker, tag: str, raw: bytes) -> None:
         worker.running[tag] = raw
@@ -255,6 +262,8 @@ class LimitsMachine(RuleBasedStateMachine):
         for worker in self.workers:
             for tag, raw in worker.running.items():
                 running[json.loads(raw)[1]].add(f"{worker.name}/{tag}")
+            for tag in worker.looked_at:
+                running[worker.taken_for[tag]].add(f"{worker.name}/{tag}")
         held = {worker.name for worker in self.workers}
         taken: Counter[str] = Counter()
         for each, limit in ((partition(name, key), LIMIT[name]) for name in LIMIT for key in KEYS):
@@ -266,9 +275,10 @@ class LimitsMachine(RuleBasedStateMachine):
             if limit.rate:
                 assert self.starts[each] <= limit.rate
         counted = {name.decode(): int(number) for name, number in self.client.hgetall(LIMITS).items()}
-        waiting: Counter[str] = Counter(
-            json.loads(raw)[1].partition(":")[0] for key in LISTS for raw in self.parked_in(key)
-        )
+        waiting: Counter[str] = Counter()
+        for name in self.client.keys(f"{PREFIX}:parked:*\n*"):
+            of = name.decode().removeprefix(f"{PREFIX}:parked:").partition("\n")[2]
+            waiting[of.partition(":")[0]] += self.client.llen(name)
         expected = {f"taken:{name}": number for name, number in taken.items() if number}
         assert counted == expected | {f"waiting:{name}": number for name, number in waiting.items()}
 

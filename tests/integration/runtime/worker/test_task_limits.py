@@ -4,15 +4,21 @@ import json
 import signal
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
 from celery import Celery
 from celery.exceptions import TaskRevokedError
 
+from contentworker.runtime.health import HEALTH_TASK
 from contentworker.runtime.records import dead_letters
-from contentworker.runtime.transport.protocol import LIMITS, PARKED
+from contentworker.runtime.task_limits import TaskLimit
+from contentworker.runtime.transport import limits as transport_limits
+from contentworker.runtime.transport.protocol import LIMITS, PARKED, Protocol
+from contentworker.runtime.worker.limits import TaskLimiter, key_header
 from tests.support import PATIENCE, PROBE_APP, StartWorker, executions, wait_until
 
 pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("clean")]
@@ -204,6 +210,51 @@ def test_a_foreign_client_is_limited(worker: StartWorker, redis_client: redis.Re
     wait_until(lambda: len(executions(tmp_path)) == 20, "all to run")
     assert_at_most(tmp_path, 1)
     assert [each["id"] for each in begun(tmp_path)] == [f"id-{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "call", "expected"),
+    [
+        ({}, {"kwargs": {"content": "a"}}, "one:"),
+        ({"header": "tenant"}, {"headers": {"tenant": "a b"}}, "one:a b"),
+        ({"header": "tenant"}, {"headers": {"tenant": 17}}, "one:17"),
+        ({"key": "content"}, {"args": ["a'"]}, "one:a'"),
+        ({"key": "content"}, {"kwargs": {"folder": "f", "content": "a"}}, "one:a"),
+        ({"key": "content"}, {"kwargs": {"content": 17}}, "one:17"),
+        # What a fetch cannot tell, the worker does.
+        ({"header": "tenant"}, {"headers": {"tenant": "ä"}}, ""),
+        ({"header": "tenant"}, {"headers": {"tenant": "a" * 1025}}, ""),
+        ({"header": "tenant"}, {}, ""),
+        ({}, {"kwargs": {"content": "a"}, "countdown": 60}, ""),
+        ({}, {"name": HEALTH_TASK}, ""),
+    ],
+)
+def test_a_fetch_gives_a_place_by_itself(
+    client: Celery, redis_client: redis.Redis, settings: Any, call: Any, expected: str
+) -> None:
+    """Where the message is as Celery writes it; it agrees with what the worker finds in the whole message."""
+    given = {"queues": [QUEUE], "concurrency": 1, **settings}
+    limits = SimpleNamespace(named={"one": TaskLimit.model_validate(given)})
+    tasks = {"probe.limited": SimpleNamespace(run=lambda content, folder: None), HEALTH_TASK: None}
+    app = Mock(tasks=tasks, _tasks=tasks)
+    app.runtime_settings = SimpleNamespace(limits=limits, queues={}, default_queue="celery")
+    limiter = TaskLimiter(app)
+    call = {"name": "probe.limited", "args": [], "kwargs": {}, "headers": {}, **call}
+    key = key_header(app, call["name"], call["args"], call["kwargs"], QUEUE)
+    client.send_task(**call | {"queue": QUEUE, "headers": call["headers"] | key})
+    protocol = Protocol(redis_client)
+    protocol.register("holder")
+    of_queues = transport_limits.of_queues(limiter, "")
+    answer = protocol.fetch(
+        "holder", 1, 1, [QUEUE], limits=transport_limits.in_json(limiter.limits), of_queues=of_queues
+    )
+    _, (taken,) = protocol.fetched(answer)
+    assert taken.partition == expected
+    if expected:
+        with client.connection_for_read() as connection:
+            channel = connection.default_channel
+            message = channel.Message(json.loads(taken.raw), channel=channel)
+            assert limiter.partition_of(message, QUEUE) == expected
 
 
 def test_a_header_can_be_the_key(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
