@@ -377,3 +377,14 @@ def test_keys_take_turns(redis_client: redis.Redis) -> None:
         protocol.acknowledge("holder", one.tag, place_field(one.tag))
     assert order[:5] == ["many-0", "single-0", "other-0", "many-1", "other-1"]
     assert order[5:] == ["many-2", "many-3", "many-4"]
+
+
+def test_a_message_with_an_eta_gets_no_place_from_a_fetch(redis_client: redis.Redis) -> None:
+    """It may go to the delayed ones, and would count as started twice."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    protocol.register("holder")
+    for eta in ("null", '"2999-01-01T00:00:00"'):
+        redis_client.lpush("celery", f'{{"headers": {{"task": "two", "eta": {eta}, "key": "a"}}}}')
+    answer = protocol.fetch("holder", 1, 2, ["celery"], limits=LIMITS_JSON, of_queues=OF_QUEUES)
+    assert [each.partition for each in protocol.fetched(answer)[1]] == ["two:a", ""]

@@ -225,7 +225,6 @@ def test_a_foreign_client_is_limited(worker: StartWorker, redis_client: redis.Re
         ({"header": "tenant"}, {"headers": {"tenant": "ä"}}, ""),
         ({"header": "tenant"}, {"headers": {"tenant": "a" * 1025}}, ""),
         ({"header": "tenant"}, {}, ""),
-        ({}, {"kwargs": {"content": "a"}, "countdown": 60}, ""),
         ({}, {"name": HEALTH_TASK}, ""),
     ],
 )
