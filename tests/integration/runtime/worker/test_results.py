@@ -3,12 +3,13 @@
 import json
 import uuid
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import redis
 from celery import Celery
 from celery.app.task import Context
-from celery.exceptions import BackendStoreError, TaskRevokedError
+from celery.exceptions import BackendStoreError, SoftTimeLimitExceeded, TaskRevokedError
 
 from contentworker.runtime.records.dead_letters import STREAM
 from contentworker.runtime.worker import results
@@ -46,6 +47,33 @@ def test_a_success_stands(client: Celery, task_id: str, states: list[str], left:
     found = client.AsyncResult(task_id)
     assert found.state == left
     assert left != "SUCCESS" or found.result == states.index("SUCCESS")
+
+
+def test_it_is_stored_on_a_server_that_has_forgotten_the_script_or_closed_the_connection(
+    client: Celery, redis_client: redis.Redis, task_id: str
+) -> None:
+    """As after a restart of Redis."""
+    redis_client.script_flush()
+    client.backend.store_result(task_id, 1, "STARTED")
+    assert client.AsyncResult(task_id).result == 1
+    redis_client.client_kill_filter(_type="normal", skipme=True)
+    client.backend.store_result(task_id, 2, "STARTED")
+    assert client.AsyncResult(task_id).result == 2
+
+
+def test_an_interrupted_one_leaves_no_answer_to_the_next_command(
+    client: Celery, task_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A soft time limit may come while a pool process waits for Redis."""
+    pool = client.backend.client.connection_pool
+    pool.release(connection := pool.get_connection())
+    with monkeypatch.context() as patches:
+        patches.setattr(connection, "read_response", Mock(side_effect=SoftTimeLimitExceeded))
+        with pytest.raises(SoftTimeLimitExceeded):
+            client.backend.store_result(task_id, 1, "STARTED")
+    assert client.backend.client.echo("mine") in (b"mine", "mine")
+    client.backend.store_result(task_id, 2, "SUCCESS")
+    assert client.AsyncResult(task_id).result == 2
 
 
 def test_who_waits_is_told(client: Celery, redis_client: redis.Redis, task_id: str) -> None:
