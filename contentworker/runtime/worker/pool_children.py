@@ -10,7 +10,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from celery.signals import worker_init, worker_process_init
+from celery import platforms
+from celery.signals import worker_init, worker_process_init, worker_ready
 from celery.utils.log import get_logger
 
 __all__ = ["die_with_parent", "end_all_work", "processes_of"]
@@ -81,7 +82,10 @@ def _refuse_greenlets(sender: Any = None, **_: Any) -> None:
 
 @worker_init.connect
 def _freeze(sender: Any = None, **_: Any) -> None:
-    """Let the garbage collector skip everything that is loaded by now.
+    """Make the result backend, and let the garbage collector skip everything that is loaded by now.
+
+    Each pool process would make a backend of its own, and look through all installed packages for its class.
+    It makes its own connections from this one.
 
     Celery collects before it starts a process. Looking at every object stops a whole worker, and writes to
     the memory that processes share, so that each gets a copy.
@@ -92,8 +96,26 @@ def _freeze(sender: Any = None, **_: Any) -> None:
     from celery.apps.worker import Worker
 
     if isinstance(sender, Worker):
+        _ = sender.app.backend
         gc.collect()
         gc.freeze()
+
+
+@worker_ready.connect
+def _freeze_again(sender: Any = None, **_: Any) -> None:
+    """Skip what was loaded since, too: the consumer and its connections."""
+    _freeze(sender.controller)
+
+
+@worker_init.connect
+def _load_no_parser(**_: Any) -> None:
+    """Have a process that starts call prctl(2) by ctypes, as we do.
+
+    Celery does it through cffi, if that is installed, and loads a parser for C into each process: half of
+    what it costs to start one.
+    """
+    if sys.platform == "linux":
+        platforms.set_pdeathsig = lambda _: die_with_parent()
 
 
 @worker_init.connect

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,3 +49,20 @@ def test_only_a_process_that_ends_is_replaced(ends: bool, monkeypatch: pytest.Mo
     process = SimpleNamespace(join=events.append, is_alive=lambda: not ends)
     AsynPool._event_process_exit(None, None, process)
     assert events == [pool_children._STALE_SECONDS, *["replaced"] * ends]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2)")
+def test_a_process_dies_with_its_worker_without_a_parser_for_c() -> None:
+    """Celery's own way loads one into each process, if cffi is installed."""
+    check = """
+import ctypes, signal, sys
+from celery import platforms
+from contentworker.runtime.worker import pool_children
+pool_children._load_no_parser()
+platforms.set_pdeathsig("SIGKILL")
+signum = ctypes.c_int()
+ctypes.CDLL(None).prctl(2, ctypes.byref(signum))  # PR_GET_PDEATHSIG
+print(signum.value, "pycparser" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["9", "False"]
