@@ -49,6 +49,13 @@ RESULT_SLEEP_MILLISECONDS = 1000
 class Connection(kombu.Connection):
     """A connection whose address in log lines has a masked password only if there is one."""
 
+    @property
+    def requires_hub(self) -> type:
+        """The event loop of a worker. Celery asks; a client does not even load it."""
+        from contentworker.runtime.worker.event_loop import Hub
+
+        return Hub
+
     def as_uri(self, include_password: bool = False, **options: Any) -> str:
         """The address, as kombu writes it."""
         return str(super().as_uri(include_password=include_password or not self.password, **options))

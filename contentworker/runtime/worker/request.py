@@ -347,13 +347,17 @@ class TaskRequest(Request):
 
 
 def _started_by(hand_over: Handler) -> Handler:
-    """Wrap `execute_using_pool`: check the lease first; if it raises, take the task back from the pool."""
+    """Wrap `execute_using_pool`: check the lease first; if it raises, take the task back from the pool.
+
+    A process that is idle gets the task at once. Celery writes it in the next turn of the event loop, and in
+    between it handles the end of the task before, and asks Redis for more.
+    """
 
     @wraps(hand_over)
     def execute_using_pool(self: TaskRequest, pool: Any, **options: Any) -> Any:
         try:
             self.start()
-            return hand_over(self, pool, **options)
+            result = hand_over(self, pool, **options)
         except TaskRevokedError:
             raise
         except Exception as error:
@@ -361,6 +365,9 @@ def _started_by(hand_over: Handler) -> Handler:
             task_ready(self)
             _take_back(pool, self.id)
             raise TaskRevokedError(self.id) from error  # Celery frees the slot of the pool on this error only
+        if write := getattr(getattr(pool, "_pool", None), "on_poll_start", None):
+            write()
+        return result
 
     return execute_using_pool
 
