@@ -167,6 +167,9 @@ def test_a_refused_rewrite_is_decided_at_once(runs: Memory, sent: list[str], dec
     pipeline.take_rewrite({"changed": False, "changes": changes}, run_id="r", number=1)
     assert decide["after"] == (("detection 0", "score 0"), None, 1, 4)
     assert (runs["r"].step, sent) == ("escalate", ["escalate"])
+    del decide["after"]
+    pipeline.take_rewrite({"changed": False, "changes": changes}, run_id="forgotten", number=1)
+    assert (list(runs), "after" in decide) == (["r"], False)
 
 
 def test_a_message_that_comes_again_is_followed_by_what_may_be_lost(

@@ -183,6 +183,9 @@ def test_message_is_kept_as_it_came(raw: bytes) -> None:
 
 def test_huge_message_is_kept_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis takes no value of more than 512 MB: the beginning has to do."""
+    most = 512 * 1024 * 1024  # that Redis takes; base64 needs four bytes for three, JSON up to six for one
+    assert most / 2 < dead_letters.MESSAGE_BYTES * 4 / 3 < most
+    assert most / 2 < dead_letters.INLINE_BYTES * 6 < most
     monkeypatch.setattr(dead_letters, "MESSAGE_BYTES", 100)
     monkeypatch.setattr(dead_letters, "BEGINNING_BYTES", 10)
     parts = dead_letters.parts_of(message({}, raw=b"0123456789" * 11))
