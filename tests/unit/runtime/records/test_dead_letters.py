@@ -201,3 +201,16 @@ def test_letter_in_base64_is_replayed_as_a_task() -> None:
     again = json.loads(dead_letters._reset_message("99-0", letter(message=text, encoding="base64")))
     assert again["headers"]["retries"] == 0
     assert [item["id"] for item in again["headers"]["history"]] == ["99-0"]
+
+
+@pytest.mark.parametrize("headers", [None, [], {}, {"task": "t"}, {"id": "1"}, "task and id"])
+def test_what_is_no_task_is_replayed_as_it_was(headers: Any) -> None:
+    """Only what has a name and an id has retries and a history."""
+    whole = {"headers": headers, "body": ""}
+    assert json.loads(dead_letters._reset_message("99-0", letter(message=json.dumps(whole)))) == whole
+
+
+@pytest.mark.parametrize("beginning", ["", "no id", "1-2-3", "12345678901234", "-1"])
+def test_no_letter_has_an_id_that_begins_like_no_id(beginning: str) -> None:
+    """Redis is not asked."""
+    assert dead_letters.ids(None, beginning, 5) == []
