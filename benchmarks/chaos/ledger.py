@@ -41,6 +41,8 @@ EVENTS = {
     "memory": "INSERT INTO memory VALUES (?, ?, ?, ?)",
     "note": "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
 }
+REPLAYED_BYTES = 4_000_000
+"""What is read once more for a new session, to know which tasks the executions are of that went on."""
 PLAIN = "confirmed = 1 AND done = 1 AND starts = 1 + failed"
 """True of a task that needs no closer look."""
 
@@ -62,6 +64,11 @@ class LiveJournal(Journal):
     def __init__(self, path: Path, already_read: int = 0) -> None:
         super().__init__(path)
         self._already_read = already_read
+        if already_read > REPLAYED_BYTES:
+            with path.open("rb") as file:
+                file.seek(already_read - REPLAYED_BYTES)
+                file.readline()
+                self._position = file.tell()
         self._events: list[tuple[str, tuple[Any, ...]]] = []
         self._expected: dict[str, float] = {}
 
@@ -85,13 +92,16 @@ class LiveJournal(Journal):
 
     def _read(self, parts: list[str]) -> None:
         event, execution = parts[:2]
+        is_new = self._position > self._already_read
+        if event != "start" and execution not in self.executions and not is_new:
+            return
         super()._read(parts)
         found = self.executions[execution]
         if event not in ("start", "beat"):
             del self.executions[execution]
             self.finished.discard(found.task)
         del found.times[1:-1]
-        if event != "beat" and self._position > self._already_read:
+        if event != "beat" and is_new:
             self._events.append((event, (*number_of(found.task), found.times[-1])))
             if event == "done":
                 self._expected.pop(found.task, None)

@@ -58,6 +58,8 @@ SKIPPED = 1000
 """Numbers that a new session leaves out: the last one may have sent some that it could not write down."""
 UNTOUCHED = 4
 """The first of sixteen workers, a quarter, are never killed: how their memory grows is seen over the run."""
+MOST = 0.75
+"""Of the workers are ready whenever a fault is done."""
 WRITE_SECONDS, MEMORY_SECONDS, REPORT_SECONDS = 0.5, 10, 60
 START_SECONDS = 600
 
@@ -238,10 +240,15 @@ class Session:
         names = [name for name in self._plan.faults if self._setting.broker.kind in FAULTS[name].brokers]
         first = draw.sample(names, len(names))
         while self._goes_on_for(draw.expovariate(1 / self._plan.pause_seconds)):
+            wait_until(self._is_mostly_ready, "most workers are ready", START_SECONDS)
             name = first.pop() if first else draw.choices(names, [MIX[name] for name in names])[0]
             at, may_repeat = self.elapsed, context.may_repeat
             FAULTS[name].do(context)
             self._ledger.add("fault", at, name, context.may_repeat - may_repeat)
+
+    def _is_mostly_ready(self) -> bool:
+        """A busy machine takes long to start a worker: those that are left must still be a fleet."""
+        return sum(each.is_ready for each in self._workers.all) >= MOST * len(self._workers.all)
 
     def unfinished(self) -> set[str]:
         """Confirmed tasks that have not ended."""
