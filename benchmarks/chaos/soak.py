@@ -226,7 +226,7 @@ class Session:
             self._clerk.join()
 
     def do_faults(self) -> None:
-        """Do one fault after the other until the planned end."""
+        """Do one fault after the other until the planned end, each at least once."""
         draw = random.Random(f"{self._options.seed} {self._sessions}")
         context = Context(
             self._workers,
@@ -239,7 +239,7 @@ class Session:
         )
         names = [name for name in self._plan.faults if self._setting.broker.kind in FAULTS[name].brokers]
         first = draw.sample(names, len(names))
-        while self._goes_on_for(draw.expovariate(1 / self._plan.pause_seconds)):
+        while self._goes_on_for(draw.expovariate(1 / self._plan.pause_seconds)) or first:
             wait_until(self._is_mostly_ready, "most workers are ready", START_SECONDS)
             name = first.pop() if first else draw.choices(names, [MIX[name] for name in names])[0]
             at, may_repeat = self.elapsed, context.may_repeat
