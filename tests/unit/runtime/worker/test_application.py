@@ -155,3 +155,11 @@ def test_connections_show_a_password_only_where_there_is_one() -> None:
     ):
         connection = application.build(SETTINGS, address).connection_for_write()
         assert connection.as_uri() == connection.clone().as_uri() == shown
+
+
+def test_the_time_is_celerys() -> None:
+    """Ours is only faster: the same moment, in the same zone."""
+    app = application.Application("times", timezone="Europe/Berlin", set_as_current=False)
+    before, now, after = Celery.now(app), app.now(), Celery.now(app)
+    assert before <= now <= after
+    assert (now.tzinfo, now.utcoffset()) == (before.tzinfo, before.utcoffset())
