@@ -101,6 +101,7 @@ class Redis:
         tls: Path | None = None,
         password: str = "",
         env: dict[str, str] | None = None,
+        more: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.address, self.port, self.password, self.tls = address, free_port(), password, tls
@@ -125,6 +126,7 @@ class Redis:
             }
         if password:
             options["requirepass"] = password
+        options |= more or {}
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         env = env or dict(os.environ)
         command = [*prefix, redis_executable(env, tls=bool(tls)), *arguments]

@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks.chaos run | all | soak | list | table`."""
+"""The command line: `python -m benchmarks.chaos run | all | soak | machines | list | table`."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.chaos import report, results, soak_report
+from benchmarks.chaos import machines, report, results, soak_report
 from benchmarks.chaos.faults import FAULTS, Fault, crash, together
 from benchmarks.chaos.load import BACKLOG_SECONDS, Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
@@ -55,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     every.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     every.add_argument("--faults", nargs="+", default=[])
     every.set_defaults(function=_all)
+    five = commands.add_parser("machines", help="five machines, Sentinels, a failover, one machine cut off")
+    five.add_argument("--rate", type=float, default=Options.rate, help="tasks a second")
+    five.add_argument("--seed", type=int, default=Options.seed)
+    five.add_argument("--keep", type=Path, help="folder for the logs and the records")
+    five.set_defaults(function=_machines)
     long = commands.add_parser("soak", help="a fleet for a long time, faults at random; can be resumed")
     long.add_argument("--system", choices=SYSTEMS, default="leased")
     long.add_argument("--folder", type=Path, required=True, help="where all of the run is kept")
@@ -193,6 +198,16 @@ def _soak(options: argparse.Namespace) -> int:
     if options.record:
         soak_report.record(SOAKS, result)
     return int(any(result[name] for name in ("lost", "critical_twice")))
+
+
+def _machines(options: argparse.Namespace) -> int:
+    given = Options(1, rate=options.rate, seed=options.seed, keep=options.keep)
+    try:
+        result = machines.run(sys.executable, given)
+    except ChaosError as error:
+        result = {"not_run": str(error)}
+    print(json.dumps(result, indent=1))
+    return int(any(result.get(key) for key in ("not_run", "lost", "critical_twice")))
 
 
 def _list(_options: argparse.Namespace) -> int:

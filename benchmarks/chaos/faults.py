@@ -10,6 +10,7 @@ from os import kill
 from pathlib import Path
 
 from benchmarks.chaos.brokers import Broker
+from benchmarks.chaos.hosts import set_clock
 from benchmarks.chaos.processes import Worker, Workers, wait_until
 from benchmarks.chaos.records import Execution, Journal
 
@@ -211,13 +212,6 @@ def _cut_off(context: Context) -> None:
         context.set_cable("up")
         context.happened(context.concurrency * (len(context.workers.all) - 1))
         context.wait_for_work()
-
-
-def set_clock(file: Path, step_seconds: int) -> None:
-    """Shift the time of the processes that run under libfaketime with this file."""
-    new = file.with_suffix(".new")
-    new.write_text(f"{step_seconds:+d}\n")
-    new.replace(file)
 
 
 def crash(point: str) -> Fault:

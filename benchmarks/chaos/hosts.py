@@ -1,4 +1,4 @@
-"""Two hosts on one machine: network namespaces joined by a cable, and a certificate for the first."""
+"""Several hosts on one machine: network namespaces joined by a switch. Certificates and clocks for them."""
 
 import os
 import shutil
@@ -9,61 +9,66 @@ from pathlib import Path
 
 from benchmarks.chaos.processes import ChaosError
 
-__all__ = ["Hosts", "certificate", "faketime_library", "two_hosts"]
+__all__ = ["Hosts", "certificate", "faked_clock", "joined_hosts", "set_clock"]
 
-FIRST_ADDRESS, SECOND_ADDRESS = "192.0.2.1", "192.0.2.2"  # reserved for documentation (RFC 5737)
+NETWORK = "192.0.2"  # reserved for documentation (RFC 5737)
 
 
 class Hosts:
-    """The first has the broker, one worker and the publisher; the second the other workers."""
+    """So many hosts, each with a cable to one switch. Named by their number, from 0."""
 
-    def __init__(self, name: str) -> None:
-        self.first, self.second = f"{name}a", f"{name}b"
-        self.address = FIRST_ADDRESS
+    def __init__(self, count: int) -> None:
+        name = f"chaos{os.getpid()}-"
+        self.names = [f"{name}{number}" for number in range(count)]
+        self.switch = f"{name}s"
+        self.addresses = [f"{NETWORK}.{number + 1}" for number in range(count)]
 
-    def prefix(self, host: str) -> tuple[str, ...]:
+    def prefix(self, host: int) -> tuple[str, ...]:
         """What runs a command there."""
-        return ("ip", "netns", "exec", host)
+        return ("ip", "netns", "exec", self.names[host])
 
-    def set_cable(self, state: str) -> None:
-        """Unplug the cable of the second host ("down"), or plug it in again ("up")."""
-        _ip("-n", self.second, "link", "set", "cable", state)
+    def set_cable(self, state: str, host: int = 1) -> None:
+        """Unplug a host's cable ("down"), or plug it in again ("up")."""
+        _ip("-n", self.names[host], "link", "set", "cable", state)
 
 
 @contextmanager
-def two_hosts() -> Iterator[Hosts]:
-    """Set the hosts up, and take them away in the end.
+def joined_hosts(count: int) -> Iterator[Hosts]:
+    """Set so many hosts up, and take them away in the end.
 
     Raises:
         ChaosError: this machine or user cannot.
     """
     if not shutil.which("ip"):
         raise ChaosError("needs the command ip (Debian: iproute2)")
-    hosts = Hosts(f"chaos{os.getpid()}")
-    pair = ((hosts.first, FIRST_ADDRESS), (hosts.second, SECOND_ADDRESS))
+    made = Hosts(count)
     try:
-        for host, _ in pair:
-            _ip("netns", "add", host)
-        peer = ("peer", "name", "cable", "netns", hosts.second)
-        _ip("-n", hosts.first, "link", "add", "cable", "type", "veth", *peer)
-        for host, address in pair:
-            _ip("-n", host, "address", "add", f"{address}/24", "dev", "cable")
+        for name in (made.switch, *made.names):
+            _ip("netns", "add", name)
+        _ip("-n", made.switch, "link", "add", "name", "switch", "up", "type", "bridge")
+        for number, (name, address) in enumerate(zip(made.names, made.addresses, strict=True)):
+            socket = f"port{number}"
+            peer = ("peer", "name", "cable", "netns", name)
+            _ip("-n", made.switch, "link", "add", socket, "type", "veth", *peer)
+            _ip("-n", made.switch, "link", "set", socket, "master", "switch", "up")
+            _ip("-n", name, "address", "add", f"{address}/24", "dev", "cable")
             for device in ("lo", "cable"):
-                _ip("-n", host, "link", "set", device, "up")
-        yield hosts
+                _ip("-n", name, "link", "set", device, "up")
+        yield made
     finally:
-        for host, _ in pair:
-            subprocess.run(["ip", "netns", "delete", host], capture_output=True, check=False)
+        for name in (made.switch, *made.names):
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
-def certificate(folder: Path, address: str) -> Path:
-    """Make a certificate for an address, signed by an authority of its own; return the folder."""
+def certificate(folder: Path, *addresses: str) -> Path:
+    """Make a certificate for these addresses, signed by an authority of its own; return the folder."""
     folder.mkdir()
     key = ("-newkey", "rsa:2048", "-nodes", "-days", "2")
     authority = ("-addext", "basicConstraints=critical,CA:TRUE", "-keyout", "ca.key", "-out", "ca.crt")
     _openssl(folder, "req", "-x509", *key, "-subj", "/CN=chaos", *authority)
-    _openssl(folder, "req", *key, "-subj", f"/CN={address}", "-keyout", "server.key", "-out", "server.csr")
-    (folder / "extensions").write_text(f"subjectAltName=IP:{address}\n")
+    _openssl(folder, "req", *key, "-subj", "/CN=broker", "-keyout", "server.key", "-out", "server.csr")
+    names = ",".join(f"IP:{address}" for address in addresses)
+    (folder / "extensions").write_text(f"subjectAltName={names}\n")
     signed_by = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
     _openssl(
         folder,
@@ -80,12 +85,29 @@ def certificate(folder: Path, address: str) -> Path:
     return folder
 
 
-def faketime_library() -> str:
-    """The library that shows a process another time.
+def faked_clock(file: Path) -> dict[str, str]:
+    """Variables that show a process the time that `set_clock` says. The monotonic clock is as it is.
 
     Raises:
-        ChaosError: it is not installed.
+        ChaosError: libfaketime is not installed.
     """
+    return {
+        "LD_PRELOAD": _faketime_library(),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def set_clock(file: Path, step_seconds: int) -> None:
+    """Shift the time of the processes that run with `faked_clock` of this file."""
+    new = file.with_suffix(".new")
+    new.write_text(f"{step_seconds:+d}\n")
+    new.replace(file)
+
+
+def _faketime_library() -> str:
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
         raise ChaosError("needs libfaketime (Debian: libfaketime)")

@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import hosts as two
 from benchmarks.chaos import promises
 from benchmarks.chaos.accounting import Published, count
 from benchmarks.chaos.beats import Beats
 from benchmarks.chaos.brokers import Broker, Redis
-from benchmarks.chaos.faults import Context, Fault, set_clock
+from benchmarks.chaos.faults import Context, Fault
+from benchmarks.chaos.hosts import Hosts, certificate, faked_clock, joined_hosts, set_clock
 from benchmarks.chaos.load import Options, Publisher
 from benchmarks.chaos.processes import ROOT, ChaosError, Worker, Workers, wait_until
 from benchmarks.chaos.rabbitmq import RabbitMQ
@@ -141,34 +141,39 @@ class Setting:
 
     broker: Broker
     results: Redis
-    hosts: two.Hosts | None
+    hosts: Hosts | None
     clocks: tuple[Path, ...]
     env: dict[str, str]
     worker_options: tuple[str, ...]
 
     @property
     def prefix_of_first(self) -> tuple[str, ...]:
-        return self.hosts.prefix(self.hosts.first) if self.hosts else ()
+        return self.hosts.prefix(0) if self.hosts else ()
 
 
 @contextmanager
 def set_up(system: System, fault: Fault, folder: Path) -> Iterator[Setting]:
     """Start the broker, and Redis for the results if that is another one; in the end, end them."""
     with ExitStack() as stack:
-        hosts = stack.enter_context(two.two_hosts()) if fault.hosts else None
+        hosts = stack.enter_context(joined_hosts(2)) if fault.hosts else None
         more: dict[str, Any] = {"fsync": fault.fsync}
         env: dict[str, str] = {}
         clocks: tuple[Path, ...] = ()
         if hosts:
-            tls = two.certificate(folder / "tls", hosts.address)
-            prefix = hosts.prefix(hosts.first)
-            more |= {"address": hosts.address, "prefix": prefix, "tls": tls, "password": uuid.uuid4().hex}
+            tls = certificate(folder / "tls", hosts.addresses[0])
+            prefix = hosts.prefix(0)
+            more |= {
+                "address": hosts.addresses[0],
+                "prefix": prefix,
+                "tls": tls,
+                "password": uuid.uuid4().hex,
+            }
             env = {"SSL_CERT_FILE": str(tls / "ca.crt")}
         if fault.clocks:
             clocks = (folder / "broker-clock", folder / "workers-clock")
             for clock in clocks:
                 set_clock(clock, 0)
-            more["env"] = {**os.environ, **_faked(clocks[0])}
+            more["env"] = {**os.environ, **faked_clock(clocks[0])}
         broker = _broker(system, folder, more)
         stack.callback(broker.stop)
         broker.start()
@@ -185,16 +190,6 @@ def _broker(system: System, folder: Path, more: dict[str, Any]) -> Broker:
 
         return PGMQ(folder / "pgmq")
     return RabbitMQ(folder / "rabbitmq") if system.broker == "rabbitmq" else Redis(folder / "redis", **more)
-
-
-def _faked(clock: Path) -> dict[str, str]:
-    return {
-        "LD_PRELOAD": two.faketime_library(),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 def find_python(system: System, options: Options) -> str:
@@ -237,12 +232,12 @@ def make_workers(
     env = {**env, **fault.worker_env}
     if setting.clocks:
         path = os.pathsep.join([str(Path(__file__).parent / "clock"), env["PYTHONPATH"]])
-        env |= {**_faked(setting.clocks[1]), "PYTHONPATH": path}
+        env |= {**faked_clock(setting.clocks[1]), "PYTHONPATH": path}
     all_of_them = []
     for number in range(options.workers):
         prefix = setting.prefix_of_first
         if setting.hosts and number:
-            prefix = setting.hosts.prefix(setting.hosts.second)
+            prefix = setting.hosts.prefix(1)
         command = [
             *(*prefix, python, "-m", "celery", "-A", APP, "worker"),
             *("--loglevel=info", f"--concurrency={options.concurrency}", f"--hostname=w{number}@chaos"),

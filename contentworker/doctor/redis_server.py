@@ -65,7 +65,7 @@ def _server_finding(address: str, whose: str, if_silent: str, root: Path, enviro
     waits = {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}
     try:
         with connections.connect(address, settings.broker, environ, **waits) as client:
-            warnings = connections.check_server(client, settings.queues)
+            warnings = connections.check_server(client, settings.queues, settings.broker)
             text = f"{where} answers: {_described(client)}"
     except ConfigError as error:
         return Finding("wrong", str(error), f"correct it, or {OWN_REDIS}")

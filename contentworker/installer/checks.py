@@ -96,8 +96,9 @@ def examine_redis(
         with connections.connect(address, settings.broker, environ, **waits) as client:
             if keeps_files and not environ.get("DATABASE_URL"):
                 _refuse_second_host(client, settings)
-            warnings = connections.check_server(client, settings.queues)
-            _refuse_missing_rights(client)
+            warnings = connections.check_server(client, settings.queues, settings.broker)
+            more = ("wait 0 0",) if settings.broker.wait_for_replicas else ()
+            _refuse_missing_rights(client, (*NEEDED, *more))
     except UnsuitableServerError as error:
         raise InstallError(f"REDIS_URL: {where}: {error}") from None
     except redis.exceptions.RedisError as error:
@@ -175,7 +176,7 @@ def _refuse_second_host(client: Any, settings: config.Settings) -> None:
         )
 
 
-def _refuse_missing_rights(client: Any) -> None:
+def _refuse_missing_rights(client: Any, needed: Iterable[str]) -> None:
     """Queue each command in a transaction, then drop it: Redis refuses those that the user may not use."""
     import redis
 
@@ -191,7 +192,7 @@ def _refuse_missing_rights(client: Any) -> None:
     connection = client.connection_pool.get_connection()
     try:
         if allows("MULTI"):
-            missing = [words[0] for words in map(str.split, NEEDED) if not allows(*words)]
+            missing = [words[0] for words in map(str.split, needed) if not allows(*words)]
             allows("DISCARD")
         else:  # each command would be run
             missing = ["multi"]

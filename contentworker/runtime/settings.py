@@ -99,6 +99,13 @@ class BrokerSettings(Section):
     sentinel_master: str = Field(
         "", description="The master's name in Sentinel, for `sentinel://…` in `REDIS_URL` (docs/redis.md)."
     )
+    wait_for_replicas: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="So many replicas of Redis must have a task before its sender is told that it is sent, "
+        "and the claim of a `CriticalTask` before it starts: then a failover loses neither (docs/redis.md).",
+    )
     visibility_timeout_seconds: Seconds = Field(
         3600,
         description="`plain` workers only: a message that is not acknowledged within this time is delivered "

@@ -136,7 +136,9 @@ def connect(
     return redis.Redis(host=host, port=port, **options)
 
 
-def check_server(client: redis.Redis, queues: Iterable[str]) -> list[str]:
+def check_server(
+    client: redis.Redis, queues: Iterable[str], broker: BrokerSettings | None = None
+) -> list[str]:
     """Refuse a Redis that would lose messages of these queues; return warnings. Writes nothing.
 
     Raises:
@@ -157,7 +159,8 @@ def check_server(client: redis.Redis, queues: Iterable[str]) -> list[str]:
     for queue in queues:
         lists = [f"{queue}{Channel.sep}{step}" if step else queue for step in PRIORITY_STEPS]
         types.update(dict.fromkeys(lists, "list"))
-    return server.check(client, types, (protocol.PREFIX, protocol.VERSION))
+    replicas = broker.wait_for_replicas if broker else 0
+    return server.check(client, types, (protocol.PREFIX, protocol.VERSION), replicas=replicas)
 
 
 def hosts(redis_url: str) -> tuple[tuple[str, int], ...]:

@@ -12,15 +12,16 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import redis
+from redis import Redis
 
-from contentworker.runtime.transport import UNREADABLE
+from contentworker.runtime.transport import UNREADABLE, replication
 from contentworker.runtime.transport.holder import holder_of
 
 __all__ = ["Channel", "SentinelTransport", "Transport"]
 
 logger = logging.getLogger(__package__)
 
-OPTIONS = ("hold_across_connections", "max_message_bytes", "max_deliveries")
+OPTIONS = ("hold_across_connections", "max_message_bytes", "max_deliveries", "wait_for_replicas")
 """Transport options that are attributes of a channel."""
 
 
@@ -35,7 +36,26 @@ class Channel(redis.Channel):
     max_deliveries: float = inf
     """A message that this many workers died of is delivered undecoded too: decoding it may be why. Only
     leases count deaths."""
+    wait_for_replicas = 0
+    """How many replicas must have a message before `basic_publish` returns."""
     from_transport_options = (*redis.Channel.from_transport_options, *OPTIONS)
+
+    @property
+    def supports_batch_publish(self) -> bool:
+        """Whether messages may be sent later than `basic_publish` returns."""
+        return not self.wait_for_replicas
+
+    def basic_publish(self, message: Any, exchange: str, routing_key: str, **options: Any) -> Any:
+        """Send a message.
+
+        Raises:
+            replication.NotReplicatedError: it is sent, and a failover may lose it.
+        """
+        sent = super().basic_publish(message, exchange, routing_key, **options)
+        if self.wait_for_replicas and not (exchange and self.typeof(exchange).type == "fanout"):
+            with self.conn_or_acquire() as client:
+                replication.confirm(Redis(connection_pool=client.connection_pool), self.wait_for_replicas)
+        return sent
 
     def basic_consume(self, queue: str, no_ack: bool, *arguments: Any, **options: Any) -> Any:
         """Consume; a worker also looks after what workers with leases left in Redis."""

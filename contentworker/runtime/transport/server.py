@@ -18,11 +18,12 @@ class UnsuitableServerError(Exception):
     """Messages would not be safe on this server. The error says why, and what to do, in one line."""
 
 
-def check(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> list[str]:
+def check(client: Any, types: Mapping[str, str], version: tuple[str, str], *, replicas: int = 0) -> list[str]:
     """Refuse a server that could lose messages or lacks commands; return warnings.
 
     `client` is a redis-py client. `types` names the Redis type that each key must have if it exists,
-    `version` a key and the only value that it may have. What a managed server hides is a warning.
+    `version` a key and the only value that it may have. What a managed server hides is a warning, and so are
+    fewer than `replicas` replicas.
 
     Raises:
         UnsuitableServerError: use another server, or change this one as the error says.
@@ -32,7 +33,7 @@ def check(client: Any, types: Mapping[str, str], version: tuple[str, str]) -> li
     _check_kind(info)
     _check_eviction(info)
     _check_keys(client, types, version)
-    return _warnings(info)
+    return _warnings(info, replicas)
 
 
 def _info(client: Any) -> Mapping[str, Any]:
@@ -91,7 +92,7 @@ def _check_keys(client: Any, types: Mapping[str, str], version: tuple[str, str])
         )
 
 
-def _warnings(info: Mapping[str, Any]) -> list[str]:
+def _warnings(info: Mapping[str, Any], replicas: int) -> list[str]:
     warnings = []
     asked = ("redis_version", "cluster_enabled", "role", "maxmemory", "maxmemory_policy", "aof_enabled")
     if unknown := [name for name in asked if name not in info]:
@@ -100,6 +101,11 @@ def _warnings(info: Mapping[str, Any]) -> list[str]:
         warnings.append(
             "the append-only file is off: when this server dies, messages since its last snapshot are lost; "
             "set appendonly to yes"
+        )
+    if "connected_slaves" in info and (found := _number(info, "connected_slaves")) < replicas:
+        warnings.append(
+            f"{found} of {replicas} replicas are connected (broker.wait_for_replicas): until they are, "
+            "senders get an error, and no CriticalTask starts"
         )
     return warnings
 

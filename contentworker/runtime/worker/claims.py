@@ -15,6 +15,7 @@ from celery.utils.log import get_logger
 from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
+from contentworker.runtime.transport import replication
 from contentworker.runtime.transport.protocol import LEASES, held_key
 from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.worker.results import Digest
@@ -67,6 +68,10 @@ class ClaimingTask(RetryingTask):
                 *(4, *_keys(self.request, digest), LEASES, held_key(holder)),
                 *(holder, tag, EXPIRES_SECONDS, digest, held_key("")),
             ).decode()
+            if answer.startswith("claimed") and (
+                replicas := self.app.runtime_settings.broker.wait_for_replicas
+            ):
+                self._confirm(held, digest, replicas)
         except RedisError as error:
             raise Reject(f"not claimed, so not run: {error}", requeue=True) from error
         if answer == "claimed beside another":
@@ -85,9 +90,7 @@ class ClaimingTask(RetryingTask):
         The message goes back to Redis in one step, due in `seconds`.
         """
         if held := (self.request.properties or {}).get("held"):
-            digest = _digest(self.name, self.request.args, self.request.kwargs)
-            keys = _keys(self.request, digest)
-            self.app.backend.client.eval(_UNDO, len(keys), *keys, _claim(held[2], held[3], digest))
+            self._undo_claim(held, _digest(self.name, self.request.args, self.request.kwargs))
         again = self.signature_from_request(countdown=seconds, retries=self.request.retries or 0)
         again.apply_async()
         raise Retry("postponed", when=seconds, sig=again)
@@ -98,6 +101,18 @@ class ClaimingTask(RetryingTask):
         keys = _keys(request, digest)
         own, done = _claim(delivery.holder, delivery.tag, digest), _claim("done", "", digest)
         holder.do(holder.client.eval, _FINISH, len(keys), *keys, own, done, EXPIRES_SECONDS)
+
+    def _confirm(self, held: Any, digest: Digest, replicas: int) -> None:
+        """Give the claim up, and raise, unless a failover would keep it: it could let the task run twice."""
+        try:
+            replication.confirm(self.app.backend.client, replicas)
+        except RedisError:
+            self._undo_claim(held, digest)
+            raise
+
+    def _undo_claim(self, held: Any, digest: Digest) -> None:
+        keys = _keys(self.request, digest)
+        self.app.backend.client.eval(_UNDO, len(keys), *keys, _claim(held[2], held[3], digest))
 
     def _has_ended_well(self, task_id: str, digest: Digest) -> bool:
         # Not FAILURE: its worker may have died before it wrote the dead letter.

@@ -84,7 +84,9 @@ class KeepingConsumer(Consumer):
         if not self._server_is_checked:
             try:
                 with connection.default_channel.conn_or_acquire() as client:
-                    warnings = connections.check_server(client, self.app.amqp.queues.consume_from)
+                    warnings = connections.check_server(
+                        client, self.app.amqp.queues.consume_from, self.app.runtime_settings.broker
+                    )
             except UnsuitableServerError as error:
                 logger.critical("%s cannot be used: %s", connection.as_uri(), error)
                 raise SystemExit(os.EX_CONFIG) from None
