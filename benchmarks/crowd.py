@@ -44,7 +44,7 @@ WAIT = ("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", WAIT_SECONDS)
 
 def simulate(url: str, first: int, count: int) -> None:
     """Be so many workers, until stdin is closed."""
-    client = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url, max_connections=count + 1)
     protocol, selector = Protocol(client), selectors.DefaultSelector()
     beats: list[tuple[float, str]] = []
     fetches: dict[str, int] = {}
