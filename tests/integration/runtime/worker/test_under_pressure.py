@@ -16,7 +16,8 @@ import pytest
 import redis
 
 from contentworker.runtime.settings import BrokerSettings
-from contentworker.runtime.transport.protocol import LEASES, RENEWED, Protocol, held_key
+from contentworker.runtime.transport.protocol import LEASES, PREFIX, RENEWED, VERSION, held_key
+from contentworker.runtime.transport.stored import record
 from tests.flow import Flow
 from tests.support import (
     PATIENCE,
@@ -74,8 +75,8 @@ class Proxy(threading.Thread):
                     if each in self._other:
                         self.cuts += 1
                         self._close(selector, each)
-            for each in list(self._other):
-                self._close(selector, each)
+            while self._other:
+                self._close(selector, next(iter(self._other)))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -180,14 +181,15 @@ def test_a_redis_that_is_always_busy(server: RedisProcess, worker: StartWorker, 
 def test_ten_thousand_stale_leases(redis_url: str, redis_client: redis.Redis, worker: StartWorker) -> None:
     """A worker that starts alone puts back once what they held, and serves its own queue meanwhile."""
     redis_client.flushall()
-    protocol = Protocol(redis_client)
-    messages = [f'{{"id":{number}}}'.encode() for number in range(STALE)]
-    redis_client.lpush("evaluation", *messages)
-    for number in range(STALE):
-        holder = f"elsewhere:boot:{number}:{number:012x}"
-        protocol.register(holder)
-        protocol.fetch(holder, 1, 1, ["evaluation"])
-    assert (redis_client.hlen(LEASES), redis_client.llen("evaluation")) == (STALE, 0)
+    messages = [f'{{"id":{number}}}' for number in range(STALE)]
+    with redis_client.pipeline(transaction=False) as pipe:
+        pipe.set(PREFIX, VERSION)
+        for number, message in enumerate(messages):
+            holder = f"elsewhere:boot:{number}:{number:012x}"
+            pipe.hset(LEASES, holder, 1)
+            pipe.zadd(RENEWED, {holder: 1})
+            pipe.hset(held_key(holder), "1-1", record("evaluation", "elsewhere", message))
+        pipe.execute()
     serving = worker("--queues=celery")
     wait_until(lambda: own_leases(redis_client), "its own lease")
     (own,) = own_leases(redis_client)
@@ -199,7 +201,9 @@ def test_ten_thousand_stale_leases(redis_url: str, redis_client: redis.Redis, wo
         lambda: redis_client.hkeys(LEASES) == [own], "its own lease, which stood all the time, to be left"
     )
     wait_until(lambda: redis_client.zrange(RENEWED, 0, -1) == [own], "no trace of the others")
-    assert sorted(redis_client.lrange("evaluation", 0, -1)) == sorted(messages)
+    assert sorted(as_bytes(each).decode() for each in redis_client.lrange("evaluation", 0, -1)) == sorted(
+        messages
+    )
     assert not list(redis_client.scan_iter(match=held_key("elsewhere:*")))
     assert "Lease lost" not in serving.log()
 
