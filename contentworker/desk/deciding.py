@@ -11,10 +11,10 @@ from contentworker.desk.review import find
 from contentworker.desk.settling import settle
 from contentworker.desk.web import Ask, Refused, to
 from contentworker.desk.words import LATER
-from contentworker.editorial.document import detect_media_type
 from contentworker.editorial.escalations.choosing import decided, latest_rewrite, text_now
 from contentworker.editorial.escalations.database import sha256
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, Finding
+from contentworker.editorial.parsing.sources import detect_media_type
 from contentworker.errors import ConflictError
 
 __all__ = [

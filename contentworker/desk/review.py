@@ -24,10 +24,11 @@ from contentworker.desk.words import (
 )
 from contentworker.editorial.aeo import AeoScore
 from contentworker.editorial.detector import Detection
-from contentworker.editorial.document import Document, detect_media_type, parse
+from contentworker.editorial.document import Document, parse
 from contentworker.editorial.escalations.choosing import Decided, decided, latest_rewrite, text_now
 from contentworker.editorial.escalations.database import sha256
 from contentworker.editorial.escalations.result import Escalation, Finding
+from contentworker.editorial.parsing.sources import detect_media_type
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 

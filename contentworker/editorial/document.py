@@ -12,14 +12,15 @@ from contentworker.editorial import ArticleState, MediaType, Scope
 from contentworker.editorial.parsing.article import find_article, is_whole_page
 from contentworker.editorial.parsing.blocks import Block, BlockKind, Extract, Link, Reason, Span
 from contentworker.editorial.parsing.cleaning import cleaned, is_label
-from contentworker.editorial.parsing.encoding import EncodingSource, decode, page_of_archive
+from contentworker.editorial.parsing.encoding import EncodingSource
 from contentworker.editorial.parsing.html import read_html
 from contentworker.editorial.parsing.language import UNKNOWN, detect_language, normalize_tag
 from contentworker.editorial.parsing.markdown import read_markdown
 from contentworker.editorial.parsing.metadata import Metadata, read_metadata
-from contentworker.editorial.parsing.plaintext import is_subtitles, read_text
+from contentworker.editorial.parsing.plaintext import read_text
 from contentworker.editorial.parsing.quotations import Quotation, find_quotations
 from contentworker.editorial.parsing.sentences import MAX_PASSAGE_WORDS, read_words, sentence_spans, tokenize
+from contentworker.editorial.parsing.sources import Source, checked_source, detect_media_type
 from contentworker.editorial.ranges import Ranges
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
@@ -128,7 +129,7 @@ def parse(
         ContentError: not a string or bytes, binary, larger than `settings.max_bytes`, or an argument that
             is none of those allowed.
     """
-    read = _checked_text(source, encoding, settings)
+    read = checked_source(source, encoding, settings.max_bytes)
     media_type = media_type or detect_media_type(read.text)
     if media_type not in ("html", "markdown", "text"):
         raise ContentError("media_type", f"expected html, markdown or text, got {str(media_type)[:40]!r}")
@@ -144,95 +145,10 @@ def parse(
     return _Assembly(read, media_type, scope, extract).document()
 
 
-def _checked_text(source: object, encoding: str | None, settings: ContentSettings) -> "_Text":
-    if not isinstance(source, str | bytes):
-        raise ContentError("content", f"expected a string or bytes, got {type(source).__name__}")
-    try:
-        encoded = source.encode() if isinstance(source, str) else source
-    except UnicodeEncodeError as error:
-        expected = f"expected Unicode text, got half a surrogate at {error.start}"
-        raise ContentError("content", expected) from None
-    if len(encoded) > settings.max_bytes:
-        limit, size = (f"{number:_}".replace("_", " ") for number in (settings.max_bytes, len(encoded)))
-        raise ContentError("content", f"expected at most {limit} bytes, got {size}")
-    if encoded.startswith(_BINARY_STARTS):
-        raise ContentError("content", f"expected text, got binary data (it begins with {encoded[:4]!r})")
-    if isinstance(source, str):
-        page = page_of_archive(source)
-        read = _Text(*page) if page else _Text(source, None, None)
-    else:
-        read = _Text(*decode(source, encoding))
-    # Bytes of UTF-8 beyond ASCII are no control characters.
-    ascii_bytes = encoded if read.encoding is None else read.text.encode("ascii", "ignore")
-    _refuse_binary(ascii_bytes, len(read.text))
-    # PostgreSQL stores no NUL. A character of the same length keeps all offsets.
-    return read._replace(text=read.text.replace("\0", "\ufffd"))
-
-
-class _Text(NamedTuple):
-    text: str
-    encoding: str | None
-    encoding_source: EncodingSource | None
-
-
-_BINARY_STARTS = (b"%PDF-", b"PK\x03\x04", b"GIF8", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b")
-_CONTROLS = bytes([*range(9), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
-_LARGEST_CONTROL_SHARE = 0.02
-
-
-def _refuse_binary(encoded: bytes, characters: int) -> None:
-    # In bytes, this is ten times as fast as a search.
-    controls = len(encoded) - len(encoded.translate(None, _CONTROLS))
-    if controls > 1 and controls > _LARGEST_CONTROL_SHARE * characters:
-        raise ContentError("content", f"expected text, got binary data ({controls} control characters)")
-
-
-_COMMENT_FIRST = re.compile(r"\s*<!--.*?-->", re.DOTALL)
-_HTML_START = re.compile(r"\s*(?:<!doctype\s+html|<\?xml|<(?:html|head|body)[\s>])", re.IGNORECASE)
-_TAG_START = re.compile(r"\s*<[a-z][a-z0-9-]*[\s/>]", re.IGNORECASE)
-_HTML_BLOCK = re.compile(
-    r"<(?:html|head|body|main|article|section|div|p|h[1-6]|ul|ol|li|table|blockquote)\b[^<>]*>", re.IGNORECASE
-)
-_HTML_INLINE = re.compile(
-    r"<(a|strong|em|b|i|u|span|code|sub|sup|small|del)\b[^<>]{0,500}>[^<]{1,1000}</\1>", re.IGNORECASE
-)
-_FRONT_MATTER_START = re.compile(r"\s*(?:---[ \t]*\r?\n(?=[A-Za-z_]+:)|\+\+\+[ \t]*\r?\n)")
-_MARKDOWN_SIGN = re.compile(
-    r"^(?:\#{1,6}[ \t]+\S|```|~~~|>[ \t]+\S|\|.+\|[ \t]*\r?$|[^\n]+\n(?:===+|---+)[ \t]*\r?$)"
-    r"|\]\((?:https?:|/|\#|\./)|\*\*[^*\s][^*\n]*\*\*|\[\^[\w-]{1,30}\]",
-    re.MULTILINE,
-)
-_DETECTION_CHARACTERS = 50_000
-
-
-def detect_media_type(text: str) -> MediaType:  # noqa: PLR0911 (one sign each)
-    """The format of an article, by how it begins and by which marks it has more of."""
-    head = text.lstrip("\ufeff")[:_DETECTION_CHARACTERS]
-    if _FRONT_MATTER_START.match(head):
-        return "markdown"
-    if is_subtitles(head):
-        return "text"
-    begins = 0
-    while comment := _COMMENT_FIRST.match(head, begins):
-        begins = comment.end()
-    if _HTML_START.match(head, begins):
-        return "html"
-    # Markdown may hold HTML, and release notes and readmes often begin with it.
-    blocks = len(_HTML_BLOCK.findall(head))
-    signs = sum(1 for _ in _MARKDOWN_SIGN.finditer(head))
-    if signs and 2 * signs >= blocks:
-        return "markdown"
-    if blocks > 1 or _TAG_START.match(head, begins):
-        return "html"
-    if signs:
-        return "markdown"
-    return "html" if begins or _HTML_INLINE.search(head) else "text"
-
-
 class _Assembly:
     """Makes a Document of blocks in reading order: sentences, then passages, then what needs both."""
 
-    def __init__(self, read: _Text, media_type: MediaType, scope: Scope, extract: Extract) -> None:
+    def __init__(self, read: Source, media_type: MediaType, scope: Scope, extract: Extract) -> None:
         self.read = read
         self.source = read.text
         self.media_type = media_type

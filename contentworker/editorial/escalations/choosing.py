@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from contentworker.editorial.document import detect_media_type
 from contentworker.editorial.escalations.result import Choice, ChoiceKind, Escalation, Finding
+from contentworker.editorial.parsing.sources import detect_media_type
 from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.rewriting.result import Change
 from contentworker.editorial.rewriting.splicing import splice

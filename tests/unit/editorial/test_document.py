@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contentworker.editorial import MediaType
-from contentworker.editorial.document import Document, Heading, Sentence, detect_media_type, parse
+from contentworker.editorial.document import Document, Heading, Sentence, parse
 from contentworker.editorial.parsing import markdown
+from contentworker.editorial.parsing.sources import detect_media_type
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 

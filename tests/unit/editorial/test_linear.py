@@ -22,7 +22,8 @@ from contentworker.editorial.detector.cleaning import clean
 from contentworker.editorial.detector.judging import judge
 from contentworker.editorial.detector.model import shipped
 from contentworker.editorial.detector.scoring import features_of
-from contentworker.editorial.document import detect_media_type, parse
+from contentworker.editorial.document import parse
+from contentworker.editorial.parsing.sources import detect_media_type
 from contentworker.editorial.rewriting.editing import rewrite
 from contentworker.editorial.rewriting.guard import is_unchanged, refusals
 from contentworker.editorial.rewriting.model import Completion, Model
