@@ -24,6 +24,9 @@ _DIRECTIONS = frozenset({"to", "from", "by"})
 _AFTER_WHICH_FORMS_DIFFER = frozenset({"stop", "remember", "forget", "regret"})
 """Stopped smoking, stopped to smoke."""
 
+_OWNING = {"has": "present", "have": "present", "had": "past"}
+"""Tenses before what is no verb."""
+
 _Bound = tuple[str, str, str] | None
 
 
@@ -39,14 +42,25 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
         return None  # the verb behind it is looked at with the same words
     if "to" in was.gap + now.gap and "and" in was.gap + now.gap and {was.form, now.form} & PASTS:
         return "tense", _shown(was.gap, was), _shown(now.gap, now)
-    # "Hurt" may be any of its forms.
-    if "=" not in (was.form, now.form) and _tense_differs(before, after, old, new, words):
+    # "Hurt" may be any of its forms; "when it is cooked" and "when cooked".
+    is_shortened = all(token.form in (*PARTICIPLES, "=") for token in (was, now)) and all(
+        _follows_conjunction(tokens, place, lists) for tokens, place in ((before, old), (after, new))
+    )
+    if (
+        not is_shortened
+        and was.key != "known_as"
+        and "=" not in (was.form, now.form)
+        and _tense_differs(before, after, old, new, words)
+    ):
         return "tense", _shown(words[0], was), _shown(words[1], now)
     is_again = _is_named_again(before, old) or _is_named_again(after, new)
     if (
         {was.form, now.form} == {"", "s"}
         and not is_again
+        and was.key not in lists.movable
         and not _agrees(before, after, old, new, words, lists)
+        and not _is_corrected(before, old, lists)
+        and not (_is_generic(before, old, after, new) or _is_generic(after, new, before, old))
         and not (_is_compounded(before, old, after, new) or _is_compounded(after, new, before, old))
     ):
         return "number", was.text, now.text
@@ -59,6 +73,40 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
     if all(articles) and not is_again and len({bool(each & lists.definite) for each in articles}) > 1:
         return "article", *shown
     return None
+
+
+def _follows_conjunction(tokens: Sequence[Token], place: int, lists: Equivalents) -> bool:
+    if place and tokens[place - 1].key in lists.pronouns:
+        place -= 1
+    return place > 0 and tokens[place - 1].key in lists.adjuncts
+
+
+def _is_generic(tokens: Sequence[Token], place: int, others: Sequence[Token], other: int) -> bool:
+    """Whether a sentence is about all of a kind: "a tiger is an animal", "tigers are animals"."""
+    many = others[other]
+    sides = ((tokens, place), (others, other))
+    near = [{word for each in text[max(0, at - 1) : at + 1] for word in each.gap} for text, at in sides]
+    if not {"a", "an"}.intersection(near[0]) or many.form != "s" or {"a", "an", "the"}.intersection(many.gap):
+        return False
+    if "is" in near[0] and "are" in near[1]:
+        return True  # the noun of a predicate
+    behind = [text[at + 1] for text, at in sides if at + 1 < len(text)]
+    if not (begins_sentence(tokens, place) and begins_sentence(others, other)) or len(behind) < 2:  # noqa: PLR2004
+        return False
+    is_state = "is" in behind[0].gap and "are" in behind[1].gap and behind[0].form in ("", "s")
+    return is_state or (behind[0].form == "s" and not behind[1].form and not (behind[0].gap or behind[1].gap))
+
+
+def _is_corrected(tokens: Sequence[Token], place: int, lists: Equivalents) -> bool:
+    """Whether its number is wrong: "many student", "bees dances"; or says nothing, after "no"."""
+    if not place:
+        return False
+    token, before = tokens[place], tokens[place - 1]
+    if before.key in lists.negations:
+        return True
+    if token.form:
+        return before.form == token.form and not token.gap
+    return before.key in lists.plural or (before.key.startswith("number:") and before.key != "number:1")
 
 
 def is_scrambled(gap: Sequence[str], lists: Equivalents) -> bool:
@@ -109,8 +157,11 @@ def _tense_differs(
 def _tense(token: Token, gap: Sequence[str]) -> str:
     """The tense that the last auxiliary shows, or a form that can only be a past, else nothing."""
     for word in reversed(gap):
+        if word in _OWNING and token.key.startswith(NUMERIC):
+            return _OWNING[word]
         if word in TENSES:
-            return TENSES[word]
+            # "He has went" is wrong for "he went" or "he has gone".
+            return "" if token.form == "pa" and TENSES[word] == "perfect" else TENSES[word]
         if word == "to":
             return ""
     return "past" if token.form == "pa" else ""

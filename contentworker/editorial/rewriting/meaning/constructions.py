@@ -181,7 +181,7 @@ def _exchanged(
 
 def _agentless(sentence: list[Token], lists: Equivalents) -> Iterator[list[Token]]:
     """As in "They painted it green" as "it was painted green"."""
-    if sentence[0].key not in _ANYONE:
+    if sentence[0].key not in _ANYONE or len(sentence) < 2:  # noqa: PLR2004
         return
     verb = 1
     while verb < len(sentence) - 1 and (
@@ -235,7 +235,7 @@ def _negated(
         return
     if token.key == "fail" and after and "to" in after[0].gap:
         yield [_NOT._replace(gap=token.gap)]
-    if token.key in _WITHOUT:
+    if token.key in _WITHOUT or (token.key == "lack" and token.form):
         yield [_NOT._replace(gap=token.gap)]
     opposite = lists.opposites.get(token.key, "")
     if opposite in wanted:

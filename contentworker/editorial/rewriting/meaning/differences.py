@@ -10,8 +10,10 @@ from typing import NamedTuple
 from contentworker.editorial.rewriting.meaning.additions import Additions
 from contentworker.editorial.rewriting.meaning.alignment import Alignment
 from contentworker.editorial.rewriting.meaning.bindings import bound_differently, is_scrambled
+from contentworker.editorial.rewriting.meaning.clauses import clauses
 from contentworker.editorial.rewriting.meaning.constructions import constructions
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
+from contentworker.editorial.rewriting.meaning.modals import modals
 from contentworker.editorial.rewriting.meaning.moves import Moves
 from contentworker.editorial.rewriting.meaning.normalising import Token
 from contentworker.editorial.rewriting.meaning.rewording import RULES, is_reworded
@@ -23,7 +25,7 @@ MOST_TOKENS = 600
 """Longer texts must be the same token by token: aligning them takes the square of their length."""
 MOST_TURNS = 3
 LONGEST_TURNED = 120
-MOST_CANDIDATES = 200
+MOST_CANDIDATES = 300
 """How many other readings of a pair are tried, each of which is a comparison."""
 
 
@@ -58,10 +60,14 @@ def differences(
             *((old, each) for each in turns(new, lists)),
             *((each, new) for each in constructions(old, new, lists)),
             *((old, each) for each in constructions(new, old, lists)),
+            *((each, new) for each in clauses(old, new, lists)),
+            *((old, each) for each in clauses(new, old, lists)),
+            *((each, new) for each in modals(old, lists)),
+            *((old, each) for each in modals(new, lists)),
         ]
         better = None
         for pair in readings[:MOST_CANDIDATES]:
-            if best and len(found := _compared(*pair, lists, is_paragraph=is_paragraph)) < len(best):
+            if best and _size(found := _compared(*pair, lists, is_paragraph=is_paragraph)) < _size(best):
                 best, better = found, pair
         if better is None:
             break
@@ -69,6 +75,11 @@ def differences(
     if is_paragraph or not RULES.issuperset(each.rule for each in best):
         return best
     return [] if is_reworded(first, second, lists) else best
+
+
+def _size(found: Sequence[Difference]) -> tuple[int, int]:
+    """How many differences, then how many words they touch: a text may be turned in several places."""
+    return len(found), sum(len(each.gone) + len(each.new) for each in found)
 
 
 def _compared(

@@ -86,14 +86,34 @@ class Equivalents:
             limiting,
             self.vague,
             self.times,
+            self.findings,
+            self.frequencies,
+            self.which_time,
+            self.spans,
+            self.doers,
+            self.plural,
+            self.dimensions,
         ) = (
             self._keys(name) | frozenset(lists.get(name, "").split())
             for name in (
                 *("adjuncts", "orders", "fixed", "modals", "negations", "pronouns", "concessive"),
-                *("limiting", "vague", "times"),
+                *(
+                    "limiting",
+                    "vague",
+                    "times",
+                    "findings",
+                    "frequencies",
+                    "which_time",
+                    "spans",
+                    "doers",
+                    "plural",
+                    "dimensions",
+                ),
             )
         )
-        self.limiting = limiting | self.modals | self.negations | self.orders | self.concessive | self.say
+        self.limiting = (
+            limiting | self.modals | self.negations | self.orders | self.concessive | self.say | self.findings
+        )
         """Words without which a statement is another one."""
         self.endings = frozenset({"", *lists.get("endings", "").split()})
         """What forms of one word may differ in."""
@@ -106,7 +126,8 @@ class Equivalents:
             for entry in self._listed("exchangeable")
             for one, other in combinations(entry.split(), 2)
         }
-        """Every two keys of which one may stand for the other."""
+        self.synonyms: dict[str, frozenset[str]] = {}
+        """From a key to those that may stand for it."""
         if self.is_english:
             self._read_synonyms()
         self.opposites = {
@@ -138,9 +159,20 @@ class Equivalents:
         return frozenset(self.key(word) for word in self._lists.get(name, "").split())
 
     def _read_synonyms(self) -> None:
+        keys: dict[str, str] = {}
         for line in SYNONYMS.read_text("utf-8").splitlines():
-            word, *others = map(self.key, line.split())
-            self.exchangeable |= {frozenset((word, other)) for other in others}
+            words = line.split()
+            for word in words:
+                if word not in keys:
+                    keys[word] = "_".join(map(self.key, word.split("_")))
+            first, *others = (keys[word] for word in words)
+            self.synonyms[first] = self.synonyms.get(first, frozenset()).union(others)
+
+    def may_stand_for(self, one: str, other: str) -> bool:
+        """Whether a key may stand in the place of another one, although elsewhere they say something else."""
+        if other in self.synonyms.get(one, ()) or one in self.synonyms.get(other, ()):
+            return True
+        return frozenset((one, other)) in self.exchangeable
 
     def words(self, name: str) -> list[str]:
         """The words of a list as they are written."""
@@ -161,7 +193,9 @@ class Equivalents:
             known.sort(key=lambda found: (-len(found[0]), not found[0][-1].endswith("_number")))
 
     def key(self, word: str) -> str:
-        """The key that `normalising.read` gives to a word which stands alone."""
+        """The key that `normalising.read` gives to a word which stands alone, or the name of a group."""
+        if "_" in word:
+            return word
         for known in (word, self.stem(self.spelled(word))[0]):
             for pattern, key, _ in self._groups.get(known, ()):
                 if len(pattern) == 1 and key and not pattern[0].endswith("_number"):
@@ -229,7 +263,7 @@ class Equivalents:
     def _is(self, item: Item, wanted: str) -> bool:
         if item.kind == "word":
             return wanted in (self.stem(item.text)[0], item.text)
-        return item.kind == "name" and wanted in (item.text, item.surface)
+        return item.kind in ("name", "number") and wanted in (item.text, item.surface)
 
     def spelled(self, word: str) -> str:
         """A word in lower case as it is spelled in the one variety that is compared."""

@@ -120,7 +120,15 @@ class Moves:
     def _is_adjunct(self, tokens: Sequence[Token], place: int) -> bool:
         token = tokens[place]
         words = {token.key, *token.gap}
-        return bool(words & self.lists.adjuncts) or token.key.startswith("date:")
+        if (
+            words & self.lists.adjuncts
+            or token.key in self.lists.frequencies
+            or token.key.startswith("date:")
+        ):
+            return True
+        # "Last week", "every morning".
+        then = tokens[place + 1].key if place + 1 < len(tokens) else ""
+        return token.key in self.lists.which_time and then in self.lists.spans
 
     def _adjunct(self, left: _Blocks, right: _Blocks) -> bool:
         """A phrase or clause with its preposition or conjunction moves to the other end of its clause."""

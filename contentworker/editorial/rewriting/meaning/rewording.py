@@ -52,7 +52,10 @@ def _limits_agree(gone: _Counts, added: _Counts, lists: Equivalents) -> bool:
     lost, put = ([key for key in counts.elements() if key in lists.limiting] for counts in (gone, added))
     if len(lost) == len(put) == 1:
         return any({*lost, *put} <= group for group in lists.clause_words)
-    return not put and (not lost or (len(lost) == 1 and lost[0] in lists.times))
+    if put or len(lost) > 1:
+        return False
+    # "Fast" and "quickly", or what may go.
+    return all(key in lists.times or any(lists.may_stand_for(key, other) for other in added) for key in lost)
 
 
 def _rest(tokens: Sequence[Token], counts: _Counts, lists: Equivalents) -> list[Token]:
@@ -91,7 +94,7 @@ def _are_said(words: Iterable[Token], others: Sequence[Token], lists: Equivalent
 
 
 def _is_relative(word: Token, other: Token, lists: Equivalents) -> bool:
-    if frozenset((word.key, other.key)) in lists.exchangeable:
+    if lists.may_stand_for(word.key, other.key):
         return True
     written = word.text.lower(), other.text.lower()
     return any(_are_family(one, two, lists.endings) for one, two in ((word.key, other.key), written))

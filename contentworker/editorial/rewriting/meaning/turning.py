@@ -33,6 +33,7 @@ __all__ = [
 
 LONGEST_AGENT = 9
 LONGEST_NOUN_PHRASE = 14
+LONGEST_SPEAKER = 4
 NOUN_ENDINGS = ("tion", "ment", "sion", "ance", "ence", "al", "ure", "ysis", "ing", "y")
 COORDINATORS = frozenset({"and", "but", "or"})
 MARKS = frozenset({",", ";", ":", "."})
@@ -106,14 +107,48 @@ def said_in_order(tokens: Sequence[Token], lists: Equivalents) -> list[Token]:
     return found
 
 
+def _says(token: Token, lists: Equivalents) -> bool:
+    """Whether it is a verb of saying or finding, and no noun: "the report", "a claim"."""
+    return token.key in lists.say and not lists.articles.intersection(token.gap)
+
+
+def _tells(token: Token, lists: Equivalents) -> bool:
+    """The same, or a verb of finding, behind who does it."""
+    return _says(token, lists) or token.key in lists.findings
+
+
+def _parenthetical(sentence: Sequence[Token], lists: Equivalents) -> Sequence[Token]:
+    """As in "The plan, he says, is good" as "he says the plan is good"."""
+    for verb in range(2, len(sentence) - 1):
+        if (
+            not _tells(sentence[verb], lists)
+            or "," not in sentence[verb + 1].gap
+            or sentence[verb].form == "ing"
+        ):
+            continue
+        for start in range(verb - 1, max(0, verb - LONGEST_SPEAKER - 1), -1):
+            gap = sentence[start].gap
+            if "," in gap and not (RELATIVE | COORDINATORS).intersection(gap):
+                first = sentence[start]._replace(gap=tuple(word for word in gap if word != ","))
+                after = sentence[verb + 1]._replace(
+                    gap=tuple(word for word in sentence[verb + 1].gap if word != ",")
+                )
+                rest = [*sentence[:start], after, *sentence[verb + 2 :]]
+                return [first, *sentence[start + 1 : verb + 1], *rest]
+            if MARKS.intersection(gap):
+                break
+    return sentence
+
+
 def _said(sentence: Sequence[Token], lists: Equivalents) -> Sequence[Token]:
+    sentence = _parenthetical(sentence, lists)
     size = len(sentence)
     for start in range(size - 1, max(0, size - LONGEST_AGENT - 1), -1):
         gap = sentence[start].gap
         if not (sentence[start - 1].key.startswith("quote:") or "," in gap) or COORDINATORS.intersection(gap):
             continue
         tail = sentence[start:]
-        verb = next((at for at, token in enumerate(tail) if token.key in lists.say), None)
+        verb = next((at for at, token in enumerate(tail) if (_tells if at else _says)(token, lists)), None)
         if verb is None or tail[verb].form in ("ing", "en") or verb > LONGEST_AGENT // 2:
             return sentence
         if verb:
