@@ -370,7 +370,9 @@ def test_developed_on() -> None:
     assert broken <= set(RULES)
 
 
-@pytest.mark.parametrize(("file", "most_harmless"), [("wider", 0.13), ("unseen", 0.32), ("unseen-2", 0.32)])
+@pytest.mark.parametrize(
+    ("file", "most_harmless"), [("wider", 0.11), ("unseen", 0.18), ("unseen-2", 0.20), ("unseen-3", 0.90)]
+)
 def test_pairs_of_many_more_kinds(file: str, most_harmless: float) -> None:
     """Damage that looks harmless is refused, and as few of the harmless ones as docs/rewriting.md says."""
     found = benchmark.refused(benchmark.read_pairs(DATA / f"{file}.jsonl"))
