@@ -8,7 +8,7 @@ from operator import or_
 from contentworker.editorial.parsing.blocks import Block
 from contentworker.editorial.parsing.dates import read_date
 from contentworker.editorial.parsing.features import ENDS
-from contentworker.editorial.parsing.tree import CALLOUT_BIT, HINT_BITS, OTHER_BITS, Tree
+from contentworker.editorial.parsing.tree import HINT_BITS, OTHER_BITS, Tree
 
 __all__ = ["captions", "choose", "hints_around", "is_byline", "is_linked", "named_captions"]
 
@@ -171,7 +171,7 @@ def _fill(blocks: list[Block], tree: Tree, shares: list[float], kept: list[bool]
     parents, nodes = tree.parents, tree.block_nodes
     in_list = [False] * len(parents)
     for node in range(1, len(parents)):
-        is_list = tree.tags[node] in _LISTS or bool(tree.masks[node] & CALLOUT_BIT)
+        is_list = tree.tags[node] in _LISTS or tree.in_callout[node]
         in_list[node] = in_list[parents[node]] or is_list
     last = -1
     for index in [index for index, keep in enumerate(kept) if keep]:
@@ -197,7 +197,7 @@ def _add_prose(
     """Keep sentences between blocks of the article, and after them those whose names and tags are the same.
 
     A gallery with texts, or a list of things to buy, is in more parts than the trees know. In the container
-    with most of its paragraphs, an article may end with short ones.
+    with most of its paragraphs, an article may end with short ones, and anywhere with footnotes.
     """
     kinds = [
         (tree.masks[node], tag, hint)
@@ -222,6 +222,7 @@ def _add_prose(
                     )
                 )
                 or 0 < home == tree.block_nodes[index]
+                or tree.is_in_callout(index)
             )
         )
 

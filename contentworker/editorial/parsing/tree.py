@@ -39,7 +39,7 @@ HINTS: dict[str, str] = {
 }
 HINT_BITS = {name: 1 << bit for bit, name in enumerate(HINTS)}
 CALLOUT_BIT = 1 << len(HINTS)
-"""A note in the article. No feature: the trees saw none."""
+"""A note in the article, or a footnote. No feature: the trees saw none."""
 OTHER_BITS = sum(
     HINT_BITS[name] for name in ("comment", "related", "share", "menu", "foot", "side", "advert", "subscribe")
 )
@@ -61,7 +61,7 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ABOUT_POST = re.compile(
     r"(?<![\w-])(?:(?:category|tag)-(?!list|link|cloud|menu|nav|item)|format-|status-)[\w-]+"
 )
-_CALLOUT = re.compile(r"class\s*=\s*[\"']?[^\"'<>]*(?:admonition|callout|markdown-alert)")
+_CALLOUT = re.compile(r"class\s*=\s*[\"']?[^\"'<>]*(?:admonition|callout|markdown-alert|footnote)")
 _LONGEST_ATTRIBUTES = 500
 
 
@@ -101,6 +101,7 @@ class Tree:
         "block_links",
         "block_nodes",
         "block_tags",
+        "in_callout",
         "masks",
         "parents",
         "starts",
@@ -112,6 +113,7 @@ class Tree:
         self.tags = [""]
         self.masks = [0]
         self.starts = [0]
+        self.in_callout = [False]
         self.block_nodes: list[int] = []
         self.block_tags: list[str] = []
         self.block_hints: list[int] = []
@@ -123,6 +125,7 @@ class Tree:
         self.tags.append(tag)
         self.masks.append(mask)
         self.starts.append(start)
+        self.in_callout.append(self.in_callout[parent] or bool(mask & CALLOUT_BIT))
         return len(self.parents) - 1
 
     def place(self, node: int, tag: str, mask: int, linked: int) -> None:
@@ -133,11 +136,8 @@ class Tree:
         self.block_links.append(linked)
 
     def is_in_callout(self, block: int) -> bool:
-        """Whether a block is, or stands in, a note that its names call a callout."""
-        mask, node = self.block_hints[block], self.block_nodes[block]
-        while node and not mask & CALLOUT_BIT:
-            mask, node = self.masks[node], self.parents[node]
-        return bool(mask & CALLOUT_BIT)
+        """Whether a block is, or stands in, what its names call a callout or a footnote."""
+        return self.in_callout[self.block_nodes[block]] or bool(self.block_hints[block] & CALLOUT_BIT)
 
     def holding(self, blocks: Iterable[int]) -> set[int]:
         """The containers around these blocks, at any distance."""

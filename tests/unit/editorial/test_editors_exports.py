@@ -104,6 +104,22 @@ def test_macros_of_confluence_are_no_text_but_its_links_are() -> None:
     assert [part.reason for part in document.excluded] == ["markup", "code"]
 
 
+def test_footnotes_of_substack_are_part_of_the_article_in_whole_pages() -> None:
+    """They stand behind the article, in containers of their own."""
+    mark = '<a class="footnote-number" href="#footnote-anchor-1">1</a>'
+    footnote = (
+        f'<div class="footnote" data-component-name="FootnoteToDOM">{mark}'
+        f'<div class="footnote-content"><p>{CALLOUT}</p></div></div>'
+    )
+    body = "".join(f"<p>{PROSE[:-1]} of {year}.</p>" for year in range(2010, 2022))
+    page = (
+        "<html><head><title>On cows</title></head><body><article><h1>On cows</h1>"
+        f'<div class="body markup">{body}</div>{footnote}</article>'
+        '<div class="subscribe-footer"><p>Subscribe to Cows.</p></div></body></html>'
+    )
+    assert texts(read(page))[-1] == CALLOUT
+
+
 def test_marks_of_footnotes_are_no_text() -> None:
     """Substack, GitHub and Pandoc: a number in a link, before and behind; the footnote itself stays."""
     document = read(

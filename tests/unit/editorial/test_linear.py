@@ -48,6 +48,7 @@ SHAPES: dict[str, tuple[MediaType, str]] = {
     "dashes between blanks": ("text", " - "),
     "headings after paragraphs": ("text", f"{SENTENCE}\n\nA short line\n\n"),
     "nested containers": ("html", "<div>x"),
+    "nested labels": ("html", "<div>Tip"),
     "nested menus": ("html", "<nav><div>x"),
     "unclosed tags": ("html", "<a href='x"),
     "unclosed comments": ("html", "<!-- x"),
