@@ -36,6 +36,7 @@ from typing import Any
 
 from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, Terminated, TimeLimitExceeded
 from celery.utils.log import get_logger
+from celery.worker import state as work
 from celery.worker.request import ExceptionInfo, Request
 from celery.worker.state import task_ready
 from redis.exceptions import RedisError
@@ -365,7 +366,9 @@ def _started_by(hand_over: Handler) -> Handler:
             task_ready(self)
             _take_back(pool, self.id)
             raise TaskRevokedError(self.id) from error  # Celery frees the slot of the pool on this error only
-        if write := getattr(getattr(pool, "_pool", None), "on_poll_start", None):
+        write = getattr(getattr(pool, "_pool", None), "on_poll_start", None)
+        # A worker that ends starts nothing more: what it has fetched goes back to its queue.
+        if write and pool.active and work.should_stop is None and work.should_terminate is None:
             write()
         return result
 
