@@ -317,7 +317,7 @@ def test_due_messages_are_moved_until_there_are_no_more(lease: Lease, server: Re
     lease._wake = SimpleNamespace(wait=lambda _: None, clear=lambda: None)  # type: ignore[assignment]
     for answers, turns in (([many, many, none], 3), ([many], 1)):
         given = iter(answers)
-        server.beat = lambda *_, given=given: next(given)  # type: ignore[method-assign, misc]
+        server.beat = lambda *_, given=given: next(given)  # type: ignore[method-assign]
         lease._stopping = Turns(turns)  # type: ignore[assignment]
         lease._keep()
         assert next(given, None) is None
