@@ -48,7 +48,6 @@ SHAPES: dict[str, tuple[MediaType, str]] = {
     "dashes between blanks": ("text", " - "),
     "headings after paragraphs": ("text", f"{SENTENCE}\n\nA short line\n\n"),
     "nested containers": ("html", "<div>x"),
-    "nested labels": ("html", "<div>Tip"),
     "nested menus": ("html", "<nav><div>x"),
     "unclosed tags": ("html", "<a href='x"),
     "unclosed comments": ("html", "<!-- x"),
@@ -174,6 +173,7 @@ IN_ONE_CALL: dict[str, Callable[[int], object]] = {
     "scripts in hidden parts": lambda size: judged(
         f"<html><div hidden>{'<script> word ' * (size // 14)}", 1, "html"
     ),
+    "nested labels": lambda size: parse("<div>Tip" * (size // 8), media_type="html", settings=SETTINGS),
     "unclosed pre": lambda size: judged("<pre>x", size // 6, "html"),
     "unclosed code": lambda size: judged("<code>x ", size // 8, "markdown"),
     "brackets of code": lambda size: share_of_code("f(a " * (size // 4)),
