@@ -7,11 +7,14 @@ for a beat, and the time that a worker waits for its answer. Targets: with 2,000
 ten workers in the same run, and 1 ms.
 
 Then it starts a worker of one queue and one of four, with this transport and with Celery's own. It counts the
-commands that Redis runs for each while there are no messages, those inside scripts included.
+commands that Redis runs for each while there are no messages, those inside scripts included. Last, it pushes
+messages into the lists of its queues, of any priority, and measures until the worker has taken each. Targets:
+5 and 10 commands a second, and 100 ms for 99 of 100 messages.
 """
 
 import json
 import os
+import random
 import signal
 import statistics
 import subprocess
@@ -26,14 +29,15 @@ sys.path.insert(0, str(ROOT))
 import redis  # noqa: E402 -- needs the path above
 
 from contentworker.runtime.development import local_redis  # noqa: E402 -- likewise
-from contentworker.runtime.transport.protocol import Protocol  # noqa: E402 -- likewise
+from contentworker.runtime.transport.protocol import CALM_SECONDS, Protocol  # noqa: E402 -- likewise
 
 SIZES = (10, 100, 400, 1000, 2000)
 RUNS = 3
 BEATS = 10_000
 """Beats of a run, of all workers together."""
 SETTLING_SECONDS = 3
-COUNTED_SECONDS = 10
+COUNTED_SECONDS = 3 * CALM_SECONDS
+MESSAGES = 100
 
 
 def redis_cpu_seconds(client: redis.Redis) -> float:
@@ -60,8 +64,8 @@ def measure(client: redis.Redis, size: int) -> tuple[float, float]:
     return (redis_cpu_seconds(client) - before) / len(times), statistics.median(times)
 
 
-def idle_commands(url: str, transport: str, queues: int) -> float:
-    """Commands a second that Redis runs for a worker which has nothing to do."""
+def idle(url: str, transport: str, queues: int) -> tuple[float, float, float]:
+    """Commands a second for a worker without work; seconds until it takes a message, p50 and p99."""
     client = redis.Redis.from_url(url)
     client.flushall()
     names = ["evaluation", "rewrite", "escalation", "celery"][:queues]
@@ -78,11 +82,28 @@ def idle_commands(url: str, transport: str, queues: int) -> float:
             time.sleep(SETTLING_SECONDS)
             before = commands(client)
             time.sleep(COUNTED_SECONDS)
-            return (commands(client) - before) / COUNTED_SECONDS
+            cost = (commands(client) - before) / COUNTED_SECONDS
+            return (cost, *percentiles([taken_after(client, random.choice(names)) for _ in range(MESSAGES)]))
         finally:
             worker.send_signal(signal.SIGTERM)
             worker.wait()
             client.close()
+
+
+def taken_after(client: redis.Redis, queue: str) -> float:
+    """Seconds until an idle worker has taken a message. It is none of Celery's, and ends as a dead letter."""
+    time.sleep(random.uniform(0.05, 0.15))  # it is idle again
+    key = random.choice([queue, *(f"{queue}\x06\x16{priority}" for priority in (3, 6, 9))])
+    pushed = time.perf_counter()
+    client.lpush(key, "{}")
+    while client.exists(key):
+        time.sleep(0.0005)
+    return time.perf_counter() - pushed
+
+
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """The median, and what 99 of 100 do not exceed."""
+    return statistics.median(values), sorted(values)[round(len(values) * 0.99) - 1]
 
 
 def commands(client: redis.Redis) -> int:
@@ -100,8 +121,8 @@ def main() -> None:
             for size in SIZES:
                 found[size].append(measure(client, size))
         client.close()
-        idle = {
-            (queues, transport): idle_commands(url, transport, queues)
+        found_idle = {
+            (queues, transport): idle(url, transport, queues)
             for queues in (1, 4)
             for transport in ("leased", "plain")
         }
@@ -117,9 +138,11 @@ def main() -> None:
     print("| workers | Redis CPU of a beat, µs | ratio | a beat takes, µs |\n|---|---|---|---|")
     for size, (cpu, taken) in rows.items():
         print(f"| {size:,} | {cpu:.0f} | {cpu / rows[SIZES[0]][0]:.2f} | {taken:.0f} |")
-    print("\n| queues of an idle worker | commands a second | with Celery's transport |\n|---|---|---|")
-    for queues in (1, 4):
-        print(f"| {queues} | {idle[queues, 'leased']:.0f} | {idle[queues, 'plain']:.0f} |")
+    print("\n| idle worker | queues | commands a second | takes a message after, ms: p50 | p99 |")
+    print("|---|---|---|---|---|")
+    for (queues, transport), (cost, *latency) in found_idle.items():
+        p50, p99 = (each * 1e3 for each in latency)
+        print(f"| {transport} | {queues} | {cost:.1f} | {p50:.1f} | {p99:.1f} |")
 
 
 if __name__ == "__main__":

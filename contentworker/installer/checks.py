@@ -55,7 +55,7 @@ NEEDED = (
     *("time", f"type {KEY}", f"exists {KEY}", f"get {KEY}", f"set {KEY} x", f"del {KEY}", f"expire {KEY} 1"),
     *(f"incr {KEY}", "eval return 0", f"evalsha {'0' * 40} 0", "script load x", f"publish {KEY} x"),
     *(f"lpush {KEY} x", f"rpush {KEY} x", f"rpop {KEY}", f"brpop {KEY} 1", f"llen {KEY}"),
-    *(f"blmove {KEY} {KEY} RIGHT RIGHT 1", f"lrange {KEY} 0 0", f"lrem {KEY} 0 x"),
+    *(f"lrange {KEY} 0 0", f"lrem {KEY} 0 x", "client tracking on optin", "client caching yes"),
     *(f"hset {KEY} x x", f"hget {KEY} x", f"hdel {KEY} x", f"hgetall {KEY}", f"hkeys {KEY}"),
     *(f"zadd {KEY} 1 x", f"zrem {KEY} x", f"zrangebyscore {KEY} 0 0", f"zcard {KEY}"),
     *(f"sadd {KEY} x", f"srem {KEY} x", f"smembers {KEY}"),

@@ -113,7 +113,7 @@ class BrokerSettings(Section):
         "runs, or waits for its retry, runs twice.",
     )
     restore_interval_seconds: Seconds = Field(
-        10, description="Time between two searches for messages past the visibility timeout."
+        60, description="Time between two searches for messages past the visibility timeout."
     )
     connect_timeout_seconds: Seconds = Field(5, description="Longest wait for a connection to Redis.")
     socket_timeout_seconds: Seconds = Field(

@@ -60,7 +60,7 @@ class Holder:
     def __init__(self, client: Any, *, leased: bool = True, prefix: str = "") -> None:
         self.protocol = Protocol(client, prefix)
         self.client = client
-        self.lease = Lease(self.protocol, self.flush, self.fence, is_wanted=leased)
+        self.lease = Lease(self.protocol, self.flush, self.fence, self._has_work, is_wanted=leased)
         self._outbox = self.lease.outbox
         self.do = self._outbox.do
         """Take a step that may be repeated: now, or later if Redis is unreachable, and then return None."""
@@ -70,6 +70,7 @@ class Holder:
         self._acknowledged: list[str] = []
         self._noted: set[str] = set()
         self._placed: set[str] = set()
+        self._has_taken = False
         self._fetches = itertools.count(1)
         _holders[self.lease.validity.uid] = self
 
@@ -101,6 +102,9 @@ class Holder:
             deliveries = [(delivery_of(each, name, epoch), each.raw) for each in messages]
             self._held.update((each.tag, each) for each, _ in deliveries)
             self._placed.update(each.tag for each, _ in deliveries if each.partition)
+        if deliveries:
+            self._has_taken = True
+            self.lease.hurry()
         return deliveries
 
     def admit(
@@ -285,6 +289,11 @@ class Holder:
         _holders.pop(self.lease.validity.uid, None)
         self.client.close()
         self.client.connection_pool.disconnect()
+
+    def _has_work(self) -> bool:
+        """Whether this process holds a message, or has taken one since it was asked last."""
+        has_taken, self._has_taken = self._has_taken, False
+        return has_taken or bool(self._held)
 
     def _drop(self, delivery: Delivery) -> bool:
         """Hold a delivery no longer. Returns whether it was held."""

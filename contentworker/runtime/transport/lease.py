@@ -1,9 +1,10 @@
 """The lease of a process in one Redis, and the two threads that look after it.
 
-A lease is a counter. Its holder adds to it twice a second. A worker that sees another's counter stand still
-for `LEASE_SECONDS` takes back what its holder held. Each worker measures with its own monotonic clock; the
-time of day plays no part. On the holder's own machine its process is looked up as well: a death there is
-noticed in a second. Redis names only leases that are silent, so many workers cost a worker no more than few.
+A lease is a counter. Its holder adds to it twice a second, or every seven seconds while it holds no message.
+A worker that sees another's counter stand still for `LEASE_SECONDS` takes back what its holder held. Each
+worker measures with its own monotonic clock; the time of day plays no part. On the holder's own machine its
+process is looked up as well: a death there is noticed in a second. Redis names only leases that are silent,
+so many workers cost a worker no more than few.
 
 The keeper is the thread that talks to Redis: it renews the lease, brings delayed messages forward, takes back
 what dead workers held, and sends what an outage held up. The watchdog talks to nothing, so nothing can hold
@@ -11,6 +12,7 @@ it up: it ends this process's work when the lease was not renewed in time.
 """
 
 import logging
+import math
 import random
 import threading
 import uuid
@@ -23,7 +25,7 @@ from kombu.utils.compat import detect_environment
 
 from contentworker.runtime.transport import processes
 from contentworker.runtime.transport.outbox import Outbox
-from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, Beat, Protocol
+from contentworker.runtime.transport.protocol import CALM_SECONDS, PROMOTED_AT_A_TIME, Beat, Protocol
 from contentworker.runtime.transport.validity import Validity, now
 
 __all__ = [
@@ -43,7 +45,11 @@ LEASE_SECONDS = 12.0
 FENCE_SECONDS = 10.5
 """A worker that could not renew for this long stops its work: before another can be given its messages."""
 BEAT_SECONDS = 0.5
-"""Time between renewals, and between two looks for due messages and for dead workers."""
+"""Time between two beats of a worker that holds messages."""
+LOOK_SECONDS = 1.0
+"""Time between two looks of a worker that holds nothing: whether a message is due or a lease is silent."""
+ALL_SECONDS = 15.0
+"""Time between two beats that look at all."""
 STOP_SECONDS = 3.0
 """Longest that an orderly end waits for Redis."""
 TAKING_SECONDS = 0.25
@@ -53,12 +59,19 @@ TAKING_SECONDS = 0.25
 class Lease:
     """The lease of this process, which has a new name after each loss.
 
-    `flush` is called before each renewal, `fence` when the lease is lost. Without `is_wanted` the process
-    never gets a lease; it only looks after delayed messages and those of dead workers.
+    `flush` is called before each renewal, `fence` when the lease is lost. `has_work` says whether the process
+    has held a message since it was asked last. Without `is_wanted` the process never gets a lease; it only
+    looks after delayed messages and those of dead workers.
     """
 
     def __init__(
-        self, protocol: Protocol, flush: Callable[[], None], fence: Callable[..., None], *, is_wanted: bool
+        self,
+        protocol: Protocol,
+        flush: Callable[[], None],
+        fence: Callable[..., None],
+        has_work: Callable[[], bool],
+        *,
+        is_wanted: bool,
     ) -> None:
         self.name = ""
         """How Redis knows this process; empty while it has no lease."""
@@ -70,7 +83,14 @@ class Lease:
         """Lists that had parked messages at the last beat."""
         self._wake = threading.Event()
         self.outbox = Outbox(self._wake.set)
-        self._protocol, self._flush, self._fence, self._is_wanted = protocol, flush, fence, is_wanted
+        self._protocol, self._flush, self._fence = protocol, flush, fence
+        self._has_work, self._is_wanted = has_work, is_wanted
+        self._is_calm = False
+        """Whether the others have been told that the next renewal comes late."""
+        self._renewed = self._looked_at_all = -math.inf
+        self._clock_ahead = 0.0
+        """By how much Redis's clock is ahead of this process's."""
+        self._next_due = math.inf
         self._observed: dict[str, tuple[int, float]] = {}
         self._skip = 0
         """Silent leases that were named already, where one answer does not name them all."""
@@ -109,6 +129,11 @@ class Lease:
         self.validity.end()
         return name
 
+    def hurry(self) -> None:
+        """Renew soon: there is something to lose now."""
+        if self._is_calm:
+            self._wake.set()
+
     def stop_threads(self) -> None:
         """Stop looking after the lease."""
         self._stopping.set()
@@ -120,14 +145,16 @@ class Lease:
     def _keep(self) -> None:
         trouble = ""
         while not self._stopping.is_set():
-            self._wake.wait(BEAT_SECONDS)
+            is_woken = self._wake.wait(self._seconds_to_wait())
             self._wake.clear()
             try:
+                if self._is_calm and not is_woken and not self._must_beat():
+                    continue
                 while self._beat() and not self._stopping.is_set():
                     pass
             except Exception as error:  # noqa: BLE001 (of any kind: the next beat may succeed)
                 # While Redis was away, no worker could renew: each gets a full lease from its return on.
-                self._observed, self._skip = {}, 0
+                self._observed, self._skip, self._is_calm = {}, 0, False
                 if not trouble:
                     _tell("answers", False)  # noqa: FBT003 (the listener's argument)
                 if str(error) != trouble:
@@ -139,6 +166,19 @@ class Lease:
                     _tell("answers", True)  # noqa: FBT003 (likewise)
                 trouble = ""
 
+    def _seconds_to_wait(self) -> float:
+        if not self._is_calm:
+            return BEAT_SECONDS
+        return min(LOOK_SECONDS, max(BEAT_SECONDS, self._next_due - now()))
+
+    def _must_beat(self) -> bool:
+        """Whether a beat has anything to do: one that does nothing costs as much."""
+        if now() - self._renewed >= CALM_SECONDS - LOOK_SECONDS / 2:
+            return True
+        silent, due = self._protocol.next_moments()
+        self._next_due = due - self._clock_ahead
+        return min(silent, due) <= now() + self._clock_ahead
+
     def _beat(self) -> bool:
         """Renew, and look after the delayed and the dead; True if more delayed messages are due."""
         try:
@@ -149,9 +189,20 @@ class Lease:
                 logger.warning("Redis refuses acknowledgements, which are repeated: %s", error)
         self._flush()
         name, epoch, started = self.name, self.validity.epoch, now()
-        beat = self._protocol.beat(name, self._skip)
+        # In this order: a message that is taken meanwhile either is seen here, or calls `hurry`.
+        self._is_calm = True
+        self._is_calm = not self._has_work() and not self._observed
+        beat = self._protocol.beat(
+            name,
+            self._skip,
+            later_seconds=CALM_SECONDS - BEAT_SECONDS if self._is_calm else 0.0,
+            looks_at_all=started - self._looked_at_all >= ALL_SECONDS,
+        )
         answered = now()
-        self.parked = beat.parked
+        self._renewed, self._clock_ahead = started, beat.clock - answered
+        self._next_due = beat.due - self._clock_ahead
+        if beat.parked is not None:
+            self.parked, self._looked_at_all = beat.parked, started
         if beat.alive:
             with self.lock:
                 if epoch == self.validity.epoch:
@@ -161,6 +212,7 @@ class Lease:
         if beat.promoted:
             _tell("moved", "promoted", beat.promoted)
         self._take_from_the_dead(self._observe(beat, started, answered))
+        self._is_calm &= not self._observed and not beat.promoted
         return beat.promoted >= PROMOTED_AT_A_TIME
 
     def _observe(self, beat: Beat, asked: float, answered: float) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """kombu channels that take messages by lease.
 
 kombu's event loop sends a blocking BRPOP, polls the socket, and reads the answer. This one sends other
-commands instead: a script that moves messages into the worker's hash, and, if there were none, a wait that
-takes nothing.
+commands instead: a script that moves messages into the worker's hash, and, if there were none, a look at all
+its lists. With the look it asks Redis to tell it of the next change of one of them (`CLIENT TRACKING`), and
+sends nothing until then.
 """
 
 import logging
@@ -17,7 +18,7 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from contentworker.runtime.transport import limits, plain, sending
 from contentworker.runtime.transport.holder import Fetch, Holder, holder_of
@@ -30,10 +31,13 @@ __all__ = ["Channel", "SentinelTransport", "Transport"]
 
 logger = logging.getLogger(__package__)
 
-WAIT_SECONDS = 1.0
-"""Longest wait for a queue's list; a message in one of its priority lists is seen after it."""
-SHARED_WAIT_SECONDS = 0.1
-"""Wait of a worker with several queues: Redis can wait without taking for one list only."""
+WAIT_SECONDS = 20.0
+"""Longest wait to be told of a change; then a look shows whether the connection still works."""
+PAUSE_SECONDS = 0.1
+"""Time until the next look: if Redis cannot tell of changes, or if it tells of many in vain, as others are
+faster or the queue is paused."""
+TOLD = object()
+"""An answer that no command asked for: one of the lists has changed."""
 
 
 @dataclass
@@ -59,13 +63,19 @@ class Channel(sending.Channel):
     """Most messages of the fetch under way that may be delivered."""
     _ahead = 0
     """How many more it takes."""
-    _step: Literal["fetch", "wait", "look"] = "fetch"
-    """The next command. After a wait in vain, a look: one command says whether any list has messages."""
+    _step: Literal["fetch", "look", "wait", "pause"] = "fetch"
+    """What is under way, or comes next. A look says whether there is anything to fetch."""
+    _wait_ends = 0.0
+    _is_told = True
+    """Whether Redis tells of changes."""
+    _is_promised = False
+    """Whether a change or a look has promised messages, of which none has come yet."""
+    _in_vain_at = 0.0
+    """When a promise was last not kept."""
     _must_poll = False
     newest_revocation = 0.0
     """The highest score in `REVOKED` when the messages that are being delivered were taken."""
     _is_reconciled = False
-    _memory_is_full = False
     _sent_plainly = True
     """Whether the last command was kombu's own, which is sent while no queue needs an acknowledgement."""
 
@@ -89,6 +99,7 @@ class Channel(sending.Channel):
         result = super(plain.Channel, self).basic_consume(queue, no_ack, callback, consumer_tag, **options)
         if not no_ack and queue not in self.active_fanout_queues:
             self._leased_queues.add(queue)
+            self._wait_ends = 0.0  # it was without this queue
 
         def on_message(raw: Any) -> Any:
             message = raw if isinstance(raw, LeasedMessage) else self._unheld_message(queue, raw)
@@ -151,19 +162,41 @@ class Channel(sending.Channel):
                     self.holder.protocol.look_again(self._lists(queues))
         except self.ResponseError as error:
             raise RedisConnectionError(str(error)) from error
-        if self._step == "fetch":
-            command = self._fetch_command(queues)
-        elif self._step == "look":
-            command = ["EXISTS", *self._lists(queues)]
-        elif len(queues) == 1 and not (self._memory_is_full or self._must_poll):
-            # Moves the last message onto itself: returns once there is one, and takes nothing.
-            (key,) = (self.global_keyprefix + queue for queue in queues)
-            command = ["BLMOVE", key, key, "RIGHT", "RIGHT", WAIT_SECONDS]
-        else:
-            command = ["BRPOP", self.global_keyprefix + IDLE, SHARED_WAIT_SECONDS]
-        self._in_poll = self.client.connection
+        self._in_poll = connection = self.client.connection
         self._brpop_sent_at = time.monotonic()
-        self.client.connection.send_command(*command)
+        if self._step == "fetch":
+            connection.send_command(*self._fetch_command(queues))
+        elif self._step == "pause":
+            connection.send_command("BRPOP", self.global_keyprefix + IDLE, PAUSE_SECONDS)
+        else:  # after a wait, too
+            self._step = "look"
+            self._send_look(self.holder.protocol.waiting_keys(self._lists(queues)))
+
+    def _send_look(self, keys: Sequence[str]) -> None:
+        """Ask whether any of these keys exists, and to be told of the next change of one of them."""
+        connection = self.client.connection
+        # Elsewhere than in an event loop nothing would end a wait.
+        self._is_told &= self.connection.cycle.is_in_loop and str(connection.get_protocol()) == "3"
+        commands: list[tuple[str, ...]] = [("EXISTS", *keys)]
+        if self._is_told:
+            # Only of what this look reads (OPTIN): a busy worker is told nothing.
+            commands[:0] = [("CLIENT", "TRACKING", "ON", "OPTIN"), ("CLIENT", "CACHING", "YES")]
+            connection._parser.set_invalidation_push_handler(lambda _: TOLD)  # noqa: SLF001 (redis-py has no other way)
+        connection.send_packed_command(connection.pack_commands(commands))
+
+    def _read_look(self) -> Any:
+        """Whether any of the keys exists; `TOLD` if one has changed meanwhile."""
+        connection = self.client.connection
+        for _ in range(2 * self._is_told):
+            try:
+                connection.read_response()
+            except ResponseError as error:  # of a proxy, or the user may not
+                if self._is_told:
+                    logger.warning("Redis does not tell of new messages, so this worker asks: %s", error)
+                self._is_told = False
+        found = connection.read_response()
+        # What came right behind it lies in the parser, where no poll sees it.
+        return TOLD if not found and self._is_told and connection.can_read() else found
 
     def _fetch_command(self, queues: Sequence[str]) -> list[Any]:
         self._fetch = fetch = self.holder.next_fetch()
@@ -186,6 +219,12 @@ class Channel(sending.Channel):
             of_queues=of_queues,
         )
 
+    def end_wait(self) -> None:
+        """End a wait that has lasted long enough: a look comes next."""
+        if self._step == "wait" and self._in_poll and time.monotonic() >= self._wait_ends:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
     def flush(self) -> None:
         """Tell Redis what is acknowledged, unless a fetch is under way: the next one takes it along."""
         if self._holder is not None and self._fetch is None:
@@ -199,49 +238,59 @@ class Channel(sending.Channel):
     def _brpop_read(self, **options: Any) -> bool:
         if self._sent_plainly:
             return bool(super()._brpop_read(**options))
-        try:
-            answer = self._read_answer()
-        finally:
-            self._in_poll = None
-            self._flush_brpop_reauth()
+        under_way, self._in_poll = self._in_poll, None
+        answer = self._read_answer()
+        if self._step == "look" and answer is not TOLD:
+            self._step = self._step_after_look(bool(answer))
+            if self._step == "wait":
+                self._in_poll, self._wait_ends = under_way, time.monotonic() + WAIT_SECONDS
+            raise Empty
+        if answer is TOLD and self._step in ("fetch", "pause"):
+            self._in_poll = under_way  # what was asked for is not answered yet
+            raise Empty
+        self._flush_brpop_reauth()
         if self._fetch is None:
-            self._step = self._step_after(answer)
+            self._is_promised = answer is TOLD
+            self._step = "look"
             raise Empty
         fetch, self._fetch = self._fetch, None
         deliveries = self.holder.take(fetch, answer)
-        self._step = "fetch" if deliveries else "wait"
-        # A BLMOVE on the list of a paused queue would return at once, again and again. When a parked message
-        # may start, nothing is pushed.
         self._must_poll = self.holder.protocol.must_poll(answer)
         self.newest_revocation = self.holder.protocol.newest_revocation(answer)
         if not deliveries:
+            self._step = "pause" if self._is_often_in_vain() else "look"
             raise Empty
+        self._is_promised = False
         self._deliver_all(deliveries)
         return True
 
-    def _step_after(self, answer: Any) -> Literal["fetch", "wait", "look"]:
-        """What follows a wait or a look that was answered so."""
-        if answer:
+    def _step_after_look(self, is_found: bool) -> Literal["fetch", "wait", "pause"]:
+        if is_found:
+            self._is_promised = True
             return "fetch"
-        if self._step == "look":
-            return "wait"
-        # Parked messages are in none of these lists.
-        return "fetch" if self._must_poll or self.holder.lease.parked else "look"
+        return "wait" if self._is_told and not self._is_often_in_vain() else "pause"
+
+    def _is_often_in_vain(self) -> bool:
+        """Note that nothing was there. If messages had been promised, and lately too, others are faster."""
+        is_promised, self._is_promised = self._is_promised, False
+        now, before = time.monotonic(), self._in_vain_at
+        if is_promised:
+            self._in_vain_at = now
+        return is_promised and now - before < 2 * PAUSE_SECONDS
 
     def _read_answer(self) -> Any:
+        connection = self.client.connection
         try:
-            # No command name: else redis-py and `plain` would look into the answer.
-            return self.client.parse_response(self.client.connection, "")
+            if self._step == "look":
+                return self._read_look()
+            # What Redis tells of meanwhile is an answer of its own: to read on would hold up the event loop.
+            return connection.read_response(push_request=True)
         except NoScriptError:
             self.holder.protocol.load_fetch()
             self._cancel_lost_fetch()
             raise Empty from None
-        except OutOfMemoryError:
-            # A full server refuses BLMOVE, though messages can still be taken.
-            self._memory_is_full = True
-            raise Empty from None
         except self.connection_errors:
-            self.client.connection.disconnect()
+            connection.disconnect()
             self._cancel_lost_fetch()
             raise
         except self.ResponseError as error:
@@ -391,6 +440,8 @@ class Poller(kombu_redis.MultiChannelPoller):
         return super().on_poll_init(poller)
 
     def on_poll_start(self) -> None:
+        for channel in self._channels:
+            channel.end_wait()
         super().on_poll_start()
         for channel in self._channels:
             channel.flush()

@@ -4,6 +4,7 @@ docs/transport.md has the states of a message and why no step can lose it. The s
 `protocol.*.lua`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -55,6 +56,8 @@ LIMITS = f"{PREFIX}:limits"
 """Hash: `taken:LIMIT` → places that are taken, `waiting:LIMIT` → messages that are parked."""
 BLOCKED = f"{PREFIX}:blocked:"
 """Start of the keys of the partitions that wait. For each list, a sorted set by the time to look again."""
+READY = f"{PREFIX}:ready:"
+"""Start of the keys of the partitions that may start. For each list, a list of them, in turn."""
 IDLE = f"{PREFIX}:idle"
 """A list that is never written to: a blocking command on it is a wait."""
 REVOKED = f"{PREFIX}:revoked"
@@ -95,6 +98,8 @@ PURGED_AT_A_TIME = 10_000
 """Most parked messages that one script deletes."""
 SILENT_SECONDS = 0.6
 """Time without renewal after which others look at a lease: a little more than the time between two beats."""
+CALM_SECONDS = 7.0
+"""Time between two renewals of a worker that holds nothing. Its score in `RENEWED` is as much later."""
 LOOKED_AT_A_TIME = 50
 """Most silent leases in the answer to a beat; ten times as many if fewer workers than this are alive.
 
@@ -118,8 +123,12 @@ class Beat:
     """How often each holder has renewed that has not done so for a while; the longest silent comes first."""
     skip: int = 0
     """How many of them the next beat has to pass over to be told of the others; 0: there are no others."""
-    parked: frozenset[str] = frozenset()
-    """Lists that have parked messages."""
+    clock: float = 0.0
+    """Redis's clock, in seconds."""
+    due: float = math.inf
+    """When the next message is due, by the same clock, if the next beat is late."""
+    parked: frozenset[str] | None = None
+    """Lists that have parked messages; None: this beat did not look."""
 
 
 class Fetched(NamedTuple):
@@ -207,6 +216,10 @@ class Protocol:
             died = int(deaths) if mark else None
             messages.append(Fetched(tag, key.decode(), raw, died, partition))
         return answer[0], messages
+
+    def waiting_keys(self, lists: Sequence[str]) -> list[str]:
+        """The keys of which one exists, if a fetch from these lists can have messages."""
+        return [*lists, *(self.prefix + start + key for start in (READY, BLOCKED) for key in lists)]
 
     @staticmethod
     def must_poll(answer: Any) -> bool:
@@ -334,18 +347,30 @@ class Protocol:
         *,
         promote: int = PROMOTED_AT_A_TIME,
         silent_seconds: float = SILENT_SECONDS,
+        later_seconds: float = 0.0,
+        looks_at_all: bool = True,
     ) -> Beat:
         """Renew the holder's lease, move at most `promote` due messages, and say which leases are silent.
 
-        Of the silent ones, the first `skip` are left out.
+        Of the silent ones, the first `skip` are left out. The holder itself is silent `later_seconds` later
+        than usual. Without `looks_at_all` this leaves out what a look every few seconds is enough for.
         """
         keys = [RETURNED, LEASES, DELAYED, RENEWED, PARKED]
-        arguments = (holder, promote, round(silent_seconds * 1000), skip, LOOKED_AT_A_TIME)
-        alive, promoted, silent, skip, parked = self._run("beat", keys, *arguments)
+        after, later, latest = (round(each * 1000) for each in (silent_seconds, later_seconds, CALM_SECONDS))
+        arguments = (holder, promote, after, skip, LOOKED_AT_A_TIME, later, latest, int(looks_at_all))
+        alive, promoted, silent, skip, clock, due, *parked = self._run("beat", keys, *arguments)
         renewed = {
             name.decode(): int(renewals) for name, renewals in zip(silent[::2], silent[1::2], strict=True)
         }
-        return Beat(bool(alive), promoted, renewed, skip, frozenset(key.decode() for key in parked))
+        lists = frozenset(key.decode() for key in parked[0]) if parked else None
+        moment = float(due) / 1000 if due else math.inf
+        return Beat(bool(alive), promoted, renewed, skip, clock / 1000, moment, lists)
+
+    def next_moments(self) -> tuple[float, float]:
+        """When the next lease is silent, and when the next message is due: in seconds of Redis's clock."""
+        first = [self._client.zrange(self.prefix + key, 0, 0, withscores=True) for key in (RENEWED, DELAYED)]
+        silent, due = (float(found[0][1]) / 1000 if found else math.inf for found in first)
+        return silent + SILENT_SECONDS, due
 
     def reclaim(self, holder: str, renewals: int) -> tuple[int, int]:
         """Put back all that a dead holder held, unless it has renewed its lease meanwhile.

@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 __all__ = ["OLDEST", "UnsuitableServerError", "check"]
 
 OLDEST = (6, 2)
-"""The first Redis with BLMOVE. As `redis_version`, Valkey reports the Redis it is compatible with."""
+"""The oldest Redis that is supported. As `redis_version`, Valkey reports the Redis it is compatible with."""
 
 NO_EVICTION = "noeviction"
 

@@ -441,9 +441,9 @@ def test_what_a_second_machine_is_asked_first(
         assert "secret" not in error
         machine.mask("celery-worker@records.service")
         assert Typed(machine, "install", "--dry-run", REDIS_URL=address).code == 0
-        client.execute_command("ACL", "SETUSER", "few", "on", ">x", "~*", "&*", "+@all", "-blmove", "-xadd")
+        client.execute_command("ACL", "SETUSER", "few", "on", ">x", "~*", "&*", "+@all", "-brpop", "-xadd")
         few = address.replace("//", "//few:x@")
-        assert "its user may not use blmove, xadd;" in Typed(machine, "preflight", REDIS_URL=few).error
+        assert "its user may not use brpop, xadd;" in Typed(machine, "preflight", REDIS_URL=few).error
         assert client.keys() == [b"contentworker:only-host:records"]
 
 

@@ -211,7 +211,7 @@ class LimitsMachine(RuleBasedStateMachine):
     @rule()
     def beat(self) -> None:
         """What is due goes into its list."""
-        assert self.protocol.beat("").parked == {key.decode() for key in self.client.hkeys(PARKED)}
+        assert self.protocol.beat("").parked == frozenset(map(bytes.decode, self.client.hkeys(PARKED)))
 
     @rule()
     def time_passes(self) -> None:

@@ -4,6 +4,7 @@ Redis is real. One machine takes the steps themselves, one watches leases by clo
 """
 
 import itertools
+import math
 import os
 import re
 import threading
@@ -38,11 +39,15 @@ from contentworker.runtime.transport.holder import Holder
 from contentworker.runtime.transport.lease import BEAT_SECONDS, FENCE_SECONDS, LEASE_SECONDS
 from contentworker.runtime.transport.messages import Delivery
 from contentworker.runtime.transport.protocol import (
+    CALM_SECONDS,
     DELAYED,
     LEASES,
+    PARKED,
     PREFIX,
     RENEWED,
     RETURNED,
+    SILENT_SECONDS,
+    Beat,
     HolderGoneError,
     Protocol,
     held_key,
@@ -662,8 +667,8 @@ class Machine:
         self.clock, self.offset = clock, offset
         self.holder = Holder(redis.Redis.from_url(redis_url))
         self.holder.lease._threads = [threading.current_thread()]
-        # The clock of the server is real, and nobody is silent for long.
-        self.beat = partial(self.holder.protocol.beat, silent_seconds=-1)
+        # The clock of the server is real, and nobody is silent for long: see also those that renew rarely.
+        self.beat = partial(self.holder.protocol.beat, silent_seconds=-CALM_SECONDS)
         self.start()
 
     def look_at_clock(self) -> None:
@@ -855,6 +860,42 @@ def test_a_clock_that_was_put_back_hides_nobody(redis_client: redis.Redis) -> No
         protocol.register(name)
     redis_client.zadd(RENEWED, {"dead": NEVER * 1000})
     assert protocol.beat("new", silent_seconds=-1).silent.keys() == {"dead", "new"}
+
+
+def test_who_renews_rarely_is_silent_later(redis_client: redis.Redis) -> None:
+    """Those that ask when the next one is silent are told the same; the clock was not put back."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    assert protocol.next_moments() == (math.inf, math.inf)
+    for name in ("calm", "other"):
+        protocol.register(name)
+    seconds = CALM_SECONDS - BEAT_SECONDS
+    redis_client.zadd(DELAYED, {"a record": NEVER * 1000})
+    beat = protocol.beat("calm", later_seconds=seconds)
+    assert beat.due == NEVER
+    later = beat.clock + seconds
+    found = protocol.beat("other", silent_seconds=-1)
+    assert found.silent.keys() == {"other"}
+    assert redis_client.zscore(RENEWED, "calm") == pytest.approx(later * 1000, abs=1)
+    silent = protocol.beat("other", silent_seconds=-CALM_SECONDS).silent
+    assert silent.keys() == {"calm", "other"}
+    redis_client.zrem(RENEWED, "other")
+    assert protocol.next_moments() == pytest.approx((later + SILENT_SECONDS, NEVER), abs=0.001)
+
+
+def test_what_a_beat_may_leave_out(redis_client: redis.Redis) -> None:
+    """Workers of the release before, a clock that was put back, and lists that have parked messages."""
+    redis_client.flushall()
+    protocol = Protocol(redis_client)
+    protocol.register("new")
+    redis_client.hset(LEASES, "old", 1)
+    redis_client.zadd(RENEWED, {"new": NEVER * 1000})
+    redis_client.hset(PARKED, "celery", 1)
+    found = protocol.beat("", looks_at_all=False)
+    assert found == Beat(alive=False, promoted=0, silent={}, clock=found.clock)
+    found = protocol.beat("", silent_seconds=-1)
+    assert found.silent.keys() == {"old", "new"}
+    assert found.parked == frozenset({"celery"})
 
 
 @pytest.mark.parametrize("awake", ["knows", "does-not-know"])

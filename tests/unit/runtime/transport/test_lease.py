@@ -1,5 +1,6 @@
 """When a lease is renewed, lost, and over: by a clock that the test moves, without a Redis."""
 
+import math
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,8 +11,15 @@ import redis
 
 from contentworker.runtime.transport import lease as lease_module
 from contentworker.runtime.transport import processes, validity
-from contentworker.runtime.transport.lease import FENCE_SECONDS, LEASE_SECONDS, Lease
-from contentworker.runtime.transport.protocol import PROMOTED_AT_A_TIME, Beat
+from contentworker.runtime.transport.holder import TIMEOUT_SECONDS
+from contentworker.runtime.transport.lease import (
+    BEAT_SECONDS,
+    FENCE_SECONDS,
+    LEASE_SECONDS,
+    LOOK_SECONDS,
+    Lease,
+)
+from contentworker.runtime.transport.protocol import CALM_SECONDS, PROMOTED_AT_A_TIME, Beat
 
 
 class Clock:
@@ -37,17 +45,24 @@ class Redis:
         self.registered: list[str] = []
         self.skipped: list[int] = []
         """How many silent leases each beat passed over."""
+        self.later: list[float | None] = []
+        """How much later than usual each beat said that the next one comes."""
+        self.moments = math.inf, math.inf
 
     def register(self, name: str) -> None:
         self.clock.now += self.seconds
         self.registered.append(name)
 
-    def beat(self, _: str, skip: int = 0) -> Beat:
+    def beat(self, _: str, skip: int = 0, **more: Any) -> Beat:
         self.clock.now += self.seconds
         self.skipped.append(skip)
+        self.later.append(more.get("later_seconds"))
         if self.error:
             raise self.error
         return self.answer
+
+    def next_moments(self) -> tuple[float, float]:
+        return self.moments
 
     def reclaim(self, name: str, renewals: int) -> tuple[int, int]:
         self.reclaimed.append((name, renewals))
@@ -85,7 +100,7 @@ def fences() -> Fences:
 @pytest.fixture
 def lease(server: Redis, fences: Fences) -> Lease:
     """A lease without its threads."""
-    lease = Lease(server, lambda: None, fences, is_wanted=True)  # type: ignore[arg-type]
+    lease = Lease(server, lambda: None, fences, lambda: True, is_wanted=True)  # type: ignore[arg-type]
     lease._threads = [threading.current_thread()]
     lease.start()
     return lease
@@ -119,7 +134,7 @@ def keep(lease: Lease, server: Redis, *errors: str) -> None:
     lease._wake = SimpleNamespace(wait=lambda _: None, clear=lambda: None)  # type: ignore[assignment]
     answers, beat = iter(errors), server.beat
 
-    def answer(name: str, skip: int) -> Beat:
+    def answer(name: str, skip: int, **_: Any) -> Beat:
         server.error = redis.exceptions.ConnectionError(error) if (error := next(answers)) else None
         return beat(name, skip)
 
@@ -144,7 +159,7 @@ def test_what_has_a_lease_gets_no_second(lease: Lease, server: Redis) -> None:
     """Nor does a worker of the plain transport get any."""
     lease.start()
     assert server.registered == [lease.name]
-    other = Lease(server, lambda: None, lambda *_, **__: None, is_wanted=False)  # type: ignore[arg-type]
+    other = Lease(server, lambda: None, lambda *_, **__: None, lambda: True, is_wanted=False)  # type: ignore[arg-type]
     other._threads = [threading.current_thread()]
     other.start()
     assert (other.name, len(server.registered)) == ("", 1)
@@ -199,7 +214,7 @@ def test_a_lease_that_ended_during_the_beat_is_not_extended(
     server.answer = Beat(alive=alive, promoted=0, silent={})
     answer = server.beat
 
-    def lose_it(name: str, skip: int) -> Beat:
+    def lose_it(name: str, skip: int, **_: Any) -> Beat:
         lease.end()
         return answer(name, skip)
 
@@ -211,7 +226,7 @@ def test_a_lease_that_ended_during_the_beat_is_not_extended(
 
 def test_without_a_lease_there_is_none_to_lose(server: Redis, fences: Fences) -> None:
     """A worker of the plain transport looks after the delayed and the dead all the same."""
-    plain = Lease(server, lambda: None, fences, is_wanted=False)  # type: ignore[arg-type]
+    plain = Lease(server, lambda: None, fences, lambda: True, is_wanted=False)  # type: ignore[arg-type]
     server.answer = Beat(alive=False, promoted=0, silent={"dead": 1})
     plain._beat()
     server.clock.now += 12
@@ -317,7 +332,7 @@ def test_due_messages_are_moved_until_there_are_no_more(lease: Lease, server: Re
     lease._wake = SimpleNamespace(wait=lambda _: None, clear=lambda: None)  # type: ignore[assignment]
     for answers, turns in (([many, many, none], 3), ([many], 1)):
         given = iter(answers)
-        server.beat = lambda *_, given=given: next(given)  # type: ignore[method-assign]
+        server.beat = lambda *_, given=given, **__: next(given)  # type: ignore[method-assign]
         lease._stopping = Turns(turns)  # type: ignore[assignment]
         lease._keep()
         assert next(given, None) is None
@@ -366,7 +381,7 @@ def test_an_outage_is_reported_once_and_proves_no_death(
 
 def test_threads_end_with_the_lease_or_with_the_process(server: Redis, fences: Fences) -> None:
     """To stop waits for them, for three seconds at most; a process that ends does not."""
-    lease = Lease(server, lambda: None, fences, is_wanted=True)  # type: ignore[arg-type]
+    lease = Lease(server, lambda: None, fences, lambda: True, is_wanted=True)  # type: ignore[arg-type]
     lease.start()
     threads = [*lease._threads]
     assert [thread.name for thread in threads] == ["transport-keeper", "transport-watchdog"]
@@ -417,13 +432,13 @@ def test_acknowledgements_that_wait_go_first(
 ) -> None:
     """Then what was acknowledged since, then the renewal. A refusal is reported once and stops none of it."""
     done: list[str] = []
-    lease = Lease(server, lambda: done.append("flush"), fences, is_wanted=True)  # type: ignore[arg-type]
+    lease = Lease(server, lambda: done.append("flush"), fences, lambda: True, is_wanted=True)  # type: ignore[arg-type]
 
     def refuse() -> None:
         done.append("waiting")
         raise redis.exceptions.ResponseError("MISCONF")
 
-    def renew(name: str, skip: int, beat: Callable[[str, int], Beat] = server.beat) -> Any:
+    def renew(name: str, skip: int, beat: Callable[[str, int], Beat] = server.beat, **_: Any) -> Any:
         done.append("renew")
         return beat(name, skip)
 
@@ -433,3 +448,88 @@ def test_acknowledgements_that_wait_go_first(
         lease._beat()
     assert done == ["waiting", "flush", "renew"] * 2
     assert caplog.text.count("MISCONF") == 1
+
+
+def calm(lease: Lease, server: Redis) -> None:
+    """Have a lease renewed by a worker that holds nothing."""
+    lease._has_work = lambda: False
+    server.answer = Beat(alive=True, promoted=0, silent={}, clock=server.clock.now + 5000)
+    lease._beat()
+
+
+def seconds_to_next_beat(lease: Lease, server: Redis) -> float:
+    """Of the keeper."""
+    start, before = server.clock.now, len(server.skipped)
+
+    class Wake(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if not self.is_set():
+                server.clock.now += timeout or 0.0
+            return self.is_set()
+
+    woken = lease._wake.is_set()
+    lease._wake = Wake()
+    if woken:
+        lease._wake.set()
+    while len(server.skipped) == before:
+        lease._stopping = Turns(1)  # type: ignore[assignment]
+        lease._keep()
+    return server.clock.now - start
+
+
+def test_a_worker_that_holds_nothing_renews_rarely(lease: Lease, server: Redis) -> None:
+    """The others know, and it has time for another attempt before the lease is over."""
+    assert CALM_SECONDS + BEAT_SECONDS + TIMEOUT_SECONDS < FENCE_SECONDS
+    calm(lease, server)
+    assert server.later == [CALM_SECONDS - BEAT_SECONDS]
+    assert CALM_SECONDS - LOOK_SECONDS <= seconds_to_next_beat(lease, server) <= CALM_SECONDS
+
+
+@pytest.mark.parametrize(("silent", "due"), [(5003.75, math.inf), (math.inf, 5003.75)])
+def test_a_worker_that_holds_nothing_looks_each_second(
+    lease: Lease, server: Redis, silent: float, due: float
+) -> None:
+    """By Redis's clock. A message that it knows of is moved in time, a dead worker noticed in a second."""
+    calm(lease, server)
+    server.moments = server.clock.now + silent, server.clock.now + due
+    assert seconds_to_next_beat(lease, server) == (3.75 if due < math.inf else 4)
+
+
+def test_a_beat_says_when_the_next_message_is_due(lease: Lease, server: Redis) -> None:
+    """It comes instead of a look."""
+    lease._has_work = lambda: False
+    server.answer = Beat(alive=True, promoted=0, silent={}, clock=7000, due=7000.625)
+    server.moments = math.inf, 7000.625
+    lease._beat()
+    assert seconds_to_next_beat(lease, server) == 0.625
+
+
+def test_it_renews_at_once_when_it_takes_a_message(lease: Lease, server: Redis) -> None:
+    """So that its death would be noticed as soon as any; also if the message comes during a beat."""
+    calm(lease, server)
+    lease.hurry()
+    lease._has_work = lambda: True
+    assert seconds_to_next_beat(lease, server) == 0
+    assert server.later[-1] == 0
+    assert seconds_to_next_beat(lease, server) == BEAT_SECONDS
+    beat = server.beat
+
+    def take_meanwhile(name: str, skip: int, **more: Any) -> Beat:
+        lease.hurry()
+        return beat(name, skip, **more)
+
+    server.beat = take_meanwhile  # type: ignore[assignment, method-assign]
+    calm(lease, server)
+    server.beat = beat  # type: ignore[method-assign]
+    assert seconds_to_next_beat(lease, server) == 0
+
+
+@pytest.mark.parametrize("answer", [{"silent": {"other": 1}}, {"promoted": 1}])
+def test_with_something_to_look_after_no_worker_is_calm(
+    lease: Lease, server: Redis, answer: dict[str, Any]
+) -> None:
+    """A silent worker, or delayed messages of which more may be due."""
+    calm(lease, server)
+    server.answer = Beat(**{"alive": True, "promoted": 0, "silent": {}, "clock": 0.0, **answer})
+    lease._beat()
+    assert seconds_to_next_beat(lease, server) == BEAT_SECONDS

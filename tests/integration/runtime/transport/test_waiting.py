@@ -1,0 +1,151 @@
+"""An idle worker sends nothing, and takes a message as soon as Redis tells of it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import redis
+from kombu import Connection, Consumer, Queue
+
+from contentworker.runtime import transport
+from contentworker.runtime.transport import leased
+from tests.support import wait_until
+
+QUEUES = [Queue("one"), Queue("two")]
+USER = "may-not-be-told"
+
+
+class Program:
+    """A program with an event loop that consumes two queues."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = Connection(url)
+        self.channel = self.connection.channel()
+        self.channel.connection.cycle.is_in_loop = True
+        self.taken: list[int] = []
+        consumer = Consumer(self.channel, QUEUES, on_message=self.take)
+        consumer.qos(prefetch_count=10)
+        consumer.consume()
+
+    def take(self, message: object) -> None:
+        self.taken.append(message.payload)  # type: ignore[attr-defined]
+        message.ack()  # type: ignore[attr-defined]
+
+    def turn(self) -> None:
+        """One of its event loop."""
+        with suppress(TimeoutError):
+            self.connection.drain_events(timeout=0.01)
+
+    def is_waiting(self) -> bool:
+        self.turn()
+        return bool(self.channel._step == "wait")
+
+    def has_taken(self, *numbers: int) -> bool:
+        self.turn()
+        return self.taken == [*numbers]
+
+
+@pytest.fixture
+def start(clean: None, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Program]]:
+    """Starts programs whose wait ends only if they are told of a message."""
+    transport.register("leased")
+    monkeypatch.setattr(leased, "WAIT_SECONDS", 3600.0)
+    programs: list[Program] = []
+
+    def start(user: str = "") -> Program:
+        programs.append(Program(redis_url.replace("//", f"//{user}:x@") if user else redis_url))
+        return programs[-1]
+
+    yield start
+    for each in programs:
+        each.connection.release()
+
+
+def send(url: str, number: int, queue: str = "one", priority: int = 0) -> None:
+    """As any client does."""
+    with Connection(url) as connection:
+        connection.Producer().publish(number, routing_key=queue, declare=QUEUES, priority=priority)
+
+
+def looks(client: redis.Redis) -> int:
+    """How many looks and pauses there have been."""
+    found = client.info("commandstats")
+    return sum(found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("exists", "brpop"))
+
+
+@pytest.mark.parametrize(("queue", "priority"), [("one", 0), ("two", 0), ("two", 9)])
+def test_it_sends_nothing_until_it_is_told(
+    start: Callable[..., Program], redis_url: str, redis_client: redis.Redis, queue: str, priority: int
+) -> None:
+    """Of a message in any of its lists."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    before = looks(redis_client)
+    for _ in range(10):
+        program.turn()
+    assert looks(redis_client) == before
+    send(redis_url, 1, queue, priority)
+    wait_until(lambda: program.has_taken(1), "the message")
+    wait_until(program.is_waiting, "the next wait")
+
+
+def test_a_message_right_after_the_look(
+    start: Callable[..., Program], redis_url: str, redis_client: redis.Redis
+) -> None:
+    """Redis's word of it is read with the answer, so that the socket never becomes readable."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    before = looks(redis_client)
+    program.channel._in_poll = None
+    program.channel.connection.cycle.on_poll_start()
+    wait_until(lambda: looks(redis_client) > before, "the look")
+    send(redis_url, 1)
+    wait_until(lambda: program.has_taken(1), "the message")
+
+
+def test_others_are_faster(start: Callable[..., Program], redis_url: str, redis_client: redis.Redis) -> None:
+    """Told again and again in vain it rests, and is there for the next message."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    before = looks(redis_client)
+    for _ in range(5):
+        with redis_client.pipeline() as both:
+            both.lpush("one", "x")
+            both.rpop("one")
+            both.execute()
+        program.turn()
+    assert looks(redis_client) > before
+    wait_until(program.is_waiting, "the next wait")
+    send(redis_url, 1)
+    wait_until(lambda: program.has_taken(1), "the message")
+
+
+def test_a_server_that_does_not_tell(
+    start: Callable[..., Program],
+    redis_url: str,
+    redis_client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is asked again and again, and that is logged once."""
+    caplog.set_level(logging.WARNING)
+    redis_client.execute_command("ACL", "SETUSER", USER, "on", ">x", "~*", "&*", "+@all", "-client")
+    try:
+        program = start(USER)
+        for number in range(3):
+            send(redis_url, number)
+            wait_until(lambda: len(program.taken) > number or program.turn(), "the message")  # noqa: B023 (called here)
+        assert not program.is_waiting()
+        assert caplog.text.count("so this worker asks") == 1
+    finally:
+        redis_client.acl_deluser(USER)
+
+
+def test_a_queue_that_is_added_to_a_wait(start: Callable[..., Program], redis_url: str) -> None:
+    """The worker looks into it as well."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    consumer = Consumer(program.channel, [Queue("three")], on_message=program.take)
+    consumer.consume()
+    send(redis_url, 1, "three")
+    wait_until(lambda: program.has_taken(1), "the message")
