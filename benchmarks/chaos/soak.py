@@ -53,7 +53,7 @@ MARK = "SOAK_FOLDER"
 RESULT_SECONDS = 300
 CLAIM_SECONDS = 600
 """Results and claims are kept that long, instead of a day and a week: memory is level after ten minutes."""
-PUBLISHERS = 4
+PUBLISHERS = 12
 SKIPPED = 1000
 """Numbers that a new session leaves out: the last one may have sent some that it could not write down."""
 UNTOUCHED = 4
