@@ -9,11 +9,11 @@ from pathlib import Path
 
 from benchmarks.chaos import machines, report, results, soak_report
 from benchmarks.chaos.faults import FAULTS, Fault, crash, together
-from benchmarks.chaos.load import BACKLOG_SECONDS, Options
+from benchmarks.chaos.load import Options
 from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
 from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.run import run
-from benchmarks.chaos.soak import MIX, Plan, StoppedError, soak
+from benchmarks.chaos.soak import BACKLOG_SECONDS, MIX, Plan, StoppedError, soak
 from benchmarks.chaos.systems import SYSTEMS, System
 
 __all__ = ["main"]
@@ -184,7 +184,7 @@ def _soak(options: argparse.Namespace) -> int:
         workers=options.workers,
         concurrency=1,
         rate=options.rate,
-        backlog=int(options.rate * BACKLOG_SECONDS / 2),
+        backlog=int(options.rate * BACKLOG_SECONDS),
         seed=options.seed,
         python_for_peers=options.python_for_peers,
     )

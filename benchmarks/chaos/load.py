@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.chaos.processes import ROOT, ChaosError
 from benchmarks.chaos.records import Journal
 
-__all__ = ["BACKLOG_SECONDS", "Options", "Publisher"]
+__all__ = ["Options", "Publisher"]
 
 BACKLOG_SECONDS = 20
 PROMISED = ("once", "alone", "revoked", "limited")

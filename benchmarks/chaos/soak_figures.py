@@ -146,10 +146,19 @@ def _memory_by_minute(ledger: Ledger) -> Iterator[tuple[int, str, float]]:
 
 
 def _flatness(ledger: Ledger, untouched: Collection[str]) -> dict[str, dict[str, float]]:
-    """Of Redis, and of the workers that lived all the time, once what is kept for minutes is level."""
+    """Of Redis, and of the workers that no fault killed, once what is kept for minutes is level.
+
+    A new session starts every process again, so it is of the longest one.
+    """
+    spans = ledger.rows(
+        "SELECT min(at), max(at) FROM memory WHERE name = ? GROUP BY pid"
+        " ORDER BY max(at) - min(at) DESC LIMIT 1",
+        min(untouched, default=""),
+    )
+    began, ended = spans[0] if spans else (0, 0)
     points: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for minute, name, size in _memory_by_minute(ledger):
-        if minute * MINUTE_SECONDS >= SETTLING_SECONDS:
+        if began + SETTLING_SECONDS <= minute * MINUTE_SECONDS <= ended:
             points[name].append((minute * MINUTE_SECONDS, size))
     names = ("redis", "redis used", *(f"{name}{part}" for name in untouched for part in ("", " pool")))
     return {name: flatness(points[name]) for name in names if len(points[name]) >= FEWEST_POINTS}
