@@ -61,7 +61,7 @@ UNTOUCHED = 4
 GIVEN_UP_SECONDS = 300
 """A task that has not ended by then is taken for a dead letter, and holds up no other."""
 BACKLOG_SECONDS = 3
-"""Of tasks at the rate that was asked for may wait: a fleet that is too slow gets fewer, not ever older ones."""
+"""So many seconds' worth of tasks may wait: a fleet that is too slow gets fewer, not ever older ones."""
 MOST = 0.75
 """Of the workers are ready whenever a fault is done."""
 WRITE_SECONDS, MEMORY_SECONDS, REPORT_SECONDS = 0.5, 10, 60
