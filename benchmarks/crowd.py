@@ -2,9 +2,10 @@
 
     nox -s bench -- benchmarks/crowd.py [--workers 1000] [--seconds 20] [--json]
 
-The others are simulated by a few processes. Each has a lease that is renewed, and a connection on which it
-waits for a message, and fetches in vain after each wait, as a worker without work does. Beside them a real
-worker serves a queue, to which a task is sent as soon as the result of the one before is there.
+The others are simulated by a few processes. Each renews its lease as a worker with work does, waits for a
+message on a connection of its own, and fetches once a second. They hold no messages: a real worker without
+work does less. Beside them a real worker serves a queue, to which a task is sent as soon as the result of the
+one before is there.
 """
 
 import argparse
@@ -32,14 +33,15 @@ import redis  # noqa: E402 -- needs the path above
 from contentworker import config  # noqa: E402 -- likewise
 from contentworker.runtime.development import local_redis  # noqa: E402 -- likewise
 from contentworker.runtime.transport.lease import BEAT_SECONDS  # noqa: E402 -- likewise
-from contentworker.runtime.transport.leased import WAIT_SECONDS  # noqa: E402 -- likewise
 from contentworker.runtime.transport.protocol import LEASES, Protocol  # noqa: E402 -- likewise
 from contentworker.runtime.worker.application import build  # noqa: E402 -- likewise
 
 PROCESSES = 2
 QUEUE = "crowd"
 """Of the simulated workers; nothing is sent to it."""
-WAIT = ("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", WAIT_SECONDS)
+FETCH_SECONDS = 1.0
+"""Between two fetches of a simulated worker."""
+WAIT = ("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", FETCH_SECONDS)
 
 
 def simulate(url: str, first: int, count: int) -> None:
