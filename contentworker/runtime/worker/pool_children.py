@@ -20,6 +20,9 @@ logger = get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _POLL_SECONDS = 1.0
+_COLLECT_AFTER = (10_000, 2, 3)
+"""Thresholds of the garbage collector. With Python's own, (700, 10, 10), it took 6 % more of the CPU of tasks
+that do nothing. It looks at old objects about as often: after 60,000 new ones, not 70,000."""
 _STALE_SECONDS = 0.001
 """Wait for a process to close its files. One that ends has closed them already, and is waited for. One that
 goes on has the file number of a process that ended in the same turn of the event loop."""
@@ -99,6 +102,7 @@ def _freeze(sender: Any = None, **_: Any) -> None:
         _ = sender.app.backend
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
 
 
 @worker_ready.connect
