@@ -196,7 +196,7 @@ register(
         worker_options=("--without-heartbeat",),
         configuration={
             **SAFE,
-            # PGMQ has what broadcasts need from version 1.11 on.
+            # Not every version of PGMQ has the topics that broadcasts need.
             "worker_enable_remote_control": False,
             "broker_transport_options": {
                 "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
