@@ -145,8 +145,8 @@ register(
 register(
     System(
         "retrying",
-        "Celery 5.7, its new settings",
-        "the same with `task_retry_on_worker_lost`",
+        "Celery, new settings",
+        "the same with `task_retry_on_worker_lost` of Celery 5.7",
         patience_seconds=VISIBILITY_TIMEOUT_SECONDS + 15,
         configuration={
             **SAFE,
