@@ -78,9 +78,13 @@ def _row(name: str, result: Mapping[str, Any]) -> list[str]:
         f"{result['critical_twice']}",
         f"{result['duplicates']} ({result['may_repeat']})",
         f"{result['left'].get('dead letter', 0)}",
-        f"{started['p50'] * 1000:.0f} ms / {started['p99'] * 1000:.0f} ms / {started['worst']:.1f} s",
+        " / ".join(_seconds(started[name]) for name in ("p50", "p99", "worst")),
         back,
     ]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
 
 
 def _memory(result: Mapping[str, Any]) -> Iterator[str]:
