@@ -93,8 +93,10 @@ def result(ledger: Ledger, figures: Figures, untouched: Collection[str]) -> dict
         f"SELECT CAST(at / {MINUTE_SECONDS} AS INTEGER), name, count(*) FROM faults GROUP BY 1, 2"  # noqa: S608
     ):
         minutes[minute].setdefault("faults", {})[name] = number
+    shown = _names(untouched)
     for minute, name, size in _memory_by_minute(ledger):
-        minutes[minute].setdefault("memory", {})[name] = round(size / MEBIBYTE, 1)
+        if name in shown:
+            minutes[minute].setdefault("memory", {})[name] = round(size / MEBIBYTE, 1)
     return {
         "seconds": round(ledger.note("elapsed")),
         "sessions": ledger.note("sessions"),
@@ -145,6 +147,11 @@ def _memory_by_minute(ledger: Ledger) -> Iterator[tuple[int, str, float]]:
     )
 
 
+def _names(untouched: Collection[str]) -> list[str]:
+    """What memory is told of: Redis, and the workers that no fault killed."""
+    return ["redis", "redis used", *(f"{name}{part}" for name in untouched for part in ("", " pool"))]
+
+
 def _flatness(ledger: Ledger, untouched: Collection[str]) -> dict[str, dict[str, float]]:
     """Of Redis, and of the workers that no fault killed, once what is kept for minutes is level.
 
@@ -160,5 +167,4 @@ def _flatness(ledger: Ledger, untouched: Collection[str]) -> dict[str, dict[str,
     for minute, name, size in _memory_by_minute(ledger):
         if began + SETTLING_SECONDS <= minute * MINUTE_SECONDS <= ended:
             points[name].append((minute * MINUTE_SECONDS, size))
-    names = ("redis", "redis used", *(f"{name}{part}" for name in untouched for part in ("", " pool")))
-    return {name: flatness(points[name]) for name in names if len(points[name]) >= FEWEST_POINTS}
+    return {name: flatness(points[name]) for name in _names(untouched) if len(points[name]) >= FEWEST_POINTS}

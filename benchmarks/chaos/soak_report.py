@@ -16,7 +16,13 @@ END = "<!-- End of what is generated. -->"
 OURS = "leased"
 COLUMNS = (
     *("system", "minutes", "tasks", "workers killed", "all faults", "lost", "critical run twice"),
-    *("duplicates (at most)", "dead letters", "until started p50 / p99 / worst", "recovery p50 / worst"),
+    *(
+        "duplicates (at most)",
+        "dead letters",
+        "still in Redis",
+        "until started p50 / p99 / worst",
+        "recovery p50",
+    ),
 )
 WIDTH, HEIGHT, LEFT, RIGHT = 900, 150, 60, 250
 COLOURS = ("#2f81f7", "#d29922", "#f85149", "#3fb950")
@@ -55,29 +61,30 @@ def tables(results: Results) -> str:
     """What was counted of each system, and how our memory grew, in Markdown."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" + "|---:" * (len(COLUMNS) - 1) + "|"]
     lines += ["| " + " | ".join(_row(name, each)) + " |" for name, each in results.items()]
-    if OURS in results:
+    if results.get(OURS, {}).get("memory"):
         lines += ["", *_memory(results[OURS])]
     lines += ["", *(_made_with(name, each) for name, each in results.items()), ""]
     return "\n".join(lines)
 
 
 def _row(name: str, result: Mapping[str, Any]) -> list[str]:
+    left = result["left"]
     lost = f"{result['lost']:,}"
     if result["lost"]:
         lost += f" ({result['lost_critical']} critical)"
     started, recovery = result["until_started"], result["recovery"]
-    back = "-" if recovery["worst"] is None else f"{recovery['p50']:.1f} / {recovery['worst']:.1f} s"
-    held = result["left"].get("held", 0)
+    back = "-" if recovery["p50"] is None else _seconds(recovery["p50"])
     return [
         SYSTEMS[name].title,
         f"{result['seconds'] / 60:.0f}",
         f"{result['tasks']:,}",
         f"{result['workers_killed']}",
         f"{sum(result['faults'].values())}",
-        lost + (f", and {held} held" if held else ""),
+        lost,
         f"{result['critical_twice']}",
         f"{result['duplicates']} ({result['may_repeat']})",
-        f"{result['left'].get('dead letter', 0)}",
+        f"{left.get('dead letter', 0)}",
+        f"{sum(left.values()) - left.get('dead letter', 0)}",
         " / ".join(_seconds(started[name]) for name in ("p50", "p99", "worst")),
         back,
     ]
