@@ -283,8 +283,7 @@ class Channel(sending.Channel):
         try:
             if self._step == "look":
                 return self._read_look()
-            # What Redis tells of meanwhile is an answer of its own: to read on would hold up the event loop.
-            return connection.read_response(push_request=True)
+            return self._read_asked(connection)
         except NoScriptError:
             self.holder.protocol.load_fetch()
             self._cancel_lost_fetch()
@@ -297,6 +296,14 @@ class Channel(sending.Channel):
             # A replica during a failover, or a server whose disk is full: wait for it, as in an outage.
             self._cancel_lost_fetch()
             raise RedisConnectionError(str(error)) from error
+
+    def _read_asked(self, connection: Any) -> Any:
+        # What Redis tells of meanwhile is an answer of its own: to read on would hold up the event loop.
+        answer = connection.read_response(push_request=True)
+        # What was asked for may have come with it: then it lies in the parser, where no poll sees it.
+        while answer is TOLD and self._step != "wait" and connection.can_read():
+            answer = connection.read_response(push_request=True)
+        return answer
 
     def _deliver_all(self, deliveries: Sequence[tuple[Delivery, bytes]]) -> None:
         left = [Taken(*each) for each in reversed(deliveries)]

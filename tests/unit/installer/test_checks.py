@@ -45,7 +45,10 @@ def test_the_user_of_the_page_may_do_all_that_is_asked_of_it() -> None:
     """docs/redis.md allows every command that a preflight wants to be allowed."""
     page = (ROOT / "docs" / "redis.md").read_text("utf-8")
     allowed = re.findall(r"\+([a-z|]+)", re.findall(r"^user .*$", page, re.MULTILINE)[0])
-    needed = {" ".join(use.split()[:2]) if use.startswith(("script", "client")) else use.split()[0] for use in checks.NEEDED}
+    needed = {
+        " ".join(use.split()[:2]) if use.startswith(("script", "client")) else use.split()[0]
+        for use in checks.NEEDED
+    }
     assert {name.replace(" ", "|") for name in needed} <= set(allowed)
 
 

@@ -1,6 +1,9 @@
 """An idle worker sends nothing, and takes a message as soon as Redis tells of it."""
 
+import fcntl
 import logging
+import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -14,6 +17,8 @@ from tests.support import wait_until
 
 QUEUES = [Queue("one"), Queue("two")]
 USER = "may-not-be-told"
+ANSWER_BYTES = 200
+"""An answer with a message is longer, word of a change is shorter."""
 
 
 class Program:
@@ -74,6 +79,12 @@ def looks(client: redis.Redis) -> int:
     return sum(found.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("exists", "brpop"))
 
 
+def unread_bytes(program: Program) -> int:
+    """How much Redis has sent that the program has not read."""
+    answer = fcntl.ioctl(program.channel.client.connection._sock, termios.FIONREAD, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
+
+
 @pytest.mark.parametrize(("queue", "priority"), [("one", 0), ("two", 0), ("two", 9)])
 def test_it_sends_nothing_until_it_is_told(
     start: Callable[..., Program], redis_url: str, redis_client: redis.Redis, queue: str, priority: int
@@ -101,6 +112,20 @@ def test_a_message_right_after_the_look(
     program.channel.connection.cycle.on_poll_start()
     wait_until(lambda: looks(redis_client) > before, "the look")
     send(redis_url, 1)
+    wait_until(lambda: program.has_taken(1), "the message")
+
+
+def test_word_of_a_change_right_before_an_answer(start: Callable[..., Program], redis_url: str) -> None:
+    """Both are read from the socket at once, which then never becomes readable for the answer."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    program.channel.health_check_interval = (
+        0  # kombu's watch over its connections would end it in half a minute
+    )
+    program.channel._step, program.channel._in_poll = "fetch", None
+    send(redis_url, 1)
+    program.channel.connection.cycle.on_poll_start()
+    wait_until(lambda: unread_bytes(program) > ANSWER_BYTES, "the answer")
     wait_until(lambda: program.has_taken(1), "the message")
 
 
