@@ -43,7 +43,7 @@ class Channel(redis.Channel):
     @property
     def supports_batch_publish(self) -> bool:
         """Whether messages may be sent later than `basic_publish` returns."""
-        return not self.wait_for_replicas
+        return not self.wait_for_replicas and bool(super().supports_batch_publish)
 
     def basic_publish(self, message: Any, exchange: str, routing_key: str, **options: Any) -> Any:
         """Send a message.
