@@ -33,10 +33,11 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value);
 EVENTS = {
     "sent": "INSERT INTO tasks (number, kind, due, confirmed) VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET due = excluded.due, confirmed = excluded.confirmed",
-    "start": "INSERT INTO tasks (number, kind, starts, first) VALUES (?, ?, 1, ?) "
+    "start": "INSERT INTO tasks (number, kind, starts, first) VALUES (:number, :kind, 1, :at) "
     "ON CONFLICT DO UPDATE SET starts = starts + 1, first = coalesce(first, excluded.first)",
-    "failed": "UPDATE tasks SET failed = failed + 1, ended = ?3 WHERE number = ?1 AND kind = ?2",
-    "done": "UPDATE tasks SET done = done + 1, ended = iif(done, ended, ?3) WHERE number = ?1 AND kind = ?2",
+    "failed": "UPDATE tasks SET failed = failed + 1, ended = :at WHERE number = :number AND kind = :kind",
+    "done": "UPDATE tasks SET done = done + 1, ended = iif(done, ended, :at) "
+    "WHERE number = :number AND kind = :kind",
     "fault": "INSERT INTO faults VALUES (?, ?, ?)",
     "memory": "INSERT INTO memory VALUES (?, ?, ?, ?)",
     "note": "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
@@ -129,10 +130,13 @@ class Ledger:
             # What was published first: an execution knows less about its task.
             waiting, self._waiting = self._waiting, []
             happened, position = journal.take()
-            ran = [(event, (*values[:-1], values[-1] - clock_offset)) for event, values in happened]
             self._database.execute("BEGIN")
-            for event, values in [*waiting, *ran, *(("note", item) for item in notes.items())]:
+            for event, values in (*waiting, *(("note", item) for item in notes.items())):
                 self._database.execute(EVENTS[event], values)
+            for event, (number, kind, at) in happened:
+                self._database.execute(
+                    EVENTS[event], {"number": number, "kind": kind, "at": at - clock_offset}
+                )
             self._database.execute(EVENTS["note"], ("position", position))
             self._database.execute("COMMIT")
 

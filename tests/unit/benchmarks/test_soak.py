@@ -1,6 +1,7 @@
 """A long run is counted exactly, also when resumed: a count that cannot be wrong would show nothing."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ class Run:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run(tmp_path)
+def run(tmp_path: Path) -> Iterator[Run]:
+    made = Run(tmp_path)
+    yield made
+    made.ledger.close()
 
 
 def test_a_task_says_its_number_and_kind() -> None:
@@ -88,6 +91,7 @@ def test_a_run_is_resumed_where_it_was_written_last(run: Run) -> None:
     assert rows == [(1, 1, 1, 1.0), (2, 1, 1, None), (3, 1, 1, 3.0)]
     assert resumed.ledger.last_number() == 3
     assert resumed.ledger.unfinished() == set()
+    resumed.ledger.close()
 
 
 def test_the_journal_keeps_only_what_runs(run: Run) -> None:
