@@ -62,7 +62,7 @@ _NO_WORDS = re.compile(r"\W+")
 
 
 def is_label(block: Block, index: int, tree: Tree | None) -> bool:
-    """Whether a block only says of which kind the callout around it is: by a word ("Tip") or an emoji."""
+    """Whether a block only names the kind of the callout around it, by a word ("Tip") or an emoji."""
     if tree is None or block.kind == "heading" or len(block.text) > _LONGEST_LABEL:
         return False
     text = _NO_WORDS.sub(" ", block.text).strip().lower()

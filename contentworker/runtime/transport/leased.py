@@ -69,7 +69,7 @@ class Channel(sending.Channel):
     _is_told = True
     """Whether Redis tells of changes."""
     _is_promised = False
-    """Whether a change or a look has promised messages, of which none has come yet."""
+    """Whether Redis has told of messages, or a look has found some, and none has come yet."""
     _in_vain_at = 0.0
     """When a promise was last not kept."""
     _must_poll = False

@@ -33,7 +33,7 @@ SORTED_AT_A_TIME = 100
 
 
 MOST_SENT_BYTES = 10_000
-"""How much a fetch sends of which tasks have a limit. Beyond that, the admission that follows decides."""
+"""Longest list of tasks with limits that a fetch sends. If it is longer, only `admit` gives places."""
 SHOWN_LENGTH = 100
 """How much of a key an error shows."""
 
@@ -65,8 +65,8 @@ class Limiter(Protocol):
     """The queues that get messages with a limit, and whether all wait there that may not start."""
 
     direct: Mapping[str, Mapping[str, Sequence[str]]]
-    """What a fetch can decide by itself: queue → task → its limit, if it has one, and what stands before the
-    limit's key in the headers of a message, as Celery writes them. The task "" stands for all others."""
+    """Queue → task → its limit, if it has one, and the text before the limit's key in a message's headers, as
+    Celery writes them: with it, a fetch gives places by itself. The task "" stands for all others."""
 
     def __hash__(self) -> int: ...
 
@@ -100,7 +100,7 @@ def in_json(limits: Mapping[str, Limit]) -> str:
 
 @cache
 def of_queues(limiter: Limiter, prefix: str) -> str:
-    """What a fetch can decide by itself, for its script; empty if that is too much to send."""
+    """The limiter's `direct` as JSON for the fetch; empty if it is too long to send."""
     text = json.dumps({prefix + queue: tasks for queue, tasks in limiter.direct.items()})
     return text if len(text) <= MOST_SENT_BYTES else ""
 

@@ -1,4 +1,4 @@
--- Acknowledge messages, some of which have a place. Returns how many fields were there, not counting places.
+-- Acknowledge messages, some of which have a place. Returns how many fields it deleted, without places.
 --
 -- KEYS[1] RETURNED  KEYS[2] hash of what the holder holds
 -- ARGV[...] fields to delete: tags, and what is noted beside them

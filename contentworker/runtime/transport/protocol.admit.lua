@@ -25,8 +25,7 @@ for i = 3, #ARGV, 3 do
     elseif place == partition then
         room = room - 1
     else
-        local is_behind = redis.call('EXISTS', parked_in(list, partition)) == 1
-        local wait = is_behind and LOOK_AGAIN_SECONDS or wait_seconds(partition, limits, now)
+        local wait = wait_behind_parked(list, partition, limits, now)
         if wait == 0 and (room > 0 or not waits) then
             take_place(partition, held, tag, limits, now)
             room = room - 1

@@ -76,7 +76,7 @@ for i = 6, #KEYS do
         end
         redis.call('HSET', held, tag, pack(list, holder .. '/' .. marked, raw))
         local partition = of_tasks and taken < limit and partition_in(raw, of_tasks)
-        if partition and may_start(list, partition, limits, now) then
+        if partition and wait_behind_parked(list, partition, limits, now) == 0 then
             take_place(partition, held, tag, limits, now)
             marked = marked .. '=' .. partition
         end

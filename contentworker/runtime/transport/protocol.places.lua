@@ -85,9 +85,10 @@ local function wait_seconds(partition, limits, now)
     return math.min(rate_wait(BASE .. 'rate:' .. partition, limit[2], limit[3], now), LOOK_AGAIN_SECONDS)
 end
 
--- Whether one more message of a partition may start, and none of its list waits before it.
-local function may_start(list, partition, limits, now)
-    return redis.call('EXISTS', parked_in(list, partition)) == 0 and wait_seconds(partition, limits, now) == 0
+-- The same for a message of a list, which starts after those of its partition that are parked there.
+local function wait_behind_parked(list, partition, limits, now)
+    if redis.call('EXISTS', parked_in(list, partition)) == 1 then return LOOK_AGAIN_SECONDS end
+    return wait_seconds(partition, limits, now)
 end
 
 -- The partition of a message that is to run now, where its bytes show it as Celery writes them; else nil. The worker

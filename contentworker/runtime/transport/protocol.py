@@ -218,7 +218,7 @@ class Protocol:
         return answer[0], messages
 
     def waiting_keys(self, lists: Sequence[str]) -> list[str]:
-        """The keys of which one exists, if a fetch from these lists can have messages."""
+        """Keys to wait for: while none of them exists, a fetch from these lists has nothing to take."""
         return [*lists, *(self.prefix + start + key for start in (READY, BLOCKED) for key in lists)]
 
     @staticmethod

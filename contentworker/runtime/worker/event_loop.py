@@ -13,7 +13,7 @@ class Hub(KombuHub):
     """kombu's event loop, which tells the kernel only what is new, and writes to idle pool processes at once.
 
     kombu adds its connections again in each turn, Celery a pipe after each message of a pool process, and it
-    removes each pipe that it has nothing to write to: ten system calls a task, nearly all of which fail.
+    stops watching each pipe that it has nothing to write to. That is ten system calls a task, and most fail.
     """
 
     def add_reader(self, fds: Any, callback: Callable[..., Any], *args: Any) -> None:

@@ -89,7 +89,7 @@ class TaskLimiter:
                 args, kwargs = call.get("args") or (), call.get("kwargs") or {}
         except Exception:  # noqa: BLE001 (the consumer meets it again, and says what is wrong with the message)
             return None
-        return self._with_key(name, limit.key, self._argument(task, limit.key, args, kwargs))
+        return self._with_key(name, limit.key, _argument(self._parameters(task), limit.key, args, kwargs))
 
     def _call_of_protocol_1(self, message: Any) -> dict[str, Any] | None:
         """The body of a message that has everything there, as Celery 3 sends it."""
@@ -97,19 +97,6 @@ class TaskLimiter:
         admission.check(message, self._tasks)
         body = message.payload
         return body if isinstance(body, dict) and isinstance(body.get("task"), str) else None
-
-    def _argument(self, task: str, name: str, args: Any, kwargs: Any) -> Any:
-        """An argument's value, given by name or by position, or the default."""
-        if name in kwargs:
-            return kwargs[name]
-        parameters = self._parameters(task)
-        if name not in parameters:
-            return None
-        place = list(parameters).index(name)
-        if place < len(args):
-            return args[place]
-        default = parameters[name].default
-        return None if default is Parameter.empty else default
 
     def _with_key(self, limit: str, name: str, value: Any) -> str | Refusal:
         text = str(value) if isinstance(value, str | int | float) else ""
@@ -126,26 +113,38 @@ class TaskLimiter:
         return Refusal(limit, "invalid", f"{name}: {problem}, as it is the key of limits.{limit}")
 
 
+def _argument(parameters: Mapping[str, Parameter], name: str, args: Any, kwargs: Any) -> Any:
+    """An argument's value, given by name or by position, or the default."""
+    if name in kwargs:
+        return kwargs[name]
+    if name not in parameters:
+        return None
+    place = list(parameters).index(name)
+    if place < len(args):
+        return args[place]
+    default = parameters[name].default
+    return None if default is Parameter.empty else default
+
+
 def key_header(app: Any, task: str, args: Any, kwargs: Any, queue: Any) -> dict[str, str | int]:
     """The header of a task that is sent whose limit's key is an argument: the key, for the fetch to see.
 
     `queue`: where to, if not by the task's pattern.
     """
-    key, place = _key_argument(app, task, str(queue or "")) if app.runtime_settings.limits.named else ("", -1)
-    value = (kwargs or {}).get(key) if key else None
-    if value is None and 0 <= place < len(args or ()):
-        value = args[place]
+    if not app.runtime_settings.limits.named:
+        return {}
+    key, parameters = _key_argument(app, task, str(queue or ""))
+    value = _argument(parameters, key, args or (), kwargs or {}) if key else None
     return {KEY_HEADER: value} if isinstance(value, str | int) else {}
 
 
 @lru_cache
-def _key_argument(app: Any, task: str, queue: str) -> tuple[str, int]:
-    """The argument that is the key of a task's limit, or "", and its place in the task's signature, or -1."""
+def _key_argument(app: Any, task: str, queue: str) -> tuple[str, Mapping[str, Parameter]]:
+    """The argument that is the key of a task's limit, or "", and the task's parameters, if they are known."""
     settings: RuntimeSettings = app.runtime_settings
     key = next((settings.limits.named[name].key for name in limits_of(task, settings, queue)), "")
     known = app._tasks.get(task) if key else None  # noqa: SLF001 (as Celery's send_task does: `tasks` would load all of them)
-    parameters = [*signature(known.run).parameters] if known else []
-    return key, parameters.index(key) if key in parameters else -1
+    return key, signature(known.run).parameters if known else {}
 
 
 def apply(app: Celery) -> None:

@@ -58,7 +58,7 @@ class RedisBackend(CeleryRedisBackend):
                 connection.read_response()
             except ResponseError:
                 raise
-            except BaseException:  # a soft time limit, too: nobody may read this answer for another one
+            except BaseException:  # also a soft time limit: no later command may read this answer as its own
                 connection.disconnect()
                 raise
             finally:

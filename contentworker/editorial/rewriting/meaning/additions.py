@@ -29,12 +29,8 @@ class Additions:
     """What stands in one of two texts only."""
 
     def __init__(self, alignment: Alignment, lists: Equivalents) -> None:
-        self.alignment, self.before, self.after, self.lists = (
-            alignment,
-            alignment.before,
-            alignment.after,
-            lists,
-        )
+        self.alignment, self.lists = alignment, lists
+        self.before, self.after = alignment.before, alignment.after
         self.subjects = Subjects(alignment, lists)
 
     def without_reason(self) -> Iterator[tuple[list[int], list[int]]]:

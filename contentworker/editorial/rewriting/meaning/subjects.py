@@ -24,12 +24,8 @@ class Subjects:
     """The subjects of two aligned texts."""
 
     def __init__(self, alignment: Alignment, lists: Equivalents) -> None:
-        self.alignment, self.before, self.after, self.lists = (
-            alignment,
-            alignment.before,
-            alignment.after,
-            lists,
-        )
+        self.alignment, self.lists = alignment, lists
+        self.before, self.after = alignment.before, alignment.after
 
     def is_repeated(  # noqa: PLR0911 (one reason each)
         self, places: Sequence[int], tokens: Sequence[Token]
