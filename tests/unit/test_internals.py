@@ -31,7 +31,7 @@ NOT_UPSTREAM = {
     "_run_exitfuncs": "Python: what the interpreter does at its end, testing/preloaded.py",
     "_shutdown": "the same",
     "_mapping": "SQLAlchemy's Row, as documented",
-    "_parser": "redis-py: what hears of changes of keys, runtime/transport/leased.py",
+    "_parser": "redis-py: what hears of changes of keys, runtime/transport/waiting.py",
     "_sock": "redis-py: the socket of a connection, runtime/records/snapshot.py",
     "rich._export_format": "rich: the frame of an SVG, cli/top.py",
 }

@@ -1,9 +1,7 @@
 """kombu channels that take messages by lease.
 
-kombu's event loop sends a blocking BRPOP, polls the socket, and reads the answer. This one sends other
-commands instead: a script that moves messages into the worker's hash, and, if there were none, a look at all
-its lists. With the look it asks Redis to tell it of the next change of one of them (`CLIENT TRACKING`), and
-sends nothing until then.
+kombu's event loop sends a blocking BRPOP, polls the socket, and reads the answer. Here a script moves
+messages into the worker's hash instead; if there were none, the channel waits as `waiting` says.
 """
 
 import logging
@@ -12,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty
-from typing import Any, Literal
+from typing import Any
 
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from contentworker.runtime.transport import limits, plain, sending
 from contentworker.runtime.transport.holder import Fetch, Holder, holder_of
@@ -26,18 +24,11 @@ from contentworker.runtime.transport.messages import Delivery, DueHeaders, Lease
 from contentworker.runtime.transport.protocol import IDLE
 from contentworker.runtime.transport.qos import QoS
 from contentworker.runtime.transport.stored import line
+from contentworker.runtime.transport.waiting import PAUSE_SECONDS, TOLD, Waiting
 
 __all__ = ["Channel", "SentinelTransport", "Transport"]
 
 logger = logging.getLogger(__package__)
-
-WAIT_SECONDS = 20.0
-"""Longest wait to be told of a change; then a look shows whether the connection still works."""
-PAUSE_SECONDS = 0.1
-"""Time until the next look: if Redis cannot tell of changes, or if it tells of many in vain, as others are
-faster or the queue is paused."""
-TOLD = object()
-"""An answer that no command asked for: one of the lists has changed."""
 
 
 @dataclass
@@ -63,15 +54,6 @@ class Channel(sending.Channel):
     """Most messages of the fetch under way that may be delivered."""
     _ahead = 0
     """How many more it takes."""
-    _step: Literal["fetch", "look", "wait", "pause"] = "fetch"
-    """What is under way, or comes next. A look says whether there is anything to fetch."""
-    _wait_ends = 0.0
-    _is_told = True
-    """Whether Redis tells of changes."""
-    _is_promised = False
-    """Whether Redis has told of messages, or a look has found some, and none has come yet."""
-    _in_vain_at = 0.0
-    """When a promise was last not kept."""
     _must_poll = False
     newest_revocation = 0.0
     """The highest score in `REVOKED` when the messages that are being delivered were taken."""
@@ -81,6 +63,7 @@ class Channel(sending.Channel):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._leased_queues: set[str] = set()
+        self._waiting = Waiting()
         super().__init__(*arguments, **options)
 
     @property
@@ -99,7 +82,7 @@ class Channel(sending.Channel):
         result = super(plain.Channel, self).basic_consume(queue, no_ack, callback, consumer_tag, **options)
         if not no_ack and queue not in self.active_fanout_queues:
             self._leased_queues.add(queue)
-            self._wait_ends = 0.0  # it was without this queue
+            self._waiting.end_soon()
 
         def on_message(raw: Any) -> Any:
             message = raw if isinstance(raw, LeasedMessage) else self._unheld_message(queue, raw)
@@ -164,39 +147,13 @@ class Channel(sending.Channel):
             raise RedisConnectionError(str(error)) from error
         self._in_poll = connection = self.client.connection
         self._brpop_sent_at = time.monotonic()
-        if self._step == "fetch":
+        if self._waiting.step == "fetch":
             connection.send_command(*self._fetch_command(queues))
-        elif self._step == "pause":
+        elif self._waiting.step == "pause":
             connection.send_command("BRPOP", self.global_keyprefix + IDLE, PAUSE_SECONDS)
         else:  # after a wait, too
-            self._step = "look"
-            self._send_look(self.holder.protocol.waiting_keys(self._lists(queues)))
-
-    def _send_look(self, keys: Sequence[str]) -> None:
-        """Ask whether any of these keys exists, and to be told of the next change of one of them."""
-        connection = self.client.connection
-        # Elsewhere than in an event loop nothing would end a wait.
-        self._is_told &= self.connection.cycle.is_in_loop and str(connection.get_protocol()) == "3"
-        commands: list[tuple[str, ...]] = [("EXISTS", *keys)]
-        if self._is_told:
-            # Only of what this look reads (OPTIN): a busy worker is told nothing.
-            commands[:0] = [("CLIENT", "TRACKING", "ON", "OPTIN"), ("CLIENT", "CACHING", "YES")]
-            connection._parser.set_invalidation_push_handler(lambda _: TOLD)  # noqa: SLF001 (redis-py has no other way)
-        connection.send_packed_command(connection.pack_commands(commands))
-
-    def _read_look(self) -> Any:
-        """Whether any of the keys exists; `TOLD` if one has changed meanwhile."""
-        connection = self.client.connection
-        for _ in range(2 * self._is_told):
-            try:
-                connection.read_response()
-            except ResponseError as error:  # of a proxy, or the user may not
-                if self._is_told:
-                    logger.warning("Redis does not tell of new messages, so this worker asks: %s", error)
-                self._is_told = False
-        found = connection.read_response()
-        # What came right behind it lies in the parser, where no poll sees it.
-        return TOLD if not found and self._is_told and connection.can_read() else found
+            keys = self.holder.protocol.waiting_keys(self._lists(queues))
+            self._waiting.send_look(connection, keys, in_loop=self.connection.cycle.is_in_loop)
 
     def _fetch_command(self, queues: Sequence[str]) -> list[Any]:
         self._fetch = fetch = self.holder.next_fetch()
@@ -221,7 +178,7 @@ class Channel(sending.Channel):
 
     def end_wait(self) -> None:
         """End a wait that has lasted long enough: a look comes next."""
-        if self._step == "wait" and self._in_poll and time.monotonic() >= self._wait_ends:
+        if self._in_poll and self._waiting.is_over:
             self._in_poll = None
             self._flush_brpop_reauth()
 
@@ -239,51 +196,32 @@ class Channel(sending.Channel):
         if self._sent_plainly:
             return bool(super()._brpop_read(**options))
         under_way, self._in_poll = self._in_poll, None
-        answer = self._read_answer()
-        if self._step == "look" and answer is not TOLD:
-            self._step = self._step_after_look(bool(answer))
-            if self._step == "wait":
-                self._in_poll, self._wait_ends = under_way, time.monotonic() + WAIT_SECONDS
+        answer, waiting = self._read_answer(), self._waiting
+        if waiting.step == "look" and answer is not TOLD:
+            if waiting.waits_after_look(bool(answer)):
+                self._in_poll = under_way
             raise Empty
-        if answer is TOLD and self._step in ("fetch", "pause"):
+        if answer is TOLD and waiting.step in ("fetch", "pause"):
             self._in_poll = under_way  # what was asked for is not answered yet
             raise Empty
         self._flush_brpop_reauth()
         if self._fetch is None:
-            self._is_promised = answer is TOLD
-            self._step = "look"
+            waiting.after_wait(answer is TOLD)
             raise Empty
         fetch, self._fetch = self._fetch, None
         deliveries = self.holder.take(fetch, answer)
         self._must_poll = self.holder.protocol.must_poll(answer)
         self.newest_revocation = self.holder.protocol.newest_revocation(answer)
+        waiting.after_fetch(bool(deliveries))
         if not deliveries:
-            self._step = "pause" if self._is_often_in_vain() else "look"
             raise Empty
-        self._is_promised = False
         self._deliver_all(deliveries)
         return True
-
-    def _step_after_look(self, is_found: bool) -> Literal["fetch", "wait", "pause"]:
-        if is_found:
-            self._is_promised = True
-            return "fetch"
-        return "wait" if self._is_told and not self._is_often_in_vain() else "pause"
-
-    def _is_often_in_vain(self) -> bool:
-        """Note that nothing was there. If messages had been promised, and lately too, others are faster."""
-        is_promised, self._is_promised = self._is_promised, False
-        now, before = time.monotonic(), self._in_vain_at
-        if is_promised:
-            self._in_vain_at = now
-        return is_promised and now - before < 2 * PAUSE_SECONDS
 
     def _read_answer(self) -> Any:
         connection = self.client.connection
         try:
-            if self._step == "look":
-                return self._read_look()
-            return self._read_asked(connection)
+            return self._waiting.read(connection)
         except NoScriptError:
             self.holder.protocol.load_fetch()
             self._cancel_lost_fetch()
@@ -296,14 +234,6 @@ class Channel(sending.Channel):
             # A replica during a failover, or a server whose disk is full: wait for it, as in an outage.
             self._cancel_lost_fetch()
             raise RedisConnectionError(str(error)) from error
-
-    def _read_asked(self, connection: Any) -> Any:
-        # What Redis tells of meanwhile is an answer of its own: to read on would hold up the event loop.
-        answer = connection.read_response(push_request=True)
-        # What was asked for may have come with it: then it lies in the parser, where no poll sees it.
-        while answer is TOLD and self._step != "wait" and connection.can_read():
-            answer = connection.read_response(push_request=True)
-        return answer
 
     def _deliver_all(self, deliveries: Sequence[tuple[Delivery, bytes]]) -> None:
         left = [Taken(*each) for each in reversed(deliveries)]

@@ -1,9 +1,10 @@
-"""Celery's Redis result backend, which stores a result in one step."""
+"""Celery's Redis result backend, which stores a result in one step, and whose clients miss none."""
 
 import hashlib
 from typing import Any
 
 from celery.backends.redis import RedisBackend as CeleryRedisBackend
+from celery.backends.redis import ResultConsumer as CeleryResultConsumer
 from celery.backends.redis import SentinelBackend as CelerySentinelBackend
 from celery.exceptions import BackendStoreError, TaskRevokedError
 from celery.states import FAILURE
@@ -23,12 +24,40 @@ class Digest(str):
     __slots__ = ()
 
 
+class ResultConsumer(CeleryResultConsumer):
+    """Also finds results that were published while it connected again.
+
+    Celery looks for stored results before it subscribes again. What is published in between it never gets.
+    """
+
+    _looked_on: Any = None
+    """The connection's socket when it last looked."""
+
+    def _drain_one(self, pubsub: Any, timeout: float | None) -> bool:
+        socket = _socket(pubsub)
+        has_read = bool(super()._drain_one(pubsub, timeout))
+        # The first thing that was read confirms the subscriptions: what is published from now on, we get.
+        if has_read and socket is not self._looked_on and socket is _socket(self._pubsub):
+            with self.reconnect_on_error():
+                stored = self.backend.client.mget(self.subscribed_to) if self.subscribed_to else []
+                self._looked_on = socket
+                for each in filter(None, stored):
+                    self.on_state_change(self._decode_result(each), None)
+        return has_read
+
+
+def _socket(pubsub: Any) -> Any:
+    return getattr(pubsub.connection, "_sock", None)
+
+
 class RedisBackend(CeleryRedisBackend):
     """Stores a result in one step, and never replaces the success of an earlier run.
 
     Celery reads the stored result and writes its own in a second step: two round trips and a transaction. A
     success that is stored in between is replaced by a failure.
     """
+
+    ResultConsumer = ResultConsumer
 
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **_: Any

@@ -12,7 +12,7 @@ import redis
 from kombu import Connection, Consumer, Queue
 
 from contentworker.runtime import transport
-from contentworker.runtime.transport import leased
+from contentworker.runtime.transport import waiting
 from tests.support import wait_until
 
 QUEUES = [Queue("one"), Queue("two")]
@@ -44,7 +44,7 @@ class Program:
 
     def is_waiting(self) -> bool:
         self.turn()
-        return bool(self.channel._step == "wait")
+        return bool(self.channel._waiting.step == "wait")
 
     def has_taken(self, *numbers: int) -> bool:
         self.turn()
@@ -55,7 +55,7 @@ class Program:
 def start(clean: None, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Program]]:
     """Starts programs whose wait ends only if they are told of a message."""
     transport.register("leased")
-    monkeypatch.setattr(leased, "WAIT_SECONDS", 3600.0)
+    monkeypatch.setattr(waiting, "WAIT_SECONDS", 3600.0)
     programs: list[Program] = []
 
     def start(user: str = "") -> Program:
@@ -122,7 +122,7 @@ def test_word_of_a_change_right_before_an_answer(start: Callable[..., Program], 
     program.channel.health_check_interval = (
         0  # kombu's watch over its connections would end it in half a minute
     )
-    program.channel._step, program.channel._in_poll = "fetch", None
+    program.channel._waiting.step, program.channel._in_poll = "fetch", None
     send(redis_url, 1)
     program.channel.connection.cycle.on_poll_start()
     wait_until(lambda: unread_bytes(program) > ANSWER_BYTES, "the answer")

@@ -3,6 +3,7 @@
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -88,6 +89,29 @@ def test_who_waits_is_told(client: Celery, redis_client: redis.Redis, task_id: s
     assert as_bytes(redis_client.get(key)) == told["data"]
     assert client.conf.result_expires - 60 <= redis_client.ttl(key) <= client.conf.result_expires
     assert client.AsyncResult(task_id).get(timeout=PATIENCE) == {"score": 1}
+
+
+def test_who_waits_is_told_what_came_while_it_connected_again(
+    client: Celery, redis_client: redis.Redis, task_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a result that is published between Celery's look for it and the new subscription."""
+    backend, client_of_backend = client.backend, client.backend.client
+    look = client_of_backend.mget
+
+    def look_too_early(keys: set[bytes]) -> Any:
+        monkeypatch.undo()
+        found = look(keys)
+        backend.store_result(task_id, 3, "SUCCESS")
+        return found
+
+    waited_for = client.AsyncResult(task_id)
+    backend.add_pending_result(waited_for)
+    redis_client.client_kill_filter(_type="pubsub")
+    monkeypatch.setattr(client_of_backend, "mget", look_too_early)
+    wait_until(
+        lambda: backend.result_consumer.drain_events(timeout=0.1) or waited_for._cache, "the missed result"
+    )
+    assert waited_for.get(timeout=PATIENCE) == 3
 
 
 def test_no_expiry(

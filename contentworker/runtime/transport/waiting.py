@@ -1,0 +1,119 @@
+"""How a consumer waits for messages without asking for them again and again.
+
+After a fetch that found nothing it looks at all its lists once, and asks Redis with the look to tell it of
+the next change of one of them (`CLIENT TRACKING`). Until then it sends nothing.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from redis.exceptions import ResponseError
+
+__all__ = ["PAUSE_SECONDS", "TOLD", "Waiting"]
+
+logger = logging.getLogger(__package__)
+
+WAIT_SECONDS = 20.0
+"""Longest wait to be told of a change; then a look shows whether the connection still works."""
+PAUSE_SECONDS = 0.1
+"""Time until the next look: if Redis cannot tell of changes, or if it tells of many in vain, as others are
+faster or the queue is paused."""
+TOLD = object()
+"""An answer that no command asked for: one of the lists has changed."""
+
+
+class Waiting:
+    """What one consumer has under way on its connection, and what comes next."""
+
+    def __init__(self) -> None:
+        self.step: Literal["fetch", "look", "wait", "pause"] = "fetch"
+        self._ends = 0.0
+        self._is_told = True
+        """Whether Redis tells of changes."""
+        self._is_promised = False
+        """Whether Redis has told of messages, or a look has found some, and none has come yet."""
+        self._in_vain_at = 0.0
+        """When a promise was last not kept."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a wait has lasted long enough: a look comes next."""
+        return self.step == "wait" and time.monotonic() >= self._ends
+
+    def end_soon(self) -> None:
+        """Look again in the next turn: there is one more list."""
+        self._ends = 0.0
+
+    def send_look(self, connection: Any, keys: Sequence[str], *, in_loop: bool) -> None:
+        """Ask whether any of these keys exists, and to be told of the next change of one of them.
+
+        Only in an event loop (`in_loop`): elsewhere nothing would end a wait.
+        """
+        self.step = "look"
+        self._is_told &= in_loop and str(connection.get_protocol()) == "3"
+        commands: list[tuple[str, ...]] = [("EXISTS", *keys)]
+        if self._is_told:
+            # Only of what this look reads (OPTIN): a busy worker is told nothing.
+            commands[:0] = [("CLIENT", "TRACKING", "ON", "OPTIN"), ("CLIENT", "CACHING", "YES")]
+            connection._parser.set_invalidation_push_handler(lambda _: TOLD)  # noqa: SLF001 (redis-py has no other way)
+        connection.send_packed_command(connection.pack_commands(commands))
+
+    def read(self, connection: Any) -> Any:
+        """Read the answer to what is under way, or `TOLD`.
+
+        `TOLD` while a fetch or a pause is under way: its own answer is still to come.
+        """
+        if self.step == "look":
+            return self._read_look(connection)
+        # What Redis tells of meanwhile is an answer of its own: to read on would hold up the event loop.
+        answer = connection.read_response(push_request=True)
+        # What was asked for may have come with it: then it lies in the parser, where no poll sees it.
+        while answer is TOLD and self.step != "wait" and connection.can_read():
+            answer = connection.read_response(push_request=True)
+        return answer
+
+    def _read_look(self, connection: Any) -> Any:
+        """Whether any of the keys exists; `TOLD` if one has changed meanwhile."""
+        for _ in range(2 * self._is_told):
+            try:
+                connection.read_response()
+            except ResponseError as error:  # of a proxy, or the user may not
+                if self._is_told:
+                    logger.warning("Redis does not tell of new messages, so this worker asks: %s", error)
+                self._is_told = False
+        found = connection.read_response()
+        # What came right behind it lies in the parser, where no poll sees it.
+        return TOLD if not found and self._is_told and connection.can_read() else found
+
+    def waits_after_look(self, is_found: bool) -> bool:
+        """Go on after a look that has found lists, or none; return whether the wait begins."""
+        if is_found:
+            self._is_promised = True
+            self.step = "fetch"
+        elif self._is_told and not self._is_often_in_vain():
+            self.step, self._ends = "wait", time.monotonic() + WAIT_SECONDS
+        else:
+            self.step = "pause"
+        return self.step == "wait"
+
+    def after_wait(self, is_told: bool) -> None:
+        """Go on after a wait or a pause; also after a look during which a list has changed."""
+        self._is_promised = is_told
+        self.step = "look"
+
+    def after_fetch(self, is_found: bool) -> None:
+        """Go on after a fetch that has brought messages, or none."""
+        if is_found:
+            self._is_promised = False
+        else:
+            self.step = "pause" if self._is_often_in_vain() else "look"
+
+    def _is_often_in_vain(self) -> bool:
+        """Note that nothing was there. If messages had been promised, and lately too, others are faster."""
+        is_promised, self._is_promised = self._is_promised, False
+        now, before = time.monotonic(), self._in_vain_at
+        if is_promised:
+            self._in_vain_at = now
+        return is_promised and now - before < 2 * PAUSE_SECONDS
