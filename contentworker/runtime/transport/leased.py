@@ -182,6 +182,17 @@ class Channel(sending.Channel):
             self._in_poll = None
             self._flush_brpop_reauth()
 
+    def hear(self) -> bool:
+        """Read what comes unasked: Redis tells of a change. Returns False if an answer is under way."""
+        if self._in_poll or not self._leased_queues:
+            return False
+        connection = self.client.connection
+        try:
+            self._waiting.hear(connection)
+        except self.connection_errors:
+            connection.disconnect()  # it was idle, so nothing is lost: the next fetch connects again
+        return True
+
     def flush(self) -> None:
         """Tell Redis what is acknowledged, unless a fetch is under way: the next one takes it along."""
         if self._holder is not None and self._fetch is None:
@@ -375,6 +386,12 @@ class Poller(kombu_redis.MultiChannelPoller):
     def on_poll_init(self, poller: Any) -> Any:
         self.is_in_loop = True
         return super().on_poll_init(poller)
+
+    def on_readable(self, fileno: int) -> None:
+        """Read from a connection. kombu closes one that is readable though nothing was asked for."""
+        channel, kind = self._fd_to_chan.get(fileno, (None, ""))
+        if kind != "BRPOP" or not channel.hear():
+            super().on_readable(fileno)
 
     def on_poll_start(self) -> None:
         for channel in self._channels:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import logging
+import os
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -77,6 +78,29 @@ class Channel(redis.Channel):
             if self.closed:
                 raise
             super().close()  # nothing is left to be read
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        if asynchronous:
+            parameters["connection_class"] = self._unwatched_first(parameters["connection_class"])
+        return parameters
+
+    def _unwatched_first(self, base: Any) -> type:
+        """A connection that leaves the event loop before its socket is closed.
+
+        A pool process that was started later has the socket open, too. epoll would go on to report it under
+        its old number, which the next connection gets: the event loop would wait for what nobody sends.
+        """
+        channel = self
+
+        class Connection(base):
+            def disconnect(self, *arguments: Any, **options: Any) -> None:
+                transport = channel.connection
+                if self._sock is not None and transport is not None and os.getpid() == self.pid:
+                    transport.cycle._unregister_from_poll(self._sock.fileno())  # noqa: SLF001 (kombu's own, as its channels do)
+                super().disconnect(*arguments, **options)
+
+        return Connection
 
     def _get_client(self) -> Callable[..., Any]:
         channel = self

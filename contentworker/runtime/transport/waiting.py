@@ -74,6 +74,10 @@ class Waiting:
             answer = connection.read_response(push_request=True)
         return answer
 
+    def hear(self, connection: Any) -> None:
+        """Read Redis's word of a change while nothing is under way: whatever comes next looks for itself."""
+        connection.read_response(push_request=True)
+
     def _read_look(self, connection: Any) -> Any:
         """Whether any of the keys exists; `TOLD` if one has changed meanwhile."""
         for _ in range(2 * self._is_told):

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import os
 import sys
 import termios
 from collections.abc import Callable, Iterator
@@ -25,17 +26,24 @@ class Program:
     """A program with an event loop that consumes two queues."""
 
     def __init__(self, url: str) -> None:
-        self.connection = Connection(url)
+        self.connection = Connection(url, transport_options={"socket_timeout": 10})
         self.channel = self.connection.channel()
         self.channel.connection.cycle.is_in_loop = True
         self.taken: list[int] = []
+        self.unacknowledged: list[object] = []
+        self.is_slow = False
         consumer = Consumer(self.channel, QUEUES, on_message=self.take)
         consumer.qos(prefetch_count=10)
         consumer.consume()
 
     def take(self, message: object) -> None:
         self.taken.append(message.payload)  # type: ignore[attr-defined]
-        message.ack()  # type: ignore[attr-defined]
+        self.unacknowledged.append(message)
+        if not self.is_slow:
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        self.unacknowledged.pop().ack()  # type: ignore[attr-defined]
 
     def turn(self) -> None:
         """One of its event loop."""
@@ -144,6 +152,44 @@ def test_others_are_faster(start: Callable[..., Program], redis_url: str, redis_
     wait_until(program.is_waiting, "the next wait")
     send(redis_url, 1)
     wait_until(lambda: program.has_taken(1), "the message")
+
+
+def test_told_while_it_may_take_no_more(start: Callable[..., Program], redis_url: str) -> None:
+    """The connection stays, and the message is taken when there is room."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    program.channel.basic_qos(0, 1, False)
+    program.is_slow = True
+    send(redis_url, 1)
+    wait_until(lambda: program.has_taken(1), "the first message")
+    socket = program.channel.client.connection._sock
+    send(redis_url, 2, "two")
+    wait_until(lambda: unread_bytes(program), "the word of it")
+    wait_until(lambda: program.turn() or not unread_bytes(program), "the word to be read")
+    assert program.channel.client.connection._sock is socket
+    program.acknowledge()
+    wait_until(lambda: program.has_taken(1, 2), "the second message")
+    program.acknowledge()
+
+
+def test_a_closed_connection_that_another_process_has_too(
+    start: Callable[..., Program], redis_url: str
+) -> None:
+    """As a pool process has that was started later. The next connection has the same number."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    connection = program.channel.client.connection
+    number = connection._sock.fileno()
+    copy = os.dup(number)
+    try:
+        connection.disconnect()
+        wait_until(program.is_waiting, "the wait on a new connection")
+        assert connection._sock.fileno() == number
+        assert not program.channel.connection.cycle.poller.poll(0)
+        send(redis_url, 1)
+        wait_until(lambda: program.has_taken(1), "the message")
+    finally:
+        os.close(copy)
 
 
 def test_a_server_that_does_not_tell(
