@@ -193,6 +193,8 @@ class Redis:
         client: Any = self.client
         if re.fullmatch(rb"celery(\x06\x16\d)?", key):
             return "queued", client.lrange(key, 0, -1)
+        if key.startswith(b"contentworker:transport:parked:"):  # it waits for its limit
+            return "queued", client.lrange(key, 0, -1)
         if key == b"unacked" or key.startswith(b"contentworker:transport:held:"):
             return "held", client.hvals(key)
         if key == b"contentworker:transport:delayed":

@@ -218,7 +218,9 @@ def test_forget_while_the_model_works(
 
     named = {"article_id": "gone-tomorrow", "reason": "ai_suspected"}
     kwargs = {**named, "content": WORD, "evidence": {"word": WORD}}
-    client.send_task("tasks.escalation.escalate_to_human", kwargs=kwargs).get(timeout=60)
+    other = {**named, "article_id": "of-another-one", "content": "Short."}
+    for each in (kwargs, other):
+        client.send_task("tasks.escalation.escalate_to_human", kwargs=each).get(timeout=60)
     monkeypatch.setattr(place.model, "answer", hang)
     try:
         send(client, "gone-tomorrow")
@@ -240,4 +242,4 @@ def test_forget_while_the_model_works(
     assert WORD not in left
     database = rows(place.records)
     assert "gone-tomorrow" not in json.dumps(database, default=str)
-    assert [row for row in database["escalations"] if row["article_id"] == "wrong-key"]
+    assert [row for row in database["escalations"] if row["article_id"] == "of-another-one"]
