@@ -191,9 +191,8 @@ class Redis:
     def _messages(self, key: bytes) -> tuple[str, list[bytes]]:
         """Where the messages under a key are, and the messages; no key of another kind counts."""
         client: Any = self.client
-        if re.fullmatch(rb"celery(\x06\x16\d)?", key):
-            return "queued", client.lrange(key, 0, -1)
-        if key.startswith(b"contentworker:transport:parked:"):  # it waits for its limit
+        # Also those that wait for their limit.
+        if re.fullmatch(rb"celery(\x06\x16\d)?|contentworker:transport:parked:.*", key, re.DOTALL):
             return "queued", client.lrange(key, 0, -1)
         if key == b"unacked" or key.startswith(b"contentworker:transport:held:"):
             return "held", client.hvals(key)
