@@ -189,7 +189,7 @@ class Channel(sending.Channel):
         connection = self.client.connection
         try:
             self._waiting.hear(connection)
-        except self.connection_errors:
+        except (*self.connection_errors, self.ResponseError):
             connection.disconnect()  # it was idle, so nothing is lost: the next fetch connects again
         return True
 
