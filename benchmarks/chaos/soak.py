@@ -127,7 +127,10 @@ def soak(system: System, plan: Plan, options: Options) -> dict[str, Any]:
 
 def _kept_for_minutes(system: System) -> System:
     if system.configuration is None:
-        kept = {"WORKER__RESULTS__EXPIRES_SECONDS": RESULT_SECONDS, "CHAOS_CLAIM_SECONDS": CLAIM_SECONDS}
+        kept = {
+            "WORKER__RESULTS__EXPIRES_SECONDS": RESULT_SECONDS,
+            "WORKER__RETENTION__CLAIMS_SECONDS": CLAIM_SECONDS,
+        }
         return replace(system, env={**system.env, **{name: str(value) for name, value in kept.items()}})
     return replace(system, configuration={**system.configuration, "result_expires": RESULT_SECONDS})
 

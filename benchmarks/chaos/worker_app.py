@@ -59,10 +59,6 @@ def _ours() -> tuple[Celery, dict[str, dict[str, Any]]]:
 
     if point := os.environ.get("CONTENTWORKER_TRANSPORT_CRASH_AT"):
         crash_points.arm(point)
-    if seconds := os.environ.get("CHAOS_CLAIM_SECONDS"):
-        from contentworker.runtime.worker import claims
-
-        claims.EXPIRES_SECONDS = int(seconds)
     if os.environ.get("CHAOS_FAR_APART"):
         from contentworker.runtime.transport import processes
 

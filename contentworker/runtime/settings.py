@@ -223,7 +223,7 @@ class SpendingSettings(Section):
 
 
 class RetentionSettings(Section):
-    """How long Redis keeps runs and revocations. Results and dead letters have settings of their own."""
+    """How long Redis keeps runs, revocations and claims. Results and dead letters have their own settings."""
 
     runs_seconds: Seconds = Field(
         7 * 86_400, description="A run, and the article in it, is deleted this long after its last step."
@@ -232,6 +232,11 @@ class RetentionSettings(Section):
         30 * 86_400,
         description="A task that you revoke is not started for this long (docs/revoking.md). Longer than any "
         "task is delayed or waits in its queue.",
+    )
+    claims_seconds: Annotated[int, Field(ge=60)] = Field(
+        7 * 86_400,
+        description="For this long a `CriticalTask` that has started does not run again, even if its message "
+        "comes again. Longer than any of them runs, and longer than Redis is ever away.",
     )
 
 

@@ -25,9 +25,6 @@ __all__ = ["ClaimingTask", "InterruptedTaskError"]
 
 logger = get_logger(__name__)
 
-EXPIRES_SECONDS = 7 * 86_400
-"""Lifetime of a claim. A message comes again within seconds of its worker's death, never after a week."""
-
 _CLAIM = load(__file__, "claim")
 _FINISH = load(__file__, "finish")
 _UNDO = load(__file__, "undo")
@@ -66,7 +63,7 @@ class ClaimingTask(RetryingTask):
             answer = self.app.backend.client.eval(
                 _CLAIM,
                 *(4, *_keys(self.request, digest), LEASES, held_key(holder)),
-                *(holder, tag, EXPIRES_SECONDS, digest, held_key("")),
+                *(holder, tag, self._lifetime_seconds, digest, held_key("")),
             ).decode()
             if answer.startswith("claimed") and (
                 replicas := self.app.runtime_settings.broker.wait_for_replicas
@@ -100,7 +97,12 @@ class ClaimingTask(RetryingTask):
         digest = _digest(self.name, request.args, request.kwargs)
         keys = _keys(request, digest)
         own, done = _claim(delivery.holder, delivery.tag, digest), _claim("done", "", digest)
-        holder.do(holder.client.eval, _FINISH, len(keys), *keys, own, done, EXPIRES_SECONDS)
+        holder.do(holder.client.eval, _FINISH, len(keys), *keys, own, done, self._lifetime_seconds)
+
+    @property
+    def _lifetime_seconds(self) -> int:
+        seconds: int = self.app.runtime_settings.retention.claims_seconds
+        return seconds
 
     def _confirm(self, held: Any, digest: Digest, replicas: int) -> None:
         """Give the claim up, and raise, unless a failover would keep it: it could let the task run twice."""
