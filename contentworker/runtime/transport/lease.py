@@ -146,7 +146,8 @@ class Lease:
         trouble = ""
         while not self._stopping.is_set():
             is_woken = self._wake.wait(self._seconds_to_wait())
-            self._wake.clear()
+            if is_woken:  # else it would forget who wakes it just now
+                self._wake.clear()
             try:
                 if self._is_calm and not is_woken and not self._must_beat():
                     continue

@@ -394,12 +394,13 @@ def test_threads_end_with_the_lease_or_with_the_process(server: Redis, fences: F
 
 
 def test_the_keeper_waits_between_two_beats(lease: Lease) -> None:
-    """Half a second, or until it is woken; then it can be woken again. To stop wakes it."""
+    """Half a second, or until it is woken; then it can be woken again, but not before. To stop wakes it."""
     done: list[str] = []
 
     class Wake:
-        def wait(self, seconds: float) -> None:
+        def wait(self, seconds: float) -> bool:
             done.append(f"wait {seconds}")
+            return len(done) > 1
 
         def clear(self) -> None:
             done.append("clear")
@@ -411,7 +412,7 @@ def test_the_keeper_waits_between_two_beats(lease: Lease) -> None:
     lease._beat = lambda: bool(done.append("beat"))  # type: ignore[method-assign]
     lease._stopping = Turns(2)  # type: ignore[assignment]
     lease._keep()
-    assert done == ["wait 0.5", "clear", "beat"] * 2
+    assert done == ["wait 0.5", "beat", "wait 0.5", "clear", "beat"]
     done.clear()
     lease._stopping = threading.Event()
     lease.stop_threads()
