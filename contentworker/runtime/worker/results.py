@@ -34,13 +34,15 @@ class ResultConsumer(CeleryResultConsumer):
     """The connection's socket when it last looked."""
 
     def _drain_one(self, pubsub: Any, timeout: float | None) -> bool:
-        socket = _socket(pubsub)
+        before = _socket(pubsub)
         has_read = bool(super()._drain_one(pubsub, timeout))
-        # The first thing that was read confirms the subscriptions: what is published from now on, we get.
-        if has_read and socket is not self._looked_on and socket is _socket(self._pubsub):
+        socket = _socket(self._pubsub)
+        if has_read and socket is not self._looked_on:
             with self.reconnect_on_error():
                 stored = self.backend.client.mget(self.subscribed_to) if self.subscribed_to else []
-                self._looked_on = socket
+                # The first thing that is read confirms the subscriptions: what is published from now on, we
+                # get. If it connected again meanwhile, that may be still to come.
+                self._looked_on = socket if socket is before else None
                 for each in filter(None, stored):
                     self.on_state_change(self._decode_result(each), None)
         return has_read
