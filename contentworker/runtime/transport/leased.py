@@ -153,7 +153,12 @@ class Channel(sending.Channel):
             connection.send_command("BRPOP", self.global_keyprefix + IDLE, PAUSE_SECONDS)
         else:  # after a wait, too
             keys = self.holder.protocol.waiting_keys(self._lists(queues))
-            self._waiting.send_look(connection, keys, in_loop=self.connection.cycle.is_in_loop)
+            self._waiting.send_look(
+                connection,
+                keys,
+                in_loop=self.connection.cycle.is_in_loop,
+                health_check_interval=self.health_check_interval,
+            )
 
     def _fetch_command(self, queues: Sequence[str]) -> list[Any]:
         self._fetch = fetch = self.holder.next_fetch()

@@ -7,6 +7,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from math import inf
 from queue import Empty
@@ -97,7 +98,8 @@ class Channel(redis.Channel):
             def disconnect(self, *arguments: Any, **options: Any) -> None:
                 transport = channel.connection
                 if self._sock is not None and transport is not None and os.getpid() == self.pid:
-                    transport.cycle._unregister_from_poll(self._sock.fileno())  # noqa: SLF001 (kombu's own, as its channels do)
+                    with suppress(KeyError):  # of poll(2), where epoll says nothing
+                        transport.cycle._unregister_from_poll(self._sock.fileno())  # noqa: SLF001 (kombu's own, as its channels do)
                 super().disconnect(*arguments, **options)
 
         return Connection

@@ -17,11 +17,13 @@ logger = logging.getLogger(__package__)
 
 WAIT_SECONDS = 20.0
 """Longest wait to be told of a change; then a look shows whether the connection still works."""
+SHARE = 0.8
+"""Longest wait as a share of `health_check_interval`: kombu cuts a connection that is silent for longer."""
 PAUSE_SECONDS = 0.1
 """Time until the next look: if Redis cannot tell of changes, or if it tells of many in vain, as others are
 faster or the queue is paused."""
 TOLD = object()
-"""An answer that no command asked for: one of the lists has changed."""
+"""What Redis says that no command asked for: one of the lists has changed, or a managed server moves."""
 
 
 class Waiting:
@@ -46,18 +48,21 @@ class Waiting:
         """Look again in the next turn: there is one more list."""
         self._ends = 0.0
 
-    def send_look(self, connection: Any, keys: Sequence[str], *, in_loop: bool) -> None:
+    def send_look(
+        self, connection: Any, keys: Sequence[str], *, in_loop: bool, health_check_interval: float
+    ) -> None:
         """Ask whether any of these keys exists, and to be told of the next change of one of them.
 
         Only in an event loop (`in_loop`): elsewhere nothing would end a wait.
         """
         self.step = "look"
+        # Not from the answer on: a queue that is added until then is not looked at.
+        self._ends = time.monotonic() + min(WAIT_SECONDS, SHARE * health_check_interval or WAIT_SECONDS)
         self._is_told &= in_loop and str(connection.get_protocol()) == "3"
         commands: list[tuple[str, ...]] = [("EXISTS", *keys)]
         if self._is_told:
             # Only of what this look reads (OPTIN): a busy worker is told nothing.
             commands[:0] = [("CLIENT", "TRACKING", "ON", "OPTIN"), ("CLIENT", "CACHING", "YES")]
-            connection._parser.set_invalidation_push_handler(lambda _: TOLD)  # noqa: SLF001 (redis-py has no other way)
         connection.send_packed_command(connection.pack_commands(commands))
 
     def read(self, connection: Any) -> Any:
@@ -68,15 +73,15 @@ class Waiting:
         if self.step == "look":
             return self._read_look(connection)
         # What Redis tells of meanwhile is an answer of its own: to read on would hold up the event loop.
-        answer = connection.read_response(push_request=True)
+        answer = _receive(connection)
         # What was asked for may have come with it: then it lies in the parser, where no poll sees it.
         while answer is TOLD and self.step != "wait" and connection.can_read():
-            answer = connection.read_response(push_request=True)
+            answer = _receive(connection)
         return answer
 
     def hear(self, connection: Any) -> None:
         """Read Redis's word of a change while nothing is under way: whatever comes next looks for itself."""
-        connection.read_response(push_request=True)
+        _receive(connection)
 
     def _read_look(self, connection: Any) -> Any:
         """Whether any of the keys exists; `TOLD` if one has changed meanwhile."""
@@ -97,7 +102,7 @@ class Waiting:
             self._is_promised = True
             self.step = "fetch"
         elif self._is_told and not self._is_often_in_vain():
-            self.step, self._ends = "wait", time.monotonic() + WAIT_SECONDS
+            self.step = "wait"
         else:
             self.step = "pause"
         return self.step == "wait"
@@ -121,3 +126,10 @@ class Waiting:
         if is_promised:
             self._in_vain_at = now
         return is_promised and now - before < 2 * PAUSE_SECONDS
+
+
+def _receive(connection: Any) -> Any:
+    """Read the next answer, or `TOLD`."""
+    parser = connection._parser  # noqa: SLF001 (redis-py has no other way to tell one from the other)
+    parser.handle_push_response = lambda said: (type(parser).handle_push_response(parser, said), TOLD)[1]
+    return connection.read_response(push_request=True)

@@ -5,12 +5,14 @@ import logging
 import os
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 import redis
 from kombu import Connection, Consumer, Queue
+from kombu.utils import eventio
 
 from contentworker.runtime import transport
 from contentworker.runtime.transport import waiting
@@ -26,7 +28,9 @@ class Program:
     """A program with an event loop that consumes two queues."""
 
     def __init__(self, url: str) -> None:
-        self.connection = Connection(url, transport_options={"socket_timeout": 10})
+        # Without kombu's watch over its connections, which would end a wait in half a minute.
+        options = {"socket_timeout": 10, "health_check_interval": 0}
+        self.connection = Connection(url, transport_options=options)
         self.channel = self.connection.channel()
         self.channel.connection.cycle.is_in_loop = True
         self.taken: list[int] = []
@@ -127,13 +131,23 @@ def test_word_of_a_change_right_before_an_answer(start: Callable[..., Program], 
     """Both are read from the socket at once, which then never becomes readable for the answer."""
     program = start()
     wait_until(program.is_waiting, "the wait")
-    program.channel.health_check_interval = (
-        0  # kombu's watch over its connections would end it in half a minute
-    )
     program.channel._waiting.step, program.channel._in_poll = "fetch", None
     send(redis_url, 1)
     program.channel.connection.cycle.on_poll_start()
     wait_until(lambda: unread_bytes(program) > ANSWER_BYTES, "the answer")
+    wait_until(lambda: program.has_taken(1), "the message")
+
+
+def test_another_word_of_the_server(start: Callable[..., Program], redis_url: str) -> None:
+    """A managed one says that it moves: that is no answer. It is written into the parser here."""
+    program = start()
+    wait_until(program.is_waiting, "the wait")
+    program.channel._waiting.step, program.channel._in_poll = "fetch", None
+    send(redis_url, 1)
+    program.channel.connection.cycle.on_poll_start()
+    buffer = program.channel.client.connection._parser._buffer._buffer
+    buffer.write(b">3\r\n+MIGRATING\r\n:1\r\n:10\r\n")
+    buffer.seek(0)
     wait_until(lambda: program.has_taken(1), "the message")
 
 
@@ -212,10 +226,31 @@ def test_a_server_that_does_not_tell(
         redis_client.acl_deluser(USER)
 
 
-def test_a_queue_that_is_added_to_a_wait(start: Callable[..., Program], redis_url: str) -> None:
+def test_a_wait_ends_before_kombu_takes_the_connection_for_dead(start: Callable[..., Program]) -> None:
+    program = start()
+    program.channel.health_check_interval = 10
+    wait_until(program.is_waiting, "the wait")
+    assert program.channel._waiting._ends - time.monotonic() < 10
+
+
+def test_a_connection_that_poll_does_not_watch_is_closed(start: Callable[..., Program]) -> None:
+    """On macOS: a poll object, unlike an epoll one of Linux, raises `KeyError`."""
+    channel = start().channel
+    channel.connection.cycle.poller = eventio._poll()
+    connection = channel.async_pool.get_connection()
+    connection.disconnect()
+    assert connection._sock is None
+
+
+@pytest.mark.parametrize("during", ["look", "wait"])
+def test_a_queue_that_is_added_to_a_wait(start: Callable[..., Program], redis_url: str, during: str) -> None:
     """The worker looks into it as well."""
     program = start()
     wait_until(program.is_waiting, "the wait")
+    if during == "look":
+        program.channel._in_poll = None
+        program.channel.connection.cycle.on_poll_start()
+    assert program.channel._waiting.step == during
     consumer = Consumer(program.channel, [Queue("three")], on_message=program.take)
     consumer.consume()
     send(redis_url, 1, "three")
