@@ -160,11 +160,34 @@ def _text_of(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace")
 
 
+_SNAPSHOT = """
+local records = redis.call('ZRANGE', KEYS[2], 0, -1)
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+    local fields = redis.call('HGETALL', key)
+    for i = 1, #fields, 2 do
+        if string.find(fields[i], '^%d') then table.insert(records, fields[i + 1]) end
+    end
+end
+return {redis.call('LLEN', KEYS[1]), records}
+"""
+"""In one step: a message that moves between two would be seen nowhere."""
+
+
+def _snapshot(client: redis.Redis, queue: str) -> Any:
+    return client.eval(_SNAPSHOT, 2, queue, DELAYED, held_key("*"))
+
+
 def waiting_messages(client: redis.Redis) -> list[dict[str, Any]]:
     """Messages that are in no queue and not acknowledged: held by a worker, or delayed."""
     plain = [json.loads(value)[0] for value in client.hvals("unacked")]
-    records: list[Any] = [*client.zrange(DELAYED, 0, -1), *held_records(client)]
+    _, records = _snapshot(client, "")
     return plain + [json.loads(value.split(b"\n", 3)[3]) for value in records]
+
+
+def unsettled(client: redis.Redis, queue: str = "celery") -> int:
+    """How many messages are in the queue, held, or delayed."""
+    queued, records = _snapshot(client, queue)
+    return int(queued) + len(records)
 
 
 def held_records(client: redis.Redis) -> list[bytes]:

@@ -12,7 +12,16 @@ from contentworker.runtime.records.connections import check_server
 from contentworker.runtime.settings import BrokerSettings
 from contentworker.runtime.transport.replication import NotReplicatedError
 from tests.servers import Server, server
-from tests.support import PROBE_APP, StartWorker, client_of, executions, run_cli, wait_until, waiting_messages
+from tests.support import (
+    PROBE_APP,
+    StartWorker,
+    client_of,
+    executions,
+    run_cli,
+    unsettled,
+    wait_until,
+    waiting_messages,
+)
 
 SETTING = {"WORKER__BROKER__WAIT_FOR_REPLICAS": "1"}
 
@@ -73,7 +82,7 @@ def test_a_critical_task_starts_once_the_replica_has_its_claim(
         assert not executions(critical)
         pair.replica.kill(signal.SIGCONT)
         wait_until(lambda: executions(critical), "the task to run")
-        wait_until(lambda: not plain.llen("celery") and not waiting_messages(plain), "it to be over")
+        wait_until(lambda: not unsettled(plain), "it to be over")
         assert len(executions(critical)) == 1
         assert not plain.exists("contentworker:dead-letters")
 

@@ -10,7 +10,7 @@ from contentworker.runtime.records.connections import SENTINEL_PASSWORD as SENTI
 from tests.flow import Flow
 from tests.integration.runtime.records.test_sentinel import ENVIRONMENT, address
 from tests.servers import PASSWORD, watched
-from tests.support import PROBE_APP, StartWorker, client_of, executions, wait_until, waiting_messages
+from tests.support import PROBE_APP, StartWorker, client_of, executions, unsettled, wait_until
 
 MOMENT_SECONDS = 1.0
 """How far the replica may be behind: some milliseconds, and more on a machine that is busy."""
@@ -39,7 +39,7 @@ def test_the_master_is_killed(worker: StartWorker, tmp_path: Path, monkeypatch: 
             flow.stop()
             wait_until(lambda: list(flow.confirmed)[-1] in flow.runs(), "the last task")
         with redis.Redis(port=group.master().port, password=PASSWORD) as plain:
-            wait_until(lambda: not plain.llen("celery") and not waiting_messages(plain), "the rest to be run")
+            wait_until(lambda: not unsettled(plain), "the rest to be run")
         lost = {task_id: flow.confirmed[task_id] - killed_at for task_id in flow.missing}
         assert all(abs(seconds) < MOMENT_SECONDS for seconds in lost.values()), lost
         runs = flow.runs()

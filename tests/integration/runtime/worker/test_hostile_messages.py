@@ -32,6 +32,7 @@ from tests.support import (
     executions,
     held_records,
     run_cli,
+    unsettled,
     wait_until,
     waiting_messages,
 )
@@ -70,8 +71,8 @@ def goes_on(serving: Worker, client: Celery, redis_client: redis.Redis, tmp_path
     for folder, result in sent:
         (folder / "release").touch()
         assert result.get(timeout=PATIENCE) == "released"
-    wait_until(lambda: not waiting_messages(redis_client), "every message to be settled")
-    assert (serving.is_alive, serving.pid, redis_client.llen("celery")) == (True, pid, 0)
+    wait_until(lambda: not unsettled(redis_client), "every message to be settled")
+    assert (serving.is_alive, serving.pid) == (True, pid)
 
 
 def encoded(body: Any) -> str:

@@ -9,7 +9,7 @@ from celery import Celery
 
 from contentworker.runtime.records import dead_letters, revocations
 from contentworker.runtime.transport.protocol import DELAYED, REVOKED
-from tests.support import PATIENCE, PROBE_APP, StartWorker, executions, held_records, wait_until
+from tests.support import PATIENCE, PROBE_APP, StartWorker, executions, held_records, unsettled, wait_until
 
 COUNTED = "probe.counted"
 
@@ -37,8 +37,7 @@ def test_none_of_the_revoked_runs_though_workers_are_killed(
         "the revoked to be told",
     )
     assert states
-    wait_until(lambda: not redis_client.zcard(DELAYED) and not redis_client.llen("celery"), "the end")
-    wait_until(lambda: not held_records(redis_client), "the acknowledgements")
+    wait_until(lambda: not unsettled(redis_client), "the end")
     assert not revoked & {each["id"] for each in executions(tmp_path)}
 
 
