@@ -198,6 +198,12 @@ def held_records(client: redis.Redis) -> list[bytes]:
     return held
 
 
+def redis_seconds(client: redis.Redis) -> int:
+    """The time, by Redis's clock."""
+    now: Any = client.time()
+    return int(now[0])
+
+
 def everything(client: redis.Redis) -> str:
     """Every key and value, as text."""
     readers: dict[Any, Callable[[Any], Any]] = {

@@ -12,7 +12,7 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker.runtime.transport.protocol import DELAYED, held_key
+from contentworker.runtime.transport.protocol import DELAYED
 from tests.support import (
     PATIENCE,
     PROBE_APP,
@@ -21,6 +21,7 @@ from tests.support import (
     client_of,
     environment,
     executions,
+    held_records,
     wait_until,
     waiting_messages,
 )
@@ -57,13 +58,6 @@ def quick(folder: Path, name: str) -> tuple[str, dict[str, Any]]:
     return "probe.base.fail_until", {"folder": str(folder / name), "times": 0}
 
 
-def held(client: redis.Redis) -> int:
-    """How many messages are in the hands of workers."""
-    return sum(
-        tag[:1].isdigit() for key in client.scan_iter(match=held_key("*")) for tag in client.hkeys(key)
-    )
-
-
 def test_delayed_messages_cost_no_prefetch(
     worker: StartWorker, client: Celery, redis_client: redis.Redis, redis_url: str, tmp_path: Path
 ) -> None:
@@ -75,7 +69,7 @@ def test_delayed_messages_cost_no_prefetch(
     serving = worker("--queues=celery", "--concurrency=1", "--prefetch-multiplier=2", app=PROBE_APP)
     assert client.AsyncResult(now).get(timeout=PATIENCE) == 1
     wait_until(lambda: redis_client.zcard(DELAYED) == 100, "the others to wait in Redis")
-    wait_until(lambda: held(redis_client) == 0, "the acknowledgement")
+    wait_until(lambda: not held_records(redis_client), "the acknowledgement")
     inspect = client.control.inspect(limit=1, timeout=PATIENCE)
     assert [*inspect.scheduled().values(), *inspect.reserved().values()] == [[], []]
     assert serving.log().count(" received") == 1
@@ -105,7 +99,7 @@ def test_each_runs_at_its_time(
     assert sorted(times, key=times.__getitem__) == sorted(etas)
     assert executions(tmp_path / "past")[0]["time"] < times["in0"]
     assert [len(executions(tmp_path / name)) for name in etas] == [1] * 6
-    wait_until(lambda: held(redis_client) == 0, "the acknowledgements")
+    wait_until(lambda: not held_records(redis_client), "the acknowledgements")
     assert redis_client.zcard(DELAYED) == 0
 
 
@@ -116,7 +110,7 @@ def test_retry_waits_in_redis(
     worker("--queues=celery", "--concurrency=1", app=PROBE_APP)
     sent = client.send_task("probe.base.retry", kwargs={"folder": str(tmp_path), "countdown": 1000})
     wait_until(lambda: redis_client.zcard(DELAYED) == 1, "the retry")
-    wait_until(lambda: held(redis_client) == 0, "the acknowledgement of the first try")
+    wait_until(lambda: not held_records(redis_client), "the acknowledgement of the first try")
     delayed: Any = redis_client.zrange(DELAYED, 0, -1, withscores=True)
     ((_, due),) = delayed
     (message,) = waiting_messages(redis_client)
@@ -139,7 +133,7 @@ def test_revoked_task_does_not_run_when_it_is_due(
     client.control.revoke(task_id, reply=True, limit=1, timeout=PATIENCE)
     sent = client.send_task(task, kwargs=kwargs, countdown=1, task_id=task_id)
     wait_until(lambda: sent.state == "REVOKED", "its time")
-    wait_until(lambda: held(redis_client) == 0, "the acknowledgement")
+    wait_until(lambda: not held_records(redis_client), "the acknowledgement")
     assert not executions(tmp_path / "revoked")
 
 
@@ -151,7 +145,7 @@ def test_they_survive_restarts(worker: StartWorker, server: RedisProcess, tmp_pa
         send_plainly(server.url, ("probe.queue", {}, {"countdown": 1000}))
         client.send_task("probe.base.retry", kwargs={"folder": str(tmp_path)})
         wait_until(lambda: plain.zcard(DELAYED) == 3, "all to be delayed")
-        wait_until(lambda: held(plain) == 0, "the acknowledgement of the first try")
+        wait_until(lambda: not held_records(plain), "the acknowledgement of the first try")
         serving.kill()
         assert serving.wait() == 0
         task, kwargs = quick(tmp_path, "soon")

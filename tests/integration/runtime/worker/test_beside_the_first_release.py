@@ -21,6 +21,7 @@ from tests.support import (
     client_of,
     executions,
     held_records,
+    redis_seconds,
     run_cli,
     unsettled,
     wait_until,
@@ -114,10 +115,11 @@ def test_a_lease_is_honoured(both: Both, redis_url: str, redis_client: redis.Red
         send(redis_url, "probe.base.hold", tmp_path / str(number))
     running = [tmp_path / "0", tmp_path / "1"]
     wait_until(lambda: all(map(executions, running)), "a task on each")
-    began, before = seconds(redis_client), renewals(redis_client)
+    began, before = redis_seconds(redis_client), renewals(redis_client)
     assert len(before) == 2
     wait_until(
-        lambda: seconds(redis_client) > began + LONGER_THAN_A_LEASE_SECONDS, "more time than a lease to pass"
+        lambda: redis_seconds(redis_client) > began + LONGER_THAN_A_LEASE_SECONDS,
+        "more time than a lease to pass",
     )
     assert all(count > before[name] for name, count in renewals(redis_client).items())
     assert len(held_records(redis_client)) == 2
@@ -127,12 +129,6 @@ def test_a_lease_is_honoured(both: Both, redis_url: str, redis_client: redis.Red
     assert [len(executions(folder)) for folder in running] == [1, 1]
     for each in (old, new):
         assert not any(text in each.log() for text in ("Lease lost", "Overlap", "goes back"))
-
-
-def seconds(client: redis.Redis) -> int:
-    """By Redis's clock."""
-    now: Any = client.time()
-    return int(now[0])
 
 
 def renewals(client: redis.Redis) -> dict[bytes, int]:

@@ -27,6 +27,8 @@ from tests.support import (
     as_bytes,
     client_of,
     executions,
+    held_records,
+    unsettled,
     wait_until,
 )
 
@@ -46,17 +48,6 @@ def send(client: Celery, folder: Path, task: str = "probe.critical.hold", **kwar
     """Send a probe task with a folder of its own."""
     folder.mkdir(exist_ok=True)
     return client.send_task(task, kwargs={"folder": str(folder), **kwargs})
-
-
-def held(client: redis.Redis) -> int:
-    """How many messages are in the hands of workers."""
-    keys = client.scan_iter(match=held_key("*"))
-    return sum(tag[:1].isdigit() for key in keys for tag in client.hkeys(key))
-
-
-def is_done(client: redis.Redis) -> bool:
-    """Whether no message is anywhere."""
-    return not (held(client) or client.zcard(DELAYED) or client.llen("celery"))
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +221,7 @@ def test_death_of_its_worker(
     running, fetched = tmp_path / "running", tmp_path / "fetched"
     first, second = send(client, running), send(client, fetched)
     wait_until(lambda: executions(running), "the task to start")
-    wait_until(lambda: held(redis_client) == 2, "the prefetch")
+    wait_until(lambda: len(held_records(redis_client)) == 2, "the prefetch")
     killed.kill(signal.SIGKILL, group=True)
     killed.wait()
     take_from_the_dead(redis_client)
@@ -240,7 +231,7 @@ def test_death_of_its_worker(
         first.get(timeout=PATIENCE)
     assert second.get(timeout=PATIENCE) == "released"
     assert [len(executions(running)), len(executions(fetched))] == [1, 1]
-    wait_until(lambda: is_done(redis_client), "the acknowledgements")
+    wait_until(lambda: not unsettled(redis_client), "the acknowledgements")
 
 
 def test_second_delivery(
@@ -253,13 +244,13 @@ def test_second_delivery(
     wait_until(lambda: executions(tmp_path), "the task to start")
     redis_client.lpush("celery", raw)
     wait_until(lambda: "is delivered once more, and not run: running" in serving.log(), "the second to go")
-    wait_until(lambda: held(redis_client) == 1, "its acknowledgement")
+    wait_until(lambda: len(held_records(redis_client)) == 1, "its acknowledgement")
     (tmp_path / "release").touch()
     assert sent.get(timeout=PATIENCE) == "released"
-    wait_until(lambda: is_done(redis_client), "the acknowledgement")
+    wait_until(lambda: not unsettled(redis_client), "the acknowledgement")
     redis_client.lpush("celery", raw)
     wait_until(lambda: "is delivered once more, and not run: done" in serving.log(), "the third to go")
-    wait_until(lambda: is_done(redis_client), "its acknowledgement")
+    wait_until(lambda: not unsettled(redis_client), "its acknowledgement")
     assert len(executions(tmp_path)) == 1
     assert client.AsyncResult(sent.id).get(timeout=PATIENCE) == "released"
 
@@ -273,7 +264,7 @@ def test_explicit_retry(
     with pytest.raises(MaxRetriesExceededError):
         sent.get(timeout=PATIENCE)
     assert [line["retries"] for line in executions(tmp_path)] == [0, 1]
-    wait_until(lambda: is_done(redis_client), "the acknowledgements")
+    wait_until(lambda: not unsettled(redis_client), "the acknowledgements")
 
 
 def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisProcess, tmp_path: Path) -> None:
@@ -282,10 +273,10 @@ def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisPro
     (tmp_path / "release").touch()
     with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
         child = client.send_task("probe.pid").get(timeout=PATIENCE)
-        wait_until(lambda: is_done(plain), "the acknowledgement")
+        wait_until(lambda: not unsettled(plain), "the acknowledgement")
         os.kill(child, signal.SIGSTOP)
         sent = send(client, tmp_path).id
-        wait_until(lambda: held(plain) == 1, "the worker to have it")
+        wait_until(lambda: len(held_records(plain)) == 1, "the worker to have it")
         serving.wait_for_log(f"[{sent}] received")
         assert client.control.ping(timeout=PATIENCE, limit=1)  # a turn of its loop later the child has it
     server.crash()
@@ -298,4 +289,4 @@ def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisPro
         result = client.AsyncResult(sent)
         wait_until(lambda: result.state == "SUCCESS", "the result")
         assert len(executions(tmp_path)) == 1
-        wait_until(lambda: is_done(plain), "the acknowledgement")
+        wait_until(lambda: not unsettled(plain), "the acknowledgement")

@@ -27,6 +27,7 @@ from tests.support import (
     StartWorker,
     as_bytes,
     client_of,
+    redis_seconds,
     run_cli,
     wait_until,
     waiting_messages,
@@ -135,12 +136,6 @@ def test_connections_are_used_before_a_usual_proxy_cuts_them() -> None:
     assert BrokerSettings().health_check_interval_seconds < USUAL_CUT_SECONDS
 
 
-def seconds(client: redis.Redis) -> int:
-    """By Redis's clock."""
-    now: Any = client.time()
-    return int(now[0])
-
-
 def calls_of_eval(client: redis.Redis) -> int:
     statistics: Any = client.info("commandstats")
     return int(statistics.get("cmdstat_eval", {}).get("calls", 0))
@@ -157,10 +152,10 @@ def test_a_redis_that_is_always_busy(server: RedisProcess, worker: StartWorker, 
         with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
             wait_until(lambda: calls_of_eval(plain) > 5, "the load")
             holders = plain.hkeys(LEASES)
-            began, before = seconds(plain), calls_of_eval(plain)
+            began, before = redis_seconds(plain), calls_of_eval(plain)
             flow = Flow(client, tmp_path / "flow")
             wait_until(
-                lambda: seconds(plain) > began + LONGER_THAN_A_LEASE_SECONDS and len(flow.runs()) > 20,
+                lambda: redis_seconds(plain) > began + LONGER_THAN_A_LEASE_SECONDS and len(flow.runs()) > 20,
                 "tasks, for longer than a lease",
             )
             flow.stop()
