@@ -1,4 +1,4 @@
-"""A Redis transport for kombu that loses no message, by leases. It imports nothing else of this project.
+"""A Redis transport for kombu that loses no message. It imports nothing else of this project.
 
 `README.md` beside this file shows how to use it; docs/transport.md says what it promises and why that holds.
 """
@@ -10,7 +10,7 @@ from kombu.transport import TRANSPORT_ALIASES
 __all__ = ["UNREADABLE", "TransportName", "register"]
 
 UNREADABLE = "application/x-unreadable"
-"""Content type of bytes that are no message: they reach the consumer untouched, so that it can keep them."""
+"""Content type of bytes that are not a message: the consumer gets them as they are, and can keep them."""
 
 TransportName = Literal["leased", "plain"]
 
@@ -18,8 +18,8 @@ TransportName = Literal["leased", "plain"]
 def register(name: TransportName) -> None:
     """Make this the transport of `redis://`, `rediss://` and `sentinel://` in this process.
 
-    Call it before the first connection, which loads the transport. It replaces entries of kombu's table,
-    rather than set Celery's `broker_transport`, so that Flower and other tools see an address that they know.
+    Call it before the first connection, which loads the transport. It replaces entries of kombu's table
+    instead of setting Celery's `broker_transport`, so that Flower and other tools see an address they know.
 
     `plain` is kombu's own transport, made to survive broken messages.
     """

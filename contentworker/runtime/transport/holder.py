@@ -38,11 +38,11 @@ __all__ = [
 logger = logging.getLogger(__package__)
 
 TIMEOUT_SECONDS = 2.0
-"""Longest wait for an answer from Redis: a later one would not renew a lease in time."""
+"""Longest wait for an answer from Redis. A later answer would not renew a lease in time."""
 
 
 class Fetch(NamedTuple):
-    """A fetch that is under way, and the messages that it acknowledges."""
+    """A fetch whose answer has not come yet, and the messages that it acknowledges."""
 
     holder: str
     epoch: int
@@ -51,10 +51,10 @@ class Fetch(NamedTuple):
 
 
 class Holder:
-    """The deliveries of one process from one Redis.
+    """All messages that one process holds from one Redis: fetched, and not acknowledged yet.
 
-    `client` is a redis-py client for this holder alone, with short time-outs. Without `leased` nothing can be
-    fetched; delayed messages and those of dead workers are still looked after.
+    `client` is a redis-py client for this holder alone, with short time-outs. Without `leased` it fetches
+    nothing, but still moves due messages into their queues, and puts back those of dead workers.
     """
 
     def __init__(self, client: Any, *, leased: bool = True, prefix: str = "") -> None:
@@ -63,9 +63,9 @@ class Holder:
         self.lease = Lease(self.protocol, self.flush, self.fence, self._has_work, is_wanted=leased)
         self._outbox = self.lease.outbox
         self.do = self._outbox.do
-        """Take a step that may be repeated: now, or later if Redis is unreachable, and then return None."""
+        """Run a step that may be repeated. If Redis is unreachable, run it later, and return None."""
         self._lock = self.lease.lock
-        self._flushing = threading.RLock()  # a signal handler of Celery's may come in between, and flush
+        self._flushing = threading.RLock()  # one of Celery's signal handlers may interrupt a flush, and flush
         self._held: dict[str, Delivery] = {}
         self._acknowledged: list[str] = []
         self._noted: set[str] = set()
@@ -80,13 +80,13 @@ class Holder:
         return len(self._held)
 
     def next_fetch(self) -> Fetch:
-        """A new fetch, which takes the acknowledgements along."""
+        """A new fetch, which also sends the acknowledgements that are waiting."""
         with self._lock:
             acknowledged, self._acknowledged = tuple(self._acknowledged), []
             return Fetch(self.lease.name, self.lease.validity.epoch, next(self._fetches), acknowledged)
 
     def take(self, fetch: Fetch, answer: Any) -> list[tuple[Delivery, bytes]]:
-        """Make deliveries of a fetch's answer; return each with its message."""
+        """Make deliveries from a fetch's answer; return each with its message."""
         name, epoch, _, acknowledged = fetch
         try:
             count, messages = self.protocol.fetched(answer)
@@ -98,7 +98,7 @@ class Holder:
             self._report_overlap(name, acknowledged)
         with self._lock:
             if epoch != self.lease.validity.epoch:
-                return []  # fenced meanwhile: they go back with the rest of that name
+                return []  # the lease was lost meanwhile: they go back with the rest of the old name
             deliveries = [(delivery_of(each, name, epoch), each.raw) for each in messages]
             self._held.update((each.tag, each) for each, _ in deliveries)
             self._placed.update(each.tag for each, _ in deliveries if each.partition)
@@ -114,11 +114,13 @@ class Holder:
         limits: str,
         execute: Callable[[list[Any]], Any],
     ) -> list[float | None]:
-        """Let at most `room` deliveries start, each given with its partition, and whether it waits.
+        """Ask for places: at most `room` of the deliveries `asked` may start.
 
-        `execute` sends a command; on a connection that is open already it takes half of the CPU. For each: 0
-        if it has its place, None if it is parked or gone and so no longer held here, or in how many seconds
-        it may start.
+        Each is given with its partition (what its limit counts together), and whether it waits if it may not
+        start. `execute` sends a command; on an open connection that takes half of the CPU.
+
+        Returns, for each: 0 if it has a place; None if it is parked or gone, and so no longer held here;
+        otherwise in how many seconds it may start.
         """
         name = asked[0][0].holder
         messages = [(each.tag, partition, waits) for each, partition, waits in asked]
@@ -135,17 +137,17 @@ class Holder:
         return verdicts
 
     def cancel_fetch(self, fetch: Fetch) -> None:
-        """Give back what a fetch took whose answer never came."""
+        """Give back what a fetch took, because its answer never came."""
         if fetch.acknowledged:
             self.do(self.protocol.acknowledge, fetch.holder, *fetch.acknowledged)
         self.do(self.protocol.cancel_fetch, fetch.holder, fetch.number)
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Let go of a delivery whose work is done: with the next fetch, `flush` or beat.
+        """Acknowledge a delivery whose work is done: with the next fetch, `flush` or beat.
 
-        If Redis is unreachable it is done when Redis is back.
+        If Redis is unreachable, this happens when Redis is back.
         """
-        with self._lock:  # in one: a fence in between would give back what is done
+        with self._lock:  # a fence in between would give back a message that is done
             has_place = delivery.tag in self._placed
             if self._drop(delivery):
                 self._acknowledged.append(delivery.tag)
@@ -156,7 +158,7 @@ class Holder:
                     self._acknowledged.append(started_field(delivery.tag))
 
     def acknowledge_replaced(self, delivery: Delivery) -> None:
-        """Let go of a delivery in whose place its retry may be in Redis already."""
+        """Acknowledge a delivery that its retry may have replaced in Redis already."""
         beside = [started_field(delivery.tag)]
         if delivery.tag in self._placed:
             beside.append(place_field(delivery.tag))
@@ -164,7 +166,7 @@ class Holder:
             self.do(self.protocol.acknowledge, delivery.holder, delivery.tag, *beside)
 
     def flush(self) -> None:
-        """Tell Redis what is acknowledged."""
+        """Send the acknowledgements that are waiting."""
         with self._flushing:
             with self._lock:
                 name, tags, self._acknowledged = self.lease.name, tuple(self._acknowledged), []
@@ -174,10 +176,10 @@ class Holder:
                     self._report_overlap(name, tags)
 
     def reconcile(self) -> bool:
-        """Put back what Redis has under this holder's name and this process does not know of.
+        """Put back messages that Redis has under this holder's name, but this process does not know.
 
-        After a failover those are messages whose acknowledgement the old master had and the new one has not.
-        Call it while no fetch is under way. False if it is too early, as acknowledgements are still queued.
+        After a failover these are messages whose acknowledgement reached only the old master. Call it while
+        no fetch is under way. Returns False if it is too early, because acknowledgements are still queued.
         """
         with self._flushing:
             if self._outbox:
@@ -198,25 +200,26 @@ class Holder:
     def give_back(
         self, delivery: Delivery, *, front: bool, counted: bool = False, delivered: bool = True
     ) -> None:
-        """Put a delivery back into its list, marked as one that comes back.
+        """Put a delivery back into its list, and mark it as delivered before.
 
-        `counted`: as one more death, since what it contains ends this worker. Not `delivered`: no consumer
-        has seen it, so it is not marked.
+        `counted`: count one more death, because the message ends this worker. Without `delivered`, no
+        consumer has seen it, so it is not marked.
         """
         if self._drop(delivery):
             deaths = int(counted) if delivered else None
             self.do(self.protocol.give_back, delivery.holder, delivery.tag, front=front, deaths=deaths)
 
     def note_start(self, delivery: Delivery) -> None:
-        """Note that work begins on a message that has ended a worker before; for others it costs too much."""
+        """Note in Redis that work begins, if the message has ended a worker before; others skip the cost."""
         if self._note(self.protocol.start, delivery, delivery.tag):
             self._noted.add(delivery.tag)
 
     @contextmanager
     def receiving(self, delivery: Delivery) -> Iterator[None]:
-        """Decode and receive a message meanwhile: where it has ended a worker before, that may be the cause.
+        """Decode and receive a message in this block.
 
-        Afterwards, while it only stands in line, it is no cause until its work begins.
+        If the message has ended a worker before, decoding it may be the cause. So a death within the block
+        counts against it. After the block it only waits, and a death does not count until its work begins.
         """
         if delivery.deliveries:
             self._note(self.protocol.start, delivery, delivery.tag)
@@ -234,14 +237,14 @@ class Holder:
         return True
 
     def delay(self, delivery: Delivery, due_milliseconds: int) -> bool:
-        """Move a delivery to the delayed ones; False if it is due already."""
+        """Move a delivery to the delayed messages; return False if it is due already."""
         delayed = self.protocol.delay(delivery.holder, delivery.tag, due_milliseconds)
         if delayed:
             self._drop(delivery)
         return delayed
 
     def fence(self, reason: str, *, overlaps: bool) -> None:
-        """Stop all work of this process, as its deliveries are no longer its own.
+        """Stop all work of this process, because other workers may take over its messages.
 
         `overlaps`: another worker may be working on them already.
         """
@@ -266,11 +269,11 @@ class Holder:
             self._report_overlap(name, worked_on)
         if acknowledged:
             self._outbox.add(self.protocol.acknowledge, name, *acknowledged)
-        # Only now that nothing runs; it moves what other workers have not put back already.
+        # Only now that nothing runs. It moves messages that other workers have not put back already.
         self._outbox.add(self.protocol.release, name)
 
     def stop(self) -> None:
-        """Put back what is still held, and end the lease. Call it when none of it runs any more."""
+        """Put back the messages that are still held, and end the lease. Call it when none of them runs."""
         self.lease.stop_threads()
         self.flush()
         with self._lock:
@@ -285,18 +288,18 @@ class Holder:
             except (*CONNECTION_ERRORS, redis.exceptions.RedisError):
                 time.sleep(0.1)
         if self._outbox:
-            logger.warning("Redis is unreachable: what was not acknowledged will be delivered again")
+            logger.warning("Redis is unreachable: unacknowledged messages will be delivered again")
         _holders.pop(self.lease.validity.uid, None)
         self.client.close()
         self.client.connection_pool.disconnect()
 
     def _has_work(self) -> bool:
-        """Whether this process holds a message, or has taken one since it was asked last."""
+        """Whether this process holds a message, or has taken one since the last call."""
         has_taken, self._has_taken = self._has_taken, False
         return has_taken or bool(self._held)
 
     def _drop(self, delivery: Delivery) -> bool:
-        """Hold a delivery no longer. Returns whether it was held."""
+        """Stop holding a delivery; return whether it was held."""
         with self._lock:
             self._placed.discard(delivery.tag)
             return self._held.pop(delivery.tag, None) is not None
@@ -315,7 +318,7 @@ class Holder:
 
 
 def _counted(fields: Sequence[str]) -> int:
-    """How many of the fields an acknowledgement counts."""
+    """How many of these fields Redis counts when they are acknowledged."""
     return sum(not is_place(field) for field in fields)
 
 
@@ -325,7 +328,7 @@ def when_fenced(callback: Callable[[], None]) -> None:
 
 
 def holder_of(channel: Any, *, leased: bool = True) -> Holder:
-    """The process's holder for the channel's Redis, or one of the channel's own."""
+    """The process's holder for the channel's Redis, or a new one for this channel alone."""
     prefix = channel.global_keyprefix
     key = channel.connection.client.as_uri(include_password=True), prefix
     if channel.hold_across_connections and key in _shared:
@@ -334,10 +337,10 @@ def holder_of(channel: Any, *, leased: bool = True) -> Holder:
     pool.connection_kwargs.update(
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
-        # The holder repeats a step whose answer was lost itself: it knows that it is a repetition.
+        # The holder itself repeats a step whose answer was lost: it knows that this is a repetition.
         retry=Retry(NoBackoff(), 0),
     )
-    # Not the channel's own kind of client, which would put the prefix before some of the keys once more.
+    # Not the channel's own kind of client, which would add the prefix to some of the keys a second time.
     holder = Holder(redis.Redis(connection_pool=pool), leased=leased, prefix=prefix)
     if channel.hold_across_connections:
         _shared[key] = holder
@@ -345,7 +348,7 @@ def holder_of(channel: Any, *, leased: bool = True) -> Holder:
 
 
 def stop_all() -> None:
-    """End every lease of this process in good order."""
+    """End every lease of this process, and put back the messages that it still holds."""
     for holder in list(_holders.values()):
         holder.stop()
     _shared.clear()

@@ -1,14 +1,14 @@
 """The lease of a process in one Redis, and the two threads that look after it.
 
-A lease is a counter. Its holder adds to it twice a second, or every seven seconds while it holds no message.
-A worker that sees another's counter stand still for `LEASE_SECONDS` takes back what its holder held. Each
-worker measures with its own monotonic clock; the time of day plays no part. On the holder's own machine its
-process is looked up as well: a death there is noticed in a second. Redis names only leases that are silent,
-so many workers cost a worker no more than few.
+A lease is a counter. Its holder raises it twice a second, or every seven seconds while it holds no message.
+If a worker sees another's counter unchanged for `LEASE_SECONDS`, it puts that holder's messages back. Each
+worker measures with its own monotonic clock; the time of day plays no part. Workers on the holder's machine
+also look for its process, so they notice a death within a second. Redis names only leases that are silent
+(not renewed for a moment), so a beat costs the same with many workers as with few.
 
-The keeper is the thread that talks to Redis: it renews the lease, brings delayed messages forward, takes back
-what dead workers held, and sends what an outage held up. The watchdog talks to nothing, so nothing can hold
-it up: it ends this process's work when the lease was not renewed in time.
+The keeper thread talks to Redis: it renews the lease, moves due messages into their queues, puts back the
+messages of dead workers, and sends steps that an outage delayed. The watchdog thread talks to nothing, so
+nothing can delay it: it ends this process's work (it "fences" it) if the lease was not renewed in time.
 """
 
 import logging
@@ -41,26 +41,26 @@ __all__ = [
 logger = logging.getLogger(__package__)
 
 LEASE_SECONDS = 12.0
-"""A lease that stands still for this long is over."""
+"""A lease that is not renewed for this long is over."""
 FENCE_SECONDS = 10.5
-"""A worker that could not renew for this long stops its work: before another can be given its messages."""
+"""A worker that could not renew for this long stops its work, before others may take over its messages."""
 BEAT_SECONDS = 0.5
 """Time between two beats of a worker that holds messages."""
 LOOK_SECONDS = 1.0
-"""Time between two looks of a worker that holds nothing: whether a message is due or a lease is silent."""
+"""How often a worker that holds nothing asks whether a message is due or a lease is silent."""
 ALL_SECONDS = 15.0
-"""Time between two beats that look at all."""
+"""Time between two beats that also look at what changes rarely: parked messages, a clock that was set."""
 STOP_SECONDS = 3.0
-"""Longest that an orderly end waits for Redis."""
+"""How long an orderly end waits for Redis, at most."""
 TAKING_SECONDS = 0.25
-"""Longest that one beat takes back for: its own lease comes first."""
+"""How long one beat spends on the messages of dead workers, at most: its own lease comes first."""
 
 
 class Lease:
-    """The lease of this process, which has a new name after each loss.
+    """The lease of this process. Each time it is lost, the next one has a new name.
 
     `flush` is called before each renewal, `fence` when the lease is lost. `has_work` says whether the process
-    has held a message since it was asked last. Without `is_wanted` the process never gets a lease; it only
+    has held a message since the last call. Without `is_wanted`, the process never gets a lease; it only
     looks after delayed messages and those of dead workers.
     """
 
@@ -74,11 +74,11 @@ class Lease:
         is_wanted: bool,
     ) -> None:
         self.name = ""
-        """How Redis knows this process; empty while it has no lease."""
+        """The holder's name in Redis; empty while the process has no lease."""
         self.lock = threading.RLock()
-        """Held while the name or the epoch changes, and what belongs to them."""
+        """Protects the name, the epoch, and everything that depends on them."""
         self.validity = Validity.reserved()
-        """Until when this process's deliveries are its own."""
+        """Until when this process may work on its messages."""
         self.parked: frozenset[str] = frozenset()
         """Lists that had parked messages at the last beat."""
         self._wake = threading.Event()
@@ -86,27 +86,27 @@ class Lease:
         self._protocol, self._flush, self._fence = protocol, flush, fence
         self._has_work, self._is_wanted = has_work, is_wanted
         self._is_calm = False
-        """Whether the others have been told that the next renewal comes late."""
+        """Whether Redis was told that the next renewal comes late."""
         self._renewed = self._looked_at_all = -math.inf
         self._clock_ahead = 0.0
         """By how much Redis's clock is ahead of this process's."""
         self._next_due = math.inf
         self._observed: dict[str, tuple[int, float]] = {}
         self._skip = 0
-        """Silent leases that were named already, where one answer does not name them all."""
+        """How many silent leases earlier answers have named, if one answer cannot name them all."""
         self._refusal = ""
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Get a lease, if there is none, and look after it.
+        """Get a lease, if the process has none, and start the threads that look after it.
 
         Raises:
             ValueError: the records in Redis are of another version.
             RuntimeError: gevent or eventlet has replaced the threads.
         """
         if self._is_wanted and (patched := detect_environment()) != "default":
-            # A greenlet that computes would hold up the keeper, and its lease would be over.
+            # A greenlet that computes would block the keeper, and its lease would end.
             raise RuntimeError(f"leases need threads, which {patched} has replaced: use threads, or `plain`")
         with self.lock:
             if not self._threads:
@@ -124,7 +124,7 @@ class Lease:
                 self.name = name
 
     def end(self) -> str:
-        """Void this process's deliveries; return the name that the lease had. Hold `lock`."""
+        """End the right to work on this process's messages; return the lease's name. Call it under `lock`."""
         name, self.name = self.name, ""
         self.validity.end()
         return name
@@ -154,7 +154,7 @@ class Lease:
                 while self._beat() and not self._stopping.is_set():
                     pass
             except Exception as error:  # noqa: BLE001 (of any kind: the next beat may succeed)
-                # While Redis was away, no worker could renew: each gets a full lease from its return on.
+                # No worker could renew during an outage: each gets a full lease once Redis is back.
                 self._observed, self._skip, self._is_calm = {}, 0, False
                 if not trouble:
                     _tell("answers", False)  # noqa: FBT003 (the listener's argument)
@@ -173,7 +173,7 @@ class Lease:
         return min(LOOK_SECONDS, max(BEAT_SECONDS, self._next_due - now()))
 
     def _must_beat(self) -> bool:
-        """Whether a beat has anything to do: one that does nothing costs as much."""
+        """Whether a beat has anything to do. A beat costs the same if it does nothing, so avoid it."""
         if now() - self._renewed >= CALM_SECONDS - LOOK_SECONDS / 2:
             return True
         silent, due = self._protocol.next_moments()
@@ -181,7 +181,7 @@ class Lease:
         return min(silent, due) <= now() + self._clock_ahead
 
     def _beat(self) -> bool:
-        """Renew, and look after the delayed and the dead; True if more delayed messages are due."""
+        """Renew the lease, move due messages, put back those of the dead; True if more messages are due."""
         try:
             self.outbox.send()
         except redis.exceptions.ResponseError as error:
@@ -190,7 +190,7 @@ class Lease:
                 logger.warning("Redis refuses acknowledgements, which are repeated: %s", error)
         self._flush()
         name, epoch, started = self.name, self.validity.epoch, now()
-        # In this order: a message that is taken meanwhile either is seen here, or calls `hurry`.
+        # In this order: a message that is taken meanwhile is either seen here, or calls `hurry`.
         self._is_calm = True
         self._is_calm = not self._has_work() and not self._observed
         beat = self._protocol.beat(
@@ -217,9 +217,9 @@ class Lease:
         return beat.promoted >= PROMOTED_AT_A_TIME
 
     def _observe(self, beat: Beat, asked: float, answered: float) -> dict[str, int]:
-        """Compare the silent leases with what was seen before; return those that are over."""
+        """Compare the silent leases with those of earlier beats; return those that are over."""
         before = self._observed
-        # A lease that is not named was renewed, unless one answer does not name all silent ones.
+        # A lease that is not named was renewed, unless there are more silent ones than one answer names.
         self._observed = dict(before) if self._skip or beat.skip else {}
         self._skip = beat.skip
         over = {}
@@ -236,13 +236,13 @@ class Lease:
 
     def _take_from_the_dead(self, over: Mapping[str, int]) -> None:
         until = now() + TAKING_SECONDS
-        # Each in an order of its own: many workers find the same dead.
+        # In random order, because many workers find the same dead.
         for name in random.sample([*over], len(over)):
             if now() >= until:
                 return
             moved, unknown = self._protocol.reclaim(name, over[name])
             del self._observed[name]
-            self._skip = 0  # the others have moved up
+            self._skip = 0  # the remaining ones have moved up in the list
             if moved:
                 _tell("moved", "reclaimed", moved)
             logger.warning(
@@ -266,9 +266,9 @@ def when_redis_answers(callback: Callable[[bool], None]) -> None:
 
 
 def when_moved(callback: Callable[[str, int], None]) -> None:
-    """Call `callback`, from another thread, with how many messages moved into their lists, and why.
+    """Call `callback`, from another thread, with why messages moved into their lists, and how many.
 
-    `promoted`: they were due; `reclaimed`: their worker was dead.
+    Why is `promoted` (they were due) or `reclaimed` (their worker was dead).
     """
     _callbacks["moved"].append(callback)
 
@@ -277,7 +277,7 @@ def _tell(event: str, *arguments: Any) -> None:
     for callback in _callbacks[event]:
         try:
             callback(*arguments)
-        except Exception:  # of any kind: the lease comes first
+        except Exception:  # whatever it is, the lease comes first
             logger.exception("A callback of the transport (%s) failed", event)
 
 

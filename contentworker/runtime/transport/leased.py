@@ -1,7 +1,7 @@
 """kombu channels that take messages by lease.
 
 kombu's event loop sends a blocking BRPOP, polls the socket, and reads the answer. Here a script moves
-messages into the worker's hash instead; if there were none, the channel waits as `waiting` says.
+messages into the worker's hash instead. If there are none, the channel waits (`waiting.py`).
 """
 
 import logging
@@ -33,14 +33,14 @@ logger = logging.getLogger(__package__)
 
 @dataclass
 class Taken:
-    """A message that a fetch took, and has not been delivered."""
+    """A message that a fetch took, and that has not been delivered yet."""
 
     delivery: Delivery
     raw: bytes
     message: LeasedMessage | None = None
-    """Made already, to look at its limit."""
+    """The decoded message, if its limit was looked up."""
     is_settled: bool = False
-    """Whether there is nothing to deliver: it waits for its ETA, or for its limit."""
+    """Whether there is nothing to deliver: the message waits for its ETA, or for its limit."""
 
 
 class Channel(sending.Channel):
@@ -51,15 +51,15 @@ class Channel(sending.Channel):
     _holder: Holder | None = None
     _fetch: Fetch | None = None
     _room = 0
-    """Most messages of the fetch under way that may be delivered."""
+    """How many messages of the current fetch may be delivered, at most."""
     _ahead = 0
-    """How many more it takes."""
+    """How many more it takes, to find some that may start."""
     _must_poll = False
     newest_revocation = 0.0
-    """The highest score in `REVOKED` when the messages that are being delivered were taken."""
+    """The highest score in `REVOKED` at the time of the last fetch."""
     _is_reconciled = False
     _sent_plainly = True
-    """Whether the last command was kombu's own, which is sent while no queue needs an acknowledgement."""
+    """Whether the last command was kombu's own, because no queue needs acknowledgements."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._leased_queues: set[str] = set()
@@ -76,9 +76,9 @@ class Channel(sending.Channel):
     def basic_consume(
         self, queue: str, no_ack: bool, callback: Callable[[Any], Any], consumer_tag: str, **options: Any
     ) -> Any:
-        """Consume a queue, whose messages come with a lease."""
+        """Consume a queue; its messages come with a lease."""
         line(queue)
-        # Not that of `plain`, which only looks after what dead workers left.
+        # Skip the method of `plain`, which only looks after messages of dead workers.
         result = super(plain.Channel, self).basic_consume(queue, no_ack, callback, consumer_tag, **options)
         if not no_ack and queue not in self.active_fanout_queues:
             self._leased_queues.add(queue)
@@ -162,17 +162,17 @@ class Channel(sending.Channel):
 
     def _fetch_command(self, queues: Sequence[str]) -> list[Any]:
         self._fetch = fetch = self.holder.next_fetch()
-        # Outside of an event loop the program may take a while until it asks for the next.
+        # Without an event loop, the program may take a while until it asks for the next message.
         in_loop = self.connection.cycle.is_in_loop
         self._room = self.qos.can_consume_max_estimate() if in_loop else 1
         lists, in_json, of_queues, self._ahead = self._lists(queues), "", "", 0
         limiter, all_limits = limits.in_use()
         if limiter and in_loop and any(queue in limiter.queues for queue in queues):
             in_json, of_queues = all_limits, limits.of_queues(limiter, self.global_keyprefix)
-            # Only once some wait: the others behind them in the list may start.
+            # Only if some messages wait: others behind them in the list may start.
             if self._must_poll and all(limiter.queues.get(queue, False) for queue in queues):
                 self._ahead = limits.SORTED_AT_A_TIME
-        elif not self.holder.lease.parked.isdisjoint(lists):  # of a limit that is no longer in the settings
+        elif not self.holder.lease.parked.isdisjoint(lists):  # parked for a limit that has been removed
             in_json = all_limits
         return self.holder.protocol.fetch_command(
             *(fetch.holder, fetch.number, self._room, lists, fetch.acknowledged),
@@ -188,18 +188,18 @@ class Channel(sending.Channel):
             self._flush_brpop_reauth()
 
     def hear(self) -> bool:
-        """Read what comes unasked: Redis tells of a change. Returns False if an answer is under way."""
+        """Read a notice of Redis, that a list has changed. Return False while an answer is expected."""
         if self._in_poll or not self._leased_queues:
             return False
         connection = self.client.connection
         try:
             self._waiting.hear(connection)
         except (*self.connection_errors, self.ResponseError):
-            connection.disconnect()  # it was idle, so nothing is lost: the next fetch connects again
+            connection.disconnect()  # it was idle, so nothing is lost; the next fetch reconnects
         return True
 
     def flush(self) -> None:
-        """Tell Redis what is acknowledged, unless a fetch is under way: the next one takes it along."""
+        """Send acknowledgements. If a fetch is under way, the next one sends them."""
         if self._holder is not None and self._fetch is None:
             self._holder.flush()
 
@@ -247,7 +247,7 @@ class Channel(sending.Channel):
             self._cancel_lost_fetch()
             raise
         except self.ResponseError as error:
-            # A replica during a failover, or a server whose disk is full: wait for it, as in an outage.
+            # A replica during a failover, or a server whose disk is full: wait as in an outage.
             self._cancel_lost_fetch()
             raise RedisConnectionError(str(error)) from error
 
@@ -269,7 +269,7 @@ class Channel(sending.Channel):
                 self.holder.give_back(taken.delivery, front=True, delivered=False)
 
     def _admit(self, fetched: Sequence[Taken]) -> None:
-        """Let the messages start whose limits allow it, as many as there is room for; settle the others."""
+        """Get places for messages with limits, as many as there is room for; settle those that must wait."""
         limiter, in_json = limits.in_use()
         if limiter is None or not self.connection.cycle.is_in_loop:
             return
@@ -293,7 +293,7 @@ class Channel(sending.Channel):
                 taken.message.refusal = limits.refusal(partition, conflict)
 
     def _execute(self, command: list[Any]) -> Any:
-        """Send a command on the channel's own connection, where nothing is under way; return its answer."""
+        """Send a command on the channel's own idle connection; return its answer."""
         connection = self.client.connection
         try:
             connection.send_command(*command)
@@ -303,7 +303,7 @@ class Channel(sending.Channel):
             raise
 
     def _partition_of(self, taken: Taken, limiter: limits.Limiter) -> str | None:
-        """Make the message; return what it counts with, or None if it need not ask."""
+        """Make the message; return what its limit counts it with, or None if it needs no place."""
         queue = self._queue(taken.delivery.list_key)
         with self._handling(queue, taken):
             taken.message = self._message(taken.delivery, taken.raw)
@@ -315,7 +315,7 @@ class Channel(sending.Channel):
             taken.message.refusal = partition
             return None
         if partition is None and self._ahead:
-            return limits.UNLIMITED  # it has its turn among those that have a limit
+            return limits.UNLIMITED  # it takes turns with messages that have a limit
         return partition
 
     def _deliver_one(self, queue: str, taken: Taken) -> None:
@@ -326,7 +326,7 @@ class Channel(sending.Channel):
 
     @contextmanager
     def _handling(self, queue: str, taken: Taken) -> Iterator[None]:
-        """Decode or deliver a message. If that fails, or ends the process, it counts as a death."""
+        """Decode or deliver a message in this block. If that fails, or ends the process, count a death."""
         with self.holder.receiving(taken.delivery):
             try:
                 yield
@@ -334,11 +334,11 @@ class Channel(sending.Channel):
                 self.holder.give_back(taken.delivery, front=True)
                 raise
             except Exception:
-                logger.exception("A message of queue %s cannot be received, and goes back to it", queue)
+                logger.exception("A message of queue %s cannot be received and goes back to the queue", queue)
                 self.holder.give_back(taken.delivery, front=False, counted=True)
 
     def _message(self, delivery: Delivery, raw: bytes) -> LeasedMessage | None:
-        """Make a message; None if it is not due yet, and so went to the delayed ones."""
+        """Make a message; None if it is not due yet, and was moved to the delayed messages."""
         is_decodable = len(raw) <= self.max_message_bytes and delivery.deliveries < self.max_deliveries
         try:
             message = self.Message(loads(bytes_to_str(raw)) if is_decodable else None, channel=self)
@@ -357,7 +357,7 @@ class Channel(sending.Channel):
         return message
 
     def _unheld_message(self, queue: str, payload: Any) -> LeasedMessage:
-        """Make a message that came without a lease: it was broadcast, or needs no acknowledgement."""
+        """Make a message that came without a lease: a broadcast, or one that needs no acknowledgement."""
         try:
             return self.Message(payload, channel=self)
         except Exception:  # noqa: BLE001 (a foreign broadcast can make kombu raise anything)
@@ -371,7 +371,7 @@ class Channel(sending.Channel):
         return waiting + delayed
 
     def close(self) -> None:
-        """Close without reading what is under way: a fetch is cancelled in Redis, a wait takes nothing."""
+        """Close without reading an answer that may come: a fetch is cancelled, a wait takes no message."""
         if not self._sent_plainly:
             self._in_poll = None
         closed = self.closed
@@ -384,7 +384,7 @@ class Channel(sending.Channel):
 
 
 class Poller(kombu_redis.MultiChannelPoller):
-    """Also acknowledges, once in each turn of the event loop."""
+    """kombu's poller, which also sends acknowledgements, once in each turn of the event loop."""
 
     is_in_loop = False
 
@@ -393,7 +393,7 @@ class Poller(kombu_redis.MultiChannelPoller):
         return super().on_poll_init(poller)
 
     def on_readable(self, fileno: int) -> None:
-        """Read from a connection. kombu closes one that is readable though nothing was asked for."""
+        """Read from a connection. kombu would close one that has data although it asked for nothing."""
         channel, kind = self._fd_to_chan.get(fileno, (None, ""))
         if kind != "BRPOP" or not channel.hear():
             super().on_readable(fileno)

@@ -1,7 +1,8 @@
-"""Limits: which messages count together, how many of them may start, and what becomes of one that may not.
+"""Limits: which messages count together, how many may start, and what happens to one that may not.
 
-docs/limits.md has the rules, docs/transport.md the keys in Redis. The worker says what a limit applies to: it
-gives a `Limiter` to `use`.
+docs/limits.md has the rules, docs/transport.md the keys in Redis. A *partition* is what one limit counts
+together: all its messages, or those with the same value of its key. The worker decides what a limit applies
+to: it passes a `Limiter` to `use`.
 """
 
 import json
@@ -27,19 +28,19 @@ __all__ = [
 
 Conflict = Literal["wait", "discard", "dead_letter"]
 UNLIMITED = ":"
-"""The partition of messages without a limit, in a queue in which others have one."""
+"""The partition of messages without a limit, in a queue where others have one."""
 SORTED_AT_A_TIME = 100
-"""How many more messages a fetch of a queue with limits takes, to find those that may start."""
+"""How many more messages a fetch takes from a queue with limits, to find those that may start."""
 
 
 MOST_SENT_BYTES = 10_000
 """Longest list of tasks with limits that a fetch sends. If it is longer, only `admit` gives places."""
 SHOWN_LENGTH = 100
-"""How much of a key an error shows."""
+"""How many characters of a key an error shows."""
 
 
 class Limit(NamedTuple):
-    """At most `concurrency` at once, and `rate` in any `rate_seconds`, each 0 for any number."""
+    """At most `concurrency` at once, and `rate` in any `rate_seconds`; 0 means no limit."""
 
     concurrency: int
     rate: int
@@ -52,21 +53,21 @@ class Refusal(NamedTuple):
 
     limit: str
     kind: Literal["discarded", "limit", "invalid"]
-    """What becomes of it: it is discarded, or a dead letter for one of two reasons."""
+    """It is discarded, or becomes a dead letter with the reason `limit` or `invalid`."""
     text: str
 
 
 class Limiter(Protocol):
-    """What a worker knows of limits."""
+    """The limits that a worker knows."""
 
     limits: Mapping[str, Limit]
     """All limits by name."""
     queues: Mapping[str, bool]
-    """The queues that get messages with a limit, and whether all wait there that may not start."""
+    """The queues that get messages with a limit, and whether all that may not start wait there."""
 
     direct: Mapping[str, Mapping[str, Sequence[str]]]
-    """Queue → task → its limit, if it has one, and the text before the limit's key in a message's headers, as
-    Celery writes them: with it, a fetch gives places by itself. The task "" stands for all others."""
+    """Queue → task → its limit, if it has one, and the text before the limit's key in the headers of a
+    message, as Celery writes them. With it, a fetch itself can give places. The task "" is all others."""
 
     def __hash__(self) -> int: ...
 
@@ -75,7 +76,7 @@ class Limiter(Protocol):
 
 
 def partition(limit: str, key: str) -> str:
-    """What a limit counts together: all messages with the same key."""
+    """The name of a partition: all messages of a limit with the same key."""
     return f"{limit}:{key}"
 
 
@@ -85,7 +86,7 @@ def name_of(partition: str) -> str:
 
 
 def refusal(partition: str, on_conflict: Conflict) -> Refusal:
-    """What to say of a message that may not start now."""
+    """Why a message is refused whose limit is reached now."""
     name, _, key = partition.partition(":")
     of_key = f" for {key[:SHOWN_LENGTH]!r}" if key else ""
     # It does not say when the task may start: with a limit of concurrency, that depends on when others end.
@@ -94,7 +95,7 @@ def refusal(partition: str, on_conflict: Conflict) -> Refusal:
 
 
 def in_json(limits: Mapping[str, Limit]) -> str:
-    """Limits for the scripts."""
+    """Limits as JSON, for the Lua scripts."""
     return json.dumps({name: limit[:3] for name, limit in limits.items()})
 
 
@@ -111,7 +112,7 @@ class _InUse:
 
 
 def use(limiter: Limiter) -> None:
-    """Have these limits apply to what this process fetches in its event loop."""
+    """Apply these limits to the messages that this process fetches in its event loop."""
     _InUse.limiter, _InUse.json = limiter, in_json(limiter.limits)
 
 

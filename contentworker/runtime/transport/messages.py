@@ -1,4 +1,4 @@
-"""Messages, the delivery under which this process holds each, and when they are due."""
+"""Messages as a worker holds them: kombu's message with its delivery, and when it is due."""
 
 import re
 from datetime import UTC, datetime
@@ -25,19 +25,19 @@ class Delivery(NamedTuple):
     tag: str
     list_key: str
     deliveries: int = 0
-    """How many workers have died of it."""
+    """How many workers died while they had it."""
     redelivered: bool = False
     """Whether a consumer has had it before."""
     partition: str = ""
-    """What a limit counts it with, if it has its place there."""
+    """What its limit counts it with, if it has a place there."""
 
 
 _DELIVERIES = re.compile(rb'{"deliveries":(\d{1,9}),')
-"""Count of deaths in the message, where the previous release wrote it. It is added to ours."""
+"""Where the previous release wrote the count of deaths: into the message. It is added to the new count."""
 
 
 def delivery_of(taken: Fetched, holder: str, epoch: int) -> Delivery:
-    """Make a delivery of a message that was taken; epoch: how many leases this process has lost so far."""
+    """Make a delivery of a fetched message. `epoch`: how many leases this process has lost so far."""
     before = _DELIVERIES.match(taken.raw)
     counted = (taken.deaths or 0) + (int(before[1]) if before else 0)
     redelivered = bool(before) or taken.deaths is not None
@@ -47,8 +47,8 @@ def delivery_of(taken: Fetched, holder: str, epoch: int) -> Delivery:
 class DueHeaders(dict[str, Any]):
     """Headers of a message that has waited in Redis until it was due.
 
-    Celery's `Request` asks for the ETA with `get`, and would wait for it once more, by its own clock. The
-    task is given the items, and so sees the ETA that was sent.
+    Celery's `Request` reads the ETA with `get`, and would wait for it again, by its own clock. The task gets
+    the items, and so sees the ETA that was sent.
     """
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -64,7 +64,7 @@ class DueHeaders(dict[str, Any]):
 
 
 class LeasedMessage(virtual.Message):
-    """A message that knows the delivery under which it is held."""
+    """A message with its delivery: which holder has it, and under which tag."""
 
     properties: dict[str, Any]
     headers: Any
@@ -73,27 +73,27 @@ class LeasedMessage(virtual.Message):
     def __init__(self, payload: Any, channel: Any = None, **options: Any) -> None:
         super().__init__(payload, channel=channel, **options)
         self.delivery: Delivery | None = None
-        """None if it did not come by lease: it was broadcast, or needs no acknowledgement."""
+        """None if it came without a lease: it was broadcast, or needs no acknowledgement."""
         self.deliveries: int = 0
-        """Deliveries that ended in the death of a worker."""
+        """How many workers died while they had it."""
         self.claim: Claim | None = None
-        """The claim to the lock of a unique message, while it may have it."""
+        """The claim of a unique message to its lock, as long as it may have the lock."""
         self.refusal: Refusal | None = None
-        """Why it must not be run, if it must not."""
+        """Why it must not run; None if it may."""
 
     @cached_property
     def raw(self) -> bytes:
-        """The bytes as they lay in Redis; encoded again if the message came without a lease."""
+        """The bytes as they were in Redis; encoded again if the message came without a lease."""
         return str(dumps(self._raw)).encode()
 
     def deliver_as(self, delivery: Delivery, uid: str, raw: bytes) -> None:
-        """Become this delivery of the holder with this `uid`. `_raw` stays as it lay in Redis."""
+        """Set the delivery. `uid` is its holder's. `_raw` stays as it was in Redis."""
         self.delivery, self.raw, self.deliveries = delivery, raw, delivery.deliveries
         self.delivery_tag = delivery.tag
         held = [uid, delivery.epoch, delivery.holder, delivery.tag]
         self.properties = {**self.properties, "held": held}
         self.delivery_info = {**(self.delivery_info or {})}
-        if delivery.redelivered:  # in both places where kombu says so
+        if delivery.redelivered:  # set it in both places where kombu has it
             self.delivery_info["redelivered"] = True
             if isinstance(self.headers, dict):
                 self.headers = self.headers.copy()
@@ -101,7 +101,7 @@ class LeasedMessage(virtual.Message):
 
 
 def due_milliseconds(headers: Any) -> int | None:
-    """When a task message is to run, in milliseconds since 1970; None if it has no readable ETA."""
+    """When a task message is due, in milliseconds since 1970; None if it has no readable ETA."""
     if not isinstance(headers, dict) or not isinstance(eta := headers.get("eta"), str):
         return None
     try:

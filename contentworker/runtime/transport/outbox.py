@@ -15,9 +15,9 @@ CONNECTION_ERRORS = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutE
 
 
 class Outbox:
-    """Steps that Redis has not been told, in their order: a dead letter comes before its acknowledgement.
+    """Steps that could not reach Redis yet, in order: a dead letter comes before its acknowledgement.
 
-    A step is a call that may be repeated. `wake` starts the thread that sends what waits.
+    A step is a call that may be repeated. `wake` wakes the thread that runs the waiting steps.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -28,14 +28,14 @@ class Outbox:
         return bool(self._steps)
 
     def do(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Take a step now and return its result; or later, if Redis is unreachable, and return None."""
-        if not self._steps:  # else it would only wait for a time-out as well
+        """Run a step and return its result. If Redis is unreachable, run it later and return None."""
+        if not self._steps:  # otherwise it would only wait for a time-out, too
             try:
                 return step(*arguments, **options)
             except redis.exceptions.OutOfMemoryError:
                 raise  # waiting does not help
             except (*CONNECTION_ERRORS, redis.exceptions.ResponseError) as error:
-                # Also refused: by a replica during a failover, or by a server whose disk is full.
+                # ResponseError: a replica during a failover, or a server whose disk is full, refuses it.
                 logger.warning(
                     "Redis is unreachable (%s): acknowledgements are queued until it returns", error
                 )
@@ -43,12 +43,12 @@ class Outbox:
         return None
 
     def add(self, step: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        """Take a step soon, in the thread that sends what waits."""
+        """Run a step soon, in the thread that runs the waiting steps."""
         self._steps.append((step, arguments, options))
         self._wake()
 
     def send(self) -> None:
-        """Take all steps that wait; stop at one that fails, which stays."""
+        """Run all waiting steps. If one fails, it raises and stays, with those after it."""
         while self._steps:
             step, arguments, options = self._steps[0]
             step(*arguments, **options)

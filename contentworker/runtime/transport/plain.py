@@ -28,30 +28,30 @@ OPTIONS = ("hold_across_connections", "max_message_bytes", "max_deliveries", "wa
 
 
 class Channel(redis.Channel):
-    """A channel on which every message can be delivered, and which can be closed without Redis."""
+    """A channel that can deliver every message, and that can be closed while Redis is unreachable."""
 
     hold_across_connections = False
-    """Keep this process's deliveries when the channel is closed; then call `holder.stop_all` in the end. If
-    False they go back to their queues, as with kombu."""
+    """Keep this process's messages when the channel is closed; call `holder.stop_all` at the end. If False,
+    they go back to their queues, as with kombu."""
     max_message_bytes: float = inf
-    """A longer message is delivered undecoded, as one that cannot be read."""
+    """A longer message is delivered undecoded, like one that cannot be read."""
     max_deliveries: float = inf
-    """A message that this many workers died of is delivered undecoded too: decoding it may be why. Only
-    leases count deaths."""
+    """If this many workers died while they had a message, it is delivered undecoded, too: decoding it may be
+    the cause. Only leases count deaths."""
     wait_for_replicas = 0
     """How many replicas must have a message before `basic_publish` returns."""
     from_transport_options = (*redis.Channel.from_transport_options, *OPTIONS)
 
     @property
     def supports_batch_publish(self) -> bool:
-        """Whether messages may be sent later than `basic_publish` returns."""
+        """Whether messages may be sent after `basic_publish` has returned."""
         return not self.wait_for_replicas and bool(super().supports_batch_publish)
 
     def basic_publish(self, message: Any, exchange: str, routing_key: str, **options: Any) -> Any:
         """Send a message.
 
         Raises:
-            replication.NotReplicatedError: it is sent, and a failover may lose it.
+            replication.NotReplicatedError: it is sent, but a failover may lose it.
         """
         sent = super().basic_publish(message, exchange, routing_key, **options)
         if self.wait_for_replicas and not (exchange and self.typeof(exchange).type == "fanout"):
@@ -60,7 +60,7 @@ class Channel(redis.Channel):
         return sent
 
     def basic_consume(self, queue: str, no_ack: bool, *arguments: Any, **options: Any) -> Any:
-        """Consume; a worker also looks after what workers with leases left in Redis."""
+        """Consume a queue. A worker also looks after messages that workers with leases left in Redis."""
         if self.hold_across_connections and not no_ack:
             holder_of(self, leased=False).lease.start()
         return super().basic_consume(queue, no_ack, *arguments, **options)
@@ -78,7 +78,7 @@ class Channel(redis.Channel):
         except self.connection_errors:
             if self.closed:
                 raise
-            super().close()  # nothing is left to be read
+            super().close()  # now nothing is left to read
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
@@ -89,8 +89,8 @@ class Channel(redis.Channel):
     def _unwatched_first(self, base: Any) -> type:
         """A connection that leaves the event loop before its socket is closed.
 
-        A pool process that was started later has the socket open, too. epoll would go on to report it under
-        its old number, which the next connection gets: the event loop would wait for what nobody sends.
+        A pool process that was started later has the socket open, too. So epoll would still report it under
+        its old number. The next connection gets this number, and the event loop would wait in vain.
         """
         channel = self
 
@@ -122,19 +122,19 @@ class Channel(redis.Channel):
     def _receive(self) -> Any:
         """Receive broadcasts, if there are any.
 
-        kombu waits for one. Celery opens its mailbox again after a broadcast that it cannot read, and the
-        event may belong to the socket before: then the worker waited forever, and ran nothing.
+        kombu waits for one. After a broadcast that it cannot read, Celery reopens its mailbox. If the event
+        then belonged to the old socket, the worker waited for ever, and ran nothing.
         """
         try:
             connection = self.subclient.connection
             if connection is None or not connection.can_read(timeout=0):
                 return False
         except self.connection_errors:
-            pass  # the call below meets it again, and handles it
+            pass  # the call below gets the same error, and handles it
         return super()._receive()
 
     def _receive_one(self, connection: Any) -> Any:
-        """Drop a broadcast that cannot be read or handled: it would end every worker that receives it."""
+        """Drop a broadcast that cannot be read or handled. It would end every worker that receives it."""
         try:
             return super()._receive_one(connection)
         except (Empty, *self.connection_errors):
@@ -144,7 +144,7 @@ class Channel(redis.Channel):
             raise Empty from None
 
     def can_deliver(self, raw: bytes) -> bool:
-        """Whether kombu can make a message of these bytes, and record it as unacknowledged."""
+        """Whether kombu can make a message from these bytes, and record it as unacknowledged."""
         if len(raw) > self.max_message_bytes:
             return False
         try:
@@ -160,7 +160,7 @@ class Channel(redis.Channel):
         return True
 
     def wrap(self, key: bytes, raw: bytes) -> bytes:
-        """Make a message whose body is `raw`, whole."""
+        """Make a message with `raw` as its body, for bytes that kombu cannot read."""
         queue = key.decode(errors="replace").rsplit(self.sep, 1)[0]
         properties = {
             "body_encoding": "base64",

@@ -1,4 +1,4 @@
-"""Whether a holder's process has ended: on the same machine this is known before its lease is over."""
+"""Whether a holder's process has ended. On the same machine, others know this before its lease is over."""
 
 import hashlib
 import os
@@ -13,14 +13,14 @@ BOOT_ID = "WORKER_BOOT_ID"
 
 
 def identity() -> str:
-    """Name by which others can look for this process: host, place, and its number there."""
+    """A name by which others can look for this process: host, place (boot and PID namespace), and PID."""
     return f"{socket.gethostname()}:{_place()}:{os.getpid()}"
 
 
 def has_ended(name: str) -> bool:
-    """Whether the process whose identity begins a holder's name is known to have ended.
+    """Whether the process of a holder is known to have ended. The holder's name begins with its identity.
 
-    False if that is not known: on another machine, in another container, or if the number is in use again. A
+    False if that is not known: on another machine, in another container, or if the PID is in use again. A
     frozen process has not ended.
     """
     host, _, rest = name.partition(":")
@@ -35,14 +35,14 @@ def has_ended(name: str) -> bool:
         return isinstance(error, ProcessLookupError)  # systemd's `ProtectProc` may hide the file
     except OSError:  # another user's process
         return False
-    return state in "ZX"  # ended, and its parent has not asked how
+    return state in "ZX"  # ended, but not reaped by its parent yet
 
 
 @cache
 def _place() -> str:
-    """Name of this boot of the kernel and of this namespace of process numbers; empty if they are not known.
+    """Name of this boot of the kernel and this PID namespace; empty if they are not known.
 
-    Linux only. Linux also sends SIGKILL to the pool's processes before the number of their parent is free.
+    Linux only. Linux also sends SIGKILL to the pool's processes before the PID of their parent is free.
     """
     try:
         # systemd's `ProcSubset=pid` hides the file; our units set `WORKER_BOOT_ID=%b` instead.

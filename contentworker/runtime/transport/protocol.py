@@ -1,6 +1,6 @@
 """The steps of the protocol. Each is one script or one command, which Redis does completely or not at all.
 
-docs/transport.md has the states of a message and why no step can lose it. The scripts are in
+docs/transport.md has the states of a message, and says why no step can lose it. The scripts are in
 `protocol.*.lua`.
 """
 
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 PREFIX = "contentworker:transport"
-"""Key of the protocol's version, and start of every other key."""
+"""Key of the protocol's version. Every other key begins with it."""
 
 LEASES = f"{PREFIX}:leases"
 """Hash: holder → how often it has renewed its lease."""
@@ -51,21 +51,21 @@ DELAYED = f"{PREFIX}:delayed"
 PAUSED = f"{PREFIX}:paused"
 """Set of queues that no worker takes messages from; tasks that were taken before go on."""
 PARKED = f"{PREFIX}:parked"
-"""Hash: list → how many of its messages are parked, as their limit is reached (`protocol.places.lua`)."""
+"""Hash: list → how many of its messages are parked: they wait for their limit (`protocol.places.lua`)."""
 LIMITS = f"{PREFIX}:limits"
 """Hash: `taken:LIMIT` → places that are taken, `waiting:LIMIT` → messages that are parked."""
 BLOCKED = f"{PREFIX}:blocked:"
-"""Start of the keys of the partitions that wait. For each list, a sorted set by the time to look again."""
+"""Start of the keys of partitions that must wait: for each list, a sorted set by the time to look again."""
 READY = f"{PREFIX}:ready:"
-"""Start of the keys of the partitions that may start. For each list, a list of them, in turn."""
+"""Start of the keys of partitions that may start: for each list, a list of them, in turn."""
 IDLE = f"{PREFIX}:idle"
-"""A list that is never written to: a blocking command on it is a wait."""
+"""A list that is never written to: a blocking command on it just waits."""
 REVOKED = f"{PREFIX}:revoked"
 """Sorted set of the ids of revoked tasks, by when they were revoked. A fetch returns the highest score, so
 that a worker knows whether there are ids that it has not read."""
 RETURNED = f"{PREFIX}:returned:"
 """Start of the keys of the marks. For each list, a hash: SHA-1 of a message that a consumer has had before →
-how many workers died of it. The message itself stays as its sender wrote it."""
+how many workers died while they had it. The message itself stays as its sender wrote it."""
 
 _SCRIPTS = {
     name: load(__file__, name)
@@ -76,14 +76,14 @@ _SCRIPTS = {
 }
 
 REPLACES = "replaces"
-"""Property of a message that is published in the place of a held one, in one step: a `Replaced`."""
+"""Property of a message that replaces a held one, in one step, when it is published: a `Replaced`."""
 
 
 class Replaced(NamedTuple):
     """The held message that another one replaces.
 
-    A property that came as JSON, in a link or a stamp of a foreign message, is a list, and so replaces
-    nothing.
+    A property that came as JSON, in a link or a stamp of another client's message, is a list, and so
+    replaces nothing.
     """
 
     holder: str
@@ -91,19 +91,19 @@ class Replaced(NamedTuple):
 
 
 LOOKED_AT_AGAIN = 10_000
-"""Most partitions of a list that `look_again` changes."""
+"""How many partitions of a list `look_again` changes, at most."""
 PROMOTED_AT_A_TIME = 500
-"""Most messages that one script moves: Redis serves no other client meanwhile."""
+"""How many messages one script moves, at most: Redis serves no other client meanwhile."""
 PURGED_AT_A_TIME = 10_000
-"""Most parked messages that one script deletes."""
+"""How many parked messages one script deletes, at most."""
 SILENT_SECONDS = 0.6
-"""Time without renewal after which others look at a lease: a little more than the time between two beats."""
+"""Time without renewal after which a lease is silent: a little more than the time between two beats."""
 CALM_SECONDS = 7.0
-"""Time between two renewals of a worker that holds nothing. Its score in `RENEWED` is as much later."""
+"""Time between two renewals of a worker that holds nothing. Its score in `RENEWED` is later by as much."""
 LOOKED_AT_A_TIME = 50
-"""Most silent leases in the answer to a beat; ten times as many if fewer workers than this are alive.
+"""How many silent leases a beat returns, at most; ten times as many if no more workers than this are alive.
 
-If Redis is so busy that all beats are late, all leases are silent: then too a beat must stay cheap.
+If Redis is so busy that all beats are late, all leases are silent. A beat must stay cheap then, too.
 """
 
 
@@ -116,38 +116,38 @@ class Beat:
     """What a worker learns from a beat."""
 
     alive: bool
-    """Whether its own lease still stood, and so is renewed."""
+    """Whether the worker's own lease still existed, and so is renewed."""
     promoted: int
-    """Delayed messages that were due and are now at the front of their lists."""
+    """How many delayed messages were due; they are at the front of their lists now."""
     silent: Mapping[str, int]
-    """How often each holder has renewed that has not done so for a while; the longest silent comes first."""
+    """The silent holders, each with how often it has renewed; the one that is silent longest comes first."""
     skip: int = 0
-    """How many of them the next beat has to pass over to be told of the others; 0: there are no others."""
+    """How many silent holders the next beat has to skip to get the others; 0: there are no others."""
     clock: float = 0.0
     """Redis's clock, in seconds."""
     due: float = math.inf
-    """When the next message is due, by the same clock, if the next beat is late."""
+    """When the next message is due, by the same clock. Only set if this holder's next beat comes late."""
     parked: frozenset[str] | None = None
     """Lists that have parked messages; None: this beat did not look."""
 
 
 class Fetched(NamedTuple):
-    """A message that was taken."""
+    """A message that a fetch took."""
 
     tag: str
     list_key: str
     raw: bytes
     deaths: int | None
-    """How many workers died of it so far; None: no consumer has had it."""
+    """How many workers died while they had it; None: no consumer has had it yet."""
     partition: str = ""
-    """The partition in which it has its place, if it has one already."""
+    """The partition in which it has a place already, if any."""
 
 
 class Protocol:
     """The protocol over a redis-py client. You may repeat every method if its answer was lost.
 
-    `prefix` begins each of its keys, and is part of the lists that you pass, so that several applications can
-    share a database. The client must add no prefix of its own, and not decode responses.
+    All keys begin with `prefix`, also the lists that you pass, so that several applications can share a
+    database. The client must not add a prefix of its own, and must not decode responses.
     """
 
     def __init__(self, client: Any, prefix: str = "") -> None:
@@ -170,7 +170,7 @@ class Protocol:
         self.load_fetch()
 
     def load_fetch(self) -> None:
-        """Load the scripts into Redis whose digests alone are sent: a fetch, and the admission after it."""
+        """Load the scripts `fetch` and `admit` into Redis; afterwards only their digests are sent."""
         self._client.script_load(_SCRIPTS["fetch"])
         self._client.script_load(_SCRIPTS["admit"])
 
@@ -189,10 +189,10 @@ class Protocol:
         """The command that takes at most `limit` messages from the first lists that have any.
 
         `number` grows with each fetch of a holder. The same step acknowledges the messages with the tags in
-        `acknowledged`. With `limits`, in JSON, parked messages are taken too, and `ahead` more messages, for
-        `admit` to find those that may start. `of_queues`, in JSON, says which messages the fetch itself may
-        give a place: queue → task → limit, and what
-        stands before its key. Pass the answer to `fetched`.
+        `acknowledged`. With `limits`, in JSON, the fetch also takes parked messages, and `ahead` more
+        messages, so that `admit` can find those that may start. `of_queues`, in JSON, says which messages the
+        fetch itself may give a place: queue → task → limit, and the text before its key. Pass the answer to
+        `fetched`.
         """
         keys = [*(self.prefix + key for key in (RETURNED, LEASES, held_key(holder), PAUSED, REVOKED)), *lists]
         digest = self._scripts["fetch"].sha
@@ -201,10 +201,10 @@ class Protocol:
 
     @staticmethod
     def fetched(answer: Any) -> tuple[int, list[Fetched]]:
-        """Number of acknowledged messages, and the messages taken, in order.
+        """How many messages were acknowledged, and those that were taken, in order.
 
         Raises:
-            HolderGoneError: nothing was taken, as the holder has no lease.
+            HolderGoneError: nothing was taken, because the holder has no lease.
         """
         if answer[0] < 0:
             raise HolderGoneError
@@ -218,12 +218,12 @@ class Protocol:
         return answer[0], messages
 
     def waiting_keys(self, lists: Sequence[str]) -> list[str]:
-        """Keys to wait for: while none of them exists, a fetch from these lists has nothing to take."""
+        """Keys to wait for: while none of them exists, a fetch from these lists would find nothing."""
         return [*lists, *(self.prefix + start + key for start in (READY, BLOCKED) for key in lists)]
 
     @staticmethod
     def must_poll(answer: Any) -> bool:
-        """Whether a queue is paused or has parked messages: then a wait for the next push is no use."""
+        """Whether a queue is paused or has parked messages. Then waiting for the next push is not enough."""
         return bool(answer[-1])
 
     @staticmethod
@@ -232,7 +232,7 @@ class Protocol:
         return float(answer[-2] or 0)
 
     def pause(self, queue: str) -> None:
-        """Let no worker take messages from a queue until `resume`."""
+        """Stop all workers from taking messages from a queue, until `resume`."""
         self._client.sadd(self.prefix + PAUSED, self.prefix + queue)
 
     def resume(self, queue: str) -> None:
@@ -262,13 +262,13 @@ class Protocol:
             return self._client.execute_command(*command)
 
     def cancel_fetch(self, holder: str, number: int) -> None:
-        """Put back what a fetch took whose answer was lost. If it has not run yet, it never will."""
+        """Put back what a fetch took whose answer was lost. If the fetch has not run yet, it never will."""
         self._run("cancel_fetch", [RETURNED, LEASES, held_key(holder)], holder, number)
 
     def acknowledge(self, holder: str, *tags: str) -> int:
         """Delete held messages; return how many of them the holder still held.
 
-        `tags` may have other fields beside them: that work has begun, which counts too, and their places.
+        `tags` may include the fields beside a message: `started_field`, which counts too, and `place_field`.
         """
         if any(map(is_place, tags)):
             return int(self._run("acknowledge", [RETURNED, held_key(holder)], *tags))
@@ -278,10 +278,10 @@ class Protocol:
     def admit_command(
         self, holder: str, room: int, limits: str, asked: Sequence[tuple[str, str, bool]]
     ) -> list[Any]:
-        """The command that lets at most `room` messages start that were taken.
+        """The command that gives at most `room` of the fetched messages a place, so that they may start.
 
-        Each is given by its tag, its partition, and whether it waits where it may not start. Pass the answer
-        to `admitted`.
+        `asked` has, for each: its tag, its partition, and whether it waits if it may not start. Pass the
+        answer to `admitted`.
         """
         arguments = [part for tag, partition, waits in asked for part in (tag, partition, int(waits))]
         keys = (self.prefix + RETURNED, self.prefix + held_key(holder))
@@ -289,13 +289,13 @@ class Protocol:
 
     @staticmethod
     def admitted(answer: Sequence[int]) -> list[float | None]:
-        """For each: 0 if it has its place, None if it is parked or gone, or in how many seconds it may."""
+        """For each: 0 if it has a place, None if it is parked or gone, else in how many seconds it may."""
         return [{0: 0.0, 1: None}.get(each, each / 1000) for each in answer]
 
     def admit(
         self, holder: str, room: int, limits: str, asked: Sequence[tuple[str, str, bool]]
     ) -> list[float | None]:
-        """Let messages start; return what `admitted` does."""
+        """Give messages places; return what `admitted` does."""
         command = self.admit_command(holder, room, limits, asked)
         try:
             return self.admitted(self._client.execute_command(*command))
@@ -304,11 +304,11 @@ class Protocol:
             return self.admitted(self._client.execute_command(*command))
 
     def look_again(self, lists: Sequence[str]) -> None:
-        """Have the next fetches look at all parked messages of these lists: other limits may apply by now."""
+        """Let the next fetches look at all parked messages of these lists: limits may have changed."""
         self._run("look_again", [BLOCKED + key for key in lists], LOOKED_AT_AGAIN)
 
     def start(self, holder: str, tag: str) -> None:
-        """Note that work on a message begins, so that a death of the worker counts against it."""
+        """Note that work on a message begins, so that a death of the worker counts against the message."""
         self._run("start", [held_key(holder)], tag, started_field(tag))
 
     def held(self, holder: str) -> list[str]:
@@ -319,14 +319,15 @@ class Protocol:
     def give_back(self, holder: str, tag: str, *, front: bool, deaths: int | None = 0) -> bool:
         """Put a message back into its list; False if it was not held any more.
 
-        `deaths`: how many more workers died of it; None: no consumer has had it, so it is not marked.
+        `deaths`: how many more workers died while they had it; None: no consumer has had it, so it gets no
+        mark.
         """
         added = "" if deaths is None else deaths
         push = "RPUSH" if front else "LPUSH"
         return bool(self._run("give_back", [RETURNED, held_key(holder)], tag, push, added))
 
     def delay(self, holder: str, tag: str, due_milliseconds: int) -> bool:
-        """Move a held message to the delayed ones; False if it is due by Redis's clock."""
+        """Move a held message to the delayed messages; False if it is due by Redis's clock."""
         return bool(self._run("delay", [RETURNED, held_key(holder), DELAYED], tag, due_milliseconds))
 
     def replace(
@@ -334,7 +335,7 @@ class Protocol:
     ) -> bool:
         """Replace a held message by another one; False if it was not held any more.
 
-        That goes to the back of the list `key`, or, as a record for that list, to the delayed ones.
+        The new message goes to the back of the list `key`, or, if it has a due time, to the delayed messages.
         """
         due = "" if due_milliseconds is None else due_milliseconds
         where = key.removeprefix(self.prefix) if due_milliseconds is None else DELAYED
@@ -350,10 +351,10 @@ class Protocol:
         later_seconds: float = 0.0,
         looks_at_all: bool = True,
     ) -> Beat:
-        """Renew the holder's lease, move at most `promote` due messages, and say which leases are silent.
+        """Renew the holder's lease, move at most `promote` due messages, and return the silent leases.
 
-        Of the silent ones, the first `skip` are left out. The holder itself is silent `later_seconds` later
-        than usual. Without `looks_at_all` this leaves out what a look every few seconds is enough for.
+        The first `skip` silent leases are left out. The holder's own lease becomes silent `later_seconds`
+        later than usual. Without `looks_at_all`, the beat skips work that is only needed every few seconds.
         """
         keys = [RETURNED, LEASES, DELAYED, RENEWED, PARKED]
         after, later, latest = (round(each * 1000) for each in (silent_seconds, later_seconds, CALM_SECONDS))
@@ -367,22 +368,22 @@ class Protocol:
         return Beat(bool(alive), promoted, renewed, skip, clock / 1000, moment, lists)
 
     def next_moments(self) -> tuple[float, float]:
-        """When the next lease is silent, and when the next message is due: in seconds of Redis's clock."""
+        """When the next lease is silent and when the next message is due, in seconds of Redis's clock."""
         first = [self._client.zrange(self.prefix + key, 0, 0, withscores=True) for key in (RENEWED, DELAYED)]
         silent, due = (float(found[0][1]) / 1000 if found else math.inf for found in first)
         return silent + SILENT_SECONDS, due
 
     def reclaim(self, holder: str, renewals: int) -> tuple[int, int]:
-        """Put back all that a dead holder held, unless it has renewed its lease meanwhile.
+        """Put back all messages of a dead holder, unless it has renewed its lease meanwhile.
 
-        Returns how many messages went back, and how many stay as their record is of another version.
+        Returns how many messages went back, and how many stay because their record has another version.
         """
         keys = [RETURNED, LEASES, held_key(holder), RENEWED]
         moved, unknown = self._run("reclaim", keys, holder, renewals, 1)
         return moved, unknown
 
     def release(self, holder: str) -> int:
-        """Put back all that a holder holds, and end its lease. It must not be working on any of it."""
+        """Put back all messages of a holder, and end its lease. It must not be working on any of them."""
         keys = [RETURNED, LEASES, held_key(holder), RENEWED]
         return int(self._run("reclaim", keys, holder, "", 0)[0])
 
@@ -403,20 +404,20 @@ class Protocol:
 
 
 def started_field(tag: str) -> str:
-    """Field beside a held message's record: work on it has begun."""
+    """Field beside a held message's record which says that work on it has begun."""
     return f"started:{tag}"
 
 
 def place_field(tag: str) -> str:
-    """Field beside a held message's record: the partition in which it has a place."""
+    """Field beside a held message's record with the partition in which it has a place."""
     return f"place:{tag}"
 
 
 def is_place(field: str) -> bool:
-    """Whether a field is one of `place_field`."""
+    """Whether a field was made by `place_field`."""
     return field.startswith("place:")
 
 
 def held_key(holder: str) -> str:
-    """Key of the hash of what a holder holds: tag → record."""
+    """Key of the hash with the messages that a holder holds: tag → record."""
     return f"{PREFIX}:held:{holder}"

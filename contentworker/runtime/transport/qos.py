@@ -10,21 +10,21 @@ from contentworker.runtime.transport.messages import LeasedMessage
 __all__ = ["QoS"]
 
 FETCHED_AT_A_TIME = 100
-"""Most messages of one fetch: its script must not keep other clients of Redis waiting."""
+"""How many messages one fetch takes, at most: its script must not keep other clients of Redis waiting."""
 
 
 class QoS(virtual.QoS):
-    """Passes what becomes of a delivery on to the holder, which outlives the channel."""
+    """Tells the holder, which outlives the channel, what happens to each delivery."""
 
     _plain: kombu_redis.QoS | None = None
 
     def can_consume(self) -> bool:
-        """Whether fewer messages are held than may be."""
+        """Whether the prefetch count allows one more message."""
         return not self.prefetch_count or self.channel.holder.held < self.prefetch_count
 
     def can_consume_max_estimate(self) -> int:
         """How many messages the next fetch may take."""
-        if "can_consume" in vars(self):  # Celery's, for `--disable-prefetch`: it counts what was received
+        if "can_consume" in vars(self):  # Celery's, for `--disable-prefetch`: it counts received messages
             return 1
         if not self.prefetch_count:
             return FETCHED_AT_A_TIME
@@ -46,7 +46,7 @@ class QoS(virtual.QoS):
         if not requeue:
             self.ack(delivery_tag)
         elif (message := self._delivered.pop(delivery_tag, None)) is not None:
-            # To the back, as kombu does: else one task that is always rejected would stop the queue.
+            # To the back, as kombu does: otherwise a task that always rejects would block the queue.
             self._give_back(message, front=False)
 
     def restore_unacked(self) -> list[Any]:
@@ -63,13 +63,13 @@ class QoS(virtual.QoS):
             self.channel.restore_unheld(message, front=front)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Give them back when the channel closes, unless they stay held for the next connection."""
+        """Give all messages back when the channel closes, unless they stay held for the next connection."""
         self._on_collect.cancel()
         if not self.channel.hold_across_connections:
             self.restore_unacked()
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
-        """Put back what plain workers left unacknowledged, as they would: after the visibility timeout."""
+        """Put back messages that plain workers left, as they would do: after the visibility timeout."""
         if self._plain is None:
             self._plain = kombu_redis.QoS(self.channel)
             self._plain._on_collect.cancel()  # noqa: SLF001 (kombu's, which only the owner of a QoS would call)

@@ -1,8 +1,8 @@
 """Loads Lua scripts, each a file beside the module that runs it: `protocol.fetch.lua` beside `protocol.py`.
 
-A file begins with a comment that says what the script does and names its KEYS and ARGV. The line
-`-- include records` stands for the functions in `protocol.records.lua`, which several scripts share;
-`-- include protocol.rate` for those in the file of this name in this folder, from any module.
+A file begins with a comment that says what the script does and names its KEYS and ARGV. In the scripts of
+`protocol.py`, the line `-- include records` stands for the functions in `protocol.records.lua`, which several
+scripts share. With a dot, `-- include protocol.rate` stands for that file in this folder, from any module.
 """
 
 import re
@@ -14,7 +14,7 @@ _INCLUDE = re.compile(r"^-- include ([\w.]+)$", re.MULTILINE)
 
 
 def load(module: str, name: str) -> str:
-    """Text of a module's script, with what it includes.
+    """Text of a module's script, including what it shares with others.
 
     `FETCH = load(__file__, "fetch")` in `records.py` reads `records.fetch.lua`.
     """

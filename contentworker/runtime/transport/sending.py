@@ -1,4 +1,4 @@
-"""Sending: delayed messages wait in Redis, and a retry takes the place of the message that failed."""
+"""Sending: delayed messages wait in Redis, and a retry replaces the message that failed."""
 
 import logging
 import time
@@ -18,14 +18,14 @@ logger = logging.getLogger(__package__)
 
 
 class Channel(plain.Channel):
-    """A channel that sends messages with an ETA into a sorted set, where they wait until they are due."""
+    """A channel that puts messages with an ETA into a sorted set, where they wait until they are due."""
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
-        # A copy: when a connection is cut, kombu sends the same properties again.
+        # A copy, because kombu sends the same properties again if the connection is cut.
         properties = dict(message["properties"])
         replaces = properties.pop(REPLACES, None)
         message = {**message, "properties": properties}
-        if not isinstance(replaces, Replaced):  # a stranger's, who may write any property
+        if not isinstance(replaces, Replaced):  # from another client, which may write any property
             replaces = None
         unique = properties.pop(uniqueness.UNIQUE, None)
         if not isinstance(unique, uniqueness.Claim):  # likewise
@@ -55,10 +55,12 @@ class Channel(plain.Channel):
                 return
             protocol = Protocol(plain_client, self.global_keyprefix)
             if not protocol.replace(replaces.holder, replaces.tag, list_key, member, due):
-                logger.warning("A retry is not sent: it is there, or another worker has what it replaces")
+                logger.warning(
+                    "A retry is not sent: it was sent already, or another worker has the failed message now"
+                )
 
     def restore_unheld(self, message: Any, *, front: bool) -> None:
-        """Send a message back that came without a lease; a broadcast one was for that moment only."""
+        """Send a message back that came without a lease. A broadcast is not repeated."""
         info = message.delivery_info or {}
         exchange, routing_key = info.get("exchange"), info.get("routing_key")
         if exchange and self.typeof(exchange).type == "fanout":

@@ -1,4 +1,4 @@
-"""Checks whether a Redis is fit to hold messages, before anything is written to it. The checks only read."""
+"""Checks whether messages are safe on a Redis, before anything is written to it. The checks only read."""
 
 import re
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from redis.exceptions import ResponseError
 __all__ = ["OLDEST", "UnsuitableServerError", "check"]
 
 OLDEST = (6, 2)
-"""The oldest Redis that is supported. As `redis_version`, Valkey reports the Redis it is compatible with."""
+"""The oldest supported Redis. Valkey's `redis_version` is the Redis that it is compatible with."""
 
 NO_EVICTION = "noeviction"
 
 
 class UnsuitableServerError(Exception):
-    """Messages would not be safe on this server. The error says why, and what to do, in one line."""
+    """Messages would not be safe on this server. The error says in one line why, and what to do."""
 
 
 def check(client: Any, types: Mapping[str, str], version: tuple[str, str], *, replicas: int = 0) -> list[str]:
     """Refuse a server that could lose messages or lacks commands; return warnings.
 
-    `client` is a redis-py client. `types` names the Redis type that each key must have if it exists,
-    `version` a key and the only value that it may have. What a managed server hides is a warning, and so are
-    fewer than `replicas` replicas.
+    `client` is a redis-py client. `types` has the Redis type that each key must have if it exists, `version`
+    a key and the only value that it may have. There is a warning for information that the server hides, and
+    if it has fewer than `replicas` replicas.
 
     Raises:
         UnsuitableServerError: use another server, or change this one as the error says.
-        redis.exceptions.ConnectionError: the server cannot be reached.
+        redis.exceptions.ConnectionError: the server is unreachable.
     """
     info = _info(client)
     _check_kind(info)
@@ -61,9 +61,9 @@ def _check_kind(info: Mapping[str, Any]) -> None:
 
 
 def _check_eviction(info: Mapping[str, Any]) -> None:
-    """Refuse every policy that evicts keys, as all keys here matter.
+    """Refuse every policy that evicts keys, because every key matters.
 
-    A volatile-* policy spares messages, which have no expiry. It drops results, and the claim that keeps a
+    A volatile-* policy keeps messages, which have no expiry. It drops results, and the claims that keep a
     task from running twice.
     """
     policy = str(info.get("maxmemory_policy", NO_EVICTION))

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 __all__ = ["VERSION", "Call", "call_in", "line", "message_in", "record"]
 
 VERSION = "1"
-"""Version of the records. Workers refuse a Redis with records of another one."""
+"""Version of the records. Workers refuse a Redis with records of another version."""
 
 
 def record(key: str, origin: str, raw: str) -> str:
-    """A message outside of its list: version, list, who made the record, and the message untouched.
+    """Store a message outside its list: version, list, who made the record, and the unchanged message.
 
     Raises:
-        ValueError: the list or the maker has a line break.
+        ValueError: the list or `origin` has a line break.
     """
     return f"{VERSION}\n{line(key)}\n{line(origin)}\n{raw}"
 
 
 def line(name: str) -> str:
-    """Return a name that can be a line of a record.
+    """Check that a name fits into a line of a record, and return it.
 
     Raises:
         ValueError: it has a line break. The message would come back cut off, in another list.
@@ -44,7 +44,7 @@ class Call(NamedTuple):
 
 
 def call_in(raw: bytes) -> Call | None:
-    """The call in a message; None where the message has none that can be read."""
+    """The call in a message; None if it cannot be read."""
     try:
         message = json.loads(raw)
         body = message["body"]

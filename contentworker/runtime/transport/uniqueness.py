@@ -1,8 +1,9 @@
-"""Unique messages: a lock in Redis names the message of a kind that waits or runs, and holds up the others.
+"""Unique messages: a lock in Redis names the message that waits or runs, and blocks others with the same key.
 
-The lock is taken in the script that sends the message, or that gets one from a client that took none. It has
-the id of the message's task, its turn (which tells it from another message with that id), and, once a worker
-has it, the holder and the tag. Each lock has an expiry, so that none stays for ever.
+The script that sends the message takes the lock. If the message comes from a client that took none, the
+worker takes it after the fetch. A lock has the id of the message's task, its *turn* (which tells it from
+another message with that id), and, once a worker has the message, the holder and the tag. Each lock expires,
+so none stays for ever.
 """
 
 from dataclasses import dataclass
@@ -25,15 +26,15 @@ __all__ = [
 ]
 
 While = Literal["queued", "running", "ttl"]
-"""How long a message holds its lock: until a worker starts it, until its end, or for a fixed time."""
+"""How long a message holds its lock: until a worker starts it, until it has ended, or for a fixed time."""
 
 UNIQUE = "unique"
-"""Property of a message that is published only if it gets its lock: a `Claim`."""
+"""Property of a message that is only published if it gets its lock: a `Claim`."""
 
 _LOCK = f"{PREFIX}:unique:"
 """Start of the keys of locks, each a hash."""
 _SUPERSEDED = f"{PREFIX}:superseded:"
-"""Start of the keys that each name a turn whose message is not to run: a newer one took its place."""
+"""Start of the keys that mark a turn as superseded: a newer message replaced that one, which must not run."""
 
 _SEND = load(__file__, "send")
 _TAKE = load(__file__, "take")
@@ -42,7 +43,7 @@ _RELEASE = load(__file__, "release")
 
 
 class DuplicateError(Exception):
-    """The message was not sent: the task with the id `owner` has its lock. Empty: it has just gone."""
+    """The message was not sent: the task with the id `owner` has the lock. Empty: it has just released it."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(f"duplicate of {owner}")
@@ -51,23 +52,23 @@ class DuplicateError(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """What a message needs to be the one of its kind."""
+    """The claim of a message to its lock."""
 
     lock: str
     """Name of the lock."""
     task_id: str
     turn: str
-    """Empty for a message of a client that knows no locks."""
+    """Empty for a message of a client that does not know locks."""
     kept: While
     lifetime_milliseconds: int
-    """When the lock expires; unless it is kept for a fixed time, each start of the work extends it."""
+    """How long until the lock expires. Unless `kept` is `ttl`, each start of the work extends it."""
     replaces: str = ""
-    """Id of the task whose message this one replaces; it has the same id."""
+    """Id of the task whose message this one replaces; this one has the same id."""
     is_replaceable: bool = False
 
     @property
     def keys(self) -> tuple[str, str]:
-        """Key of the lock, and of the mark that this turn is superseded."""
+        """Keys of the lock, and of the mark that this turn is superseded."""
         return lock_key(self.lock), _SUPERSEDED + self.turn
 
 
@@ -82,12 +83,12 @@ def owner(client: Any, lock: str) -> str:
 
 
 def send(client: Any, claim: Claim, place: str, message: Any, due: int | None, *, prefix: str = "") -> None:
-    """Put a message into a list, or a record of it into the delayed ones, if the lock is free.
+    """If the lock is free, put a message into a list, or, with `due`, its record into the delayed messages.
 
-    `prefix` begins every key. You may repeat it if its answer was lost.
+    Every key begins with `prefix`. You may repeat the call if its answer was lost.
 
     Raises:
-        DuplicateError: it is not.
+        DuplicateError: another message has the lock.
     """
     keys = [*(prefix + key for key in (lock_key(claim.lock), REVOKED, LEASES, DELAYED)), place]
     arguments = [
@@ -101,9 +102,10 @@ def send(client: Any, claim: Claim, place: str, message: Any, due: int | None, *
 
 
 def take(client: Any, claim: Claim, holder: str, tag: str, *, is_again: bool) -> tuple[str, str]:
-    """Take the lock for a message that was fetched: `("own", "")`, or `("other", id)` with who has it.
+    """Take the lock for a message that was fetched.
 
-    `("superseded", "")`: a newer message took its place. `is_again`: the message had been let through before.
+    `is_again`: the message got the lock before. Returns `("own", "")`; `("other", id)` if the task with this
+    id has it; or `("superseded", "")` if a newer message has replaced this one.
     """
     keys = (*claim.keys, LEASES, REVOKED)
     arguments = [
@@ -115,12 +117,12 @@ def take(client: Any, claim: Claim, holder: str, tag: str, *, is_again: bool) ->
 
 
 def begin(client: Any, claim: Claim) -> bool:
-    """Let go of a lock that is held until the work begins; False if the message is superseded."""
+    """Release a lock that is held until the work begins; False if the message is superseded."""
     return bool(client.register_script(_BEGIN)(claim.keys, [claim.task_id, claim.turn]))
 
 
 def release(client: Any, claim: Claim, holder: str, tag: str) -> None:
-    """Let go of the lock of a message that has ended, unless another one has it by now."""
+    """Release the lock of a message that has ended, unless another message has it by now."""
     keys = (lock_key(claim.lock), LEASES)
     arguments = [claim.task_id, claim.turn, holder, tag, held_key("")]
     client.register_script(_RELEASE)(keys, arguments)

@@ -1,4 +1,4 @@
-"""Until when a worker's deliveries are its own, in memory that it shares with its pool processes."""
+"""Until when a worker may work on its messages, in memory that it shares with its pool processes."""
 
 import mmap
 import os
@@ -14,16 +14,16 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def now() -> float:
-    """Seconds of a clock that is never set; the same in all processes of this machine."""
+    """Seconds of a clock that nobody sets; the same in all processes of this machine."""
     return time.clock_gettime(_CLOCK)
 
 
 class Validity:
-    """Until when, and for which epoch, the deliveries of a holder are its own: none at first.
+    """Until when, and for which epoch, a holder may work on its messages. At first, it may not.
 
-    Processes that are forked later share it. Each value is written by one store of 8 bytes, which no reader
-    can see half done. Do not use `struct.pack_into`: it clears the memory first, and another process would
-    read a zero now and then.
+    The epoch is the number of leases that have ended. Processes that are forked later share the memory. Each
+    value is written by one store of 8 bytes, which no reader can see half done. Do not use
+    `struct.pack_into`: it clears the memory first, and another process would sometimes read a zero.
     """
 
     def __init__(self) -> None:
@@ -36,35 +36,35 @@ class Validity:
 
     @classmethod
     def reserved(cls) -> "Validity":
-        """The one that all processes share that were forked since this module was loaded; else a new one."""
+        """The first call returns the one made at import, which pool processes share; later ones a new one."""
         return _reserved.pop() if _reserved else cls()
 
     @property
     def epoch(self) -> int:
-        """Number of leases that ended."""
+        """How many leases have ended."""
         return self._epoch[0]
 
     @property
     def until(self) -> float:
-        """When the deliveries cease to be its own, by the clock of `now`."""
+        """Until when the holder may work on its messages, by the clock of `now`."""
         return self._until[0]
 
     def extend(self, until: float) -> None:
-        """Make the deliveries of this epoch its own until this time."""
+        """Allow work on the deliveries of this epoch until this time."""
         self._until[0] = until
 
     def end(self) -> None:
-        """Void all deliveries made so far."""
+        """End the right to work on all deliveries made so far."""
         self._until[0] = 0.0
         self._epoch[0] += 1
 
     def covers(self, epoch: int) -> bool:
-        """Whether deliveries of this epoch are its own now; also right in forked processes."""
+        """Whether the holder may work on deliveries of this epoch now. Works in forked processes, too."""
         return epoch == self.epoch and now() < self.until
 
 
 def is_held(properties: Mapping[str, Any]) -> bool:
-    """Whether a message with these properties is still this worker's. Works in pool processes too.
+    """Whether this worker may still work on a message with these properties. Works in pool processes, too.
 
     Always true with a transport that has no leases.
     """

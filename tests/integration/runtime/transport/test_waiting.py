@@ -221,7 +221,7 @@ def test_a_server_that_does_not_tell(
             send(redis_url, number)
             wait_until(lambda: len(program.taken) > number or program.turn(), "the message")  # noqa: B023 (called here)
         assert not program.is_waiting()
-        assert caplog.text.count("so this worker asks") == 1
+        assert caplog.text.count("so this worker polls") == 1
     finally:
         redis_client.acl_deluser(USER)
 

@@ -250,4 +250,4 @@ def test_an_end_without_redis_says_what_follows(
     """The messages are delivered again."""
     steps.error = redis.exceptions.ConnectionError("refused")
     holder.stop()
-    assert "Redis is unreachable: what was not acknowledged will be delivered again" in caplog.text
+    assert "Redis is unreachable: unacknowledged messages will be delivered again" in caplog.text
