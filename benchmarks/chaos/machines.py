@@ -28,15 +28,17 @@ from typing import Any
 
 from benchmarks.chaos.accounting import Published, count
 from benchmarks.chaos.brokers import Redis, redis_executable
-from benchmarks.chaos.hosts import Hosts, certificate, faked_clock, joined_hosts, set_clock
+from benchmarks.chaos.hosts import Hosts, certificate, joined_hosts, set_clock
 from benchmarks.chaos.load import Options, Publisher
 from benchmarks.chaos.processes import ROOT, ChaosError, Process, Worker, Workers, free_port, wait_until
 from benchmarks.chaos.records import Journal
+from benchmarks.chaos.run import environment_of, publisher_environment, with_clock, worker_command
 from benchmarks.chaos.systems import SYSTEMS
 from contentworker.runtime.transport.protocol import LEASES
 
 __all__ = ["Machines", "run"]
 
+SYSTEM = SYSTEMS["leased"]
 MASTER = "themaster"
 USER = "content-worker"
 SENTINELS = 3
@@ -142,22 +144,12 @@ class Machines:
         """Of workers and of the sender."""
         first, *others = [f"{address}:{self._port}" for address in self.hosts.addresses[:SENTINELS]]
         login = f"sentinel://{USER}:{self.password}@{first}/0?ssl_ca_certs={self._tls}/ca.crt"
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("WORKER__", "CHAOS_", "PYTEST_"))
-        }
+        url = ";".join([login, *(f"sentinel://{each}" for each in others)])
         return {
-            **inherited,
-            **SYSTEMS["leased"].environment(
-                ";".join([login, *(f"sentinel://{each}" for each in others)]), ""
-            ),
+            **environment_of(url, "", SYSTEM, journal),
             "WORKER__BROKER__SENTINEL_MASTER": MASTER,
             "WORKER__BROKER__WAIT_FOR_REPLICAS": "1",
             "REDIS_SENTINEL_PASSWORD": self._of_sentinels,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
-            "CHAOS_JOURNAL": str(journal.path),
         }
 
     def worker(self, python: str, host: int, env: Mapping[str, str], concurrency: int) -> Worker:
@@ -165,21 +157,8 @@ class Machines:
         if host == FAST:
             clock = self.folder / "clock"
             set_clock(clock, HOUR_SECONDS)
-            path = os.pathsep.join([str(Path(__file__).parent / "clock"), env["PYTHONPATH"]])
-            env = {**env, **faked_clock(clock), "PYTHONPATH": path}
-        command = [
-            *(
-                *self.hosts.prefix(host),
-                python,
-                "-m",
-                "celery",
-                "-A",
-                "benchmarks.chaos.worker_app:app",
-                "worker",
-            ),
-            *("--loglevel=info", f"--concurrency={concurrency}", f"--hostname=w{host}@chaos"),
-            *("--without-mingle", "--without-gossip"),
-        ]
+            env = with_clock(env, clock)
+        command = [*self.hosts.prefix(host), *worker_command(python, host, concurrency)]
         return Worker(f"w{host}", command, self.folder, env, ROOT)
 
 
@@ -201,9 +180,7 @@ def run(python: str, options: Options) -> dict[str, Any]:
         stack.callback(workers.stop)
         workers.start()
         sending = [*machines.hosts.prefix(2), python, "-m", "benchmarks.chaos.publisher"]
-        publisher = Publisher(
-            sending, {**env, "WORKER__BROKER__SOCKET_TIMEOUT_SECONDS": "5"}, journal, options
-        )
+        publisher = Publisher(sending, {**env, **publisher_environment(SYSTEM)}, journal, options)
         stack.callback(publisher.stop)
 
         def wait_for_tasks() -> float:

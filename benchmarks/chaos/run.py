@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -39,6 +39,8 @@ __all__ = [
     "publisher_environment",
     "run",
     "set_up",
+    "with_clock",
+    "worker_command",
 ]
 
 APP = "benchmarks.chaos.worker_app:app"
@@ -231,20 +233,29 @@ def make_workers(
     """The workers of a run, not started."""
     env = {**env, **fault.worker_env}
     if setting.clocks:
-        path = os.pathsep.join([str(Path(__file__).parent / "clock"), env["PYTHONPATH"]])
-        env |= {**faked_clock(setting.clocks[1]), "PYTHONPATH": path}
+        env = with_clock(env, setting.clocks[1])
     all_of_them = []
     for number in range(options.workers):
         prefix = setting.prefix_of_first
         if setting.hosts and number:
             prefix = setting.hosts.prefix(1)
-        command = [
-            *(*prefix, python, "-m", "celery", "-A", APP, "worker"),
-            *("--loglevel=info", f"--concurrency={options.concurrency}", f"--hostname=w{number}@chaos"),
-            *("--without-mingle", "--without-gossip", *setting.worker_options),
-        ]
+        command = [*prefix, *worker_command(python, number, options.concurrency), *setting.worker_options]
         all_of_them.append(Worker(f"w{number}", command, folder, env, ROOT))
     return Workers(all_of_them)
+
+
+def worker_command(python: str, number: int, concurrency: int) -> list[str]:
+    """What starts one."""
+    return [
+        *(python, "-m", "celery", "-A", APP, "worker", "--loglevel=info", f"--concurrency={concurrency}"),
+        *(f"--hostname=w{number}@chaos", "--without-mingle", "--without-gossip"),
+    ]
+
+
+def with_clock(env: Mapping[str, str], clock: Path) -> dict[str, str]:
+    """The environment of a worker whose time is the one of this file (`hosts.set_clock`)."""
+    path = os.pathsep.join([str(Path(__file__).parent / "clock"), env["PYTHONPATH"]])
+    return {**env, **faked_clock(clock), "PYTHONPATH": path}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chaos.soak_figures import WORKER_KILLS
 from benchmarks.chaos.systems import SYSTEMS
 
 __all__ = ["BEGIN", "END", "picture", "read", "record", "tables", "write"]
@@ -128,7 +129,7 @@ def picture(result: Mapping[str, Any]) -> str:
 
     untouched = result["untouched"]
     kills = [
-        (each["minute"], sum(each.get("faults", {}).get(name, 0) for name in ("kill-group", "kill-main")))
+        (each["minute"], sum(each.get("faults", {}).get(name, 0) for name in WORKER_KILLS))
         for each in minutes
     ]
     panels: list[tuple[str, bool, dict[str, Series]]] = [
