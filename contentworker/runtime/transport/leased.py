@@ -410,7 +410,7 @@ class SentinelChannel(Channel, plain.SentinelChannel):
     """The channel of `sentinel://`."""
 
 
-class Transport(kombu_redis.Transport):
+class Transport(plain.Transport):
     """The transport of `redis://` and `rediss://` after `register("leased")`."""
 
     Channel = Channel

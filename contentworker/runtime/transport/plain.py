@@ -189,8 +189,26 @@ class Transport(redis.Transport):
 
     Channel = Channel
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._leave_event_loop: Callable[[], None] = lambda: None
 
-class SentinelTransport(redis.SentinelTransport):
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Join an event loop until the connection is closed.
+
+        kombu never leaves it: after a thousand lost connections each turn of the loop makes a thousand calls.
+        """
+        before = {*loop.on_tick}
+        super().register_with_event_loop(connection, loop)
+        self._leave_event_loop = partial(loop.on_tick.difference_update, loop.on_tick - before)
+
+    def close_connection(self, connection: Any) -> None:
+        """Close the connection's channels, and leave the event loop."""
+        self._leave_event_loop()
+        super().close_connection(connection)
+
+
+class SentinelTransport(Transport, redis.SentinelTransport):
     """The transport of `sentinel://` after `register("plain")`."""
 
     Channel = SentinelChannel

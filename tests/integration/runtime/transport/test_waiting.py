@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 import redis
 from kombu import Connection, Consumer, Queue
+from kombu.asynchronous import Hub
 from kombu.utils import eventio
 
 from contentworker.runtime import transport
@@ -203,6 +204,16 @@ def test_a_closed_connection_that_another_process_has_too(
     finally:
         for each in copies:
             os.close(each)
+
+
+def test_a_closed_connection_leaves_the_event_loop(start: Callable[..., Program]) -> None:
+    """Otherwise each turn of the loop would call every connection that there was."""
+    hub, connection = Hub(), start().connection
+    connection.transport.register_with_event_loop(connection.connection, hub)
+    assert len(hub.on_tick) == 1
+    connection.close()
+    assert not hub.on_tick
+    hub.close()
 
 
 def test_a_server_that_does_not_tell(
