@@ -1,7 +1,7 @@
-"""Checks of a message before a worker runs it: its encoding, its nesting, the types of its parts.
+"""Checks a message before a worker runs it: its encoding, its nesting, the types of its parts.
 
-Every client that may publish may write anything. Celery checks little of it. If it then fails in the worker's
-main process, the worker ends, or a slot of its pool is lost.
+Every client that may publish may write anything, and Celery checks little of it. If Celery then fails in the
+worker's main process, the worker ends, or loses a slot of its pool.
 """
 
 import bz2
@@ -18,17 +18,17 @@ __all__ = ["CONTENT_TYPE", "bound_decompression", "check", "headers_of", "task_i
 
 CONTENT_TYPE = "application/json"
 CONTENT_ENCODINGS = ("utf-8", "utf8", "us-ascii", "ascii", "binary")
-"""Names that a message may give for UTF-8. kombu accepts any codec of Python's, and some take minutes."""
+"""Encodings that a message may name, all read as UTF-8. kombu accepts any Python codec; some take minutes."""
 MAX_DEPTH = 100
-"""Deepest nesting. Pickle, which takes a message to a pool process, gives up at a few hundred."""
+"""Deepest nesting. Pickle, which carries a message to a pool process, gives up at a few hundred."""
 MAX_SECONDS = 366 * 86_400
 """Longest time limit. NaN, or more than a timer can take, would stop all timers of the worker."""
 MAX_RETRIES = 1_000_000
 """Largest `retries` that a message may claim."""
 LZMA_MEMORY_BYTES = 128 * 1024 * 1024
-"""Most memory for lzma to decompress. The input names its need; the highest preset needs half of this."""
+"""Memory limit for decompressing lzma. The input says how much it needs; the highest preset needs half."""
 
-# Type → its name in an error, and the fields of that type; each may be missing, null or empty as well.
+# Type → its name in an error, and the fields of that type. Each may also be missing, null or empty.
 _TYPES: dict[type, tuple[str, tuple[str, ...]]] = {
     str: ("a string", ("root_id", "parent_id", "group", "taskset", "shadow", "origin", "eta", "expires")),
     int: ("an integer", ("group_index", "replaced_task_nesting")),
@@ -43,11 +43,11 @@ PROPERTIES = {"reply_to": TEXT, "correlation_id": TEXT, "priority": NUMBER}
 DELIVERY_INFO = {"exchange": TEXT, "routing_key": TEXT}
 
 
-def check(message: Any, tasks: Container[str]) -> None:  # noqa: C901 (one part of a message a branch)
+def check(message: Any, tasks: Container[str]) -> None:  # noqa: C901 (one branch for each part of a message)
     """Decode a message of one of these tasks, and check every part that Celery uses. Ignore other tasks.
 
     Raises:
-        ValueError: names the part and what it must be. Decoding by kombu may raise any other error.
+        ValueError: names the part and what it must be. kombu's decoding may raise any other error.
     """
     name = message.headers.get("task")
     if "task" in message.headers and not (isinstance(name, str) and name in tasks):
@@ -73,7 +73,7 @@ def check(message: Any, tasks: Container[str]) -> None:  # noqa: C901 (one part 
             case _:
                 raise ValueError("body: must be [args, kwargs, embed]")
         if unknown := embed.keys() - EMBED.keys():
-            # Celery puts each into the request, over what the worker itself wrote: delivery, properties.
+            # Celery copies each into the request, and overwrites what the worker wrote: delivery, properties.
             raise ValueError(f"body: embed may have {', '.join(EMBED)}, not {min(unknown)!r:.100}")
         _check_types("body: embed", embed, EMBED)
     elif isinstance(body, dict) and body.get("task") in tasks:  # protocol 1: everything is in the body
@@ -83,14 +83,14 @@ def check(message: Any, tasks: Container[str]) -> None:  # noqa: C901 (one part 
 
 
 def task_id_of(message: Any) -> str:
-    """The id in a message that `check` has passed; empty where it has none."""
+    """The id in a message that has passed `check`; empty if it has none."""
     parts = message.headers if "task" in message.headers else message.payload
     task_id = parts.get("id") if isinstance(parts, dict) else ""
     return task_id if isinstance(task_id, str) else ""
 
 
 def headers_of(raw: bytes) -> dict[str, Any]:
-    """The headers in the bytes of a message that kombu must not decode; empty if they are not plain JSON."""
+    """The headers in a message that kombu must not decode; empty if its bytes are not plain JSON."""
     try:
         headers = json.loads(raw)["headers"]
     except (ValueError, LookupError, TypeError, RecursionError, MemoryError):
@@ -133,7 +133,7 @@ def _check_types(where: str, values: Any, types: Mapping[str, tuple[type, str]])
 
 
 def _may_be_deep(text: Any) -> bool:
-    """Whether the JSON has enough brackets to nest too deep: counting is faster than a look at each value."""
+    """Whether the JSON has enough brackets to nest too deep. Counting is faster than visiting each value."""
     return not isinstance(text, bytes) or text.count(b"[") + text.count(b"{") > MAX_DEPTH
 
 
@@ -146,9 +146,9 @@ def _check_depth(where: str, value: Any, left: int = MAX_DEPTH + 1) -> None:
 
 
 def bound_decompression(max_bytes: int) -> None:
-    """Have kombu decompress no message of this process to more than `max_bytes`.
+    """Make kombu refuse, in this process, messages that decompress to more than `max_bytes`.
 
-    A kilobyte of bzip2 can be gigabytes. An encoding that cannot be stopped midway is refused.
+    A kilobyte of bzip2 can be gigabytes. A compression that cannot be stopped midway is refused.
     """
     bounded: dict[str, Callable[[], Any]] = {
         "application/x-gzip": zlib.decompressobj,

@@ -35,7 +35,7 @@ from contentworker.runtime.worker.unique import Unique
 
 __all__ = ["build", "celery_configuration"]
 
-# By the scheme of their address; loaded when a result is stored or asked for.
+# By the scheme of their address; loaded when a result is first stored or read.
 RESULT_BACKENDS = {
     "redis": "contentworker.runtime.worker.results:RedisBackend",
     "rediss": "contentworker.runtime.worker.results:RedisBackend",
@@ -47,11 +47,11 @@ RESULT_SLEEP_MILLISECONDS = 1000
 
 
 class Connection(kombu.Connection):
-    """A connection whose address in log lines has a masked password only if there is one."""
+    """A connection whose address in log lines shows `**` for a password only if it has one."""
 
     @property
     def requires_hub(self) -> type:
-        """The event loop of a worker. Celery asks; a client does not even load it."""
+        """The class of a worker's event loop. Only a worker asks for it, so a client does not load it."""
         from contentworker.runtime.worker.event_loop import Hub
 
         return Hub
@@ -62,7 +62,7 @@ class Connection(kombu.Connection):
 
 
 class Amqp(AMQP):
-    """Makes our connections."""
+    """Celery's `amqp`, with this project's connections."""
 
     Connection = Connection
 
@@ -77,20 +77,20 @@ class Application(Celery):
     """Set in a worker that reloads, which is in development mode; None in services and clients."""
 
     def now(self) -> datetime:
-        """The time in the application's zone. Ten times as fast as Celery's, which each result asks for."""
+        """The time in the application's zone. Ten times as fast as Celery's; each result calls it."""
         return datetime.now(UTC).astimezone(self.timezone)
 
     def enter_development(self) -> None:
-        """Be in development mode from now on, unless `worker.toml` says no."""
+        """Turn development mode on, unless `worker.toml` turns it off."""
         settings: DevelopmentSettings = self.runtime_settings.development
         self.development = settings if settings.enabled else None
 
     def send_task(
         self, name: str, args: Any = None, kwargs: Any = None, *more: Any, unique: Any = None, **options: Any
     ) -> Any:
-        """Send a task, as Celery does; a unique one only if none of its key waits or runs (docs/unique.md).
+        """Send a task, as Celery does; a unique one only if none with its key waits or runs (docs/unique.md).
 
-        `unique` is a declaration for this call, instead of the task's. A retry takes its message's place.
+        `unique` is a declaration for this call, instead of the task's. A retry replaces its message.
 
         Raises:
             ValueError: `unique`, or an argument in its key, is not valid. The error names the field.
@@ -107,10 +107,10 @@ class Application(Celery):
         return unique_sending.send(self, super().send_task, call, Unique.of(unique), options)
 
     def _connection(self, url: Any, *args: Any, transport_options: Any = None, **kwargs: Any) -> Any:
-        """Connect to the broker, on every path: worker, beat, client, control and Flower.
+        """Connect to the broker. All programs connect here: worker, beat, client, control and Flower.
 
         Raises:
-            ConfigError: a key prefix is set. Dead letters, claims and the rest would not have it.
+            ConfigError: a key prefix is set. Dead letters, claims and other keys would not have it.
         """
         options = {**self.conf.broker_transport_options, **(transport_options or {})}
         if options.get("global_keyprefix"):
@@ -127,13 +127,13 @@ class Application(Celery):
 POOL_PROCESS_START_SECONDS = 60
 """How long a new pool process may take to start, before it is killed and another one is started.
 
-Celery's 4 s are too few on a busy machine: starting another process again and again keeps it busy, so that no
-worker on it ever gets one, and the load does not end.
+Celery's 4 s are too few on a busy machine: starting processes again and again keeps it busy, so that no
+worker ever gets one.
 """
 
 
 def build(settings: RuntimeSettings, redis_url: str) -> Celery:
-    """Make an application that knows every queue and no task yet. It connects to nothing yet.
+    """Make an application with all queues, and without tasks. It does not connect to anything yet.
 
     Raises:
         ConfigError: the environment asks for traces that cannot be sent.
@@ -149,7 +149,7 @@ def build(settings: RuntimeSettings, redis_url: str) -> Celery:
 
 
 def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str, Any]:
-    """Celery's own configuration keys for our settings. `redis_url` serves broker and results."""
+    """Celery's configuration for these settings. `redis_url` is the address of broker and results."""
     broker = settings.broker
     address = connections.celery_configuration(redis_url, broker)
     return {
@@ -167,7 +167,7 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         "task_routes": (router(settings),),
         "beat_schedule": schedules.beat_schedule(settings.schedules),
         "beat_scheduler": schedules.SCHEDULER,
-        # At least once; `tasks/base.py` says what differs for a task.
+        # At least once, by default; `tasks/base.py` has the tasks that differ.
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_soft_time_limit": settings.limits.soft_time_limit_seconds,
@@ -180,10 +180,10 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
         # so nothing needs to be reduced after a reconnect.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_enable_prefetch_count_reduction": settings.broker.transport == "plain",
-        # Wait for a broker that is away, at the start or later, for as long as it takes.
+        # If the broker is unreachable, at the start or later, wait for as long as it takes.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # Also for one that refuses to write: a replica during a failover, a server whose disk is full.
+        # Also if it refuses writes: a replica during a failover, a server whose disk is full.
         "broker_channel_error_retry": True,
         "broker_connection_timeout": broker.connect_timeout_seconds,
         "broker_transport_options": {
@@ -208,8 +208,8 @@ def celery_configuration(settings: RuntimeSettings, redis_url: str) -> dict[str,
 
 @celeryd_init.connect
 def _set_up_worker(instance: Any = None, conf: Any = None, **_: Any) -> None:
-    """Set up what only a worker needs. A client does not even load the modules, and gets an error at once."""
-    # Celery makes a failure of a task that succeeded while Redis is away: try longer to store its result.
+    """Set up what only a worker needs. A client does not load these modules, and gets an error at once."""
+    # If Celery cannot store the result of a successful task, the task fails. So try longer.
     conf.update(
         result_backend_always_retry=True,
         result_backend_max_retries=RESULT_RETRIES,
@@ -237,7 +237,7 @@ def _set_up_worker(instance: Any = None, conf: Any = None, **_: Any) -> None:
 
 
 def _reason_for_traceback(record: logging.LogRecord) -> bool:
-    """Replace the traceback of each failed attempt, some fifty lines, by the error in a line."""
+    """Replace the traceback of each failed attempt (some fifty lines) by one line with the error."""
     if record.levelno == logging.WARNING and record.exc_info and isinstance(record.args, tuple):
         record.msg, record.args = f"{record.msg} (%s)", (*record.args, record.exc_info[1])
         record.exc_info = None
@@ -245,7 +245,7 @@ def _reason_for_traceback(record: logging.LogRecord) -> bool:
 
 
 def _without_arguments(record: logging.LogRecord) -> bool:
-    """Hide the message in the line that Celery logs, at level debug, for each task it hands to the pool."""
+    """Hide the message in the debug line that Celery logs for each task it hands to the pool."""
     if str(record.msg).startswith("TaskPool: Apply") and isinstance(record.args, tuple):
         record.args = (record.args[0], NOT_SHOWN, NOT_SHOWN)
     return True
@@ -253,7 +253,7 @@ def _without_arguments(record: logging.LogRecord) -> bool:
 
 @before_task_publish.connect
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Add when a message was sent: the age of a queue's oldest message needs it.
+    """Add the time at which a message is sent, from which the age of a queue's oldest message is known.
 
     Also hide the argument previews that Celery puts into the headers.
     """

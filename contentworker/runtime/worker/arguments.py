@@ -1,4 +1,4 @@
-"""Check a task's arguments by its type hints before its body runs, and turn its result into JSON after."""
+"""Checks a task's arguments against its type hints before its body runs, and turns its result into JSON."""
 
 import functools
 import inspect
@@ -18,7 +18,7 @@ class TypedTask(Task):
 
     A missing, unknown or ill-typed argument raises a `ContentError` that names it. If the body returns a
     pydantic model, the result is a JSON object. Celery's own `pydantic=True` checks only arguments that are
-    whole models, and a wrong call ends in a TypeError, which would be retried.
+    whole models, and a wrong call raises a TypeError, which would be retried.
     """
 
     abstract = True
@@ -49,7 +49,7 @@ def _typed(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _content_error(error: ValidationError, body: Callable[..., Any]) -> ContentError:
-    """The first problem as an error with the argument's name and what was expected."""
+    """An error for the first problem, with the argument's name and what was expected."""
     problem = error.errors()[0]
     first, *rest = problem["loc"]
     names = list(inspect.signature(body).parameters)

@@ -1,13 +1,13 @@
-"""`celery beat`'s scheduler: each moment of a schedule is sent once, however many beats run.
+"""`celery beat`'s scheduler: each time of a schedule is sent once, however many beats run.
 
-A field in Redis says up to when the moments of a schedule were sent. One script changes it and puts the
-message into its queue, unless another beat did so since the field was read. So two beats send nothing twice,
-a beat that is killed at any point neither loses nor repeats a moment, and another one takes over at once.
+A field in Redis (`HANDLED`) says up to when a schedule was sent. One script moves it forward and puts the
+message into its queue, unless another beat did so since the field was read. So two beats send nothing twice.
+If a beat is killed, at any point, it neither loses nor repeats a message, and another one takes over at once.
 The clock is Redis's.
 
-A second field says since when a beat has the schedule with this rhythm. Moments before do not count: of a new
-schedule, of one that was off, and of one whose rhythm was changed. Beats with different settings each
-have a field of their own, and so cannot hinder each other.
+A second field (`SINCE`) says since when a beat has known the schedule with its current rhythm (its crontab or
+interval). Earlier times are not sent: a schedule may be new, may have been off, or may have had another
+rhythm. Beats with different settings each have their own field, so they do not disturb each other.
 """
 
 import json
@@ -32,39 +32,39 @@ __all__ = ["Scheduler"]
 logger = get_logger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
-"""Pause between two attempts while Redis is away."""
+"""Pause between two attempts while Redis is unreachable."""
 AWAY = (RedisError, KombuError, OSError)
-"""Errors of a Redis that cannot be reached."""
+"""Errors that mean Redis is unreachable."""
 AHEAD_SECONDS = 60.0
-"""A time in Redis that lies further ahead was noted by a clock that was wrong. Up to this, a replica may have
-taken over whose clock is a little behind: waiting for it sends nothing twice."""
+"""A time in Redis that is further ahead than this came from a wrong clock. If it is less far ahead, a replica
+whose clock is a little behind may have taken over: beat waits, and so sends nothing twice."""
 
 _SEND = load(__file__, "send")
 _PUT_RIGHT = load(__file__, "put_right")
 
 
 class Scheduler(beat.Scheduler):
-    """Sends what is due. Moments missed while no beat ran or Redis was away are sent once, together."""
+    """Sends what is due. What was missed while no beat ran or Redis was away is sent once."""
 
     max_interval = 5
-    """Longest sleep: how late a beat may see a changed worker.toml, a clock that was set, or lost data."""
+    """Longest sleep: how late beat may notice a changed worker.toml, a clock that was set, or lost data."""
 
     _now = 0.0
     _channel: Any = None
     _is_away = False
     _cannot_be_sent: frozenset[str] = frozenset()
-    """Schedules whose task does not take their arguments: reported already, and tried again."""
+    """Schedules whose task does not accept their arguments: logged once, and tried again."""
     _is_new = True
-    """Whether what Redis has of schedules that are not ours (any more) is still to be removed."""
+    """Whether Redis may still have fields of schedules that this beat does not have (any more)."""
 
     def setup_schedule(self) -> None:
         """Read the schedules from the application."""
         super().setup_schedule()
         for entry in self.schedule.values():
-            entry.schedule = copy(entry.schedule)  # the application's own may be another scheduler's, too
+            entry.schedule = copy(entry.schedule)  # another scheduler may use the application's own, too
             entry.schedule.nowfun = lambda: datetime.fromtimestamp(self._now, UTC)
-            # A retry would connect again, and that channel would send by kombu's `_put`, not by ours.
-            # The worker that takes the message looks whether it is unique.
+            # A retry would connect again, and the new channel would send with kombu's `_put`, not with ours.
+            # The worker that takes the message checks whether it is unique.
             entry.options.update(retry=False, ignore_result=True, unique=False)
         self._is_new = True
         self._cannot_be_sent = frozenset()
@@ -85,7 +85,7 @@ class Scheduler(beat.Scheduler):
         return wait
 
     def _take_changes(self) -> None:
-        """Have the schedules of worker.toml as it is now."""
+        """Take over the schedules of worker.toml, if it was changed."""
         before, old = self.app.conf.beat_schedule, self.app.runtime_settings.schedules
         if not take_changes(self.app):
             return
@@ -100,14 +100,14 @@ class Scheduler(beat.Scheduler):
         logger.info("The settings were read again. Schedules: %s", said or "as before")
 
     def _send_due(self) -> Iterator[float]:
-        """Yield the seconds until each schedule's next moment."""
+        """Send what is due; yield the seconds until each schedule's next time."""
         if self._channel is None:
             self._channel = self.connection.channel()
         with self._channel.conn_or_acquire() as client:
             known = self._read(client)
         for entry in self.schedule.values():
             if entry.name in known.paused:
-                # When its pause ends, it counts from then: be awake for its next moment.
+                # After its pause it counts from then on, so be awake for its next time.
                 _, wait = entry.schedule.is_due(datetime.fromtimestamp(self._now, UTC))
                 yield wait
                 continue
@@ -120,7 +120,7 @@ class Scheduler(beat.Scheduler):
             yield wait
 
     def _is_sent(self, entry: Any, handled: str) -> bool:
-        """Send; if the task cannot be sent as it is, say so once, and leave the other schedules alone."""
+        """Send a schedule's task. If it cannot be sent, log that once, and go on with the other schedules."""
         try:
             return self._send(entry, handled)
         except beat.SchedulingError as error:
@@ -133,7 +133,7 @@ class Scheduler(beat.Scheduler):
             return False
 
     def _read(self, client: Any) -> Schedules:
-        """How far each schedule is, by Redis's clock; a new one counts from now."""
+        """Read up to when each schedule was sent, by Redis's clock. A new schedule counts from now."""
         while True:
             known = schedules.read(client)
             self._now = known.now
@@ -145,11 +145,11 @@ class Scheduler(beat.Scheduler):
                 return known
 
     def _begin(self, client: Any, known: Schedules, names: dict[str, str]) -> None:
-        """Note since when our schedules count; forget those that are off, or have another rhythm now."""
+        """Note in Redis since when our schedules count; forget those that are off or have another rhythm."""
         have_a_rhythm = {_name(field) for field in known.since}
         with client.pipeline(transaction=True) as both:
             for field, name in names.items():
-                # Versions before 0.2.0 noted no rhythm. What they have not sent is still due.
+                # Versions before 0.2.0 did not note the rhythm. What they have not sent is still due.
                 is_older = name in known.handled and name not in have_a_rhythm
                 both.hsetnx(SINCE, field, known.handled[name] if is_older else known.now)
                 both.hsetnx(HANDLED, name, known.now)
@@ -162,7 +162,7 @@ class Scheduler(beat.Scheduler):
         self._is_new = False
 
     def _put_right(self, client: Any, known: Schedules, names: dict[str, str]) -> bool:
-        """Have times that lie in the future be now: a clock was ahead. Return whether there were any."""
+        """Set times that lie in the future to now: a clock was ahead. Return whether there were any."""
         wrong = [
             (key, field, times[field], name)
             for each, name in names.items()
@@ -176,14 +176,14 @@ class Scheduler(beat.Scheduler):
         }
         for name, value in was_wrong.items():
             logger.warning(
-                "Schedule %s counts from now: Redis noted a time for it that lies ahead of its clock (%s). "
-                "Was the clock put right? What was sent too early is sent again.",
+                "Schedule %s counts from now: its last time in Redis is ahead of Redis's clock (%s). "
+                "Was the clock corrected? What was sent too early is sent again.",
                 *(name, schedules.as_time(value) or value[:50]),
             )
         return bool(wrong)
 
     def _send(self, entry: Any, handled: str) -> bool:
-        """Send a schedule's task; False if another beat has sent it meanwhile, or it was paused."""
+        """Send a schedule's task; return False if another beat has just sent it, or if it was paused."""
         channel = self._channel
         answers = []
 
@@ -193,7 +193,7 @@ class Scheduler(beat.Scheduler):
             with channel.conn_or_acquire() as client:
                 answers.append(client.eval(_SEND, 4, HANDLED, key, SENT, PAUSED, *arguments))
 
-        # Celery and kombu make the message as for any other task; only the last step is replaced.
+        # Celery and kombu build the message as for any other task; only the last step is replaced.
         channel._put = put  # noqa: SLF001 (kombu's last step)
         self.apply_async(entry, producer=self.Producer(channel, auto_declare=False), advance=False)
         return answers == [1]

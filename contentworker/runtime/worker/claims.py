@@ -1,8 +1,8 @@
 """At most once: a task that must not run twice claims its message before it starts.
 
-A claim is one key per run of a task. It names the delivery that runs, so a second delivery can tell whether
-the first still runs, has ended, or was cut off. It also has a digest of the task's name and arguments: a
-different task with the same id may run.
+A claim is one key in Redis for each run of a task. It names the delivery that runs, so a second delivery can
+see whether the first one still runs, has ended, or was interrupted. It also has a digest of the task's name
+and arguments, because a different task with the same id may run.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ _UNDO = load(__file__, "undo")
 
 
 class InterruptedTaskError(PermanentError):
-    """The worker that ran the task died, so its effect may or may not have happened. It is not repeated."""
+    """The worker died while it ran the task. The task may have had its effect, and is not run again."""
 
     dead_letter_reason = "interrupted"
     escalation_reason = "interrupted"
 
 
 class ClaimingTask(RetryingTask):
-    """A task that runs at most once per retry and replay, and whose interruption is a visible failure.
+    """A task that runs at most once for each retry and replay. If it is interrupted, it visibly fails.
 
-    Without leases there are no claims: with the plain transport such a task has to acknowledge early.
+    Without leases there are no claims: with the plain transport, such a task must acknowledge early.
     """
 
     abstract = True
@@ -50,9 +50,9 @@ class ClaimingTask(RetryingTask):
         """Claim the run.
 
         Raises:
-            Ignore: it has ended or is running; this delivery is one too many.
-            InterruptedTaskError: the worker that ran it died.
-            Reject: Redis is away; the message goes back to its queue.
+            Ignore: the run has ended or is going on; this delivery is one too many.
+            InterruptedTaskError: the worker that ran the task died.
+            Reject: Redis is unreachable; the message goes back to its queue.
         """
         super().before_start(task_id, args, kwargs)
         if not (held := (self.request.properties or {}).get("held")):
@@ -82,9 +82,9 @@ class ClaimingTask(RetryingTask):
             raise Ignore
 
     def postpone(self, seconds: float) -> NoReturn:
-        """Give up the claim and run later instead, as if this had been no try. Call it before any effect.
+        """Give up the claim and run later instead. It does not count as a try. Call it before any effect.
 
-        The message goes back to Redis in one step, due in `seconds`.
+        In one step, the message goes back to Redis, due in `seconds`.
         """
         if held := (self.request.properties or {}).get("held"):
             self._undo_claim(held, _digest(self.name, self.request.args, self.request.kwargs))
@@ -93,7 +93,7 @@ class ClaimingTask(RetryingTask):
         raise Retry("postponed", when=seconds, sig=again)
 
     def end_claim(self, holder: Any, delivery: Any, request: Any) -> None:
-        """Mark the claim of a run as done, whatever its outcome, before its message is acknowledged."""
+        """Mark the claim of a run as done, whatever the outcome, before its message is acknowledged."""
         digest = _digest(self.name, request.args, request.kwargs)
         keys = _keys(request, digest)
         own, done = _claim(delivery.holder, delivery.tag, digest), _claim("done", "", digest)
@@ -105,7 +105,7 @@ class ClaimingTask(RetryingTask):
         return seconds
 
     def _confirm(self, held: Any, digest: Digest, replicas: int) -> None:
-        """Give the claim up, and raise, unless a failover would keep it: it could let the task run twice."""
+        """If a failover could lose the claim, give it up and raise: the task could run twice."""
         try:
             replication.confirm(self.app.backend.client, replicas)
         except RedisError:
@@ -125,7 +125,7 @@ class ClaimingTask(RetryingTask):
 
 
 def _keys(request: Any, digest: str) -> tuple[str, str]:
-    """The two keys that a run's claim may have; each retry and each replay is a run of its own."""
+    """The two keys that a run's claim may have. Each retry and each replay is a separate run."""
     key = f"contentworker:claim:{request.id}:{request.retries or 0}:{getattr(request, 'replays', 0)}"
     return key, f"{key}:{digest}"
 

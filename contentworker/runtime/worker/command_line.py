@@ -1,4 +1,4 @@
-"""Our option of the `celery` command, and the options that start a worker with its queues' settings."""
+"""The option `--queue` of `celery worker`, and the options that start a worker with its queues' settings."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ __all__ = ["accept_queue_option", "refuse", "reloading", "worker_options"]
 
 ALONE = ("--without-mingle", "--without-gossip")
 """Workers do not talk to each other. Mingle delays each start by a second, and with gossip each worker reads
-the events of all others. Nothing needs them: revoked ids are in Redis, the transport notices the dead."""
+the events of all others. Nothing needs them: revoked ids are in Redis, and leases show which workers died."""
 
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error", "critical")
 
@@ -29,9 +29,9 @@ def refuse(error: ConfigError) -> NoReturn:
 
 
 def accept_queue_option() -> None:
-    """Let `celery worker` take `--queue` for `--queues`, as the worker's documentation writes it.
+    """Let `celery worker` accept `--queue` for `--queues`, as this project's documentation writes it.
 
-    Celery calls it `--queues` only. It loads the application before it reads the worker's options.
+    Call it when the application is loaded: Celery does that before it reads the worker's options.
     """
     module = sys.modules.get("celery.bin.worker")
     if module is None:
@@ -44,8 +44,8 @@ def accept_queue_option() -> None:
 def worker_options(settings: RuntimeSettings, queues: Sequence[str] = ()) -> list[str]:
     """Options of `celery worker` for a worker of these queues; of all queues if none is named.
 
-    A worker of several queues takes the largest concurrency, the smallest prefetch multiplier and the most
-    talkative log level of its queues.
+    A worker of several queues gets the largest concurrency, the smallest prefetch multiplier and the most
+    verbose log level of its queues.
 
     Raises:
         ConfigError: `worker.toml` has no such queue, or the queues have different pools.

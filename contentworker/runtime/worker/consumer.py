@@ -1,4 +1,4 @@
-"""A Celery consumer that keeps every message it cannot turn into a task."""
+"""A Celery consumer that makes a dead letter of every message it cannot turn into a task."""
 
 import os
 import signal
@@ -37,24 +37,24 @@ __all__ = ["InvalidMessageError", "KeepingConsumer", "PoisonMessageError"]
 logger = get_logger(__name__)
 
 EVENTS_SECONDS = 0.2
-"""Between two batches of task events (`--task-events`); Flower shows a task this late at most."""
+"""Time between two batches of task events (`--task-events`): Flower shows a task this late at most."""
 EVENTS_AT_A_TIME = 500
-"""Most events that wait for the next batch; one more sends it at once."""
+"""How many events wait for the next batch, at most; one more sends the batch at once."""
 
 
 class InvalidMessageError(PermanentError):
-    """The message is not a task message; the worker kept it as a dead letter."""
+    """The message is not a valid task message; the worker made it a dead letter."""
 
 
 class PoisonMessageError(PermanentError):
-    """Each worker that had this task died; it is not run again."""
+    """Several workers died while they had this task; it does not run again."""
 
 
 class KeepingConsumer(Consumer):
     """A consumer that loses no message.
 
-    Celery rejects what it cannot read, which on Redis deletes it. Here it becomes a dead letter first. While
-    Redis is away, the tasks that this worker has keep running.
+    Celery rejects a message that it cannot read, and on Redis that deletes it. Here it becomes a dead letter
+    first. While Redis is unreachable, this worker's tasks keep running.
     """
 
     loop: Any
@@ -62,7 +62,7 @@ class KeepingConsumer(Consumer):
     _events_due = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._when_still_away: list[Callable[[], None]] = []  # first: steps of the blueprint add to it
+        self._when_still_away: list[Callable[[], None]] = []  # first, as steps of the blueprint add to it
         super().__init__(*args, **kwargs)
         self._revocations = Revocations(self.app)
         holder.when_fenced(lambda: pool_children.end_all_work(self.pool))
@@ -71,14 +71,14 @@ class KeepingConsumer(Consumer):
         self._celery_loop, self.loop = self.loop, self._loop
 
     def when_still_away(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called after each attempt to connect to Redis that failed."""
+        """Call `callback` after each failed attempt to connect to Redis."""
         self._when_still_away.append(callback)
 
     def connection_for_read(self, heartbeat: Any = None) -> Any:
         """Connect; the first time, end the worker if messages would not be safe on this server.
 
-        Checked here because the event loop first writes a lock. Only the first time because a running worker
-        may meet a replica for a moment during a failover.
+        It is checked here because the event loop begins with a write, and only the first time because a
+        running worker may reach a replica for a moment during a failover.
         """
         connection = super().connection_for_read(heartbeat)
         if not self._server_is_checked:
@@ -96,7 +96,7 @@ class KeepingConsumer(Consumer):
         return connection
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Try to connect at least every two seconds; Celery slows down to twice a minute."""
+        """Try to connect at least every two seconds. Celery would slow down to twice a minute."""
         connect = partial(conn.ensure_connection, interval_start=0.5, interval_step=0.5, interval_max=1.5)
 
         def connect_and_tell(log: Callable[..., None], *arguments: Any, **options: Any) -> Any:
@@ -111,19 +111,19 @@ class KeepingConsumer(Consumer):
         return super().ensure_connected(conn)
 
     def add_task_queue(self, queue: Any, *arguments: Any, **options: Any) -> None:
-        """Serve another queue, unless the transport would refuse its name: that would end the worker."""
+        """Serve another queue, unless the transport refuses its name, which would end the worker."""
         if not isinstance(queue, str) or "\n" in queue:
             logger.error("Queue %r is not added: its name must be one line", queue)
             return
         super().add_task_queue(queue, *arguments, **options)
 
     def _loop(self, *arguments: Any) -> Any:
-        """Make up for what happened while no loop ran, then run Celery's loop.
+        """Catch up on what happened while no loop ran, then run Celery's loop.
 
         Tasks may have been revoked, and pool processes may have died.
 
-        Celery has stopped watching such a process but not removed it. Its loop would end the worker over one
-        ("file descriptor is None"); a similar report: https://github.com/celery/celery/issues/9250
+        Celery stops watching a dead process, but does not remove it, and its loop would then end the worker
+        ("file descriptor is None"). A similar report: https://github.com/celery/celery/issues/9250
         """
         waiting = state.reserved_requests - state.active_requests
         self._revocations.look_up_held([request.id for request in waiting])
@@ -135,33 +135,33 @@ class KeepingConsumer(Consumer):
         return self._celery_loop(*arguments)
 
     def on_send_event_buffered(self) -> None:
-        """Send events a few times a second: Celery waits for Redis in each turn of its loop."""
+        """Send events a few times a second. Celery would wait for Redis in each turn of its loop."""
         now = time.monotonic()
-        if self.hub and now >= self._events_due:  # else a timer that is already set sends them
+        if self.hub and now >= self._events_due:  # otherwise a timer that is already set sends them
             self._events_due = now + EVENTS_SECONDS
             self.event_dispatcher.buffer_limit = EVENTS_AT_A_TIME
             self.hub.call_later(EVENTS_SECONDS, self._flush_events)
 
     def on_close(self) -> None:
-        """Keep the tasks of this worker after a lost connection: it still has them by lease."""
+        """Keep this worker's tasks when the connection is lost: it still holds their messages by lease."""
         if self.app.runtime_settings.broker.transport == "plain":
             super().on_close()
 
     def cancel_active_requests(self) -> None:
         """End every task of this worker at once (cold shutdown).
 
-        Celery does not cancel a task that a pool process has begun but not reported: it waits for its end.
+        Celery does not cancel a task that a pool process has started but not reported yet: it waits for it.
         """
         super().cancel_active_requests()
         unreported = state.reserved_requests - state.active_requests
         if unreported and pool_children.processes_of(self.pool) is not None:
             for request in unreported:
-                request._already_cancelled = True  # noqa: SLF001 (as Celery does: it goes back, and is no failure)
+                request._already_cancelled = True  # noqa: SLF001 (as Celery does: it goes back, and does not fail)
             for process in list(pool_children.processes_of(self.pool)):
                 self.pool.terminate_job(process.pid, signal.SIGTERM)
 
     def shutdown(self) -> None:
-        """End the leases last, when no task runs."""
+        """Shut down, and end the leases last, when no task runs any more."""
         with suppress(OSError, *self.connection_errors):
             self._flush_events()
         super().shutdown()
@@ -170,7 +170,7 @@ class KeepingConsumer(Consumer):
         holder.stop_all()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-        """Handle every error that a message makes Celery raise: it would end this worker, then the next."""
+        """Handle every error that a message causes in Celery. It would end this worker, then the next."""
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> Any:
@@ -185,7 +185,7 @@ class KeepingConsumer(Consumer):
         return on_task_received
 
     def _has_settled(self, message: Any) -> bool:
-        """Whether the message is dealt with: it must not be run. Otherwise it has been checked."""
+        """Deal with a message that must not run, and return True. Otherwise check it, and return False."""
         if message.content_type == UNREADABLE:
             self._keep_undecoded(message)
         elif self._is_poison(message):
@@ -197,11 +197,11 @@ class KeepingConsumer(Consumer):
         return True
 
     def _is_to_run(self, message: Any) -> bool:
-        """Check a message; look up whether it is revoked, which Celery handles, or a duplicate."""
+        """Check a message. Look up whether it is revoked (Celery handles that) or a duplicate."""
         message.headers = message.headers.copy()
         message.headers.update(dict.fromkeys(ARGUMENTS_SHOWN, NOT_SHOWN))
         if not getattr(message, "delivery", None):
-            message.properties.pop("held", None)  # else the transport has written it
+            message.properties.pop("held", None)  # only the transport may write it
         admission.check(message, self.strategies)
         task_id = admission.task_id_of(message)
         if not task_id:
@@ -210,7 +210,7 @@ class KeepingConsumer(Consumer):
         return unique_messages.admit(self, message, task_id)
 
     def _give_back(self, message: Any, error: Exception) -> None:
-        """Return a message that was received while Redis failed; after `max_deliveries` it is poison."""
+        """Return a message, as Redis failed while it was received; after `max_deliveries` it is poison."""
         logger.warning("A message goes back to its queue: %s", error)
         if delivery := getattr(message, "delivery", None):
             message.channel.holder.give_back(delivery, front=False, counted=True)
@@ -226,7 +226,7 @@ class KeepingConsumer(Consumer):
         self._keep(message, "poison", error, PoisonMessageError(error))
 
     def _refuse(self, message: Any, refusal: Refusal) -> None:
-        """Do what its limit says of a message that must not be run."""
+        """Discard a message that its limit does not allow to run, or make it a dead letter."""
         if refusal.kind != "discarded":
             self._keep(message, refusal.kind, refusal.text)
             return
@@ -238,26 +238,26 @@ class KeepingConsumer(Consumer):
             self.app.backend.mark_as_revoked(task_id, refusal.text, request=_context(message))
         except (RedisError, OperationalError, *self.connection_errors):
             raise
-        except Exception:  # a foreign message may make Celery raise anything
-            logger.exception("The result of %s, which was discarded, could not be stored as REVOKED", task_id)
+        except Exception:  # a message of another client may make Celery raise anything
+            logger.exception("%s was discarded, but its result could not be stored as REVOKED", task_id)
         unique_messages.let_go(message)
         self._settle(message)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
-        """Keep valid JSON that is not a task message."""
+        """Make a dead letter of valid JSON that is not a task message."""
         self._keep(message, "invalid", "not a Celery task message: it names no task")
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Keep a message of a task that this worker does not have."""
+        """Make a dead letter of a message whose task this worker does not have."""
         name = _header(message, "task")
         self._keep(message, "unknown task", f"no task named {name!r} is registered", NotRegistered(name))
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Keep a task message with parts missing or of the wrong type."""
+        """Make a dead letter of a task message with parts that are missing or have the wrong type."""
         self._keep(message, "invalid", f"{type(exc).__name__}: {exc}")
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Keep a message whose body cannot be decompressed, or is not of an accepted content type."""
+        """Make a dead letter of a message with a wrong content type or a body that cannot be decoded."""
         if getattr(message, "delivery", self) is None:  # broadcast: every worker would keep a copy
             logger.warning("A broadcast message is dropped: %s: %s", type(exc).__name__, exc)
         elif message.content_type == UNREADABLE:
@@ -266,7 +266,7 @@ class KeepingConsumer(Consumer):
             self._keep(message, "invalid", f"{type(exc).__name__}: {exc}")
 
     def _keep_undecoded(self, message: Any) -> None:
-        """Keep bytes that are not JSON, are too many, or have ended `max_deliveries` workers."""
+        """Make a dead letter of bytes that are not JSON, too many, or ended `max_deliveries` workers."""
         size, most = len(getattr(message, "raw", b"")), self.app.runtime_settings.limits.max_message_bytes
         if self._is_poison(message):
             message.headers = admission.headers_of(message.raw)
@@ -275,7 +275,7 @@ class KeepingConsumer(Consumer):
             error = f"message: must be at most {most} bytes (limits.max_message_bytes), not {size}"
             self._keep(message, "invalid", error)
         else:
-            self._keep(message, "unreadable", "no message: not JSON, or without the parts that kombu needs")
+            self._keep(message, "unreadable", "not a message: not JSON, or without parts that kombu needs")
 
     def _keep(
         self, message: Any, reason: dead_letters.Reason, error: str, failure: Exception | None = None
@@ -294,7 +294,7 @@ class KeepingConsumer(Consumer):
             )
 
             def let_go() -> None:
-                if reason == "poison":  # first: to decode it for `_tell` may be what ends workers
+                if reason == "poison":  # first, because decoding it for `_tell` may be what ends workers
                     self._settle(message)
                     message.channel.holder.flush()
                 self._tell(message, task_id, failure or InvalidMessageError(error))
@@ -304,7 +304,9 @@ class KeepingConsumer(Consumer):
             if keep(self.app, letter, message, let_go):
                 let_go()
         except Exception:
-            logger.exception("A message stays held until this worker ends: it could be neither run nor kept")
+            logger.exception(
+                "A message can neither run nor become a dead letter: this worker holds it until it ends"
+            )
 
     def _tell(self, message: Any, task_id: str, failure: Exception) -> None:
         """Store the failure as the task's result, and send its errbacks."""
@@ -312,7 +314,7 @@ class KeepingConsumer(Consumer):
             return
         try:
             self.app.backend.mark_as_failure(task_id, failure, request=_context(message))
-        except Exception:  # a foreign message may make Celery raise anything
+        except Exception:  # a message of another client may make Celery raise anything
             logger.exception("The failure of %s could not be stored as its result", task_id)
 
     def _settle(self, message: Any) -> None:
@@ -321,7 +323,7 @@ class KeepingConsumer(Consumer):
 
 
 def _header(message: Any, name: str) -> str:
-    """A header as text; empty if there is none. The headers of a foreign message may be anything."""
+    """A header as text; empty if there is none. Another client's headers may be anything."""
     headers = message.headers
     value = headers.get(name, "") if isinstance(headers, dict) else ""
     text = value if isinstance(value, str) else saferepr(value)
@@ -340,5 +342,5 @@ def _context(message: Any) -> Context | None:
         return Context(
             {**message.headers, **(embed or {}), "args": args, "kwargs": kwargs, "delivery_info": {}}
         )
-    except Exception:  # noqa: BLE001 (foreign bytes may make kombu raise anything)
+    except Exception:  # noqa: BLE001 (another client's bytes may make kombu raise anything)
         return None

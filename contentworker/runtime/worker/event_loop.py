@@ -1,4 +1,4 @@
-"""The worker's event loop, without the system calls that change nothing."""
+"""The worker's event loop, without system calls that change nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,27 +10,28 @@ __all__ = ["Hub"]
 
 
 class Hub(KombuHub):
-    """kombu's event loop, which tells the kernel only what is new, and writes to idle pool processes at once.
+    """kombu's event loop, but it tells the kernel only what is new and writes to idle pool processes at once.
 
-    kombu adds its connections again in each turn, Celery a pipe after each message of a pool process, and it
-    stops watching each pipe that it has nothing to write to. That is ten system calls a task, and most fail.
+    kombu adds its connections again in each turn, and Celery a pipe after each message of a pool process.
+    Celery also stops watching each pipe that it has nothing to write to. That is ten system calls for each
+    task, and most of them fail.
     """
 
     def add_reader(self, fds: Any, callback: Callable[..., Any], *args: Any) -> None:
-        """Watch a file for something to read. A file that is closed is removed first, so it is not missed."""
+        """Watch a file for data to read. A closed file is removed first, so one with its number is added."""
         if self.readers.get(fds) != (callback, args):
             self.add(fds, callback, READ | ERR, args)
 
     def remove_writer(self, fd: Any) -> None:
-        """Stop watching a file for room to write."""
+        """Stop watching whether there is room to write to a file."""
         if fd in self.writers or fd in self.readers:
             super().remove_writer(fd)
 
     def add(self, fd: Any, callback: Any, flags: int, args: Any = (), consolidate: bool = False) -> None:
         """Watch a file. With `consolidate`, a pool process may have room for a task: offer it one now.
 
-        Celery waits for the kernel to say that there is room, which is nearly always so. If there is none,
-        its writer waits then.
+        Celery would wait until the kernel says that there is room. There nearly always is; if not, Celery's
+        writer waits for it.
         """
         if consolidate:
             self.consolidate_callback([fd])

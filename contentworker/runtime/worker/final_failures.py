@@ -1,7 +1,7 @@
-"""Final failures become dead letters: which reason, what the letter says, and how it gets written.
+"""Makes dead letters of final failures: with which reason and text, and how they are written.
 
-The worker's main process writes them (`request.py`, step 6). It learns of every failure, also of those that
-leave a pool process no time to write anything, and it has the message as it lay in Redis.
+The worker's main process writes them (`request.py`, step 6). It learns of every failure, even if the pool
+process had no time to write anything, and it has the message as it was in Redis.
 """
 
 import queue
@@ -33,13 +33,13 @@ __all__ = ["exception", "keep", "letter_of"]
 logger = get_logger(__name__)
 
 TRY_AGAIN_SECONDS = 1.0
-"""Pause between two attempts while Redis is away or full."""
+"""Pause between two attempts while Redis is unreachable or full."""
 PAUSE_SECONDS = 60.0
-"""Pause after an unexpected error. It may come again each time, and should not fill the log."""
+"""Pause after an unexpected error. The error may repeat, and should not fill the log."""
 
 
 class _Unwritten(NamedTuple):
-    """A letter that is not in Redis yet, and the message that stays held until it is."""
+    """A dead letter that is not in Redis yet, and its message, which stays held until then."""
 
     app: Celery
     letter: dead_letters.DeadLetter
@@ -54,13 +54,13 @@ _unwritten: "queue.Queue[_Unwritten]" = queue.Queue()
 
 
 def exception(exc_info: Any) -> BaseException:
-    """The error in a request's exception info, without Celery's wrapper."""
+    """The error from a request's exception info, without Celery's wrapper."""
     error: BaseException = exc_info.exception
     return error.exc if isinstance(error, ExceptionWithTraceback) else error
 
 
 def letter_of(request: Any, failure: Any) -> dead_letters.DeadLetter:
-    """The dead letter of a request that failed for good with this exception info."""
+    """The dead letter of a request that failed for good, with this exception info."""
     error = exception(failure)
     name = _type_name(error)
     return dead_letters.DeadLetter(
@@ -99,16 +99,16 @@ def keep(
 ) -> bool:
     """Write a letter now and return True, or write it later and return False.
 
-    Later: the message stays held and unacknowledged, and goes back to its queue if this worker ends. A thread
-    tries again once a second while Redis is away or full, once a minute after any other error, and calls
-    `acknowledge` when the letter is written.
+    Until it is written, the message stays held and unacknowledged, and goes back to its queue if this worker
+    ends. A thread tries again once a second while Redis is unreachable or full, and once a minute after any
+    other error. It calls `acknowledge` when the letter is written.
     """
     unwritten = _Unwritten(app, letter, message, acknowledge)
     reason: object = "others wait already"
-    if not _unwritten.unfinished_tasks:  # else it would only wait for a time-out as well
+    if not _unwritten.unfinished_tasks:  # otherwise it would only wait for a time-out, too
         try:
             _write(unwritten)
-        except Exception as error:  # noqa: BLE001 (the thread tells one that passes from another)
+        except Exception as error:  # noqa: BLE001 (the thread handles errors by their kind)
             reason = error
         else:
             return True
@@ -123,8 +123,8 @@ def keep(
 def _write(unwritten: _Unwritten) -> None:
     app, letter, message, _ = unwritten
     # The holder's client has short time-outs, repeats nothing, and outlives the message's channel, which a
-    # reconnect closes. The plain transport has no holder; the result backend's client speaks to the same
-    # Redis. Several threads may use either.
+    # reconnect closes. The plain transport has no holder, but the result backend's client uses the same
+    # Redis. Several threads may use either client.
     is_leased = getattr(message, "delivery", None) is not None
     client = message.channel.holder.client if is_leased else app.backend.client
     letter_id = dead_letters.add(client, letter, app.runtime_settings.dead_letters)
@@ -150,19 +150,19 @@ def _pause(unwritten: _Unwritten) -> None:
 def _write_later() -> None:
     while True:
         unwritten = _unwritten.get()
-        # If the message is no longer held, another worker has it, and its failure.
+        # If the message is no longer held, another worker has it, and handles its failure.
         while is_held(unwritten.message.properties):
             try:
                 _write(unwritten)
             except (RedisError, OSError):
                 time.sleep(TRY_AGAIN_SECONDS)
                 continue
-            except Exception:  # noqa: BLE001 (of any kind: the letters behind it must go on)
+            except Exception:  # noqa: BLE001 (whatever it is, the other letters must be written)
                 _pause(unwritten)
                 break
             try:
                 unwritten.acknowledge()
-            except Exception:  # the other letters have to be written
+            except Exception:  # the other letters must be written
                 logger.exception("%s is a dead letter, but its message stays held", str(unwritten))
             break
         _unwritten.task_done()
@@ -182,5 +182,5 @@ def _type_name(error: BaseException) -> str:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 (a task's own error class may fail even here)
+    except Exception:  # noqa: BLE001 (even this may fail in a task's own error class)
         return "its text cannot be read"

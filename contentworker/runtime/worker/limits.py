@@ -1,4 +1,4 @@
-"""Which limit a message has, and for which key: the limits in `worker.toml`, for the transport."""
+"""Finds the limit of a message, and its key, for the transport: `[limits.NAME]` of worker.toml."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,13 @@ from contentworker.runtime.worker.routing import limits_of, queue_of
 __all__ = ["TaskLimiter", "apply", "key_header"]
 
 KEY_HEADER = "limit_key"
-"""Header with the value of the argument that is the limit's key, which a fetch cannot find in the body."""
+"""Header with the value of the argument that is a limit's key, because a fetch cannot find it in the body."""
 MOST_KEY_BYTES = 1024
-"""Longest value of a key, which becomes part of a key in Redis."""
+"""Longest value of a limit's key. It becomes part of a key in Redis."""
 
 
 class TaskLimiter:
-    """The limits of this application's tasks. A `transport.limits.Limiter`."""
+    """The limits of this application's tasks: a `transport.limits.Limiter`."""
 
     def __init__(self, app: Celery) -> None:
         settings: RuntimeSettings = app.runtime_settings
@@ -65,7 +65,7 @@ class TaskLimiter:
         return signature(self._tasks[task].run).parameters
 
     def partition_of(self, message: Any, queue: str) -> str | Refusal | None:
-        """The partition of a message; None if it has no limit, or the consumer will refuse it anyway."""
+        """What a message counts with; None if it has no limit, or the consumer refuses it anyway."""
         try:
             if message.content_type == UNREADABLE:
                 return None
@@ -87,12 +87,12 @@ class TaskLimiter:
                 args, kwargs, _ = message.payload
             else:
                 args, kwargs = call.get("args") or (), call.get("kwargs") or {}
-        except Exception:  # noqa: BLE001 (the consumer meets it again, and says what is wrong with the message)
+        except Exception:  # noqa: BLE001 (the consumer gets it again, and says what is wrong with the message)
             return None
         return self._with_key(name, limit.key, _argument(self._parameters(task), limit.key, args, kwargs))
 
     def _call_of_protocol_1(self, message: Any) -> dict[str, Any] | None:
-        """The body of a message that has everything there, as Celery 3 sends it."""
+        """The body of a message that has everything in its body, as Celery 3 sends it."""
         message.accept = {admission.CONTENT_TYPE}
         admission.check(message, self._tasks)
         body = message.payload
@@ -105,7 +105,7 @@ class TaskLimiter:
         elif not isinstance(value, str | int | float):
             problem = f"must be text or a number, not {type(value).__name__}"
         elif encodable(text) != text:
-            problem = "must not have half of a surrogate pair"
+            problem = "must be valid Unicode, not half of a surrogate pair"
         elif len(text.encode()) > MOST_KEY_BYTES:
             problem = f"must be at most {MOST_KEY_BYTES} bytes"
         else:
@@ -114,7 +114,7 @@ class TaskLimiter:
 
 
 def _argument(parameters: Mapping[str, Parameter], name: str, args: Any, kwargs: Any) -> Any:
-    """An argument's value, given by name or by position, or the default."""
+    """An argument's value, passed by name or by position, or its default."""
     if name in kwargs:
         return kwargs[name]
     if name not in parameters:
@@ -127,9 +127,9 @@ def _argument(parameters: Mapping[str, Parameter], name: str, args: Any, kwargs:
 
 
 def key_header(app: Any, task: str, args: Any, kwargs: Any, queue: Any) -> dict[str, str | int]:
-    """The header of a task that is sent whose limit's key is an argument: the key, for the fetch to see.
+    """The header `limit_key` for a task that is sent, if its limit's key is an argument: the fetch reads it.
 
-    `queue`: where to, if not by the task's pattern.
+    `queue`: the queue, if the sender names one.
     """
     if not app.runtime_settings.limits.named:
         return {}
@@ -140,7 +140,7 @@ def key_header(app: Any, task: str, args: Any, kwargs: Any, queue: Any) -> dict[
 
 @lru_cache
 def _key_argument(app: Any, task: str, queue: str) -> tuple[str, Mapping[str, Parameter]]:
-    """The argument that is the key of a task's limit, or "", and the task's parameters, if they are known."""
+    """The name of the argument that is the key of a task's limit, or ""; and the task's known parameters."""
     settings: RuntimeSettings = app.runtime_settings
     key = next((settings.limits.named[name].key for name in limits_of(task, settings, queue)), "")
     known = app._tasks.get(task) if key else None  # noqa: SLF001 (as Celery's send_task does: `tasks` would load all of them)
@@ -148,13 +148,13 @@ def _key_argument(app: Any, task: str, queue: str) -> tuple[str, Mapping[str, Pa
 
 
 def apply(app: Celery) -> None:
-    """Have the limits of `worker.toml` apply to what this process takes from its queues."""
+    """Apply the limits of `worker.toml` to the messages that this process takes."""
     if app.runtime_settings.limits.named:
         limits.use(TaskLimiter(app))
 
 
 def _queues(tasks: Iterable[str], settings: RuntimeSettings) -> dict[str, bool]:
-    """The queues that get tasks with a limit, and whether all of those limits wait."""
+    """The queues that get tasks with a limit, and whether `on_conflict` of all these limits is `wait`."""
     waits: dict[str, bool] = {}
     for name, limit in settings.limits.named.items():
         of_tasks = [queue_of(task, settings) for task in tasks if name in limits_of(task, settings)]

@@ -1,7 +1,7 @@
-"""Reaps orphans where the worker is a container's first process, which inherits them.
+"""Reaps orphans if the worker is a container's first process, which inherits them.
 
-A program that a task has started outlives its pool process if that is killed. When it ends, its entry in the
-process table stays until its parent asks for it: in a container without an init that is the worker.
+A program that a task starts outlives its pool process if that is killed. When the program ends, it stays in
+the process table until its parent reaps it: in a container without an init, that is the worker.
 """
 
 import os
@@ -16,11 +16,11 @@ from celery import bootsteps
 __all__ = ["OrphanStep"]
 
 REAP_SECONDS = 10.0
-"""Time between two looks. A child that another part of the worker waits for is reaped by then."""
+"""Time between two looks. By then, other parts of the worker have reaped the children they wait for."""
 
 
 class OrphanStep(bootsteps.StartStopStep):
-    """Looks for ended orphans now and then."""
+    """Looks for ended orphans every ten seconds."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -29,11 +29,11 @@ class OrphanStep(bootsteps.StartStopStep):
         self._seen: set[int] = set()
 
     def register_with_event_loop(self, consumer: Any, hub: Any) -> None:
-        """Set the timer whenever the loop begins to run: Celery drops all timers with each connection."""
+        """Set the timer each time the loop begins: Celery drops all timers when a connection is lost."""
         hub.call_repeatedly(REAP_SECONDS, self.reap)
 
     def reap(self) -> None:
-        """Reap what had ended when this was called before, too."""
+        """Reap children that had already ended at the last call."""
         ended = {*_ended_children()} - {child.pid for child in active_children()}
         for number in ended & self._seen:
             with suppress(ChildProcessError):

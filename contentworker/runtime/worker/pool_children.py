@@ -1,4 +1,4 @@
-"""Pool processes: cheap to replace, ended when the lease is lost, and never outliving their worker."""
+"""Pool processes: they end when the lease is lost, never outlive their worker, and are cheap to replace."""
 
 import ctypes
 import gc
@@ -21,17 +21,17 @@ logger = get_logger(__name__)
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _POLL_SECONDS = 1.0
 _COLLECT_AFTER = (10_000, 2, 3)
-"""Thresholds of the garbage collector. With Python's own, (700, 10, 10), it took 6 % more of the CPU of tasks
-that do nothing. It looks at old objects about as often: after 60,000 new ones, not 70,000."""
+"""Thresholds of the garbage collector. With Python's own, (700, 10, 10), tasks that do nothing took 6 % more
+CPU. It looks at old objects about as often: after 60,000 new ones instead of 70,000."""
 _STALE_SECONDS = 0.001
-"""Wait for a process to close its files. One that ends has closed them already, and is waited for. One that
-goes on has the file number of a process that ended in the same turn of the event loop."""
+"""How long to wait for a process to end. One that ends has closed its files already, so this is enough. One
+that goes on only has the file number of a process that ended in the same turn of the event loop."""
 
 
 def die_with_parent(signum: signal.Signals = signal.SIGKILL) -> None:
-    """Have this process sent a signal as soon as its parent dies, for whatever reason.
+    """Make sure that this process gets a signal as soon as its parent dies, for whatever reason.
 
-    Otherwise a pool process would go on with its task while another worker runs it again.
+    Otherwise a pool process would go on with its task while another worker runs the task again.
     """
     parent = os.getppid()
     if sys.platform == "linux":
@@ -49,15 +49,15 @@ def _watch(parent: int, signum: signal.Signals) -> None:
 
 
 def processes_of(pool: Any) -> Any:
-    """The processes of a Celery pool, as billiard lists them; None if it has threads."""
+    """The processes of a Celery pool, as billiard lists them; None if the pool has threads."""
     return getattr(getattr(pool, "_pool", None), "_pool", None)
 
 
 def end_all_work(pool: Any) -> None:
-    """Kill every process of the pool at once; with threads, end the worker. Called from any thread."""
+    """Kill every process of the pool at once; with threads, end the worker. Any thread may call it."""
     processes = processes_of(pool)
     if processes is None:
-        logger.critical("Threads cannot be stopped: this worker ends")
+        logger.critical("Threads cannot be stopped, so this worker ends")
         os._exit(os.EX_TEMPFAIL)
     for process in list(processes):
         with suppress(ProcessLookupError):
@@ -66,9 +66,9 @@ def end_all_work(pool: Any) -> None:
 
 @worker_init.connect
 def _refuse_greenlets(sender: Any = None, **_: Any) -> None:
-    """End a worker with a gevent or eventlet pool, with a line that says what to use.
+    """End a worker with a gevent or eventlet pool, and print which pools to use.
 
-    The thread that renews the lease would be a greenlet. A task that computes for 12 s would hold it up, and
+    The thread that renews the lease would be a greenlet. A task that computes for 12 s would block it, and
     run a second time elsewhere.
     """
     module = sender.pool_cls if isinstance(sender.pool_cls, str) else sender.pool_cls.__module__
@@ -76,7 +76,7 @@ def _refuse_greenlets(sender: Any = None, **_: Any) -> None:
     green = next((name for name in ("gevent", "eventlet") if name in module), None)
     if green and settings and settings.broker.transport == "leased":
         print(  # noqa: T201 (to the terminal: the worker ends before its log begins)
-            f"{green}: this pool cannot keep the leases of its messages while a task computes, and would run "
+            f"{green}: this pool cannot renew the lease of its messages while a task computes, and would run "
             "tasks twice; use --pool=prefork, --pool=threads or --pool=solo",
             file=sys.stderr,
         )
@@ -87,14 +87,14 @@ def _refuse_greenlets(sender: Any = None, **_: Any) -> None:
 def _freeze(sender: Any = None, **_: Any) -> None:
     """Make the result backend, and let the garbage collector skip everything that is loaded by now.
 
-    Each pool process would make a backend of its own, and look through all installed packages for its class.
-    It makes its own connections from this one.
+    Otherwise each pool process would make its own backend, and look through all installed packages for its
+    class. With this one, it only makes its own connections.
 
-    Celery collects before it starts a process. Looking at every object stops a whole worker, and writes to
-    the memory that processes share, so that each gets a copy.
+    Celery runs the garbage collector before it starts a process. To look at every object stops the whole
+    worker, and writes to memory that the processes share, so that each gets a copy.
 
-    Only for a worker that is a process of its own: tests start several in one program, and what the earlier
-    ones left behind, sockets too, would never be collected.
+    Only if the worker has a process of its own: tests start several in one program, and objects that earlier
+    ones left behind, such as sockets, would never be collected.
     """
     from celery.apps.worker import Worker
 
@@ -107,16 +107,16 @@ def _freeze(sender: Any = None, **_: Any) -> None:
 
 @worker_ready.connect
 def _freeze_again(sender: Any = None, **_: Any) -> None:
-    """Skip what was loaded since, too: the consumer and its connections."""
+    """Also skip what was loaded since then: the consumer and its connections."""
     _freeze(sender.controller)
 
 
 @worker_init.connect
 def _load_no_parser(**_: Any) -> None:
-    """Have a process that starts call prctl(2) by ctypes, as we do.
+    """Let new processes call prctl(2) through ctypes, as `die_with_parent` does.
 
-    Celery does it through cffi, if that is installed, and loads a parser for C into each process: half of
-    what it costs to start one.
+    Celery uses cffi, if it is installed, which loads a C parser into each process: half of what it costs to
+    start one.
     """
     if sys.platform == "linux":
         platforms.set_pdeathsig = lambda _: die_with_parent()
@@ -124,10 +124,10 @@ def _load_no_parser(**_: Any) -> None:
 
 @worker_init.connect
 def _replace_at_once(**_: Any) -> None:
-    """Have Celery wait for a pool process that is about to end, which takes milliseconds.
+    """Let Celery wait for a pool process that is about to end, which takes milliseconds.
 
     Celery notices when the process closes its files. If the process cannot be reaped yet at that moment,
-    Celery looks again after five seconds, and until then the worker has one process less, or none.
+    Celery looks again after five seconds. Until then the worker has one process less, or none.
     """
     from celery.concurrency.asynpool import AsynPool
 

@@ -1,4 +1,4 @@
-"""Changes of `[schedules]` in `worker.toml`, for a beat or a desk that is running."""
+"""Reads changes of `[schedules]` in `worker.toml`, for a running beat or desk."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ logger = get_logger(__name__)
 
 
 class ScheduleFile:
-    """Looks whether a settings file was changed. `load` reads it, with what the environment overrides."""
+    """Checks whether a settings file was changed. `load` reads it, and applies environment variables."""
 
     def __init__(self, file: Path, load: Callable[[], RuntimeSettings]) -> None:
         self._file = file
@@ -24,7 +24,7 @@ class ScheduleFile:
         self._seen = self._state()
 
     def changed(self) -> Mapping[str, ScheduleSettings] | None:
-        """The schedules, if the file was changed since the last call. A wrong file is logged, once."""
+        """The schedules, if the file was changed since the last call. A wrong file is logged once."""
         state = self._state()
         if state == self._seen:
             return None
@@ -32,7 +32,7 @@ class ScheduleFile:
         try:
             return self._load().schedules
         except ConfigError as error:
-            logger.error("The schedules stay as they are, until this is put right: %s", error)  # noqa: TRY400
+            logger.error("The schedules stay as they are until this is fixed: %s", error)  # noqa: TRY400
             return None
 
     def _state(self) -> tuple[int, int, int] | None:
@@ -44,7 +44,7 @@ class ScheduleFile:
 
 
 def take_changes(app: Any) -> bool:
-    """Give an application the schedules of its `schedule_file`; return False if that was not changed."""
+    """Give an application the schedules of its `schedule_file`; return False if the file was not changed."""
     file: ScheduleFile | None = getattr(app, "schedule_file", None)
     settings = file.changed() if file else None
     if settings is None:

@@ -1,28 +1,28 @@
 """The request class of every task: what the worker's main process does with one message.
 
-The life of a failing task, step by step. Steps 1, 2 and 4 to 7 run in the worker's main process, which also
-learns of failures that leave a pool process no time to act; step 3 runs in the pool process.
+The life of a failing task, step by step. Step 3 runs in the pool process. All other steps run in the worker's
+main process, which also learns of failures that leave a pool process no time to act.
 
-1. `consumer.py` takes a message by lease and makes a `TaskRequest` of it. The message stays held, and is not
-   acknowledged, until step 7.
-2. `execute_using_pool` hands it to the pool. If the lease has ended, another worker has the message: this one
-   drops it. If it cannot be handed over (its arguments cannot be pickled), it fails: go to step 5.
-3. The task runs (`retry.py`). It raises. An error that is worth another try sends a retry, which takes the
-   place of the failed message in Redis in one step, and ends as `Retry`; any other error ends the task.
-   `claims.py` claims the run of a `CriticalTask` before it starts.
+1. `consumer.py` takes a message by lease and makes a `TaskRequest` of it. The message stays held: it is not
+   acknowledged until step 7.
+2. `execute_using_pool` hands it to the pool. If the lease has ended, another worker has the message, and this
+   one drops it. If it cannot be handed over (its arguments cannot be pickled), it fails: go to step 5.
+3. The task runs (`retry.py`); for a `CriticalTask`, `claims.py` claims the run first. The task raises. If the
+   error is worth another try, a retry replaces the failed message in Redis, in one step, and the run ends as
+   `Retry`. Any other error ends the task.
 4. `on_failure` gets the error, or `on_timeout` the time limit. If the lease has ended meanwhile, the outcome
    belongs to another worker: no retry, no result, no dead letter. If the pool process died,
    `_retry_worker_lost` sends the retry that the process could not send.
-5. If the failure is final, it is remembered (`_failure`). Not final: a retry, `Ignore`, a revoked task,
-   a `Reject` that goes back to its queue, a process that died after its task's success was stored.
-6. `acknowledge` (or `reject`) writes the dead letter first (`final_failures.py`). If Redis is away or full,
-   the message stays held; a thread writes the letter later and then acknowledges.
+5. If the failure is final, it is remembered (`_failure`). These are not final: a retry, `Ignore`, a revoked
+   task, a `Reject` that goes back to its queue, a process that died after its task's success was stored.
+6. `acknowledge` (or `reject`) first writes the dead letter (`final_failures.py`). If Redis is unreachable or
+   full, the message stays held; a thread writes the letter later and then acknowledges.
 7. `acknowledge_now` marks the claim as done, then acknowledges the message. If the retry of step 3 replaced
    the message, nothing is left to acknowledge in Redis.
 8. The end is counted, once.
 
-If a step raises, the worker goes on: `_settles` turns the error into a final failure (step 5), and `_goes_on`
-logs it while the task still runs. Otherwise Celery's event loop would end the worker, or the message would be
+If a step raises, the worker goes on: `_settles` turns the error into a final failure (step 5); `_goes_on`
+logs it if the task still runs. Otherwise Celery's event loop would end the worker, or the message would stay
 held for as long as the worker lives.
 """
 
@@ -59,7 +59,7 @@ Handler = Callable[..., Any]
 
 
 def _settles(handle: Handler) -> Handler:
-    """Wrap a handler that decides about the message: if it raises, that is the task's final failure."""
+    """Wrap a handler that decides about the message: if it raises, the task has finally failed."""
 
     @wraps(handle)
     def guarded(self: "TaskRequest", *arguments: Any, **options: Any) -> Any:
@@ -74,14 +74,14 @@ def _settles(handle: Handler) -> Handler:
 
 
 def _goes_on(handle: Handler) -> Handler:
-    """Wrap a handler that runs while the task does: if it raises, log that. billiard would end the worker."""
+    """Wrap a handler that runs while the task runs: log its errors. billiard would end the worker."""
 
     @wraps(handle)
     def guarded(self: "TaskRequest", *arguments: Any, **options: Any) -> Any:
         try:
             return handle(self, *arguments, **options)
         except Exception:
-            logger.exception("%s of %s[%s] failed; the task runs on", handle.__name__, self._type, self.id)
+            logger.exception("%s of %s[%s] failed; the task goes on", handle.__name__, self._type, self.id)
 
     return guarded
 
@@ -97,7 +97,7 @@ class TaskRequest(Request):
     _is_lost_without_retry = False
     _is_duplicate = False
     _outcome = ""
-    """State to count, where the error alone does not tell it."""
+    """The state to count, if the error alone does not show it."""
     _run_seconds: float | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -112,7 +112,7 @@ class TaskRequest(Request):
             own.on_success = _ended_by(cls.on_success)
 
     def info(self, safe: bool = False) -> dict[str, Any]:
-        """What `inspect` shows: all but the arguments, which are other people's texts."""
+        """What `inspect` shows: everything but the arguments, which may be private texts."""
         return {**super().info(safe=safe), "args": NOT_SHOWN, "kwargs": NOT_SHOWN}
 
     # Step 2: to the pool.
@@ -132,7 +132,7 @@ class TaskRequest(Request):
             self._begin(claim)
 
     def _begin(self, claim: uniqueness.Claim) -> None:
-        """Let go of the lock of a unique task that holds up others until it starts."""
+        """Release the lock of a unique task that blocks others until it starts."""
         try:
             is_newest = uniqueness.begin(self._holder.client, claim)
         except RedisError as error:
@@ -149,7 +149,7 @@ class TaskRequest(Request):
             raise TaskRevokedError(self.id)
 
     def end_as_duplicate(self, owner: str) -> None:
-        """End without a run, as a revoked task does: the one with the id `owner` waits or runs."""
+        """End without running, as a revoked task does: the task with the id `owner` waits or runs."""
         self._is_duplicate = True
         self._announce_revoked(f"duplicate of {owner}", False, None, False)  # noqa: FBT003 (Celery's own)
 
@@ -175,10 +175,10 @@ class TaskRequest(Request):
             return None
         error, acknowledged_early = final_failures.exception(exc_info), self.acknowledged
         if isinstance(error, TimeLimitExceeded) and self._claim is not None:
-            # billiard kills the process only after this, and another one may run once the lock is free.
+            # billiard kills the process only after this, but once the lock is free another task may run.
             with suppress(ProcessLookupError):
                 os.kill(self.worker_pid, signal.SIGKILL)
-        # `default_retry_delay` asks which request failed; in the main process no task runs that would tell.
+        # `default_retry_delay` asks which request failed; in the main process, no running task can tell.
         self.task.request_stack.push(self._context)
         try:
             with log_context.handling(self._request_dict, self.delivery_info):
@@ -203,7 +203,7 @@ class TaskRequest(Request):
         return None
 
     def on_retry(self, exc_info: Any) -> None:
-        """Note that the task sent its retry in place of this message, then handle it as Celery does."""
+        """Note that the task's retry replaced this message, then handle it as Celery does."""
         self._is_replaced = True
         super().on_retry(exc_info)
 
@@ -243,7 +243,7 @@ class TaskRequest(Request):
             self._count("revoked")
 
     def fail(self, error: Exception) -> None:
-        """Make `error`, which this process met as it handled the message, a final failure. Never raises."""
+        """Make `error`, which occurred while this process handled the message, final. Never raises."""
         logger.error("%s[%s] cannot be handled: %r", self._type, self.id, error, exc_info=error)
         if self.acknowledged:
             return
@@ -252,19 +252,19 @@ class TaskRequest(Request):
                 self._failure = ExceptionInfo()  # of the error that the caller handles
             self.acknowledge()
         except Exception:
-            logger.exception("%s[%s] stays held until this worker ends", self._type, self.id)
+            logger.exception("The message of %s[%s] stays held until this worker ends", self._type, self.id)
 
     # Steps 6 and 7: the letter, then the message.
 
     def acknowledge(self) -> None:
-        """Acknowledge, but a final failure only once it is a dead letter."""
+        """Acknowledge; after a final failure, only once the dead letter is written."""
         if self._is_kept():
             self.acknowledge_now()
 
     def reject(self, requeue: bool = False) -> None:
-        """Reject, but a final failure only once it is a dead letter.
+        """Reject; after a final failure, only once the dead letter is written.
 
-        A message whose process died, and whose retry could not be sent, goes back as one that ended a worker.
+        If the pool process died and the retry could not be sent, the message goes back with one more death.
         """
         if requeue and not self.acknowledged:
             self._failure = None
@@ -279,7 +279,7 @@ class TaskRequest(Request):
         super().reject(requeue)
 
     def acknowledge_now(self) -> None:
-        """End the claim, then acknowledge: if the message comes again in between, it counts as done."""
+        """End the claim, then acknowledge. If the message comes again in between, it counts as done."""
         if self._delivery is not None:
             if self.task.claimed and not self.acknowledged:
                 self.task.end_claim(self._holder, self._delivery, self._context)
@@ -290,13 +290,13 @@ class TaskRequest(Request):
         super().acknowledge()
 
     def _let_go(self) -> None:
-        """Let go of the lock of a unique task that has ended, before its message is gone: so none stays."""
+        """Release the lock of a unique task that has ended, before its message is gone: so none stays."""
         claim, delivery = self._claim, self._delivery
         if claim is not None and claim.kept != "ttl" and not self.acknowledged:
             self._holder.do(uniqueness.release, self._holder.client, claim, delivery.holder, delivery.tag)
 
     def _is_kept(self) -> bool:
-        """Whether nothing final has happened, or its dead letter is written."""
+        """Whether there is no final failure, or its dead letter is written."""
         if self._failure is None:
             return True
         if self._is_letter_written is None:
@@ -328,12 +328,12 @@ class TaskRequest(Request):
 
     @property
     def _delivery(self) -> Any:
-        """The transport's record of the message; None where it came without a lease."""
+        """The transport's record of the message; None if it came without a lease."""
         return getattr(self._message, "delivery", None)
 
     @property
     def _claim(self) -> uniqueness.Claim | None:
-        """The claim of a unique task to its lock, while it may have it."""
+        """The claim of a unique task to its lock, as long as it may have the lock."""
         return getattr(self._message, "claim", None)
 
     @property
@@ -350,8 +350,8 @@ class TaskRequest(Request):
 def _started_by(hand_over: Handler) -> Handler:
     """Wrap `execute_using_pool`: check the lease first; if it raises, take the task back from the pool.
 
-    A process that is idle gets the task at once. Celery writes it in the next turn of the event loop, and in
-    between it handles the end of the task before, and asks Redis for more.
+    An idle process gets the task at once. Celery would send it in the next turn of the event loop, and in
+    between handle the end of the task before, and ask Redis for more.
     """
 
     @wraps(hand_over)
@@ -367,7 +367,7 @@ def _started_by(hand_over: Handler) -> Handler:
             _take_back(pool, self.id)
             raise TaskRevokedError(self.id) from error  # Celery frees the slot of the pool on this error only
         write = getattr(getattr(pool, "_pool", None), "on_poll_start", None)
-        # A worker that ends starts nothing more: what it has fetched goes back to its queue.
+        # A worker that is shutting down starts nothing more: its fetched messages go back to their queues.
         if write and pool.active and work.should_stop is None and work.should_terminate is None:
             write()
         return result
@@ -376,7 +376,7 @@ def _started_by(hand_over: Handler) -> Handler:
 
 
 def _ended_by(handle: Handler) -> Handler:
-    """Wrap `on_success`, which pools call for failures too: count a success, and note how long it ran."""
+    """Wrap `on_success`, which pools also call for failures: count a success, and note how long it ran."""
 
     @wraps(handle)
     def on_success(self: TaskRequest, answer: Any, **options: Any) -> Any:
@@ -389,7 +389,7 @@ def _ended_by(handle: Handler) -> Handler:
 
 
 def _take_back(pool: Any, task_id: str) -> None:
-    """Forget a task that the pool could not pickle: the end of the worker would wait for it."""
+    """Forget a task that the pool could not pickle. Otherwise the worker would wait for it when it ends."""
     results = getattr(getattr(pool, "_pool", None), "_cache", {})
     for result in list(results.values()):
         if result.correlation_id == task_id and not hasattr(result, "_payload"):
@@ -397,7 +397,7 @@ def _take_back(pool: Any, task_id: str) -> None:
 
 
 def _state_of(error: BaseException) -> str:
-    """The state to count for an error; empty where it is counted elsewhere, as a terminated task is."""
+    """The state to count for an error; empty if it is counted elsewhere, as for a terminated task."""
     if isinstance(error, Terminated):
         return ""
     for kind, state in ((Retry, "retry"), (Reject, "rejected"), (Ignore, "ignored")):

@@ -1,4 +1,4 @@
-"""Celery's Redis result backend, which stores a result in one step, and whose clients miss none."""
+"""Celery's Redis result backend, but a result is stored in one step, and clients that wait miss none."""
 
 import hashlib
 from typing import Any
@@ -19,19 +19,19 @@ _STORE_SHA1 = hashlib.sha1(_STORE.encode(), usedforsecurity=False).hexdigest()
 
 
 class Digest(str):
-    """The digest of a claimed task, kept with its result. A header of a message cannot have this type."""
+    """The digest of a claimed task, stored with its result. A message's header cannot have this type."""
 
     __slots__ = ()
 
 
 class ResultConsumer(CeleryResultConsumer):
-    """Also finds results that were published while it connected again.
+    """Also finds results that were published while it reconnected.
 
-    Celery looks for stored results before it subscribes again. What is published in between it never gets.
+    Celery looks for stored results, and then subscribes again. It misses what is published in between.
     """
 
     _looked_on: Any = None
-    """The connection's socket when it last looked."""
+    """The connection's socket at the last look."""
 
     def _drain_one(self, pubsub: Any, timeout: float | None) -> bool:
         before = _socket(pubsub)
@@ -55,8 +55,8 @@ def _socket(pubsub: Any) -> Any:
 class RedisBackend(CeleryRedisBackend):
     """Stores a result in one step, and never replaces the success of an earlier run.
 
-    Celery reads the stored result and writes its own in a second step: two round trips and a transaction. A
-    success that is stored in between is replaced by a failure.
+    Celery reads the stored result and writes its own in a second step: two round trips and a transaction. It
+    replaces a success that was stored in between by a failure.
     """
 
     ResultConsumer = ResultConsumer
@@ -77,9 +77,9 @@ class RedisBackend(CeleryRedisBackend):
         return result
 
     def _run_store(self, *arguments: Any) -> None:
-        """Run the script on a connection of the pool, and only if that fails as redis-py runs scripts.
+        """Run the script directly on a connection of the pool; only if that fails, as redis-py runs scripts.
 
-        That takes three times as much CPU, which was a sixth of what a pool process does for a short task.
+        redis-py takes three times as much CPU, which was a sixth of a pool process's work for a short task.
         """
         pool = self.client.connection_pool
         try:
@@ -89,19 +89,19 @@ class RedisBackend(CeleryRedisBackend):
                 connection.read_response()
             except ResponseError:
                 raise
-            except BaseException:  # also a soft time limit: no later command may read this answer as its own
+            except BaseException:  # a soft time limit, too: no later command may read this answer as its own
                 connection.disconnect()
                 raise
             finally:
                 pool.release(connection)
-        except RedisError:  # it repeats, and loads the script; to run it twice does no harm
+        except RedisError:  # redis-py repeats, and loads the script; running it twice does no harm
             key, *values = arguments
             self.client.register_script(_STORE)(keys=[key], args=values)
 
     def exception_safe_to_retry(self, exc: BaseException) -> bool:
-        """Also retry on a server that is full, has a full disk, or is a replica during a failover.
+        """Also retry if the server is full, has a full disk, or is a replica during a failover.
 
-        Otherwise Celery makes a failure, and so a dead letter, of a task that succeeded.
+        Otherwise a task that succeeded would fail, and become a dead letter.
         """
         refuses = isinstance(exc, ResponseError) and str(exc).startswith("MISCONF")
         is_passing = refuses or isinstance(exc, OutOfMemoryError | ReadOnlyError)
@@ -110,7 +110,7 @@ class RedisBackend(CeleryRedisBackend):
     def mark_as_revoked(
         self, task_id: str, reason: str = "", request: Any = None, *args: Any, **options: Any
     ) -> None:
-        """Call the errbacks too, as for any end without success: otherwise a pipeline would wait for ever."""
+        """Also call the errbacks, as for any end without success: else a pipeline would wait for ever."""
         super().mark_as_revoked(task_id, reason, request, *args, **options)
         if request and request.errbacks:
             self._call_task_errbacks(request, TaskRevokedError(reason or "revoked"), None)

@@ -1,4 +1,4 @@
-"""When a failed task is tried again: one policy for raised errors, `self.retry()` and lost processes."""
+"""Retries: one policy for raised errors, `self.retry()` and lost processes."""
 
 import random
 import time
@@ -33,10 +33,10 @@ def retry_delay_seconds(policy: RetrySettings, retries: int) -> float:
 
 
 class RetryingTask(Task):
-    """A task that is retried by `retry_policy`, at most `max_retries` times.
+    """A task that is retried as `retry_policy` says, at most `max_retries` times.
 
-    Never retried, because it cannot help: a `PermanentError`, data of the wrong shape (pydantic's
-    `ValidationError`), a `Reject`, a soft time limit.
+    There is no retry where it cannot help: after a `PermanentError`, data of the wrong shape (pydantic's
+    `ValidationError`), a `Reject`, or a soft time limit.
     """
 
     abstract = True
@@ -47,23 +47,23 @@ class RetryingTask(Task):
     retry_policy: RetrySettings
     autoretry_for: tuple[type[Exception], ...] = (Exception,)
     dont_autoretry_for = (PermanentError, ValidationError, Reject, SoftTimeLimitExceeded)
-    # Expected: logged in a line, without a traceback.
+    # Expected errors: logged in one line, without a traceback.
     throws = (PermanentError,)
-    # Off, so that every retry asks for default_retry_delay, below.
+    # Off, so that every retry uses default_retry_delay, below.
     retry_backoff = False
 
     acks_late = True
     retry_on_worker_lost = True
-    # Only where the retry could not even be sent: then the message goes back to its queue.
+    # Only if the retry could not be sent: then the message goes back to its queue.
     reject_on_worker_lost = True
-    # Celery shows the beginning of a result in logs and events; a result may be an article.
+    # Celery shows the beginning of a result in logs and events, and a result may be an article.
     resultrepr_maxsize = 0
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """Check in the pool process that the lease still holds: it may have ended on the way there.
+        """Check in the pool process that the lease still holds: it may have ended meanwhile.
 
         Raises:
-            Reject: it has ended. If this process is mistaken, the message goes back to its queue.
+            Reject: the lease has ended. If this process is wrong, the message goes back to its queue.
         """
         if not is_held(getattr(self.request, "properties", None) or {}):
             raise Reject("its lease is over", requeue=True)
@@ -76,16 +76,16 @@ class RetryingTask(Task):
             return super().retry(*args, **kwargs)
         except Reject as rejected:
             # Celery rejects a message whose retry cannot be sent, so an outage of Redis would lose the task.
-            # A retry that can never be sent, because of what it says, stays rejected: it would run for ever.
+            # If a retry can never be sent because of its content, it stays rejected: it would run for ever.
             if isinstance(rejected.reason, OperationalError | RedisError | OSError):
                 raise Reject(rejected.reason, requeue=True) from rejected
             raise
 
     def signature_from_request(self, request: Any = None, *args: Any, **options: Any) -> Any:
-        """The signature of a retry, which takes the place of the failed message in Redis in one step.
+        """The signature of a retry, which replaces the failed message in Redis in one step.
 
-        Whenever the worker dies, one of the two is there. A retry that is sent late, when another worker has
-        the message, is dropped.
+        Whenever the worker dies, exactly one of the two is in Redis. If another worker has the message by
+        then, the retry is dropped.
         """
         request = self.request if request is None else request
         if held := (request.properties or {}).get("held"):
@@ -94,7 +94,7 @@ class RetryingTask(Task):
 
     @property
     def default_retry_delay(self) -> float:
-        """Seconds before the next retry of the current request; `retry(countdown=…)` overrides it."""
+        """Seconds before the next retry of the current request; `retry(countdown=…)` overrides them."""
         development = getattr(self.app, "development", None)
         policy = development.retry_policy if development else self.retry_policy
         return retry_delay_seconds(policy, self.request.retries)

@@ -1,9 +1,9 @@
-"""Revocations that last: written to Redis by the program that revokes, looked up when a message is taken.
+"""Revocations that last: the program that revokes writes them to Redis, and workers look them up.
 
-Celery's `revoke` tells the workers that listen at that moment, and each remembers the id in its memory. Here
-`Control` writes the id to Redis first, and so does each worker that is told by another client. When a worker
-takes a message of a revoked id, it adds the id to its memory, and Celery does the rest: the message is
-acknowledged, the result is REVOKED, the signal is sent.
+Celery's `revoke` tells the workers that run at that moment, and each keeps the id in its memory. Here,
+`Control` first writes the id to Redis. If another client revokes, each worker that it tells does so. When a
+worker takes a message with a revoked id, it adds the id to its memory, and Celery does the rest: it
+acknowledges the message, stores the result REVOKED, and sends the signal.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ COMMANDS = ("revoke", "terminate")
 
 
 class Control(control.Control):
-    """Writes revocations to Redis before it tells the workers, so that none of them needs to listen."""
+    """Writes revocations to Redis before it tells the workers, so that no worker needs to run."""
 
     def broadcast(
         self, command: str, arguments: dict[str, Any] | None = None, *args: Any, **options: Any
@@ -33,7 +33,7 @@ class Control(control.Control):
         """Send a control command to the workers.
 
         Raises:
-            ValueError: an id to revoke is no text, or too long.
+            ValueError: an id to revoke is not text or too long, or there are too many ids.
         """
         if command in COMMANDS:
             _write(self.app, {**(arguments or {}), **options})
@@ -41,7 +41,7 @@ class Control(control.Control):
 
 
 def begin() -> None:
-    """Have this worker write each revocation that it is told of: the sender may be any Celery client."""
+    """Let this worker write each revocation that it receives: the sender may be any Celery client."""
     from celery.worker.control import Panel
 
     for name in COMMANDS:
@@ -70,18 +70,18 @@ class Revocations:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._known: set[str] = set()
-        """Ids that may be revoked: Redis is asked about them once more, as they may have expired."""
+        """Ids that may be revoked. Redis is asked again about each of them, as it may have expired."""
         self._seen = 0.0
 
     def look_up(self, message: Any, task_id: str) -> None:
-        """Put the id of a message that was taken into the worker's memory if it is revoked, else out of it.
+        """If the id of a message is revoked, add it to the worker's memory, otherwise remove it.
 
         Raises:
-            redis.exceptions.RedisError: it could not be looked up.
+            redis.exceptions.RedisError: the id could not be looked up.
         """
         from celery.worker import state
 
-        if getattr(message, "delivery", None) is None:  # the plain transport: it tells nothing
+        if getattr(message, "delivery", None) is None:  # the plain transport does not return the newest time
             self._decide(self._app.backend.client, task_id)
             return
         client, newest = message.channel.holder.client, message.channel.newest_revocation
@@ -91,12 +91,12 @@ class Revocations:
             self._decide(client, task_id)
 
     def look_up_held(self, task_ids: Sequence[str]) -> None:
-        """The same for messages that wait in this worker: while it was disconnected, no one could tell it."""
+        """Look up messages that wait in this worker, which heard of no revocation while disconnected."""
         try:
             for task_id in task_ids:
                 self._decide(self._app.backend.client, task_id)
         except RedisError as error:
-            logger.warning("Tasks that wait in this worker were not looked up as revoked: %s", error)
+            logger.warning("Could not check whether tasks that wait in this worker are revoked: %s", error)
 
     def _read(self, client: Any, newest: float) -> None:
         if newest < self._seen or len(self._known) > 2 * revocations.MOST:

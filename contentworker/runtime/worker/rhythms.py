@@ -1,7 +1,7 @@
 """A crontab in a time zone as one of Celery's schedules.
 
-Celery's own crontab is half an hour late where the clock skips 02:30, and sends nothing in the second of two
-equal hours (celery #10107).
+Celery's own crontab sends the skipped 02:30 at 03:30, and sends nothing in the second of two equal hours
+(https://github.com/celery/celery/issues/10107).
 """
 
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ class Crontab(BaseSchedule):
         self._crontab = crontab.Crontab(text, time_zone(timezone))
 
     def remaining_estimate(self, last_run_at: datetime) -> timedelta:
-        """The time from now until the first moment after the last run; less than nothing if it is due."""
+        """The time from now until the first moment after the last run; negative if it is due."""
         remaining: timedelta = self._crontab.after(last_run_at) - self.now()
         return remaining
 

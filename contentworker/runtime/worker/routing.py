@@ -1,4 +1,4 @@
-"""Which queue a task goes to, by the patterns in `worker.toml`."""
+"""Finds the queue of a task by the patterns in `worker.toml`."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ __all__ = ["Match", "best_matches", "kombu_queues", "limits_of", "queue_of", "ro
 
 
 class Match(NamedTuple):
-    """A pattern that a task's name matches: the queue's name, and the pattern's place in its `tasks`."""
+    """A pattern that matches a task's name: the queue's name, and the pattern's position in its `tasks`."""
 
     queue: str
     position: int
@@ -27,17 +27,17 @@ class Match(NamedTuple):
 
 
 def kombu_queues(queues: "Iterable[str]") -> "tuple[Queue, ...]":
-    """Declare one direct queue per name, as Celery does by default, so that any client can publish to it."""
-    from kombu import Queue  # commands that only look at the settings do without
+    """Declare a direct queue for each name, as Celery does by default: any client can publish to it."""
+    from kombu import Queue  # commands that only read the settings do not load it
 
     return tuple(Queue(name, routing_key=name) for name in queues)
 
 
 def queue_of(task_name: str, settings: RuntimeSettings) -> str:
-    """The queue with the most specific pattern that matches; the default queue if no pattern does.
+    """The queue with the most specific pattern that matches; the default queue if no pattern matches.
 
     Raises:
-        ConfigError: two queues have equally specific ones.
+        ConfigError: two queues have equally specific patterns.
     """
     matches = best_matches(task_name, settings)
     if len(matches) > 1:
@@ -47,7 +47,7 @@ def queue_of(task_name: str, settings: RuntimeSettings) -> str:
 
 
 def best_matches(task_name: str, settings: RuntimeSettings) -> list[Match]:
-    """The most specific pattern that matches, one for each queue that has one of this rank."""
+    """The most specific patterns that match; more than one if several queues have equally specific ones."""
     found = [
         Match(name, index, pattern)
         for name, queue in settings.queues.items()
@@ -59,15 +59,15 @@ def best_matches(task_name: str, settings: RuntimeSettings) -> list[Match]:
 
 
 def _rank(pattern: str) -> tuple[bool, int]:
-    """A whole name before any wildcard, then the pattern with more characters that are no wildcard."""
+    """How specific a pattern is: first a whole name, then the pattern with the most literal characters."""
     literal = re.sub(r"\[[^]]*\]|[*?]", "", pattern)
     return literal == pattern, len(literal)
 
 
 def limits_of(task_name: str, settings: RuntimeSettings, queue: str = "") -> list[str]:
-    """The limits that apply to a task, by name, in the queue that it goes to or in this one. One is allowed.
+    """The names of the limits that apply to a task in this queue, or in the one it goes to. One is allowed.
 
-    Celery's own tasks and the health check have none: they lack the arguments that yours have.
+    Celery's own tasks and the health check have no limits: they lack the arguments of your tasks.
     """
     if task_name.startswith(CELERYS_OWN) or task_name == HEALTH_TASK:
         return []

@@ -15,7 +15,7 @@ SCHEDULER = "contentworker.runtime.worker.beat:Scheduler"
 
 
 def beat_schedule(schedules: Mapping[str, ScheduleSettings]) -> dict[str, dict[str, Any]]:
-    """Celery's `beat_schedule`: every schedule that is enabled."""
+    """Celery's `beat_schedule`, with every schedule that is enabled."""
     return {
         name: {"task": each.task, "schedule": _rhythm(each), "kwargs": each.arguments}
         for name, each in schedules.items()
@@ -35,10 +35,10 @@ def _rhythm(schedule: ScheduleSettings) -> Any:
 
 
 def run_now(app: Any, client: Any, name: str) -> str:
-    """Send the task of a schedule once, as beat would. Its rhythm stays as it is. Return the task's id."""
+    """Send the task of a schedule once, as beat would, and return its id. The next time does not change."""
     settings: ScheduleSettings = app.runtime_settings.schedules[name]
     with app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1)  # with its default, sending would try for ever
+        broker.ensure_connection(max_retries=1)  # by default, sending would try for ever
     sent = app.send_task(settings.task, kwargs=settings.arguments, ignore_result=True, retry=False)
     records.note_sent(client, name)
     return str(sent.id)

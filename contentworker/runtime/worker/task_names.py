@@ -1,4 +1,4 @@
-"""The names of the tasks in `tasks/`, read from the source: importing the modules would load all they use."""
+"""Reads the names of the tasks in `tasks/` from the source: an import would load everything they use."""
 
 import ast
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from typing import NamedTuple
 __all__ = ["CELERYS_OWN", "TaskNames", "read"]
 
 CELERYS_OWN = "celery."
-"""Prefix of the tasks that Celery brings along."""
+"""Prefix of Celery's own tasks."""
 
 
 class TaskNames(NamedTuple):
     """The names of tasks."""
 
     names: frozenset[str]
-    """They may hold more than the tasks: each decorated function might be one."""
+    """There may be more names than tasks: each decorated function might be a task."""
     is_complete: bool
-    """Whether a name that is missing is no task: not if a file cannot be read, or a name is computed."""
+    """Whether all tasks are in `names`. Not if a file cannot be read, or a name is computed."""
 
     def lacks(self, name: str) -> bool:
         """Whether there is certainly no such task."""
@@ -25,10 +25,10 @@ class TaskNames(NamedTuple):
 
 
 def read(folder: Path) -> TaskNames:
-    """The names that the modules of a package can give to tasks. Nothing is imported.
+    """Read all names that tasks in a package's modules may have. Nothing is imported.
 
-    A task is a function with a decorator, or what a call returns: its name is `tasks.MODULE.NAME`. Text after
-    `name=` in a call, or in a class, is a name as well.
+    A task is a function with a decorator, or the result of a call: its name is `tasks.MODULE.NAME`. The text
+    after `name=` in a call, or in a class, is a name, too.
     """
     names: set[str] = set()
     is_complete = folder.is_dir()
@@ -47,7 +47,7 @@ def read(folder: Path) -> TaskNames:
 
 
 def _names(tree: ast.Module, module: str) -> Iterator[str | None]:
-    """Each name that a task may have; None for one that is computed."""
+    """Each name that a task may have; None for a name that is computed."""
     for statement in tree.body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             if statement.decorator_list and not any(map(_is_named, statement.decorator_list)):

@@ -1,4 +1,4 @@
-"""Unique tasks: what a declaration means, and which lock a call needs.
+"""Unique tasks: reads a declaration, and says which lock a call needs.
 
 `unique_sending.py` takes the lock when a task is sent; `unique_messages.py` checks it when a worker takes the
 message.
@@ -23,9 +23,9 @@ from contentworker.runtime.transport.uniqueness import Claim, While
 __all__ = ["HEADER", "Unique", "UniqueTask", "claim_in"]
 
 HEADER = "unique"
-"""Header of a message that was sent with a lock: its name, its turn, and how long it is kept."""
+"""Header of a message that was sent with a lock: the lock's name, its turn, and how long it is kept."""
 LOCK_SECONDS = 86_400.0
-"""Longest time that a lock stays without its task: its queue was purged, or another program took it."""
+"""After how long a lock expires if its task disappears: its queue was purged, or another program took it."""
 LONGEST_SECONDS = 366 * 86_400
 LONGEST_KEY_BYTES = 1024
 SCALARS = (str, int, float, uuid.UUID, date, Decimal, type(None))
@@ -37,12 +37,12 @@ class Unique(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: tuple[Annotated[str, Field(min_length=1)], ...]
-    """Names of the arguments whose values make calls the same; none: all calls of the task are."""
+    """Names of the arguments whose values make calls the same; if empty, all calls of the task are."""
     kept: While = Field("queued", alias="while")
     seconds: float | None = Field(None, gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)
-    """Length of the time for `ttl`; else the longest time that a lock stays without its task."""
+    """With `ttl`, how long the lock is kept; otherwise, after how long it expires if its task disappears."""
     replace: bool = Field(False, strict=True)
-    """Whether a later call takes the place of one that waits."""
+    """Whether a later call replaces one that waits."""
 
     @field_validator("key", mode="before")
     @classmethod
@@ -78,10 +78,10 @@ class Unique(BaseModel):
             raise ValueError(f"{field}{separator}{message[:1].lower()}{message[1:]}") from None
 
     def claim(self, name: str, values: Mapping[str, Any], task_id: str) -> Claim:
-        """What a call of the task `name` needs, whose arguments have these values.
+        """The claim of a call of the task `name` with these argument values.
 
         Raises:
-            ValueError: names the argument of the key that is missing or has an unfit value.
+            ValueError: names the argument of the key that is missing or cannot be used.
         """
         parts: list[Any] = [name]
         for argument in self.key:
@@ -112,7 +112,7 @@ class UniqueTask(Task):
 
     abstract = True
     unique: Any = None
-    """A dictionary in the declaration, a `Unique` in the task; None: each call runs."""
+    """A dictionary in the declaration, a `Unique` in the loaded task; None: each call runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class UniqueTask(Task):
 
     @classmethod
     def on_bound(cls, app: Any) -> None:
-        """Refuse a transport that cannot send a message and take its lock in one step."""
+        """Refuse the plain transport, which cannot send a message and take its lock in one step."""
         super().on_bound(app)
         settings = getattr(app, "runtime_settings", None)
         if cls.unique is not None and settings and settings.broker.transport == "plain":
@@ -146,7 +146,7 @@ class UniqueTask(Task):
 
 
 def values_of(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name, with defaults; without the task, those that were passed by name."""
+    """The arguments of a call by name, with defaults; if the task is not loaded, those passed by name."""
     if task is None:
         return {**kwargs}
     parameters = inspect.signature(task.run).parameters.values()
@@ -169,7 +169,7 @@ def claim_in(value: Any, task_id: str) -> Claim:
     """The claim in a header, which any client may have written.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the header is not valid.
     """
     match value:
         case {

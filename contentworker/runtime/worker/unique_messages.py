@@ -1,4 +1,4 @@
-"""What a worker does with a message of a unique task: its lock from the fetch to the end."""
+"""Handles messages of unique tasks in a worker: takes the lock, ends duplicates, releases the lock."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ logger = get_logger(__name__)
 
 
 def admit(consumer: Any, message: Any, task_id: str) -> bool:
-    """Take the lock of a message that `admission` has checked. Without it, end the message, and return False.
+    """Take the lock of a message that `admission` has checked. If it is a duplicate, end it and return False.
 
     Raises:
         ValueError: the key of the call, or the header, is not valid.
         redis.exceptions.RedisError: Redis is unreachable.
     """
-    if (delivery := getattr(message, "delivery", None)) is None:  # broadcast: for each worker
+    if (delivery := getattr(message, "delivery", None)) is None:  # a broadcast is for each worker
         return True
     headers = message.headers if "task" in message.headers else message.payload
     task = consumer.app.tasks.get(headers.get("task"))
@@ -41,7 +41,7 @@ def admit(consumer: Any, message: Any, task_id: str) -> bool:
         return True
     message.claim = None
     count(DUPLICATES, task=task.name)
-    if answer == "superseded":  # the result is that of the message in its place
+    if answer == "superseded":  # its result comes from the message that replaced it
         logger.info("%s[%s] was replaced before it started", task.name, task_id)
         message.ack_log_error(logger, consumer.connection_errors)
     else:
@@ -64,7 +64,7 @@ def _claim(task: Any, message: Any, headers: Any, task_id: str) -> Claim | None:
 
 
 def let_go(message: Any) -> None:
-    """Let go of the lock of a message that ends without a run: discarded or a dead letter. Never raises."""
+    """Release the lock of a message that ends without running: discarded, or a dead letter. Never raises."""
     headers = message.headers if isinstance(message.headers, dict) else {}
     try:
         if getattr(message, "delivery", None) and (value := headers.get(HEADER)) is not None:
@@ -72,11 +72,11 @@ def let_go(message: Any) -> None:
             delivery = message.delivery
             uniqueness.release(message.channel.holder.client, claim, delivery.holder, delivery.tag)
     except Exception as error:  # noqa: BLE001 (the lock expires)
-        logger.warning("The lock of a unique task stays until it expires: %s", error)
+        logger.warning("The lock of a unique task is not released, and stays until it expires: %s", error)
 
 
 def _request(consumer: Any, task: Any, message: Any) -> TaskRequest:
-    """A request as Celery's strategy makes it."""
+    """A request, made as Celery's strategy makes it."""
     if "task" in message.headers:
         body, headers, decoded, utc = message.body, message.headers, False, True
     elif message.headers:

@@ -1,4 +1,4 @@
-"""Sends a task that is unique: only if no other one of its key waits or runs."""
+"""Sends a unique task, but only if no other one with its key waits or runs."""
 
 import dataclasses
 import uuid
@@ -16,7 +16,7 @@ from contentworker.runtime.worker.unique import HEADER, Unique, header, values_o
 __all__ = ["send"]
 
 ATTEMPTS = 10
-"""Most attempts to take the place of a message that starts, or is replaced, at the same moment."""
+"""How often to try, at most, if the message to replace starts or is replaced at the same moment."""
 
 
 def send(
@@ -26,12 +26,12 @@ def send(
     unique: Unique,
     options: dict[str, Any],
 ) -> Any:
-    """Send a task by Celery's `send_task`, or return the result of the one that has its lock.
+    """Send a task with Celery's `send_task`, or return the result of the one that has its lock.
 
-    `call` is its name, its arguments by position, and those by name.
+    `call` has the task's name, its arguments by position, and those by name.
 
     Raises:
-        ValueError: a value of the unique key is missing or unfit, or the transport cannot do it.
+        ValueError: a value of the unique key is missing or cannot be used, or the transport is `plain`.
     """
     name, args, kwargs = call
     if app.runtime_settings.broker.transport == "plain":
@@ -65,7 +65,7 @@ def send(
 
 
 def _context(task_id: str, options: Mapping[str, Any]) -> Context:
-    """The request that Celery needs to tell who waits for the task: its errbacks, or its chord."""
+    """The request that Celery needs to call the task's errbacks, or to tell its chord."""
     return Context(
         id=task_id,
         errbacks=maybe_list(options.get("link_error")),

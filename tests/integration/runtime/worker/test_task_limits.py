@@ -186,7 +186,7 @@ def test_conflicts_and_bad_keys_are_dead_letters(
         key.format("must be text or a number, not list"),
         key.format("must be text or a number, not dict"),
         key.format("must be at most 1024 bytes"),
-        key.format("must not have half of a surrogate pair"),
+        key.format("must be valid Unicode, not half of a surrogate pair"),
     }
     (conflict,) = (error for reason, error in said if reason == "limit")
     assert conflict == "limits.one is reached for 'a'"
