@@ -8,6 +8,7 @@ between two sessions do not count.
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[tuple[str, tuple[Any, ...]]] = []
+        self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; {SCHEMA}")
 
@@ -128,7 +129,7 @@ class Ledger:
         """Write all that happened. `clock_offset`: of the journal's times from seconds of running."""
         with self._lock:
             # What was published first: an execution knows less about its task.
-            waiting, self._waiting = self._waiting, []
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]  # others may add to it
             happened, position = journal.take()
             self._database.execute("BEGIN")
             for event, values in (*waiting, *(("note", item) for item in notes.items())):

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,9 +101,11 @@ class Publisher:
                 continue
             task = self._task()
             self._begun(task)
-            self._process.stdin.write(json.dumps(task) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            answer = ""
+            with suppress(BrokenPipeError):  # it died since its last answer
+                self._process.stdin.write(json.dumps(task) + "\n")
+                self._process.stdin.flush()
+                answer = self._process.stdout.readline()
             if not answer:
                 self.has_died = True
                 return
