@@ -5,6 +5,7 @@ tell it when one of them changes (`CLIENT TRACKING`). Until then it sends nothin
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -50,15 +51,15 @@ class Waiting:
         self._ends = 0.0
 
     def send_look(
-        self, connection: Any, keys: Sequence[str], *, in_loop: bool, health_check_interval: float
+        self, connection: Any, keys: Sequence[str], *, in_loop: bool, health_check_interval: float | None
     ) -> None:
         """Ask Redis whether any of these keys exists, and to tell when one of them changes.
 
         It is only asked to tell in an event loop (`in_loop`): elsewhere nothing would end a wait.
         """
         self.step = "look"
-        # Not from the answer on: a queue that is added until then is not looked at.
-        self._ends = time.monotonic() + min(WAIT_SECONDS, SHARE * health_check_interval or WAIT_SECONDS)
+        # Not with the answer: a queue that is added before it comes (`end_soon`) must end the wait, too.
+        self._ends = time.monotonic() + min(WAIT_SECONDS, SHARE * (health_check_interval or math.inf))
         self._is_told &= in_loop and str(connection.get_protocol()) == "3"
         commands: list[tuple[str, ...]] = [("EXISTS", *keys)]
         if self._is_told:
