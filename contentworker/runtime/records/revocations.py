@@ -35,7 +35,7 @@ def revoke(client: Any, ids: Sequence[str], lifetime_seconds: float) -> None:
         raise ValueError(f"task_id: must be at most {AT_A_TIME} ids in one call, not {len(ids)}")
     for each in ids:
         if not isinstance(each, str) or not 0 < len(each) <= LONGEST_ID:
-            raise ValueError(f"task_id: must be a text of at most {LONGEST_ID} characters, not {each!r:.50}")
+            raise ValueError(f"task_id: must be text of at most {LONGEST_ID} characters, not {each!r:.50}")
     if ids:
         client.eval(_REVOKE, 1, REVOKED, int(lifetime_seconds * 1_000_000), MOST, *ids)
 

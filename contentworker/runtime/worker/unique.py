@@ -90,7 +90,7 @@ class Unique(BaseModel):
             value = values[argument]
             if not isinstance(value, SCALARS):
                 raise ValueError(  # noqa: TRY004 (whatever is wrong with a call is a ValueError)
-                    f"unique.key: {argument!r} must be a text, a number, true, false or null, "
+                    f"unique.key: {argument!r} must be text, a number, true, false or null, "
                     f"not {type(value).__name__}"
                 )
             parts.append(value if isinstance(value, str | int | float | None) else str(value))

@@ -236,7 +236,7 @@ def test_what_is_wrong_with_a_key_is_said(
     """To the sender, and in the dead letter of a message that a worker takes."""
     for unique, said in (
         ({"key": ["nom"]}, "no argument 'nom'"),
-        ({"key": ["folders"]}, "'folders' must be a text, a number, true, false or null, not list"),
+        ({"key": ["folders"]}, "'folders' must be text, a number, true, false or null, not list"),
         ({"key": ["text"]}, "at most 1024 bytes, not 20"),
         ({"key": ["name"], "while": "for ever"}, "unique.while: "),
         ({"key": ["name"], "seconds": 0}, "unique.seconds: "),
@@ -248,7 +248,7 @@ def test_what_is_wrong_with_a_key_is_said(
     worker("--queues=celery", app=APP)
     bad = foreign.send_task("probe.unique.queued", kwargs={"name": ["a"]}, queue="celery")
     forged = send_foreign(foreign, "queued", tmp_path, headers={"unique": {"lock": "../../leases"}})
-    for sent, said in ((bad, "must be a text"), (forged, "header unique: must be as")):
+    for sent, said in ((bad, "must be text"), (forged, "header unique: must be as")):
         (letter_id,) = wait_until(
             lambda sent=sent: dead_letters.ids_of_task(redis_client, sent.id, 2),  # type: ignore[misc]
             "its dead letter",
