@@ -230,6 +230,8 @@ def test_a_server_that_does_not_tell(
         for number in range(3):
             send(redis_url, number)
             wait_until(lambda: len(program.taken) > number or program.turn(), "the message")  # noqa: B023 (called here)
+        before = looks(redis_client)
+        wait_until(lambda: program.turn() or looks(redis_client) > before + 2, "the next looks")
         assert not program.is_waiting()
         assert caplog.text.count("so this worker polls") == 1
     finally:
