@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.chaos import accounting
 from benchmarks.chaos.accounting import Figures, Published
-from benchmarks.chaos.records import Execution, Journal
+from benchmarks.chaos.records import Journal
 
 __all__ = ["KINDS", "Ledger", "LiveJournal", "number_of", "task_id"]
 
@@ -109,6 +109,18 @@ class LiveJournal(Journal):
                 self._expected.pop(found.task, None)
 
 
+class ChosenJournal(Journal):
+    """Keeps the executions of some tasks only."""
+
+    def __init__(self, path: Path, tasks: Collection[str]) -> None:
+        super().__init__(path)
+        self._tasks = tasks
+
+    def _read(self, parts: list[str]) -> None:
+        if parts[1] in self.executions or (parts[0] == "start" and parts[2] in self._tasks):
+            super()._read(parts)
+
+
 class Ledger:
     """The record of a run, in a file."""
 
@@ -178,26 +190,9 @@ class Ledger:
                 f"SELECT number, kind, confirmed FROM tasks WHERE NOT ({PLAIN})"  # noqa: S608 (a constant)
             )
         }
-        executions = _executions_of(looked_at, journal)
+        executions = ChosenJournal(journal, looked_at).refresh().executions.values()
         figures = accounting.count(looked_at.values(), executions, remaining, failures)
         (plain,) = self.rows(f"SELECT count(*) FROM tasks WHERE {PLAIN}")[0]  # noqa: S608
         figures.tasks += plain
         figures.finished += plain
         return figures
-
-
-def _executions_of(tasks: Collection[str], journal: Path) -> list[Execution]:
-    """Read the journal from its beginning, and keep the executions of these tasks."""
-    found: dict[str, Execution] = {}
-    if not journal.exists():
-        return []
-    with journal.open("rb") as file:
-        for line in file:
-            event, execution, *rest = line.decode().split()
-            if event == "start" and rest[0] in tasks:
-                found[execution] = Execution(rest[0], int(rest[1]), int(rest[2]), [float(rest[3])])
-            elif event != "start" and execution in found:
-                found[execution].times.append(float(rest[0]))
-                if event != "beat":
-                    found[execution].outcome = event
-    return list(found.values())
