@@ -193,8 +193,11 @@ def _targets() -> dict[str, Send]:
         options = {"queue": Queue(queue, routing_key=queue)} if queue else {}
 
         def send_task(event: "PendingEvent") -> None:
+            arguments = {"event_id": event.id, "event": event.payload}
+            # The event may have the article's text, and `forget` finds it by this.
+            headers = {"article_id": event.payload["article_id"]}
             try:
-                current_app.send_task(name, kwargs={"event_id": event.id, "event": event.payload}, **options)
+                current_app.send_task(name, kwargs=arguments, headers=headers, **options)
             except OperationalError as error:
                 raise OperationalError(f"the task {name} cannot be sent: {error}") from error
 

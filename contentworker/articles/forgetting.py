@@ -14,7 +14,7 @@ from contentworker.editorial.escalations.result import Forgotten
 from contentworker.errors import ContentWorkerError
 from contentworker.printable import decoded
 from contentworker.runtime import environment
-from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records import dead_letters, parked
 from contentworker.runtime.records.runs import Run
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.stored import call_in, message_in
@@ -66,21 +66,23 @@ class Removed(NamedTuple):
 
 def forget(client: Any, article_id: str, wait_seconds: float | None = None) -> Removed:
     """Remove an article's runs, messages, dead letters and results; wait for its tasks that run."""
-    runs = open_runs(client)
-    run_ids = runs.of(article_id)
-    for run_id in run_ids:
-        runs.delete(run_id, article_id)  # first, so that a task that ends now moves nothing on
-    names = {article_id, *run_ids}
+    runs, run_ids, names = open_runs(client), set[str](), {article_id}
 
-    def is_removed(raw: bytes) -> bool:
-        return _is_about(raw, names)
+    def remove_runs_and_waiting() -> int:
+        # The runs first, so that a task that ends now moves nothing on.
+        for run_id in runs.of(article_id):
+            runs.delete(run_id, article_id)
+            run_ids.add(run_id)
+        names.update(run_ids)
+        return _remove_waiting(client, lambda raw: _is_about(raw, names))
 
-    messages = _remove_waiting(client, is_removed)
+    messages = remove_runs_and_waiting()
     deadline = time.monotonic() + (FORGET_SECONDS if wait_seconds is None else wait_seconds)
     while (running := sum(1 for _ in _held(client, names))) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-        messages += _remove_waiting(client, is_removed)
-    messages += _remove_waiting(client, is_removed)  # a task may send a message right before it ends
+        messages += remove_runs_and_waiting()
+    # Right before it ends, a task may send a message, and `process_content` begin a run.
+    messages += remove_runs_and_waiting()
     letters = _discard_letters(client, names)
     results = _delete_results(client, names, run_ids)
     return Removed(len(run_ids), messages, letters, results, running)
@@ -163,7 +165,7 @@ def _remove_waiting(client: Any, is_removed: Callable[[bytes], bool]) -> int:
     for record in client.zrange(DELAYED, 0, -1):
         if is_removed(message_in(record)):
             removed += client.zrem(DELAYED, record)
-    return removed
+    return removed + parked.remove(client, is_removed)
 
 
 def _held(client: Any, names: set[str], keys: Iterable[str] | None = None) -> Iterator[bytes]:
@@ -182,7 +184,7 @@ def _discard_letters(client: Any, names: set[str]) -> int:
     return count
 
 
-def _delete_results(client: Any, names: set[str], run_ids: list[str]) -> int:
+def _delete_results(client: Any, names: set[str], run_ids: set[str]) -> int:
     """Delete the results of the runs' steps, by their ids, and every other result with one of the names."""
     keys = {f"{RESULTS}{task_id}".encode() for run_id in run_ids for task_id in steps.task_ids(run_id)}
     words = [json.dumps(name).encode() for name in names]

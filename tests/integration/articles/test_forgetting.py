@@ -11,15 +11,26 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker.articles import forgetting, steps
+from contentworker import config
+from contentworker.articles import escalating, forgetting, steps
 from contentworker.articles.outcome import open_runs
+from contentworker.editorial.escalations.schema import open_engine
+from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ContentWorkerError
-from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records import dead_letters, parked, queue_state
 from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.settings import DeadLetterSettings
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
+from contentworker.runtime.transport.limits import Limit, in_json, partition
+from contentworker.runtime.transport.protocol import (
+    BLOCKED,
+    DELAYED,
+    LEASES,
+    Protocol,
+    held_key,
+    place_field,
+)
 from tests.servers import server
-from tests.support import ROOT, run_cli
+from tests.support import ROOT, as_bytes, run_cli
 
 RUN = "6c1c5a3e-6a3f-5a0e-9a53-7f0f8f1b6d12"
 TASK = "tasks.evaluation.detect_ai"
@@ -95,6 +106,66 @@ def test_a_task_that_runs_is_waited_for(redis_client: redis.Redis) -> None:
     ending.start()
     assert forgetting.forget(redis_client, "a") == (0, 1, 0, 0, 0)
     ending.join()
+
+
+def test_a_run_that_begins_meanwhile(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker had taken `process_content`: its run holds the article, its steps' results name the run."""
+    runs, result = open_runs(redis_client), f"celery-task-meta-{next(steps.task_ids(RUN))}"
+    redis_client.hset(held_key("w"), "1", b"1\n2\n3\n" + message(steps.PROCESS, ["a", "text"]))
+
+    def begin(_: float) -> None:
+        runs.create(RUN, "a", "evaluate:0", {"article": {"content": "text"}})
+        redis_client.lpush("evaluation", message(run_id=RUN))
+        redis_client.set(result, "{}")
+        redis_client.delete(held_key("w"))
+
+    monkeypatch.setattr("contentworker.articles.forgetting.time.sleep", begin)
+    assert forgetting.forget(redis_client, "a") == (1, 1, 0, 1, 0)
+    assert (runs.find(RUN), runs.page().lines, redis_client.exists(result)) == (None, [], 0)
+
+
+def test_messages_that_wait_for_a_limit(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of their queues' lists; those of others stay, are counted, and start in their order."""
+    monkeypatch.setattr(parked, "AT_ONCE", 2)
+    protocol, limits = Protocol(redis_client), in_json({"one": Limit(1, 0, 0)})
+    protocol.register("holder")
+    sent = [message(article_id=each) for each in ("first", "b", "a", "c", "a", "a", "other", "a")]
+    redis_client.lpush("rewrite", *sent)
+    _, taken = protocol.fetched(protocol.fetch("holder", 1, 8, ["rewrite"]))
+    keys = "xxxxxxyy"  # behind `other`, the message of `a` is the only one of its key
+    asked = [(each.tag, partition("one", key), True) for each, key in zip(taken, keys, strict=True)]
+    assert protocol.admit("holder", 8, limits, asked) == [0, *[None] * 5, 0, None]
+    assert forgetting.forget(redis_client, "a").messages == 4
+    state = queue_state.read(redis_client, ["rewrite"])
+    assert (state.queues[0].parked, [each.waiting for each in state.limits]) == (2, [2])
+    assert redis_client.zrange(BLOCKED + "rewrite", 0, -1) == [b"one:x"]
+    started: list[bytes] = []
+    tag = taken[0].tag
+    for number in (2, 3):
+        protocol.acknowledge("holder", tag, place_field(tag))
+        _, (one,) = protocol.fetched(protocol.fetch("holder", number, 8, ["rewrite"], limits=limits))
+        started, tag = [*started, one.raw], one.tag
+    assert started == [sent[1], sent[3]]
+
+
+def test_the_platforms_task_that_waits(
+    client: Celery, redis_client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the text that a person decided on; that of another article stays."""
+    settings = config.load()
+    more = {"settled_task": "tasks.health_check", "settled_queue": "celery"}
+    escalations = settings.escalations.model_copy(update=more)
+    monkeypatch.setattr(config, "load", lambda: settings.model_copy(update={"escalations": escalations}))
+    monkeypatch.setattr(escalating, "current_app", client)
+    store = Store(open_engine("", tmp_path / "records.sqlite3"))
+    monkeypatch.setattr(escalating, "store", lambda: store)
+    for article_id in ("a", "b"):
+        store.settle(store.escalate(article_id, "failed", evidence={}).id, "accept", "ana", text="tea")
+    assert len(escalating.announce().events) == redis_client.llen("celery") == 2
+    store.close()
+    assert forgetting.forget(redis_client, "a").messages == 1
+    (left,) = redis_client.lrange("celery", 0, -1)
+    assert forgetting._is_about(as_bytes(left), {"b"})
 
 
 def test_a_cancelled_run_sends_nothing_more(redis_client: redis.Redis) -> None:
