@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +38,8 @@ __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
 MAX_EVIDENCE_BYTES = 200_000
 MAX_UNDO_SECONDS = 600.0
+REMOVED_AT_ONCE = 1_000
+"""Records that one transaction removes: a statement of PostgreSQL takes 65,535 ids at most."""
 MOST_TITLE_CHARACTERS = 200
 """The length of the column."""
 
@@ -185,16 +188,20 @@ class Store(Reading, Teamwork, Reopening, Deliveries):
         return self._remove(escalations.c.article_id == article_id, article_id)
 
     def _remove(self, condition: Any, forgotten: str | None = None) -> Forgotten:
-        with self.writing() as connection:
-            if forgotten is not None:
-                hide_article(connection, forgotten)
-            ids = list(connection.scalars(select(escalations.c.id).where(condition).with_for_update()))
-            counts = {
-                name: connection.execute(delete(table).where(table.c.escalation_id.in_(ids))).rowcount
-                for name, table in PARTS.items()
-            }
-            connection.execute(delete(escalations).where(escalations.c.id.in_(ids)))
-        return Forgotten(escalations=len(ids), **counts)
+        removed: Counter[str] = Counter()
+        some = select(escalations.c.id).where(condition).limit(REMOVED_AT_ONCE).with_for_update()
+        while True:
+            with self.writing() as connection:
+                if forgotten is not None:
+                    hide_article(connection, forgotten)
+                ids = list(connection.scalars(some))
+                for name, table in PARTS.items():
+                    its = delete(table).where(table.c.escalation_id.in_(ids))
+                    removed[name] += connection.execute(its).rowcount
+                connection.execute(delete(escalations).where(escalations.c.id.in_(ids)))
+            removed["escalations"] += len(ids)
+            if len(ids) < REMOVED_AT_ONCE:
+                return Forgotten(**removed)
 
 
 def check_decision(decision: str, by: str) -> None:

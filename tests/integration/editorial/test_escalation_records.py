@@ -175,6 +175,27 @@ def test_forget_and_purge(store: Store) -> None:
     assert store.read().lines == []
 
 
+def test_purge_however_many_there_are(file: Path) -> None:
+    """More than a database takes ids in one statement, here 1,500: PostgreSQL's limit is 65,535."""
+    engine = schema.open_engine("", file)
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def few(connection: sqlite3.Connection, _: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1_500)
+
+    store = Store(engine)
+    ref = store.escalate("a", "failed", evidence={}, content="text")
+    store.mark_event(store.settle(ref.id, "accept", "ana").event_id, "done_at")
+    with store.writing() as connection:
+        row = connection.execute(sqlalchemy.select(escalations)).mappings().one()
+        more = [{**row, "id": f"{number:032x}", "article_id": str(number)} for number in range(2_000)]
+        connection.execute(sqlalchemy.insert(escalations), more)
+    removed = store.purge(datetime.now(UTC) + timedelta(days=1))
+    assert (removed.escalations, removed.texts, removed.events) == (2_001, 1, 1)
+    assert store.read(limit=1).lines == []
+    store.close()
+
+
 def test_a_sending_that_did_not_end_is_unknown(store: Store) -> None:
     """It is not sent again; a refused one is, alone; opening a record again notifies everyone again."""
     ref = store.escalate("a", "failed", evidence={}, content="1")
