@@ -5,6 +5,7 @@ of the desk works on it. If the desk ends, the batch waits, and goes on when a d
 be repeated, since no letter is replayed twice.
 """
 
+import hashlib
 import json
 import logging
 import threading
@@ -48,6 +49,7 @@ CARE_SECONDS = 86_400
 FAILED_AGAIN = "the first one failed again, so the others were left"
 REVOKED = "the first one was revoked, so the others were left"
 
+_HANDLED = load(__file__, "handled")
 _MOVE = load(__file__, "move")
 
 
@@ -259,14 +261,9 @@ class Batches:
         if is_first:
             self._note_first(batch, letter_id)
         outcome, why = self._handle(batch.action, letter_id)
-        with client.pipeline(transaction=True) as both:
-            both.lpop(f"{key}:todo").hincrby(key, outcome, 1)
-            if outcome == "done":
-                both.rpush(f"{key}:done", letter_id).expire(f"{key}:done", KEPT_SECONDS)
-            elif why:
-                both.hset(f"{key}:refused", letter_id, why).expire(f"{key}:refused", KEPT_SECONDS)
-            both.execute()
-        if is_first:
+        keys = (key, f"{key}:todo", f"{key}:done", f"{key}:refused")
+        is_next = client.eval(_HANDLED, len(keys), *keys, letter_id, outcome, why, KEPT_SECONDS)
+        if is_first and is_next:
             if outcome == "done":
                 self._move(batch_id, "running", "waiting", is_open=True)
             else:  # the next one is the first
@@ -291,8 +288,8 @@ class Batches:
         client = self._client()
         letter = dead_letters.find(client, letter_id)
         task_id = getattr(letter, "task_id", "")
-        before = client.get(self._result_key(task_id)) if task_id else b""
-        fields = {"first_id": letter_id, "first_task": task_id, "first_result": before or b""}
+        before = client.get(self._result_key(task_id)) if task_id else None
+        fields = {"first_id": letter_id, "first_task": task_id, "first_result": _digest(before)}
         client.hset(PREFIX + batch.id, mapping=fields)
 
     def _look_at_first(self, batch: Batch) -> float:
@@ -301,7 +298,7 @@ class Batches:
             self._end(batch, "waiting", "failed", FAILED_AGAIN)
             return 0
         result = client.get(self._result_key(batch.first_task)) if batch.first_task else None
-        if result and result != client.hget(PREFIX + batch.id, "first_result"):
+        if result and _digest(result) != decoded(client.hget(PREFIX + batch.id, "first_result") or b""):
             status = _status(result)
             if status == "SUCCESS":
                 self._move(batch.id, "waiting", "running", is_open=True)
@@ -309,6 +306,11 @@ class Batches:
             if status == "REVOKED":
                 self._end(batch, "waiting", "failed", REVOKED)
         return WAIT_SECONDS
+
+
+def _digest(result: bytes | None) -> str:
+    """What a batch keeps of a result, which may quote an article: `forget` does not look in batches."""
+    return hashlib.sha256(result or b"").hexdigest()
 
 
 def _status(result: bytes) -> str:

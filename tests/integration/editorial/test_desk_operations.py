@@ -14,7 +14,7 @@ from celery import Celery
 
 from contentworker import config
 from contentworker.desk import batching
-from contentworker.desk.batching import Batch, Batches
+from contentworker.desk.batching import Action, Batch, Batches
 from contentworker.runtime.records import dead_letters, pauses
 from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.records.letter_parts import Letters
@@ -429,6 +429,42 @@ def test_another_desk_goes_on(redis_client: redis.Redis, monkeypatch: pytest.Mon
     found = second.find(batch_id)
     assert found
     assert (found.done, found.gone, redis_client.llen("celery")) == (30, 0, 30)
+
+
+def test_a_desk_that_stood_still_drops_no_letter(redis_client: redis.Redis) -> None:
+    """Another one went on meanwhile, with the letter that the first one had at hand and the next."""
+    ids = [letter(redis_client, number) for number in range(3)]
+    slow, other = (Batches(lambda: redis_client, Letters(), str, 1000, lambda *_: None) for _ in range(2))
+    batch_id = slow.create("replay", ids, "oli")
+    handle = slow._handle
+
+    def stand_still(action: Action, letter_id: str) -> tuple[str, str]:
+        other._step(batch_id)
+        return handle(action, letter_id)
+
+    slow._handle = stand_still  # type: ignore[method-assign]
+    slow._step(batch_id)
+    for _ in range(3):
+        other._step(batch_id)
+    found = other.find(batch_id)
+    assert found
+    assert (found.state, found.done, found.gone) == ("done", 3, 0)
+    assert redis_client.xlen(dead_letters.STREAM) == 0
+
+
+def test_a_batch_keeps_no_result(redis_client: redis.Redis) -> None:
+    """That of its first task may quote an article; a new one still lets the others go on."""
+    redis_client.set("result", json.dumps({"status": "FAILURE", "result": "quoted"}))
+    batches = Batches(lambda: redis_client, Letters(), lambda _: "result", 1000, lambda *_: None)
+    ids = [letter(redis_client, number) for number in range(2)]
+    batch_id = batches.create("replay", ids, "oli", one_first=True)
+    for _ in range(2):
+        batches._step(batch_id)
+        assert redis_client.hget(batching.PREFIX + batch_id, "state") == b"waiting"
+    assert "quoted" not in str(redis_client.hgetall(batching.PREFIX + batch_id))
+    redis_client.set("result", json.dumps({"status": "SUCCESS"}))
+    batches._step(batch_id)
+    assert redis_client.hget(batching.PREFIX + batch_id, "state") == b"running"
 
 
 def commands(client: redis.Redis) -> int:
