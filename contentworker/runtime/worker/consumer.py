@@ -298,7 +298,7 @@ class KeepingConsumer(Consumer):
                     self._settle(message)
                     message.channel.holder.flush()
                 self._tell(message, task_id, failure or InvalidMessageError(error))
-                unique_messages.let_go(message)
+                unique_messages.let_go(message, is_dead_letter=True)
                 self._settle(message)  # only now: its errbacks must be sent before the message is gone
 
             if keep(self.app, letter, message, let_go):

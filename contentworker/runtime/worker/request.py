@@ -96,6 +96,8 @@ class TaskRequest(Request):
     """Whether a retry took the message's place in Redis."""
     _is_lost_without_retry = False
     _is_duplicate = False
+    _is_revoked = False
+    """Whether it ends without a run: it was revoked, or has expired."""
     _outcome = ""
     """The state to count, if the error alone does not show it."""
     _run_seconds: float | None = None
@@ -238,6 +240,7 @@ class TaskRequest(Request):
         return meta
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        self._is_revoked = True  # Celery acknowledges before it returns
         super()._announce_revoked(reason, terminated, signum, expired)
         if not self._is_duplicate:
             self._count("revoked")
@@ -292,7 +295,8 @@ class TaskRequest(Request):
     def _let_go(self) -> None:
         """Release the lock of a unique task that has ended, before its message is gone: so none stays."""
         claim, delivery = self._claim, self._delivery
-        if claim is not None and claim.kept != "ttl" and not self.acknowledged:
+        may_go = claim is not None and (claim.kept != "ttl" or self._is_revoked)
+        if may_go and not self.acknowledged:
             self._holder.do(uniqueness.release, self._holder.client, claim, delivery.holder, delivery.tag)
 
     def _is_kept(self) -> bool:

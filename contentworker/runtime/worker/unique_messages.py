@@ -41,11 +41,13 @@ def admit(consumer: Any, message: Any, task_id: str) -> bool:
         return True
     message.claim = None
     count(DUPLICATES, task=task.name)
-    if answer == "superseded":  # its result comes from the message that replaced it
+    if answer == "superseded":
         logger.info("%s[%s] was replaced before it started", task.name, task_id)
-        message.ack_log_error(logger, consumer.connection_errors)
     else:
         logger.info("%s[%s] is a duplicate of %s, and not run", task.name, task_id, owner)
+    if answer == "superseded" or owner == task_id:  # the result is that of the other message with this id
+        message.ack_log_error(logger, consumer.connection_errors)
+    else:
         _request(consumer, task, message).end_as_duplicate(owner)
     return False
 
@@ -63,12 +65,17 @@ def _claim(task: Any, message: Any, headers: Any, task_id: str) -> Claim | None:
     return claim
 
 
-def let_go(message: Any) -> None:
-    """Release the lock of a message that ends without running: discarded, or a dead letter. Never raises."""
+def let_go(message: Any, *, is_dead_letter: bool = False) -> None:
+    """Release the lock of a message that ends without running. Never raises.
+
+    A dead letter keeps a lock of a fixed time until the time is over, as that of a task that ran and failed.
+    """
     headers = message.headers if isinstance(message.headers, dict) else {}
     try:
         if getattr(message, "delivery", None) and (value := headers.get(HEADER)) is not None:
             claim = claim_in(value, headers["id"])
+            if is_dead_letter and claim.kept == "ttl":
+                return
             delivery = message.delivery
             uniqueness.release(message.channel.holder.client, claim, delivery.holder, delivery.tag)
     except Exception as error:  # noqa: BLE001 (the lock expires)

@@ -40,11 +40,9 @@ def send(
     given_id = options.pop("task_id", None)
     headers = options.pop("headers", None) or {}
     claim = unique.claim(name, values_of(task, args, kwargs), given_id or str(uuid.uuid4()))
-    own_id, owner = claim.task_id, uniqueness.owner(app.backend.client, claim.lock) if unique.replace else ""
+    own_id, owner = claim.task_id, _to_replace(app, unique, claim, given_id)
     for _ in range(ATTEMPTS):
-        claim = dataclasses.replace(
-            claim, task_id=owner or own_id, turn=uuid.uuid4().hex, replaces=owner if unique.replace else ""
-        )
+        claim = dataclasses.replace(claim, task_id=owner or own_id, turn=uuid.uuid4().hex, replaces=owner)
         marked = {"headers": {**headers, HEADER: header(claim)}, uniqueness.UNIQUE: claim}
         try:
             result = send_task(name, args, kwargs, task_id=claim.task_id, **marked, **options)
@@ -62,6 +60,20 @@ def send(
     if given_id not in (None, owner):
         app.backend.mark_as_revoked(given_id, f"duplicate of {owner}", request=_context(given_id, options))
     return (options.get("result_cls") or app.AsyncResult)(owner)
+
+
+def _to_replace(app: Any, unique: Unique, claim: uniqueness.Claim, given_id: str | None) -> str:
+    """Id of the task whose place this call takes, if any.
+
+    A task that calls itself by `self.replace` has the lock. Its replacement, which has its id, takes it over:
+    as a duplicate it would be lost.
+    """
+    running = app.current_worker_task
+    is_replacement = given_id is not None and running is not None and running.request.id == given_id
+    if not (unique.replace or is_replacement):
+        return ""
+    owner = uniqueness.owner(app.backend.client, claim.lock)
+    return owner if unique.replace or owner == given_id else ""
 
 
 def _context(task_id: str, options: Mapping[str, Any]) -> Context:

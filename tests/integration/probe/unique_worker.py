@@ -71,6 +71,19 @@ def throttled(folder: str, name: str) -> None:
     record(folder, name=name)
 
 
+def pages(self: Any, folder: str, name: str, left: int) -> str:
+    """Take one page, and have another call take the others."""
+    record(folder, name=name, left=left)
+    if not left:
+        return "all"
+    raise self.replace(self.si(folder=folder, name=name, left=left - 1).set(queue="celery"))
+
+
+for kept in ("running", "ttl"):
+    unique = {"key": ["name"], "while": kept, "seconds": 3600}
+    shared_task(base=BaseTask, name=f"probe.unique.pages_{kept}", bind=True, unique=unique)(pages)
+
+
 @shared_task(base=BaseTask, name="probe.unique.fails", unique={"key": [], "while": "running"})
 def fails(folder: str) -> None:
     record(folder)

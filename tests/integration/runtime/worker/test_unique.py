@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,33 @@ def test_once_in_a_while(worker: StartWorker, client: Celery, foreign: Celery, t
     assert len(executions(tmp_path)) == 1
 
 
+def test_an_expired_one_does_not_throttle(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """It never ran, so the next call within its time is no duplicate."""
+    unique = {"key": ["name"], "while": "ttl", "seconds": 3600}
+    expired = send(client, "throttled", tmp_path, unique, expires=datetime(2020, 1, 1, tzinfo=UTC))
+    worker("--queues=celery", app=APP)
+    with pytest.raises(TaskRevokedError, match="expired"):
+        expired.get(timeout=PATIENCE)
+    wait_until(lambda: not held_records(redis_client), "its end")
+    again = send(client, "throttled", tmp_path, unique)
+    assert again.id != expired.id
+    again.get(timeout=PATIENCE)
+
+
+def test_a_dead_letter_throttles(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Until the time is over, whether it ran before or not."""
+    unique = {"key": ["name"], "while": "ttl", "seconds": 3600}
+    sent = send(client, "no_such_task", tmp_path, unique)
+    worker("--queues=celery", app=APP)
+    wait_until(lambda: dead_letters.ids_of_task(redis_client, sent.id, 2), "its dead letter")
+    wait_until(lambda: not held_records(redis_client), "its end")
+    assert send(client, "no_such_task", tmp_path, unique).id == sent.id
+
+
 def test_the_same_id_twice(
     worker: StartWorker, client: Celery, redis_client: redis.Redis, foreign: Celery, tmp_path: Path
 ) -> None:
@@ -151,8 +179,25 @@ def test_the_same_id_twice(
         theirs.get(timeout=PATIENCE)
     wait_until(lambda: len(held_records(redis_client)) == 1, "the others to end")
     assert len(executions(tmp_path)) == 1
+    result = client.AsyncResult(first.id)
+    assert result.state != "REVOKED"  # it still runs
     release(tmp_path)
+    result.get(timeout=PATIENCE)
     wait_until(lambda: not locks(redis_client) and not held_records(redis_client), "the end")
+
+
+@pytest.mark.parametrize(("kept", "locks_left"), [("running", 0), ("ttl", 1)])
+def test_it_may_replace_itself(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path, kept: str, locks_left: int
+) -> None:
+    """The replacement has its id, and takes over its lock: it is no duplicate, which would be lost."""
+    worker("--queues=celery", app=APP)
+    unique = {"key": ["name"], "while": kept, "seconds": 3600}
+    sent = send(client, f"pages_{kept}", tmp_path, unique, more={"left": 2})
+    assert sent.get(timeout=PATIENCE) == "all"
+    assert [each["left"] for each in executions(tmp_path)] == [2, 1, 0]
+    wait_until(lambda: not held_records(redis_client), "the end")
+    assert len(locks(redis_client)) == locks_left
 
 
 def test_a_time_limit_ends_it_with_its_process(
