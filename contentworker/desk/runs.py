@@ -89,9 +89,14 @@ def forget(ask: Ask) -> Response:
 
 
 def forget_article(desk: Desk, article_id: str) -> tuple[forgetting.Removed, Forgotten]:
-    """Remove everything of an article; return how much it was in Redis and in the database."""
+    """Remove everything of an article; return how much it was in Redis and in the database.
+
+    The records first: if the database is away, nothing has changed, and the run's page can try it again.
+    """
+    first = desk.store.forget(article_id)
     removed = forgetting.forget(desk.machinery.client(), article_id, FORGET_SECONDS)
-    return removed, desk.store.forget(article_id)
+    again = dict(desk.store.forget(article_id))  # a task that ran may have made one
+    return removed, Forgotten(**{name: number + again[name] for name, number in first})
 
 
 def took(seconds: float) -> str:

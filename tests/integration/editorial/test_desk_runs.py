@@ -9,6 +9,7 @@ import redis
 from celery import Celery
 
 from contentworker.articles.outcome import open_runs
+from contentworker.editorial.escalations.store import DatabaseError, Store
 from contentworker.runtime.records.runs import Runs
 from tests.integration.editorial.desk_server import ServedDesk, serve
 from tests.support import wait_until
@@ -142,6 +143,24 @@ def test_forgetting(desk: ServedDesk, runs: Runs, redis_client: redis.Redis) -> 
     assert (entry.action, entry.subject.partition(":")[0]) == ("article.forget", "sha256")
     left = [redis_client.hgetall(key) for key in redis_client.keys("contentworker:run:*")]
     assert "blog/tea" not in json.dumps([str(each) for each in left])
+
+
+def test_forgetting_while_the_database_is_away(
+    desk: ServedDesk, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was changed, as the page says: the run's page is still there to try it again."""
+    desk.desk.store.escalate("blog/tea", "failed", evidence={}, run_id=f"{RUN}0")
+
+    def away(*_: object) -> None:
+        raise DatabaseError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "forget", away)
+        page = desk.page("operator", f"/runs/{RUN}0/forget", {})
+    assert (page.status, "Nothing was changed" in page.text) == (503, True)
+    assert runs.find(f"{RUN}0")
+    assert "Removed: 1 run" in desk.page("operator", f"/runs/{RUN}0/forget", {}).text
+    assert desk.desk.store.read().lines == []
 
 
 def test_while_redis_is_away(file: Path) -> None:
