@@ -22,6 +22,8 @@ PROCESS = "tasks.pipeline.process_content"
 ESCALATE = "escalate"
 MOST_REFUSALS = 50
 """Refusals of the guard that one record shows: a person reads no more, and a record has a size limit."""
+MOST_DETAIL_CHARACTERS = 200
+"""Longest detail of one: an address in an article may have thousands of characters."""
 
 
 def evaluation(number: int) -> str:
@@ -120,8 +122,13 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
     evidence["rewrites"] = [
         {
             **{name: each.get(name) for name in ("changed", "model", "provider", "cost", "mode")},
-            "refusals": [why for part in each["changes"] for why in part["refusals"]][:MOST_REFUSALS],
+            "refusals": [_short(why) for part in each["changes"] for why in part["refusals"]][:MOST_REFUSALS],
         }
         for each in rewrites
     ]
     return evidence
+
+
+def _short(refusal: dict[str, Any]) -> dict[str, Any]:
+    """A refusal with the beginning of its detail."""
+    return {**refusal, "detail": refusal["detail"][:MOST_DETAIL_CHARACTERS]}

@@ -1,5 +1,6 @@
 """The steps of a run: the ids of their tasks, and what is sent for each."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from kombu import Queue
 
 from contentworker import config
 from contentworker.articles import steps
+from contentworker.editorial.escalations.store import MAX_EVIDENCE_BYTES
+from contentworker.editorial.rewriting.guard import refusals
 from contentworker.runtime.records.runs import Run
 
 RUN_ID = str(uuid.uuid4())
@@ -123,7 +126,7 @@ def test_a_rewrite_gets_what_the_article_lacks(app: Celery) -> None:
 def test_an_escalation_has_evidence_without_texts(app: Celery, changed: bool, rewritten: str | None) -> None:
     """The first reason names it; the rewrite is there if it changed anything; at most 50 refusals."""
     made = {"changed": changed, "model": "m", "provider": "p", "cost": 1, "mode": "standard"}
-    refused = [{"rule": str(number)} for number in range(60)]
+    refused = [{"rule": str(number), "detail": "d"} for number in range(60)]
     rewrite = {"text": "new", **made, "changes": [{"refusals": refused[:2]}, {"refusals": refused[2:]}]}
     first = {"text": "newer", "changed": not changed, "changes": []}
     data: dict[str, Any] = {"rewrite:1/result": first, "rewrite:2/result": rewrite}
@@ -160,6 +163,19 @@ def test_an_escalation_has_evidence_without_texts(app: Celery, changed: bool, re
             {**made, "refusals": refused[:50]},
         ],
     }
+
+
+def test_evidence_of_long_addresses_can_be_recorded(app: Celery) -> None:
+    """The guard names the link that an answer left out; fifty long ones would be more than a record takes."""
+    link = f"https://example.com/{'long' * 4_000}"
+    (broken,) = [each for each in refusals(f"See {link} here.", "See here.", "en") if each.rule == "links"]
+    changes = [{"refusals": [broken.model_dump(mode="json")]}] * 50
+    rewrite = {"text": "new", "changed": False, "changes": changes}
+    steps.send(run("escalate", reasons=["no_gain"], **{"rewrite:1/result": rewrite}))
+    (message,) = sent(app)
+    assert len(json.dumps(message["kwargs"]["evidence"])) < MAX_EVIDENCE_BYTES / 10
+    (shown, *_) = message["kwargs"]["evidence"]["rewrites"][0]["refusals"]
+    assert shown["detail"].startswith("gone: https://example.com/longlong")
 
 
 def test_an_escalation_without_a_rewrite(app: Celery) -> None:

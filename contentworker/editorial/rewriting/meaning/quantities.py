@@ -28,6 +28,8 @@ _PARTS = {
     **dict.fromkeys(("quarter", "quarters"), 4), **dict.fromkeys(("fifth", "fifths"), 5),
     **dict.fromkeys(("tenth", "tenths"), 10),
 }  # fmt: skip
+_MOST_DIGITS = 4
+"""Of a day, a year or an hour."""
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
 _TIME = re.compile(r"(\d{1,2})[:.](\d{2})")
@@ -86,11 +88,16 @@ def _text(items: Sequence[Item], position: int) -> str:
     return items[position].text.lower() if position < len(items) and items[position].kind != "quote" else ""
 
 
+def _short_number(text: str) -> int:
+    """A number of at most four digits; 0 for anything else. Python reads none of thousands of digits."""
+    return int(text) if text.isdigit() and len(text) <= _MOST_DIGITS else 0
+
+
 def _day(items: Sequence[Item], position: int, lists: "Equivalents") -> tuple[int, int]:
     """How many items name a day of a month, and which."""
     text = _text(items, position)
-    if text.isdigit() and 1 <= int(text) <= _MONTHS_OF_31:
-        return (2 if _text(items, position + 1) in _ORDINAL_ENDINGS else 1), int(text)
+    if 1 <= (day := _short_number(text)) <= _MONTHS_OF_31:
+        return (2 if _text(items, position + 1) in _ORDINAL_ENDINGS else 1), day
     return (1, lists.ordinals[text]) if text in lists.ordinals else (0, 0)
 
 
@@ -99,7 +106,7 @@ def _year(items: Sequence[Item], position: int) -> tuple[int, str]:
     while _text(items, position + skipped) in (",", "año", *_OF) and skipped < 2:  # noqa: PLR2004 ("del año")
         skipped += 1
     text = _text(items, position + skipped)
-    if text.isdigit() and _FIRST_YEAR <= int(text) <= _LAST_YEAR:
+    if _FIRST_YEAR <= _short_number(text) <= _LAST_YEAR:
         return skipped + 1, text
     return 0, "-"
 
@@ -217,7 +224,7 @@ def _ordinal(items: Sequence[Item], position: int, lists: "Equivalents") -> _Rea
         if tens >= 20 and ones < 10:  # noqa: PLR2004 (twenty-first)
             return 2, [Item("ordinal", str(tens + ones), text)]
     if text.isdigit() and _text(items, position + 1) in _ORDINAL_ENDINGS:
-        return 2, [Item("ordinal", str(int(text)), text)]
+        return 2, [Item("ordinal", str(Decimal(text)), text)]
     return _NOTHING
 
 
@@ -291,7 +298,7 @@ def _time(items: Sequence[Item], position: int, lists: "Equivalents") -> _Read |
         return 2, [Item("time", f"{number}:00")]
     if number == "12" and after in ("noon", "midnight"):
         return 2, [items[position + 1]]
-    if number.isdigit() and after in ("am", "pm"):
+    if number.isdigit() and len(number) <= _MOST_DIGITS and after in ("am", "pm"):
         return _clock(items, position, int(number), "00")
     match = _TIME.fullmatch(item.text) if item.kind == "number" else None
     if match and (":" in item.text or (len(match[1]) == len(match[2]) and _is_clock(items, position))):
