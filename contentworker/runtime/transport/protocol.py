@@ -95,7 +95,7 @@ LOOKED_AT_AGAIN = 10_000
 PROMOTED_AT_A_TIME = 500
 """How many messages one script moves, at most: Redis serves no other client meanwhile."""
 PURGED_AT_A_TIME = 10_000
-"""How many parked messages one script deletes, at most."""
+"""How many parked messages one script deletes, and how many delayed ones it looks at, at most."""
 SILENT_SECONDS = 0.6
 """Time without renewal after which a lease is silent: a little more than the time between two beats."""
 CALM_SECONDS = 7.0
@@ -393,9 +393,9 @@ class Protocol:
 
     def purge(self, lists: Sequence[str]) -> int:
         """Delete the delayed and parked messages of these lists, and all marks; return how many messages."""
-        purged, some = 0, PURGED_AT_A_TIME
-        while some >= PURGED_AT_A_TIME:
-            some = int(self._run("purge", [RETURNED, DELAYED], PURGED_AT_A_TIME, *lists))
+        purged = skip = 0
+        while skip >= 0:
+            some, skip = self._run("purge", [RETURNED, DELAYED], PURGED_AT_A_TIME, skip, *lists)
             purged += some
         return purged
 

@@ -333,6 +333,21 @@ def test_what_waits_is_counted_handed_back_in_order_and_purged(
     assert queue_state.read(redis_client, ["celery"]).queues[0].ready == 0
 
 
+def test_a_purge_looks_at_few_delayed_messages_at_a_time(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis serves others in between. Those of other queues stay, wherever they are among them."""
+    monkeypatch.setattr(protocol_module, "PURGED_AT_A_TIME", 2)
+    redis_client.flushall()
+    queues = ["celery", "rewrite", "celery", "rewrite", "rewrite", "celery", "celery"]
+    redis_client.zadd(DELAYED, {record(queue, "x", f"{n}"): n for n, queue in enumerate(queues)})
+    redis_client.config_resetstat()
+    assert Protocol(redis_client).purge(["celery"]) == 4
+    assert redis_client.zrange(DELAYED, 0, -1) == [record("rewrite", "x", f"{n}").encode() for n in (1, 3, 4)]
+    assert redis_client.info("commandstats")["cmdstat_zrevrange"]["calls"] == 4
+    assert Protocol(redis_client).purge(["rewrite"]) == 3
+
+
 def test_few_bytes_are_looked_at(redis_client: redis.Redis) -> None:
     """A hundred large messages of different keys would stop Redis for seconds at each look."""
     redis_client.flushall()
