@@ -19,7 +19,7 @@ from contentworker import config
 from contentworker.articles import metrics
 from contentworker.articles.outcome import findings, open_runs
 from contentworker.editorial.escalations.result import Announced, EscalationRef, Notified
-from contentworker.errors import ConfigError, ContentError, ContentWorkerError
+from contentworker.errors import ConfigError, ContentWorkerError
 from contentworker.runtime import environment
 from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.metrics import count, set_gauge
@@ -90,7 +90,7 @@ def _title(record: dict[str, Any], settings: Any) -> str | None:
         return None
     try:
         title = parse(record["content"], media_type=record.get("media_type"), settings=settings).title
-    except ContentError:  # what cannot be judged is a person's to decide all the more
+    except Exception:  # noqa: BLE001 (what fails here failed the run: a person decides all the more)
         return None
     return title.text if title else None
 
