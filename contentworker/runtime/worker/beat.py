@@ -7,7 +7,9 @@ The clock is Redis's.
 
 A second field (`SINCE`) says since when a beat has known the schedule with its current rhythm (its crontab or
 interval). Earlier times are not sent: a schedule may be new, may have been off, or may have had another
-rhythm. Beats with different settings each have their own field, so they do not disturb each other.
+rhythm. Beats with different settings each have their own field, so they do not disturb each other while they
+run. But one that starts, or reads changed settings, removes the fields that it does not know. If another beat
+has such a schedule, that one counts from then.
 """
 
 import json
