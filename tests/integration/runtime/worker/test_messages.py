@@ -314,7 +314,7 @@ def test_command_lists_dead_letters(redis_client: redis.Redis, redis_url: str) -
     lines = run_cli("dead-letters", "list", redis_url=redis_url)
     assert lines.returncode == 0
     assert len(lines.stdout.splitlines()) == redis_client.xlen(dead_letters.STREAM)
-    assert "celery  unreadable: no message" in lines.stdout.splitlines()[-1]
+    assert "celery  unreadable: not a message" in lines.stdout.splitlines()[-1]
     records = run_cli("dead-letters", "list", "--json", redis_url=redis_url)
     last = json.loads(records.stdout.splitlines()[-1])
     assert last["message"] == "caf\u00e9"
