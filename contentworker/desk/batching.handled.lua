@@ -6,7 +6,7 @@
 -- ARGV[1] id of the letter   ARGV[2] 'done', 'gone' or 'refused'  ARGV[3] why  ARGV[4] seconds that a batch is kept
 
 if redis.call('LINDEX', KEYS[2], 0) ~= ARGV[1] then return 0 end
-redis.call('LPOP', KEYS[2])
+redis.call('LREM', KEYS[2], 1, ARGV[1]) -- the first one, as it was looked at above
 redis.call('HINCRBY', KEYS[1], ARGV[2], 1)
 if ARGV[2] == 'done' then
     redis.call('RPUSH', KEYS[3], ARGV[1])

@@ -21,7 +21,7 @@ for i = 3, #ARGV do
 end
 if purged == most then return {purged, skip} end
 -- From the end: between two calls, messages that become due leave at the beginning, and would shift the others.
-local records = redis.call('ZREVRANGE', delayed, skip, skip + most - 1)
+local records = redis.call('ZRANGE', delayed, -skip - most, -skip - 1)
 for _, record in ipairs(records) do
     local list = unpack_record(record)
     if list and lists[list] then
