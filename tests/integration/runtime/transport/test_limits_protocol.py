@@ -343,7 +343,7 @@ def test_a_purge_looks_at_few_delayed_messages_at_a_time(
     redis_client.zadd(DELAYED, {record(queue, "x", f"{n}"): n for n, queue in enumerate(queues)})
     redis_client.config_resetstat()
     assert Protocol(redis_client).purge(["celery"]) == 4
-    assert redis_client.info("commandstats")["cmdstat_zrange"]["calls"] == 4
+    assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] >= 4
     assert redis_client.zrange(DELAYED, 0, -1) == [record("rewrite", "x", f"{n}").encode() for n in (1, 3, 4)]
     assert Protocol(redis_client).purge(["rewrite"]) == 3
 
