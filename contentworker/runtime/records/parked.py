@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contentworker.printable import decoded
-from contentworker.runtime.transport.protocol import BLOCKED, PARKED, PREFIX, READY, RETURNED
+from contentworker.runtime.transport.protocol import BLOCKED, PARKED, READY, RETURNED
 from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.transport.stored import message_in
 
@@ -17,7 +17,7 @@ _REMOVE = load(__file__, "remove")
 
 
 def remove(client: Any, is_removed: Callable[[bytes], bool]) -> int:
-    """Remove those of the parked messages that `is_removed` says; return their number."""
+    """Remove the parked messages for which `is_removed` is true; return their number."""
     removed = 0
     for list_key in map(decoded, client.hkeys(PARKED)):
         with client.pipeline(transaction=True) as both:  # a partition moves from one to the other
@@ -29,8 +29,8 @@ def remove(client: Any, is_removed: Callable[[bytes], bool]) -> int:
 
 
 def _remove_of(client: Any, list_key: str, partition: str, is_removed: Callable[[bytes], bool]) -> int:
-    key, removed, at = f"{PREFIX}:parked:{list_key}\n{partition}", 0, 0
-    # From the end where new ones come: what is taken or added meanwhile makes none be passed over.
+    key, removed, at = f"{PARKED}:{list_key}\n{partition}", 0, 0
+    # From the end where new ones are added: so none is missed if messages are added or taken meanwhile.
     while records := client.lrange(key, at, at + AT_ONCE - 1):
         of_these = [each for each in records if is_removed(message_in(each))]
         gone = sum(client.eval(_REMOVE, 1, RETURNED, list_key, partition, each) for each in of_these)

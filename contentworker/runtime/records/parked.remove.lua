@@ -7,12 +7,8 @@
 -- include protocol.places
 
 local list, partition, record = ARGV[1], ARGV[2], ARGV[3]
-local key = parked_in(list, partition)
-if redis.call('LREM', key, 1, record) == 0 then return 0 end
-count_down(PARKED, list)
-count_down(LIMITS, 'waiting:' .. limit_of(partition))
-if redis.call('EXISTS', key) == 0 then
-    redis.call('SREM', BASE .. 'waits:' .. partition, list)
+if redis.call('LREM', parked_in(list, partition), 1, record) == 0 then return 0 end
+if count_unparked(list, partition) then
     redis.call('ZREM', BASE .. 'blocked:' .. list, partition)
     redis.call('LREM', BASE .. 'ready:' .. list, 1, partition)
 end

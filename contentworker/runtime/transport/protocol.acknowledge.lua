@@ -1,4 +1,4 @@
--- Acknowledge messages, some of which have a place. Returns how many fields it deleted, without places.
+-- Acknowledge messages, and free the places that they have. Returns how many fields it deleted, not counting places.
 --
 -- KEYS[1] RETURNED  KEYS[2] hash of what the holder holds
 -- ARGV[...] fields to delete: tags, and what is noted beside them

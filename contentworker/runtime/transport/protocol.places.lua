@@ -144,6 +144,15 @@ local function put_in_front(list, raw, deaths, partition)
     end
 end
 
+-- Note that a record of a partition is no longer parked. Returns whether it was the last one in its list.
+local function count_unparked(list, partition)
+    count_down(PARKED, list)
+    count_down(LIMITS, 'waiting:' .. limit_of(partition))
+    local is_last = redis.call('EXISTS', parked_in(list, partition)) == 0
+    if is_last then redis.call('SREM', BASE .. 'waits:' .. partition, list) end
+    return is_last
+end
+
 -- Take one parked record, the oldest or the newest. Returns nil if there is none, and whether it was the last.
 local function unpark(list, partition, newest)
     local key = parked_in(list, partition)
@@ -151,11 +160,7 @@ local function unpark(list, partition, newest)
     if newest then record = redis.call('LINDEX', key, 0) else record = redis.call('RPOP', key) end
     if not record then return nil, true end
     if newest then redis.call('LREM', key, 1, record) end
-    count_down(PARKED, list)
-    count_down(LIMITS, 'waiting:' .. limit_of(partition))
-    local is_last = redis.call('EXISTS', key) == 0
-    if is_last then redis.call('SREM', BASE .. 'waits:' .. partition, list) end
-    return record, is_last
+    return record, count_unparked(list, partition)
 end
 
 -- Let the partitions start whose moment has come; a moment that is too far away was of a clock that was ahead.

@@ -14,7 +14,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def now() -> float:
-    """Seconds of a clock that nobody sets; the same in all processes of this machine."""
+    """The time in seconds, by a clock that cannot be set and that all processes of this machine share."""
     return time.clock_gettime(_CLOCK)
 
 

@@ -117,7 +117,7 @@ def test_who_waits_is_told_what_came_while_it_connected_again(
 def test_who_waits_is_told_what_was_lost_with_the_connection(
     client: Celery, redis_client: redis.Redis, task_id: str
 ) -> None:
-    """redis-py connects again by itself if a managed server moves, and drops what it has not read."""
+    """redis-py reconnects by itself when a managed server moves, and drops messages that it has not read."""
     consumer, waited_for = client.backend.result_consumer, client.AsyncResult(task_id)
     client.backend.add_pending_result(waited_for)
     wait_until(lambda: consumer.drain_events(timeout=0.1) or consumer._looked_on, "the subscription")
