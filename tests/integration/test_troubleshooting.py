@@ -104,7 +104,7 @@ def test_a_rate_limit_holds_up_others(
 ) -> None:
     """A worker that holds as many limited tasks as it may hold messages takes no other, and runs nothing."""
     worker("--queues=celery", app=PROBE_APP)
-    assert client.control.rate_limit("probe.counted", "1/h", reply=True)
+    assert client.control.rate_limit("probe.counted", "1/h", reply=True, limit=1, timeout=PATIENCE)
     limited = [client.send_task("probe.counted", kwargs={"folder": str(tmp_path)}) for _ in range(4)]
     limited[0].get(timeout=PATIENCE)
     other = client.send_task("tasks.health_check")

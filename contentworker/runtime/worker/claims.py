@@ -52,7 +52,8 @@ class ClaimingTask(RetryingTask):
         Raises:
             Ignore: the run has ended or is going on; this delivery is one too many.
             InterruptedTaskError: the worker that ran the task died.
-            Reject: Redis is unreachable; the message goes back to its queue.
+            Reject: Redis is unreachable, or does not know this delivery. If the message is still this
+                worker's, it goes back to its queue.
         """
         super().before_start(task_id, args, kwargs)
         if not (held := (self.request.properties or {}).get("held")):
@@ -71,6 +72,10 @@ class ClaimingTask(RetryingTask):
                 self._confirm(held, digest, replicas)
         except RedisError as error:
             raise Reject(f"not claimed, so not run: {error}", requeue=True) from error
+        if answer == "not held":
+            # Its lease has ended: then there is nothing to give back. Or, in a failover, this process and the
+            # worker's main process have different masters: an acknowledgement would lose the message.
+            raise Reject("not claimed, so not run: Redis does not know this delivery", requeue=True)
         if answer == "claimed beside another":
             logger.warning(
                 "%s[%s] runs, though another task or other arguments had the same id", self.name, task_id

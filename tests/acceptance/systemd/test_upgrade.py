@@ -5,7 +5,8 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,6 @@ from tests.acceptance.systemd.installation import (
     PREFIX,
     QUEUES,
     STATE,
-    UMBRELLA,
     UNITS,
 )
 from tests.acceptance.systemd.machine import Machine
@@ -64,6 +64,16 @@ def edit(machine: Machine, text: str) -> None:
         file.write(text)
     name = ("-c", "user.name=test", "-c", "user.email=test@localhost")
     machine.run(*AS_OPERATOR, "git", "-C", CHECKOUT, *name, "commit", "--quiet", "--all", "--message=change")
+
+
+@contextmanager
+def edited(machine: Machine, text: str) -> Iterator[None]:
+    """The same, until the end of the block: a version that no later test may get."""
+    edit(machine, text)
+    try:
+        yield
+    finally:
+        machine.run(*AS_OPERATOR, "git", "-C", CHECKOUT, "reset", "--quiet", "--hard", "HEAD~")
 
 
 class Stream(threading.Thread):
@@ -184,32 +194,29 @@ def test_every_process_of_an_upgrade_is_killed(services: Machine, client: Celery
 
 def test_a_worker_that_does_not_become_ready_replaces_none(services: Machine) -> None:
     """The version can be loaded, but its workers end at once: the old ones go on, and were not restarted."""
-    services.systemctl("start", UMBRELLA)
+    services.systemctl("start", *UNITS)
     before, pids = releases(services), {unit: services.main_pid(unit) for unit in UNITS}
-    edit(services, "\nimport sys\nif 'worker' in sys.argv:\n    raise RuntimeError('no worker')\n")
-    done = installation.command(services, "upgrade")
+    with edited(services, "\nimport sys\nif 'worker' in sys.argv:\n    raise RuntimeError('no worker')\n"):
+        done = installation.command(services, "upgrade")
     assert done.returncode == 1
     assert f"{STAND_IN}: did not become ready" in done.stderr
     assert "RuntimeError: no worker" in done.stdout
     assert releases(services) == before
     assert {unit: services.main_pid(unit) for unit in UNITS} == pids
     no_stand_ins(services)
-    services.run(*AS_OPERATOR, "git", "-C", CHECKOUT, "reset", "--quiet", "--hard", "HEAD~")
 
 
 def test_a_version_that_cannot_be_loaded_touches_no_worker(services: Machine) -> None:
     """Its error ends the upgrade, before a service is told anything."""
-    services.systemctl("start", UMBRELLA)
-    before = releases(services)
-    pids = {unit: services.main_pid(unit) for unit in UNITS}
-    edit(services, "\nraise RuntimeError('a mistake')\n")
-    done = installation.command(services, "upgrade")
+    services.systemctl("start", *UNITS)
+    before, pids = releases(services), {unit: services.main_pid(unit) for unit in UNITS}
+    with edited(services, "\nraise RuntimeError('a mistake')\n"):
+        done = installation.command(services, "upgrade")
     assert done.returncode == 1
     assert "RuntimeError: a mistake" in done.stdout
     assert "no service was stopped for it" in done.stderr
     assert releases(services) == before
     assert {unit: services.main_pid(unit) for unit in UNITS} == pids
-    services.run(*AS_OPERATOR, "git", "-C", CHECKOUT, "reset", "--quiet", "--hard", "HEAD~")
 
 
 def test_our_redis_moves_to_another_port_and_back(services: Machine) -> None:
@@ -217,16 +224,15 @@ def test_our_redis_moves_to_another_port_and_back(services: Machine) -> None:
     before = installation.secret(services, "REDIS_URL")
     with services.path(f"{CHECKOUT}/worker.toml").open("a", encoding="utf-8") as file:
         file.write("\n[broker]\nport = 6400\n")
-    edit(services, "\n# Another port.\n")
-    done = installation.command(services, "upgrade")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert installation.secret(services, "REDIS_URL") == before.replace(":6379/", ":6400/") != before
-    assert answers(services) == dict.fromkeys(QUEUES, "ok")
-    done = installation.command(services, "upgrade", "--rollback")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert installation.secret(services, "REDIS_URL") == before
-    assert answers(services) == dict.fromkeys(QUEUES, "ok")
-    services.run(*AS_OPERATOR, "git", "-C", CHECKOUT, "reset", "--quiet", "--hard", "HEAD~")
+    with edited(services, "\n# Another port.\n"):
+        done = installation.command(services, "upgrade")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert installation.secret(services, "REDIS_URL") == before.replace(":6379/", ":6400/") != before
+        assert answers(services) == dict.fromkeys(QUEUES, "ok")
+        done = installation.command(services, "upgrade", "--rollback")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert installation.secret(services, "REDIS_URL") == before
+        assert answers(services) == dict.fromkeys(QUEUES, "ok")
 
 
 def test_the_machine_goes_down_in_the_middle(services: Machine) -> None:
