@@ -60,7 +60,9 @@ class Holder:
     def __init__(self, client: Any, *, leased: bool = True, prefix: str = "") -> None:
         self.protocol = Protocol(client, prefix)
         self.client = client
-        self.lease = Lease(self.protocol, self.flush, self.fence, self._has_work, is_wanted=leased)
+        self.lease = Lease(
+            self.protocol, self.flush, self.fence, self.reconcile, self._has_work, is_wanted=leased
+        )
         self._outbox = self.lease.outbox
         self.do = self._outbox.do
         """Run a step that may be repeated. If Redis is unreachable, run it later, and return None."""
@@ -70,8 +72,11 @@ class Holder:
         self._acknowledged: list[str] = []
         self._noted: set[str] = set()
         self._placed: set[str] = set()
+        self._unknown: set[tuple[str, str]] = set()
+        """Holders' names and tags that `reconcile` did not know at its last call."""
         self._has_taken = False
         self._fetches = itertools.count(1)
+        self._under_way: set[Fetch] = set()
         _holders[self.lease.validity.uid] = self
 
     @property
@@ -83,7 +88,9 @@ class Holder:
         """A new fetch, which also sends the acknowledgements that are waiting."""
         with self._lock:
             acknowledged, self._acknowledged = tuple(self._acknowledged), []
-            return Fetch(self.lease.name, self.lease.validity.epoch, next(self._fetches), acknowledged)
+            fetch = Fetch(self.lease.name, self.lease.validity.epoch, next(self._fetches), acknowledged)
+            self._under_way.add(fetch)
+            return fetch
 
     def take(self, fetch: Fetch, answer: Any) -> list[tuple[Delivery, bytes]]:
         """Make deliveries from a fetch's answer; return each with its message."""
@@ -97,6 +104,7 @@ class Holder:
         if count < _counted(acknowledged):
             self._report_overlap(name, acknowledged)
         with self._lock:
+            self._under_way.discard(fetch)
             if epoch != self.lease.validity.epoch:
                 return []  # the lease was lost meanwhile: they go back with the rest of the old name
             deliveries = [(delivery_of(each, name, epoch), each.raw) for each in messages]
@@ -141,6 +149,7 @@ class Holder:
         if fetch.acknowledged:
             self.do(self.protocol.acknowledge, fetch.holder, *fetch.acknowledged)
         self.do(self.protocol.cancel_fetch, fetch.holder, fetch.number)
+        self._under_way.discard(fetch)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Acknowledge a delivery whose work is done: with the next fetch, `flush` or beat.
@@ -175,27 +184,32 @@ class Holder:
                 if count is not None and count < _counted(tags):
                     self._report_overlap(name, tags)
 
-    def reconcile(self) -> bool:
+    def reconcile(self) -> None:
         """Put back messages that Redis has under this holder's name, but this process does not know.
 
-        After a failover these are messages whose acknowledgement reached only the old master. Call it while
-        no fetch is under way. Returns False if it is too early, because acknowledgements are still queued.
+        After a failover, the acknowledgement or return of such a message has reached only the old master.
+        Others are just on their way, so a message goes back only if it was unknown at the last call, too.
         """
         with self._flushing:
             if self._outbox:
-                return False
+                return
             name = self.lease.name
+            found = self.protocol.held(name)
             with self._lock:
                 known = {*self._held, *self._acknowledged}
-            for tag in self.protocol.held(name):
-                if tag not in known:
-                    logger.warning(
-                        "Message %s/%s goes back to its queue: its acknowledgement was lost",
-                        name,
-                        tag,
-                    )
-                    self.do(self.protocol.give_back, name, tag, front=True)
-            return True
+                known.update(*(fetch.acknowledged for fetch in self._under_way))
+                coming = {str(fetch.number) for fetch in self._under_way}
+            before, self._unknown = (
+                self._unknown,
+                {(name, tag) for tag in found if tag not in known and tag.partition("-")[0] not in coming},
+            )
+            for _, tag in sorted(before & self._unknown):
+                logger.warning(
+                    "Message %s/%s goes back to its queue: its acknowledgement was lost",
+                    name,
+                    tag,
+                )
+                self.do(self.protocol.give_back, name, tag, front=True)
 
     def give_back(
         self, delivery: Delivery, *, front: bool, counted: bool = False, delivered: bool = True

@@ -49,7 +49,8 @@ BEAT_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 """How often a worker that holds nothing asks whether a message is due or a lease is silent."""
 ALL_SECONDS = 15.0
-"""Time between two beats that also look at what changes rarely: parked messages, a clock that was set."""
+"""Time between two beats that also look at what changes rarely: parked messages, a clock that was set, and
+messages that only Redis knows to be this process's."""
 STOP_SECONDS = 3.0
 """How long an orderly end waits for Redis, at most."""
 TAKING_SECONDS = 0.25
@@ -59,9 +60,10 @@ TAKING_SECONDS = 0.25
 class Lease:
     """The lease of this process. Each time it is lost, the next one has a new name.
 
-    `flush` is called before each renewal, `fence` when the lease is lost. `has_work` says whether the process
-    has held a message since the last call. Without `is_wanted`, the process never gets a lease; it only
-    looks after delayed messages and those of dead workers.
+    `flush` is called before each renewal, `fence` when the lease is lost, `reconcile` every `ALL_SECONDS`
+    while it stands. `has_work` says whether the process has held a message since the last call. Without
+    `is_wanted`, the process never gets a lease; it only looks after delayed messages and those of dead
+    workers.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Lease:
         protocol: Protocol,
         flush: Callable[[], None],
         fence: Callable[..., None],
+        reconcile: Callable[[], None],
         has_work: Callable[[], bool],
         *,
         is_wanted: bool,
@@ -84,7 +87,7 @@ class Lease:
         self._wake = threading.Event()
         self.outbox = Outbox(self._wake.set)
         self._protocol, self._flush, self._fence = protocol, flush, fence
-        self._has_work, self._is_wanted = has_work, is_wanted
+        self._reconcile, self._has_work, self._is_wanted = reconcile, has_work, is_wanted
         self._is_calm = False
         """Whether Redis was told that the next renewal comes late."""
         self._renewed = self._looked_at_all = -math.inf
@@ -213,6 +216,8 @@ class Lease:
         if beat.promoted:
             _tell("moved", "promoted", beat.promoted)
         self._take_from_the_dead(self._observe(beat, started, answered))
+        if beat.alive and beat.parked is not None:
+            self._reconcile()
         self._is_calm &= not self._observed and not beat.promoted
         return beat.promoted >= PROMOTED_AT_A_TIME
 

@@ -57,7 +57,7 @@ class Channel(sending.Channel):
     _must_poll = False
     newest_revocation = 0.0
     """The highest score in `REVOKED` at the time of the last fetch."""
-    _is_reconciled = False
+    _has_looked_again = False
     _sent_plainly = True
     """Whether the last command was kombu's own, because no queue needs acknowledgements."""
 
@@ -139,8 +139,8 @@ class Channel(sending.Channel):
         self._cancel_lost_fetch()
         try:
             self.holder.lease.start()
-            if not self._is_reconciled:
-                self._is_reconciled = self.holder.reconcile()
+            if not self._has_looked_again:
+                self._has_looked_again = True
                 with suppress(OutOfMemoryError):  # then some minutes later
                     self.holder.protocol.look_again(self._lists(queues))
         except self.ResponseError as error:

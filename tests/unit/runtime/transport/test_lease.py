@@ -100,7 +100,7 @@ def fences() -> Fences:
 @pytest.fixture
 def lease(server: Redis, fences: Fences) -> Lease:
     """A lease without its threads."""
-    lease = Lease(server, lambda: None, fences, lambda: True, is_wanted=True)  # type: ignore[arg-type]
+    lease = Lease(server, lambda: None, fences, lambda: None, lambda: True, is_wanted=True)  # type: ignore[arg-type]
     lease._threads = [threading.current_thread()]
     lease.start()
     return lease
@@ -159,7 +159,7 @@ def test_what_has_a_lease_gets_no_second(lease: Lease, server: Redis) -> None:
     """Nor does a worker of the plain transport get any."""
     lease.start()
     assert server.registered == [lease.name]
-    other = Lease(server, lambda: None, lambda *_, **__: None, lambda: True, is_wanted=False)  # type: ignore[arg-type]
+    other = Lease(server, lambda: None, lambda *_, **__: None, lambda: None, lambda: True, is_wanted=False)  # type: ignore[arg-type]
     other._threads = [threading.current_thread()]
     other.start()
     assert (other.name, len(server.registered)) == ("", 1)
@@ -226,7 +226,7 @@ def test_a_lease_that_ended_during_the_beat_is_not_extended(
 
 def test_without_a_lease_there_is_none_to_lose(server: Redis, fences: Fences) -> None:
     """A worker of the plain transport looks after the delayed and the dead all the same."""
-    plain = Lease(server, lambda: None, fences, lambda: True, is_wanted=False)  # type: ignore[arg-type]
+    plain = Lease(server, lambda: None, fences, lambda: None, lambda: True, is_wanted=False)  # type: ignore[arg-type]
     server.answer = Beat(alive=False, promoted=0, silent={"dead": 1})
     plain._beat()
     server.clock.now += 12
@@ -381,7 +381,7 @@ def test_an_outage_is_reported_once_and_proves_no_death(
 
 def test_threads_end_with_the_lease_or_with_the_process(server: Redis, fences: Fences) -> None:
     """To stop waits for them, for three seconds at most; a process that ends does not."""
-    lease = Lease(server, lambda: None, fences, lambda: True, is_wanted=True)  # type: ignore[arg-type]
+    lease = Lease(server, lambda: None, fences, lambda: None, lambda: True, is_wanted=True)  # type: ignore[arg-type]
     lease.start()
     threads = [*lease._threads]
     assert [thread.name for thread in threads] == ["transport-keeper", "transport-watchdog"]
@@ -433,7 +433,7 @@ def test_acknowledgements_that_wait_go_first(
 ) -> None:
     """Then what was acknowledged since, then the renewal. A refusal is reported once and stops none of it."""
     done: list[str] = []
-    lease = Lease(server, lambda: done.append("flush"), fences, lambda: True, is_wanted=True)  # type: ignore[arg-type]
+    lease = Lease(server, lambda: done.append("flush"), fences, lambda: None, lambda: True, is_wanted=True)  # type: ignore[arg-type]
 
     def refuse() -> None:
         done.append("waiting")
