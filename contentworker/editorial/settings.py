@@ -62,7 +62,7 @@ class ContentSettings(_Section):
     encoder: bool = Field(
         default=False,
         description="Whether the AEO score also compares questions with passages by the encoder, which has "
-        "to be there: `nox -s embedding-model`, and `encoder` in `install.locks` (docs/aeo.md).",
+        "to be there: `nox -s embedding-model`, and `encoder` in `services.locks` (docs/aeo.md).",
     )
     max_recommendations: int = Field(
         8,
