@@ -30,7 +30,7 @@ from contentworker.runtime.transport.protocol import (
     place_field,
 )
 from tests.servers import server
-from tests.support import ROOT, as_bytes, run_cli
+from tests.support import PATIENCE, ROOT, as_bytes, run_cli
 
 RUN = "6c1c5a3e-6a3f-5a0e-9a53-7f0f8f1b6d12"
 TASK = "tasks.evaluation.detect_ai"
@@ -168,8 +168,11 @@ def test_the_platforms_task_that_waits(
     assert forgetting._is_about(as_bytes(left), {"b"})
 
 
-def test_a_cancelled_run_sends_nothing_more(redis_client: redis.Redis) -> None:
+def test_a_cancelled_run_sends_nothing_more(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where a task had moved it on and was about to send; twice is as good, a run that ended is not."""
+    monkeypatch.setattr(forgetting, "CANCEL_SECONDS", PATIENCE)
     runs = open_runs(redis_client)
     runs.create(RUN, "a", "evaluate:0", {})
     record = b"1\n2\n3\n"

@@ -22,6 +22,7 @@ from contentworker.runtime.transport.validity import Validity
 from contentworker.runtime.worker import final_failures
 from contentworker.runtime.worker.claims import InterruptedTaskError
 from tasks.base import BaseTask, CriticalTask
+from tests.support import PATIENCE
 
 
 class OddError(Exception):
@@ -144,7 +145,7 @@ def test_written_later(monkeypatch: pytest.MonkeyPatch, errors: list[Exception])
     """Whatever the error: the letter is tried again, and only then is the message acknowledged."""
     writing = Writing(*errors)
     assert keep(writing, monkeypatch) is False
-    assert writing.acknowledged.wait(10)
+    assert writing.acknowledged.wait(PATIENCE)
     assert writing.events == ["error", "error", "error", "written", "acknowledged"]
 
 

@@ -11,6 +11,7 @@ import pytest
 from celery.concurrency.asynpool import AsynPool
 
 from contentworker.runtime.worker import pool_children
+from tests.support import PATIENCE
 
 
 def test_all_work_ends_at_once() -> None:
@@ -20,7 +21,7 @@ def test_all_work_ends_at_once() -> None:
     ended.wait()
     pool = SimpleNamespace(_pool=SimpleNamespace(_pool=[ended, running]))
     pool_children.end_all_work(pool)
-    assert running.wait(10) == -signal.SIGKILL
+    assert running.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_threads_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
