@@ -29,7 +29,7 @@ def chromium() -> Iterator["Browser"]:
         service_is_missing("chromium (Debian: chromium)")
     expect.set_options(timeout=1000 * PATIENCE)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program)
+        opened = playwright.chromium.launch(executable_path=program, timeout=1000 * PATIENCE)
         try:
             yield opened
         finally:

@@ -112,7 +112,7 @@ class Terminal:
             wait_until(lambda: text in self._read() or self.has_ended, f"{text!r} on the terminal")
         except AssertionError as error:
             raise AssertionError(f"{error}:\n{self.screen}") from None
-        before, found, after = self.screen.partition(text)
+        before, found, after = self._read().partition(text)  # what it wrote right before its end, too
         assert found, f"ended with {self.exit_code} without {text!r}:\n{before}"
         self.screen = after
         return before

@@ -115,7 +115,7 @@ def test_one_worker_per_queue(serve: Serve, client: Celery) -> None:
         serve(command)
     for queue in QUEUE_WORKERS:
         assert ask_health(client, queue)["status"] == "ok"
-    served = client.control.inspect(timeout=2).active_queues()
+    served = client.control.inspect(limit=len(QUEUE_WORKERS), timeout=PATIENCE).active_queues()
     assert {node: [queue["name"] for queue in queues] for node, queues in served.items()} == {
         f"{'default' if queue == 'celery' else queue}@{HOST}": [queue] for queue in QUEUE_WORKERS
     }
@@ -159,7 +159,8 @@ def test_inspect(serve: Serve, run: Callable[..., subprocess.CompletedProcess[st
     assert run(next(iter(INSPECTIONS))).returncode == 69
     serve(WORKER).wait_for_log(" ready.")
     for command, shown in INSPECTIONS.items():
-        finished = run(command)
+        # 69: a busy machine held up the answer, for which Celery waits a second.
+        finished = wait_until(lambda: (done := run(command)).returncode != 69 and done, command)  # noqa: B023 (called here)
         assert finished.returncode == 0, finished.stderr
         assert "1 node online" in finished.stdout
         assert shown in finished.stdout
@@ -190,8 +191,8 @@ def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str
     """The real check: 2 where nobody serves a queue, 0 where every queue answers."""
     assert run(f"{HEALTH} --timeout 0.5").returncode == 4
     serve(WORKER).wait_for_log(" ready.")
-    finished = run(HEALTH)
-    assert finished.returncode == 0, finished.stdout
+    # Not 0: a busy machine held up an answer, for which it waits five seconds.
+    finished = wait_until(lambda: not (done := run(HEALTH)).returncode and done, "every queue to answer")
     assert [line.split()[:2] for line in finished.stdout.splitlines()] == [
         [queue, "ok"] for queue in config.load(environ={}).queues
     ]

@@ -49,6 +49,7 @@ def page(browser: Browser, flower: str) -> Iterator[Page]:
     with browser.new_context(
         base_url=f"http://{flower}", viewport=WINDOW, http_credentials=credentials
     ) as context:
+        context.set_default_timeout(1000 * PATIENCE)
         yield context.new_page()
 
 

@@ -24,7 +24,7 @@ from contentworker.version import VERSION
 from tests.acceptance.conftest import make_checkout
 from tests.acceptance.pages import ask, commands_of
 from tests.acceptance.podman import Podman, base_archive, locked, require
-from tests.support import ROOT, free_port, wait_until
+from tests.support import PATIENCE, ROOT, free_port, wait_until
 
 FOLDER = ROOT / ".nox" / "_image"
 IMAGE = "localhost/content-worker:latest"
@@ -182,8 +182,7 @@ def test_metrics_have_a_port_on_this_machine(project: Project) -> None:
         except OSError:  # not yet
             return 0, ""
 
-    wait_until(lambda: answer()[0] == 200, "metrics")
-    assert "contentworker_queue_slots{" in answer()[1]
+    wait_until(lambda: "contentworker_queue_slots{" in answer()[1], "metrics")
     assert ask(f"http://127.0.0.1:{port}/metrics")[0] == 401
 
 
@@ -203,7 +202,7 @@ def test_orphans_of_tasks_are_reaped(project: Project) -> None:
         states = project.run_inside(SERVICE, "sh", "-c", "cat /proc/[0-9]*/status").stdout
         return "".join(re.findall(r"^State:\tZ.*$", states, re.MULTILINE))
 
-    project.inside(SERVICE, "content-worker", "submit", "tasks.slow.leave_an_orphan", "--wait", "60")
+    project.inside(SERVICE, "content-worker", "submit", "tasks.slow.leave_an_orphan", "--wait", str(PATIENCE))
     wait_until(zombies, "the orphan to end")
     wait_until(lambda: not zombies(), "it to be reaped")
 

@@ -13,7 +13,7 @@ import yaml
 from contentworker.counted import ALL_COUNTED
 from contentworker.runtime.metrics.definitions import READ
 from tests.acceptance.pages import commands_of
-from tests.support import ROOT, run_cli, service_is_missing
+from tests.support import PATIENCE, ROOT, run_cli, service_is_missing
 
 FOLDER = ROOT / "monitoring"
 RULES = sorted(path for path in FOLDER.glob("*alerts.yml"))
@@ -25,7 +25,7 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     if not (executable := shutil.which("promtool")):
         service_is_missing("promtool, of the Debian package prometheus")
     return subprocess.run(
-        [executable, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False
+        [executable, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

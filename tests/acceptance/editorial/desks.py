@@ -18,7 +18,7 @@ from contentworker.editorial.document import parse
 from contentworker.editorial.escalations.result import NewFinding
 from contentworker.editorial.rewriting.result import Change, Refusal, Rewrite
 from tests.integration.editorial.test_desk import PASSWORD, Running, waiting
-from tests.support import ROOT
+from tests.support import PATIENCE, ROOT
 
 __all__ = ["PHONE", "address", "faults", "judged", "press", "see", "sign_in", "signed_in"]
 
@@ -38,6 +38,7 @@ def signed_in(browser: Browser, desk: Running, name: str = "ana", **options: Any
         desk.accounts[name], 3600
     )  # a third of a second less each time
     with browser.new_context(base_url=address(desk), **options) as context:
+        context.set_default_timeout(1000 * PATIENCE)
         context.add_cookies([{"name": "desk", "value": token, "url": address(desk)}])
         yield context.new_page()
 
@@ -55,6 +56,7 @@ def sign_in(page: Page, name: str) -> None:
 def see(page: Page, words: str, *, within: str = "main") -> None:
     """Wait for a page with these words."""
     expect(page.locator(within).first).to_contain_text(words)
+    page.wait_for_load_state()  # its script is there, too, which knows the keys
 
 
 def press(page: Page, words: str) -> None:

@@ -20,6 +20,7 @@ from tests.integration.editorial.test_desk import (
     running,
     waiting,
 )
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.browser
 
@@ -35,6 +36,7 @@ def test_three_articles_with_the_keyboard(desk: Running, browser: Browser, runs_
     """Accept with two own sentences, send back with a note, undo and reject."""
     ids = [waiting(desk, f"blog/{number}") for number in range(3)]
     with browser.new_context(base_url=address(desk), java_script_enabled=runs_scripts) as context:
+        context.set_default_timeout(1000 * PATIENCE)
         page = context.new_page()
         sign_in(page, "ana")
         see(page, "3 open")

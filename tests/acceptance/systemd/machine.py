@@ -148,7 +148,12 @@ class Machine:
     def journal(self, unit: str | None = None) -> str:
         """What a unit, or everybody, wrote since the machine was booted: messages only."""
         chosen = [f"--unit={unit}"] if unit else [f"--lines={LINES_SHOWN}"]
+        self.sync_journal()
         return self.output("journalctl", "--boot", "--no-pager", "--output=cat", *chosen)
+
+    def sync_journal(self) -> None:
+        """Wait until the journal has what was sent to it: who sends a message does not wait for that."""
+        self.run("journalctl", "--sync")
 
     def connect(self, other: "Machine", own: str, others: str) -> None:
         """Lay a cable between two machines, each with an address; this machine's network has no part."""

@@ -47,7 +47,7 @@ ESCALATE = "tasks.escalation.escalate_to_human"  # editorial
 
 
 def check_all_answer(machine: Machine) -> None:
-    found = json.loads(machine.output("content-worker", "health", "--json"))
+    found = json.loads(machine.output("content-worker", "health", "--json", f"--timeout={PATIENCE}"))
     assert {item["queue"]: item["status"] for item in found} == dict.fromkeys(QUEUES, "ok")
 
 
@@ -125,7 +125,8 @@ def test_enable_and_start(installed: Machine) -> None:
     installed.systemctl("start", "celery-worker")
     check_all_answer(installed)
     for queue, unit in zip(QUEUES, WORKERS, strict=True):
-        assert re.fullmatch(rf"{queue}: 0 running, \d processed", installed.show(unit, "StatusText"))
+        idle = rf"{queue}: 0 running, \d processed"
+        wait_until(lambda: re.fullmatch(idle, installed.show(unit, "StatusText")), f"{unit} to say so")  # noqa: B023 (called here)
 
 
 def test_boot(installed: Machine) -> None:
@@ -157,10 +158,10 @@ def test_start_revives_a_worker_that_was_stopped(services: Machine) -> None:
 @pytest.mark.parametrize("article", ["how-leap-years-work.html", "wann-ist-ein-schaltjahr.md"])
 def test_real_task_under_the_sandbox(services: Machine, article: str) -> None:
     """An article is scored, and who wrote it is judged, by compiled code."""
-    content = f"content@{installation.CHECKOUT}/examples/{article}"
-    scored = services.output("content-worker", "submit", "tasks.evaluation.score_aeo", content, "--wait=30")
+    content, wait = f"content@{installation.CHECKOUT}/examples/{article}", f"--wait={PATIENCE}"
+    scored = services.output("content-worker", "submit", "tasks.evaluation.score_aeo", content, wait)
     assert 0 < json.loads(scored)["score"] <= 100
-    judged = services.output("content-worker", "submit", "tasks.evaluation.detect_ai", content, "--wait=30")
+    judged = services.output("content-worker", "submit", "tasks.evaluation.detect_ai", content, wait)
     assert json.loads(judged)["abstained"] == ("language" if article.startswith("wann") else None)
 
 
@@ -244,7 +245,7 @@ def test_flower(services: Machine) -> None:
             """Return the status; 0 if it does not listen yet."""
             request = urllib.request.Request(f"http://127.0.0.1:{port}/broker", headers=headers)
             try:
-                with urllib.request.urlopen(request, timeout=10) as answer:
+                with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                     return int(answer.status)
             except urllib.error.HTTPError as error:
                 error.close()

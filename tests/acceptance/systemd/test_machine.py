@@ -114,7 +114,7 @@ def test_notify_watchdog_and_credentials(machine: Machine) -> None:
         Type=notify
         ExecStart=/usr/bin/python3 /srv/notifier.py
         LoadCredential=SECRET:/etc/secret
-        WatchdogSec=1
+        WatchdogSec=10
         Restart=always
         DynamicUser=yes
         TimeoutAbortSec=1

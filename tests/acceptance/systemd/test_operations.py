@@ -11,7 +11,7 @@ from tests.acceptance.systemd.backed_up import BackedUp
 from tests.acceptance.systemd.exposure import table, version
 from tests.acceptance.systemd.installation import DEFAULT, QUEUES
 from tests.acceptance.systemd.machine import Machine
-from tests.support import ROOT, wait_until
+from tests.support import PATIENCE, ROOT, wait_until
 
 PAGE = ROOT / "docs" / "operations.md"
 IN_DOCS = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
@@ -72,6 +72,22 @@ def backed_up(healthy: Machine, client: Celery, redis_client: redis.Redis) -> Ba
     return BackedUp(healthy, client, redis_client)
 
 
+ASKS_WORKERS = ("content-worker health\n", "content-worker celery inspect active_queues\n")
+"""Commands that print who answered within seconds: on a busy machine not everybody may have."""
+
+
+def problem_of(machine: Machine, step: Step) -> str:
+    """What the commands say that is not as the page says; empty where all is."""
+    done = machine.run("bash", "-e", "-o", "pipefail", "-c", step.commands, check=False)
+    said = done.stdout + done.stderr or f"exit code {done.returncode}"
+    if done.returncode:
+        return said
+    if step.prints is None:
+        return ""
+    printed = done.stdout if done.stdout.endswith("\n") or not done.stdout else done.stdout + "\n"
+    return "" if re.fullmatch(expression(step.prints), printed) else said
+
+
 @pytest.mark.parametrize("step", steps(), ids=lambda step: step.section)
 def test_commands(healthy: Machine, backed_up: BackedUp, step: Step) -> None:
     """They succeed, and print what stands below them."""
@@ -79,18 +95,19 @@ def test_commands(healthy: Machine, backed_up: BackedUp, step: Step) -> None:
         backed_up.make()
     if "appendonlydir" in step.commands:
         backed_up.lose()
-    done = healthy.run("bash", "-e", "-o", "pipefail", "-c", step.commands, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    if step.prints is not None:
-        printed = done.stdout if done.stdout.endswith("\n") or not done.stdout else done.stdout + "\n"
-        assert re.fullmatch(expression(step.prints), printed), f"{printed}\n{done.stderr}"
+    problem = problem_of(healthy, step)
+    if problem and step.commands in ASKS_WORKERS:
+        wait_until(lambda: not problem_of(healthy, step), f"every worker to answer, unlike in {problem}")
+    else:
+        assert not problem
     if "appendonlydir" in step.commands:
         backed_up.check()
 
 
 def test_all_is_well_in_the_end(healthy: Machine) -> None:
     """After backup, restore and new passwords: every queue answers."""
-    assert healthy.output("content-worker", "health").count(" ok ") == len(QUEUES)
+    shown = healthy.output("content-worker", "health", f"--timeout={PATIENCE}")
+    assert shown.count(" ok ") == len(QUEUES)
 
 
 def test_exposure_is_that_of_the_docs() -> None:

@@ -124,11 +124,14 @@ def test_the_second_is_told_before_anything_is_built(pair: Pair) -> None:
 # <<< editorial
 def test_all_workers_answer(pair: Pair) -> None:
     """What the page says is printed."""
-    done = typed(pair.second, page().look)
-    printed = done.stdout.replace("\r", "")
-    assert re.fullmatch(expression(page().prints), printed), printed
+    # On a busy machine not every worker answers within the second that Celery waits.
+    look, prints = page().look, expression(page().prints)
+    wait_until(
+        lambda: re.fullmatch(prints, typed(pair.second, look).stdout.replace("\r", "")),
+        "every worker to answer",
+    )
     assert not pair.second.is_active("celery-worker@escalation.service")  # editorial
-    found = json.loads(pair.second.output("content-worker", "health", "--json"))
+    found = json.loads(pair.second.output("content-worker", "health", "--json", f"--timeout={PATIENCE}"))
     assert {item["queue"]: item["status"] for item in found} == dict.fromkeys(QUEUES, "ok")
 
 

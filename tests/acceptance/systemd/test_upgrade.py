@@ -24,7 +24,7 @@ from tests.acceptance.systemd.installation import (
 )
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
-from tests.support import executions, wait_until
+from tests.support import PATIENCE, executions, wait_until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.usefixtures("can_boot")]
 
@@ -54,7 +54,8 @@ def no_stand_ins(machine: Machine) -> None:
 
 
 def answers(machine: Machine) -> dict[str, str]:
-    found = json.loads(machine.run("content-worker", "health", "--json", check=False).stdout)
+    asked = ("content-worker", "health", "--json", f"--timeout={PATIENCE}")
+    found = json.loads(machine.run(*asked, check=False).stdout)
     return {item["queue"]: item["status"] for item in found}
 
 
