@@ -132,7 +132,8 @@ def watched(folder: Path, *lines: str, tls: Mapping[str, Any] | None = None) -> 
             f"sentinel sentinel-pass {SENTINEL_PASSWORD}",
             f"sentinel monitor {MASTER} 127.0.0.1 {master.port} 2",
             f'sentinel auth-pass {MASTER} "{PASSWORD}"',
-            f"sentinel down-after-milliseconds {MASTER} 1000",
+            # A busy machine may hold up a healthy master for a second.
+            f"sentinel down-after-milliseconds {MASTER} 3000",
             f"sentinel failover-timeout {MASTER} 5000",
         ]
         sentinels = [

@@ -160,7 +160,7 @@ def test_inspect(serve: Serve, run: Callable[..., subprocess.CompletedProcess[st
     serve(WORKER).wait_for_log(" ready.")
     for command, shown in INSPECTIONS.items():
         # 69: a busy machine held up the answer, for which Celery waits a second.
-        finished = wait_until(lambda: (done := run(command)).returncode != 69 and done, command)  # noqa: B023 (called here)
+        finished = wait_until(lambda: done if (done := run(command)).returncode != 69 else None, command)  # noqa: B023 (called here)
         assert finished.returncode == 0, finished.stderr
         assert "1 node online" in finished.stdout
         assert shown in finished.stdout
@@ -192,7 +192,7 @@ def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str
     assert run(f"{HEALTH} --timeout 0.5").returncode == 4
     serve(WORKER).wait_for_log(" ready.")
     # Not 0: a busy machine held up an answer, for which it waits five seconds.
-    finished = wait_until(lambda: not (done := run(HEALTH)).returncode and done, "every queue to answer")
+    finished = wait_until(lambda: None if (done := run(HEALTH)).returncode else done, "every answer")
     assert [line.split()[:2] for line in finished.stdout.splitlines()] == [
         [queue, "ok"] for queue in config.load(environ={}).queues
     ]

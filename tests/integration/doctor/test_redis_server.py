@@ -19,6 +19,12 @@ from tests.servers import server
 from tests.support import PATIENCE, ROOT, environment, free_port, throwaway_redis, wait_until
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may hold up a healthy server."""
+    monkeypatch.setattr(redis_server, "REDIS_SECONDS", float(PATIENCE))
+
+
 def follow(fix: str, redis_url: str) -> str:
     """Do what the doctor says to do with Redis; the session itself is the same command in `.venv`."""
     session = "python3 noxfile.py -s redis -- "

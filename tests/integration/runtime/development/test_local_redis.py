@@ -17,10 +17,9 @@ import redis
 from contentworker.runtime.development import local_redis, redis_server
 from contentworker.runtime.development.local_redis import LocalRedisError, find, session, throwaway, url
 from contentworker.runtime.development.redis_server import Server, ServerFolder
-from tests.support import free_port, wait_until
+from tests.support import PATIENCE, free_port, wait_until
 
 CHECKOUT = Path(local_redis.__file__).parents[3]
-PATIENCE = 30  # seconds until a condition counts as never coming true; nothing waits that long when it does
 
 HOLD = """
 import sys

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support import ROOT, StartWorker
+from tests.support import ROOT, StartWorker, wait_until
 
 
 def ask(*arguments: str) -> tuple[int, str]:
@@ -35,7 +35,7 @@ def test_worker_without_systemd(worker: StartWorker, tmp_path: Path) -> None:
     """In a container there is no NOTIFY_SOCKET: the variable with the file's name is enough."""
     file = tmp_path / "alive"
     serving = worker("--queues=escalation", WORKER_ALIVE_FILE=str(file))
-    assert ask(str(file), "--ready")[0] == 0
+    wait_until(lambda: ask(str(file), "--ready")[0] == 0, "the probe to find it ready")
     serving.kill()
     assert serving.wait() == 0
     assert ask(str(file)) == (1, f"no sign of life: there is no file {file}")

@@ -10,7 +10,8 @@ from tests.collector import events
 from tests.receivers import receiver, silent
 from tests.support import PATIENCE, PROBE_APP, SOON, StartWorker, wait_until
 
-LIMITS = {"WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "1", "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "2"}
+LIMITS = {"WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "5", "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "7"}
+"""Long enough for a busy machine to end the other tasks."""
 
 
 def dsn(url: str) -> str:

@@ -38,9 +38,10 @@ from tests.support import (
 APP = "dead_letters_worker.celery_app"
 LIMITS = DeadLetterSettings()
 SHORT = {
-    "WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "0.5",
-    "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "1",
+    "WORKER__LIMITS__SOFT_TIME_LIMIT_SECONDS": "4",
+    "WORKER__LIMITS__HARD_TIME_LIMIT_SECONDS": "6",
 }
+"""Long enough for a busy machine to begin the task, which notes that."""
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def test_worker_and_submit(group: Watched, serving: Worker) -> None:
 @pytest.mark.usefixtures("serving")
 def test_health(group: Watched) -> None:
     """The queue is reported as served."""
-    (found,) = json.loads(run(group, "health", "--json", "--queue", "celery"))
+    (found,) = json.loads(run(group, "health", "--json", "--queue", "celery", f"--timeout={PATIENCE}"))
     assert (found["queue"], found["status"]) == ("celery", "ok")
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.servers import MASTER, PASSWORD, SENTINEL_PASSWORD, Server, watched
-from tests.support import StartWorker, run_cli, service_is_missing, wait_until
+from tests.support import PATIENCE, StartWorker, run_cli, service_is_missing, wait_until
 
 
 @dataclass
@@ -100,9 +100,9 @@ def test_worker_submit_health_and_the_other_commands(
     """All of them by TLS; no log has the password."""
     url = address(server, secured.authority.certificate)
     serving = worker("--queues=celery", redis_url=url)
-    done = run_cli("submit", "tasks.health_check", "--wait", "20", redis_url=url)
+    done = run_cli("submit", "tasks.health_check", "--wait", str(PATIENCE), redis_url=url)
     assert json.loads(done.stdout)["status"] == "ok", done.stderr
-    done = run_cli("health", "--json", "--queue", "celery", redis_url=url)
+    done = run_cli("health", "--json", "--queue", "celery", f"--timeout={PATIENCE}", redis_url=url)
     assert [found["status"] for found in json.loads(done.stdout)] == ["ok"]
     assert run_cli("redis", "ping", redis_url=url).stdout == "PONG\n"
     assert run_cli("dead-letters", "list", redis_url=url).stdout == "No dead letters.\n"
@@ -146,6 +146,6 @@ def test_by_way_of_sentinels(server: Server, secured: Secured, worker: StartWork
         first = f"sentinel://:{quote(PASSWORD, safe='')}@127.0.0.1:{group.sentinels[0].port}/0"
         url = f"{first}?ssl_ca_certs={quote(str(secured.authority.certificate))};{hosts}"
         worker("--queues=celery", redis_url=url, **more)
-        done = run_cli("submit", "tasks.health_check", "--wait", "20", redis_url=url, **more)
+        done = run_cli("submit", "tasks.health_check", "--wait", str(PATIENCE), redis_url=url, **more)
         assert json.loads(done.stdout)["status"] == "ok", done.stderr
         assert run_cli("redis", "ping", redis_url=url, **more).stdout == "PONG\n"

@@ -69,17 +69,18 @@ def test_a_schedule_is_run_by_a_worker(
     wait_until(lambda: runs() >= 2, "two runs")
     running.kill(signal.SIGTERM)
     assert running.wait() == 0
-    wait_until(lambda: runs() == running.log().count(SENT), "every one that was sent to have run")
+    # It may end between a send and its line.
+    wait_until(lambda: runs() >= running.log().count(SENT), "every one that was sent to have run")
 
 
 def test_two_beats_send_each_moment_once(beat: StartBeat, redis_client: redis.Redis) -> None:
     """Nothing is sent twice, and when one is killed the other goes on, by either transport."""
+    seconds, _ = redis_client.time()
     both = [beat(**EACH_SECOND), beat(**EACH_SECOND, WORKER__BROKER__TRANSPORT="plain")]
 
     def sent() -> int:
         return sum(each.log().count(SENT) for each in both)
 
-    seconds, _ = redis_client.time()
     wait_until(lambda: sent() >= 3, "three moments")
     both[0].kill(signal.SIGKILL)
     before = both[1].log().count(SENT)

@@ -30,9 +30,10 @@ def serves(redis_url: str) -> bool:
         return bool(app.send_task("tasks.health_check").get(timeout=PATIENCE)["status"] == "ok")
 
 
-def reconnected(worker: Worker, times: int) -> bool:
+def reconnected(worker: Worker, before: int = 1) -> bool:
+    """Whether it has connected more often than before; a busy machine may need another attempt."""
     assert worker.is_alive, worker.log()
-    return worker.log().count(CONNECTED) == times + 1
+    return worker.log().count(CONNECTED) > before
 
 
 def test_worker_waits_for_a_redis_that_starts_later(
@@ -50,11 +51,12 @@ def test_worker_waits_for_a_redis_that_starts_later(
 def test_idle_worker_survives_restarts(worker: StartWorker, server: RedisProcess) -> None:
     """Redis killed and started again, twice: the same worker process serves."""
     serving = worker("--queues=celery,escalation", redis_url=server.url)
-    for times in (1, 2):
+    for _ in range(2):
+        before = serving.log().count(CONNECTED)
         server.crash()
         server.start()
         server.ready()
-        wait_until(lambda: reconnected(serving, times), "the reconnection")  # noqa: B023 (called here)
+        wait_until(lambda: reconnected(serving, before), "the reconnection")  # noqa: B023 (called here)
         assert serves(server.url)
     assert serving.is_alive
 
@@ -83,7 +85,7 @@ def test_busy_worker_survives_a_restart(
         busy.wait_for_log("Trying again in 1")
     server.start()
     server.ready()
-    wait_until(lambda: reconnected(busy, 1), "the reconnection")
+    wait_until(lambda: reconnected(busy), "the reconnection")
     for folder in folders:
         (folder / "release").touch()
     with client_of(server.url) as client:
@@ -174,7 +176,7 @@ def test_waiting_message_is_kept_through_a_restart(
     server.crash()
     server.start()
     server.ready()
-    wait_until(lambda: reconnected(busy, 1), "the reconnection")
+    wait_until(lambda: reconnected(busy), "the reconnection")
     with redis.Redis.from_url(server.url) as plain:
         assert [message["headers"]["id"] for message in waiting_messages(plain)] == [sent]
 
@@ -188,7 +190,7 @@ def test_lost_connections_do_not_stop_a_busy_worker(
         sent = client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)})
         wait_until(lambda: executions(tmp_path), "the task to start")
         plain.client_kill_filter(_type="normal", skipme=True)
-        wait_until(lambda: reconnected(busy, 1), "the reconnection")
+        wait_until(lambda: reconnected(busy), "the reconnection")
         (tmp_path / "release").touch()
         result = client.AsyncResult(sent.id)
         wait_until(lambda: result.state == "SUCCESS", "the result")

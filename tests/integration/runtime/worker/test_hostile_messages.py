@@ -248,7 +248,7 @@ def test_task_without_memory_fails_and_ends_nothing(client: Celery, redis_client
     wait_until(lambda: letters(redis_client), "the dead letter")
     (letter,) = letters(redis_client)
     assert (letter.task_id, letter.error) == (sent.id, "MemoryError: more than there is")
-    assert sent.state == "FAILURE"
+    wait_until(lambda: sent.state == "FAILURE", "its result")
 
 
 @pytest.mark.parametrize("compression", ["gzip", "bzip2", "lzma"])
@@ -389,7 +389,7 @@ def test_broadcast_that_cannot_be_read_is_dropped(
     client: Celery, redis_client: redis.Redis, serving: Worker, raw: bytes
 ) -> None:
     """Every worker hears it, so it would end all of them."""
-    assert redis_client.publish("/0.celery.pidbox", raw) == 1
+    assert wait_until(lambda: redis_client.publish("/0.celery.pidbox", raw), "the worker to listen") == 1
     # Celery may subscribe again, and not hear the first one.
     wait_until(lambda: client.control.ping(timeout=1, limit=1) or not serving.is_alive, "its answer")
     assert serving.is_alive

@@ -126,7 +126,8 @@ def test_a_proxy_that_cuts_idle_connections(proxy: Proxy, worker: StartWorker) -
             # Those of the pool process, of this client, and the one on which the worker hears broadcasts.
             wait_until(lambda: proxy.cuts > before + 2, "idle connections to be cut")  # noqa: B023 (called here)
         wait_until(lambda: client.control.ping(timeout=1), "an answer to a broadcast")
-    found = json.loads(run_cli("health", "--json", "--queue", "celery", redis_url=url).stdout)
+    asked = ("health", "--json", "--queue", "celery", "--timeout", str(PATIENCE))
+    found = json.loads(run_cli(*asked, redis_url=url).stdout)
     assert [each["status"] for each in found] == ["ok"]
     assert serving.is_alive
 
