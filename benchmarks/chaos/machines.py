@@ -262,4 +262,4 @@ def _drain(published: list[Published], journal: Journal, broker: Redis) -> None:
         )
 
     with suppress(ChaosError):  # what is not over then is counted as lost, or where it is
-        wait_until(is_over, "every task is over", 60)
+        wait_until(is_over, "every task is over")

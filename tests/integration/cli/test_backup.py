@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.servers import server
-from tests.support import run_cli
+from tests.support import run_cli, wait_until
 
 PASSWORD = "of-redis"
 
@@ -30,7 +30,7 @@ def test_what_is_copied_can_be_restored(tmp_path: Path) -> None:
         done = run_cli("backup", str(copies), "--keep=2", redis_url=url, STATE_DIRECTORY=str(state))
         assert done.returncode == 0, done.stderr
         with running.client(PASSWORD) as client:
-            assert client.info("replication")["connected_slaves"] == 0
+            wait_until(lambda: client.info("replication")["connected_slaves"] == 0, "it to let go")
     old, snapshot = sorted(copies.glob("redis-*"))
     assert old.name == "redis-20200102T000000Z.rdb"
     assert snapshot.stat().st_mode & 0o777 == 0o600

@@ -46,8 +46,8 @@ def alone(self: Any, folder: str, name: str, seconds: float = 0.02, fails: bool 
 @shared_task(
     base=BaseTask,
     name="probe.unique.too_long",
-    soft_time_limit=0.4,
-    time_limit=0.5,
+    soft_time_limit=3,  # long enough for a busy machine to begin it
+    time_limit=4,
     unique={"key": [], "while": "running"},
 )
 def too_long(folder: str) -> None:

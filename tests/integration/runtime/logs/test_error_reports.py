@@ -29,6 +29,7 @@ def test_each_final_failure_is_one_event(worker: StartWorker, client: Celery, tm
         slow = client.send_task("probe.ignore_soft_limit", args=[folder])
         for each in (failing, expected, dying, slow):
             each.get(timeout=PATIENCE, propagate=False)
+        wait_until(lambda: len(events(got)) == 3, "the events, for which its end has two seconds")
         serving.kill()
         assert serving.wait() == 0
         found = {each["tags"]["task_id"]: each for each in events(got)}

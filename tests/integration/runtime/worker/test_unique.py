@@ -206,21 +206,22 @@ def test_a_time_limit_ends_it_with_its_process(
     """The lock is free only when the process is killed: the next one does not run beside it."""
     for _ in range(2):
         worker("--queues=celery", "--concurrency=1", app=APP)
-    ids: list[str] = []
-    while len(ids) < 2:
-        folder = tmp_path / str(len(ids))
-        folder.mkdir(exist_ok=True)
-        sent = client.send_task(
-            "probe.unique.too_long",
-            kwargs={"folder": str(folder)},
-            queue="celery",
-            unique={"key": [], "while": "running"},
-        )
-        ids += [sent.id] if sent.id not in ids else []
-    wait_until(lambda: executions(folder), "the second to start")
-    pid = executions(tmp_path / "0")[0]["pid"]
+    folders = [tmp_path / name for name in ("first", "second")]
+
+    def send_to(folder: Path) -> str:
+        options = {"queue": "celery", "unique": {"key": [], "while": "running"}}
+        return str(client.send_task("probe.unique.too_long", kwargs={"folder": str(folder)}, **options).id)
+
+    for folder in folders:
+        folder.mkdir()
+    first, second = folders
+    first_id = send_to(first)
+    wait_until(lambda: executions(first), "the first to start")
+    wait_until(lambda: send_to(second) != first_id, "the lock to be free")
+    wait_until(lambda: executions(second), "the second to start")
+    pid = executions(first)[0]["pid"]
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the first one's process to end")
-    assert executions(tmp_path / "0")[-1]["time"] < executions(folder)[0]["time"]
+    assert executions(first)[-1]["time"] < executions(second)[0]["time"]
 
 
 def test_a_dead_letter_ends_it(
