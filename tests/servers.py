@@ -17,8 +17,6 @@ MASTER = "themaster"
 PASSWORD = "of redis: @;/"
 """Of Redis, with characters that an address must quote."""
 SENTINEL_PASSWORD = "of-the-sentinels"
-HIGHEST_PORT = 55_535
-"""A Redis Cluster's servers talk to each other on a port that is 10,000 higher."""
 
 
 class Server(Process):
@@ -40,9 +38,7 @@ class Server(Process):
             )
         except local_redis.LocalRedisError as error:
             service_is_missing(error)
-        while (port := free_port()) > HIGHEST_PORT:
-            pass
-        self.port = port
+        self.port = free_port()
         self.options = dict(tls or {})
         folder.mkdir(parents=True)
         ports = ["port 0", f"tls-port {self.port}"] if tls else [f"port {self.port}"]

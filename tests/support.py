@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -70,11 +71,25 @@ def as_bytes(value: object) -> bytes:
     return value
 
 
+PORTS = range(10_240, 32_768)
+"""Below those that systems give to programs that ask for any."""
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no other test gets, in whichever process, while this one runs.
+
+    Between a test's look and its server's start, and while its server is down, another one would take it.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):  # taken
+            probe.bind(("127.0.0.1", port))
+            if sys.platform == "linux":  # a name that goes with the process
+                mark = socket.socket(socket.AF_UNIX)
+                _reserved.append(mark)
+                mark.bind(f"\0contentworker-tests-port-{port}")
+            return port
 
 
 def json_with_comments(path: Path) -> Any:
