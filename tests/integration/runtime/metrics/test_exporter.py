@@ -130,8 +130,7 @@ def test_what_an_operator_asks(
 
 def test_redis_away_and_back(server: RedisProcess, exporter: MetricsServer) -> None:
     """Redis killed, or silent: only `contentworker_up` 0 and the version are shown; then all is back."""
-    everything = exporter.samples().keys()
-    assert len(everything) > 20
+    everything = wait_until(lambda: it if len(it := exporter.samples().keys()) > 20 else None, "all numbers")
     server.crash()
     wait_until(lambda: exporter.samples() == AWAY, "the last answer to be too old")
     server.start()
@@ -145,6 +144,7 @@ def test_redis_away_and_back(server: RedisProcess, exporter: MetricsServer) -> N
 
 def test_what_prometheus_prefers(exporter: MetricsServer) -> None:
     """Asked for OpenMetrics, as Prometheus does, it answers in that."""
+    wait_until(lambda: exporter.samples()[UP, ()], "Redis to be read")
     status, text = exporter.ask(Accept="application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
     assert status == 200
     assert text.endswith("# EOF\n")
