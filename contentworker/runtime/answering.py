@@ -155,8 +155,9 @@ class Server(ThreadingHTTPServer):
 
     def _leave(self, request: Any) -> None:
         with self._lock:
-            del self._open[request]
-        self._room.release()
+            was_open = self._open.pop(request, None)
+        if was_open:  # else its thread has left already: Ctrl-C came while it was being started
+            self._room.release()
 
     def _close_oldest(self) -> None:
         with self._lock:

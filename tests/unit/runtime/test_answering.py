@@ -75,6 +75,22 @@ def test_idle_connections_keep_nobody_out() -> None:
             client.close()
 
 
+def test_ctrl_c_while_a_thread_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends the server, also if the thread has answered and left by then."""
+    start = threading.Thread.start
+
+    def start_interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        thread.join()
+        raise KeyboardInterrupt
+
+    with Server(("127.0.0.1", 0), lambda *_: Reply(200, "text/plain", b"")) as server:
+        connected(server).close()
+        monkeypatch.setattr(threading.Thread, "start", start_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            server.handle_request()
+
+
 def test_a_client_that_drips_is_cut_off() -> None:
     """One byte after another, for ever: its time is for the whole request, not for each byte."""
     with serving(lambda: b"well", request_seconds=0.3) as server, connected(server) as client:
