@@ -18,6 +18,7 @@ from contentworker import config_checks, config_errors
 from contentworker.config_checks import leaves, variable_part
 from contentworker.config_errors import VARIABLE_PREFIX as ENVIRONMENT_PREFIX
 from contentworker.config_errors import Sources, close_variable
+from contentworker.editorial import desk_settings
 from contentworker.editorial import settings as editorial
 from contentworker.errors import ConfigError
 from contentworker.runtime import settings as runtime
@@ -50,7 +51,7 @@ class Settings(runtime.RuntimeSettings):
     llm: editorial.LlmSettings = editorial.LlmSettings()
     escalations: editorial.EscalationSettings = editorial.EscalationSettings()
     pipeline: editorial.PipelineSettings = editorial.PipelineSettings()
-    desk: runtime.DeskSettings = runtime.DeskSettings()
+    desk: desk_settings.DeskSettings = desk_settings.DeskSettings()
     # <<< editorial
 
 

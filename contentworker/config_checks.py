@@ -12,9 +12,10 @@ from pydantic import BaseModel
 
 from contentworker import worker_names
 from contentworker.errors import did_you_mean
-from contentworker.runtime.settings import ListeningSection, RuntimeSettings
+from contentworker.runtime.settings import RuntimeSettings
 from contentworker.runtime.worker import routing
 from contentworker.runtime.worker.task_names import TaskNames
+from contentworker.sections import ListeningSection
 from contentworker.toml_lines import Keys
 
 __all__ = [

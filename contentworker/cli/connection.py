@@ -13,7 +13,7 @@ from contentworker.cli.exit_codes import ExitCode
 from contentworker.printable import one_line
 from contentworker.runtime import environment
 from contentworker.runtime.development import local_redis
-from contentworker.runtime.settings import ListeningSection
+from contentworker.sections import ListeningSection
 
 __all__ = [
     "STATE_FOLDER",

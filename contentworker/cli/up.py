@@ -23,7 +23,7 @@ from contentworker.runtime.development.supervisor import OWN_NAME, Program, Supe
 from contentworker.runtime.environment import session
 
 if TYPE_CHECKING:
-    from contentworker.runtime.settings import ListeningSection
+    from contentworker.sections import ListeningSection
 
 __all__ = ["down", "logs", "status", "up"]
 

@@ -41,7 +41,7 @@ from contentworker.desk.people import (
 from contentworker.desk.serving import routes_of
 from contentworker.desk.web import Ask, Desk, Refused, Route, to
 from contentworker.errors import ConfigError
-from contentworker.runtime.settings import ListeningSection
+from contentworker.sections import ListeningSection
 
 __all__ = ["LIVE", "ROUTES", "Patient", "Server", "build", "listen", "origins", "serve"]
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contentworker.desk import passwords
 from contentworker.desk.passwords import Account
+from contentworker.editorial.desk_settings import DeskSettings
 from contentworker.editorial.escalations import links
 from contentworker.errors import ConfigError
-from contentworker.runtime.settings import DeskSettings, ListeningSection
+from contentworker.sections import ListeningSection
 
 if TYPE_CHECKING:
     from contentworker.desk.oidc import Provider

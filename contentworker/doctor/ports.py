@@ -13,7 +13,7 @@ from contentworker.runtime.development import local_redis
 from contentworker.runtime.environment import state_folder
 
 if TYPE_CHECKING:
-    from contentworker.runtime.settings import ListeningSection
+    from contentworker.sections import ListeningSection
 
 __all__ = [
     "check_desk_port",  # editorial

@@ -1,29 +1,18 @@
 """The sections of `worker.toml` that say how articles are read, judged, rewritten and escalated."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import SplitResult
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from contentworker import addresses, printable
+from contentworker import addresses
 from contentworker.errors import ConfigError
+from contentworker.sections import Section
 
 __all__ = ["MOST_REWRITES", "ContentSettings", "EscalationSettings", "LlmSettings", "PipelineSettings"]
 
 MOST_REWRITES = 10
 """Highest value that `pipeline.max_rewrites` may have: `forget` looks for the results of as many."""
-
-
-class _Section(BaseModel):
-    """A section: immutable, and a key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*")
-    @classmethod
-    def _is_printable(cls, value: Any) -> Any:
-        printable.check(value)
-        return value
 
 
 def _parts(name: str, address: str) -> SplitResult:
@@ -33,7 +22,7 @@ def _parts(name: str, address: str) -> SplitResult:
         raise ValueError(str(error)) from None
 
 
-class ContentSettings(_Section):
+class ContentSettings(Section):
     """Limits on what is read, and how much of the judgement is written out."""
 
     max_bytes: int = Field(
@@ -81,7 +70,7 @@ class ContentSettings(_Section):
     )
 
 
-class LlmSettings(_Section):
+class LlmSettings(Section):
     """The language model that rewrites (docs/rewriting.md). Its key comes from `OPENAI_API_KEY`."""
 
     base_url: str = Field(
@@ -192,7 +181,7 @@ def _check_endpoint(name: str, address: str) -> None:
             raise ValueError(f"{name} must be http:// or https://, a host and a path, without a password")
 
 
-class EscalationSettings(_Section):
+class EscalationSettings(Section):
     """Records that wait for a person, and who learns of the decision (docs/escalations.md)."""
 
     sqlite_path: str = Field(
@@ -241,7 +230,7 @@ _ReadVerdict = BeforeValidator(
 )
 
 
-class PipelineSettings(_Section):
+class PipelineSettings(Section):
     """Thresholds for an article: what passes, what is rewritten, what a person sees (docs/pipeline.md)."""
 
     min_aeo_score: float = Field(

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from contentworker.runtime.logs import lines as logs
-from contentworker.runtime.settings import LOOPBACK_ADDRESSES, FlowerSettings, LogSettings
+from contentworker.runtime.settings import FlowerSettings, LogSettings
+from contentworker.sections import LOOPBACK_ADDRESSES
 
 __all__ = ["guard"]
 

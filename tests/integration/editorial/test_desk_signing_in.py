@@ -11,8 +11,8 @@ import pytest
 
 from contentworker.desk import application, oidc
 from contentworker.desk.people import LINK
+from contentworker.editorial.desk_settings import DeskSettings
 from contentworker.editorial.escalations import links
-from contentworker.runtime.settings import DeskSettings
 from tests.integration.editorial.test_desk import (
     ARTICLE,
     PASSWORD,

@@ -18,11 +18,11 @@ from contentworker.desk import application, passwords, review
 from contentworker.desk.application import origins
 from contentworker.desk.marking import MOST_STEPS, Mark, Part, diff_steps, of_document, of_source, word_diff
 from contentworker.desk.ways_in import ways_in
+from contentworker.editorial.desk_settings import DeskSettings
 from contentworker.editorial.document import parse
 from contentworker.editorial.escalations import links
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ConfigError
-from contentworker.runtime.settings import DeskSettings
 from tests.support import ROOT
 
 LINE = f"ana:editor,reader:{passwords.hashed('a long password')}"

@@ -15,7 +15,7 @@ from celery.exceptions import TaskRevokedError
 
 from contentworker.runtime.health import HEALTH_TASK
 from contentworker.runtime.records import dead_letters
-from contentworker.runtime.task_limits import TaskLimit
+from contentworker.runtime.settings import TaskLimit
 from contentworker.runtime.transport import limits as transport_limits
 from contentworker.runtime.transport.protocol import LIMITS, PARKED, Protocol
 from contentworker.runtime.worker.limits import TaskLimiter, key_header

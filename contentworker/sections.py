@@ -1,5 +1,6 @@
 """What the settings models are made of: a section, and the types that several sections use."""
 
+import ipaddress
 import re
 from typing import Annotated, Any
 
@@ -7,7 +8,22 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from contentworker import printable
 
-__all__ = ["Count", "QueueName", "Seconds", "Section", "TaskPattern", "shaped"]
+__all__ = [
+    "LOOPBACK_ADDRESSES",
+    "Address",
+    "Amount",
+    "Count",
+    "ListeningSection",
+    "Port",
+    "QueueName",
+    "Seconds",
+    "Section",
+    "TaskPattern",
+    "shaped",
+]
+
+LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
+NAMED_ADDRESSES = ("any", "localhost", "link-local", "multicast")
 
 
 def shaped(pattern: str, allowed: str) -> AfterValidator:
@@ -37,10 +53,24 @@ TaskPattern = Annotated[
         "the name of a task, in which * stands for any characters, ? for one, and [ab] for a or b",
     ),
 ]
-
-
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _check_address(value: str) -> str:
+    if value not in NAMED_ADDRESSES:
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            names = ", ".join(NAMED_ADDRESSES)
+            raise ValueError(f"must be {names}, an IP address or a network such as 10.0.0.0/8") from None
+    return value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+"""A value of IPAddressAllow=, see systemd.resource-control(5)."""
 
 
 class Section(BaseModel):
@@ -53,3 +83,15 @@ class Section(BaseModel):
     def _is_printable(cls, value: Any) -> Any:
         printable.check(value)
         return value
+
+
+class ListeningSection(Section):
+    """A section of something that listens. Each one decides what it needs on an address others can reach."""
+
+    address: str
+    port: Port
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        return self.address in LOOPBACK_ADDRESSES

@@ -1,13 +1,13 @@
-"""The settings of a limit of many tasks together (docs/limits.md)."""
+"""Limits: of one task, of many tasks together (docs/limits.md), and of what paid calls cost."""
 
 import re
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from contentworker.runtime.sections import QueueName, Section, TaskPattern
+from contentworker.sections import Amount, Count, QueueName, Seconds, Section, TaskPattern
 
-__all__ = ["TaskLimit"]
+__all__ = ["LimitSettings", "SpendingSettings", "TaskLimit"]
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MOST = 100_000
@@ -76,3 +76,56 @@ class TaskLimit(Section):
     def rate_seconds(self) -> int:
         """The time of the rate; 0 if there is none."""
         return UNIT_SECONDS.get(self.rate[-1:], 0)
+
+
+class LimitSettings(Section):
+    """Limits of one task and of one pool process; `[limits.NAME]` limits tasks together (docs/limits.md)."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[QueueName, TaskLimit] = Field(init=False)
+
+    @property
+    def named(self) -> dict[str, TaskLimit]:
+        """The limits of many tasks together, by name."""
+        return self.__pydantic_extra__
+
+    soft_time_limit_seconds: Seconds = Field(
+        270, description="After this time `SoftTimeLimitExceeded` is raised inside the task."
+    )
+    hard_time_limit_seconds: Seconds = Field(
+        300, description="After this time the process that runs the task is killed, and the task fails."
+    )
+    max_tasks_per_child: Count = Field(
+        1000, description="A pool process is replaced after this many tasks, which bounds memory leaks."
+    )
+    max_deliveries: int = Field(
+        5,
+        ge=2,  # a worker's death also counts for the messages that it had fetched and not started
+        description="A task becomes a dead letter when this many workers have died while they held it.",
+    )
+    max_message_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=64 * 1024,
+        le=256 * 1024 * 1024,
+        description="A larger message becomes a dead letter and is not decoded. The limit also holds for a "
+        "compressed body after decompression. An article of 2 MB takes up to 8 MB.",
+    )
+
+    @model_validator(mode="after")
+    def _soft_before_hard(self) -> Self:
+        if self.soft_time_limit_seconds >= self.hard_time_limit_seconds:
+            raise ValueError("soft_time_limit_seconds must be less than hard_time_limit_seconds")
+        return self
+
+
+class SpendingSettings(Section):
+    """Limits on paid calls of all workers together, in the unit of the prices."""
+
+    cap_per_day: Amount = Field(0, description="Budget of a day (UTC); 0: no cap.")
+    requests_per_minute: int = Field(0, ge=0, description="Most calls in any 60 s; 0: no limit.")
+    breaker_failures: int = Field(
+        5, ge=0, description="This many failed calls in a row open the circuit breaker; 0: never."
+    )
+    breaker_open_seconds: Seconds = Field(
+        60, description="An open breaker stops all calls for this time. Then one call tests the service."
+    )
