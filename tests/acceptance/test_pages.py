@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from contentworker import config
 from contentworker.generate import architecture, configuration_page
@@ -42,6 +43,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text("utf-8")
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_in_examples_are_known(page: Path) -> None:
+    """Every example of `worker.toml` names only sections and keys that there are. It may leave out others."""
+    examples = re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    problems = []
+    for tree in map(tomllib.loads, examples):
+        try:
+            config.Settings.model_validate(tree)
+        except ValidationError as error:
+            problems += error.errors()
+    assert [each["loc"] for each in problems if each["type"] == "extra_forbidden"] == []
 
 
 def test_commands_of_the_environments_are_tested() -> None:
