@@ -116,7 +116,7 @@ def test_a_process_that_ends_when_the_tests_do(tmp_path: Path) -> None:
     client._socket.close()
     client._process.send_signal(signal.SIGCONT)
     assert client._process.wait(PATIENCE) == 0
-    assert not is_running(other.pid)
+    wait_until(lambda: not is_running(other.pid), "the end of the other")
 
 
 def test_the_next_run_ends_what_is_left(run: "subprocess.Popen[str]") -> None:

@@ -26,8 +26,8 @@ from contentworker.runtime import transport
 
 TEST_SECONDS = 600
 """Longest that one test may take; the slowest waits for 290 s that something does not happen."""
-PING_SECONDS = 60
-"""Until a worker has answered its first ping; Celery's 10 s are too short for a busy machine."""
+ANSWER_SECONDS = 60
+"""Until a worker has answered; Celery's 10 s, and 1 s after a test, are too short for a busy machine."""
 PROJECT_KEYS = (
     # The project's tasks and queues are not the suite's.
     *("task_queues", "task_default_queue", "task_create_missing_queues", "task_routes"),
@@ -54,7 +54,7 @@ def _be_patient() -> None:
     start = inspect.unwrap(testing_worker.start_worker)
     names = list(inspect.signature(start).parameters)
     defaults = list(start.__defaults__ or ())
-    defaults[names.index("ping_task_timeout") - len(names)] = PING_SECONDS
+    defaults[names.index("ping_task_timeout") - len(names)] = ANSWER_SECONDS
     start.__defaults__ = tuple(defaults)
 
     wait = ManagerMixin.wait_until_idle
@@ -62,7 +62,7 @@ def _be_patient() -> None:
     def wait_until_idle(self: Any) -> None:
         control = self.app.control
         ask = control.inspect
-        control.inspect = partial(ask, limit=1)
+        control.inspect = partial(ask, limit=1, timeout=ANSWER_SECONDS)
         try:
             wait(self)
         finally:
