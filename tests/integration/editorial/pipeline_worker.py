@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,10 @@ def generate_rewrite(content: str, **_: Any) -> Rewrite:
 def _crash(moment: str) -> None:
     """Kill the worker with all its processes at the moment asked for."""
     asked = NOTES / "crash"
-    if asked.exists() and asked.read_text("utf-8") == moment:
-        asked.unlink()
-        os.killpg(0, signal.SIGKILL)
+    with suppress(FileNotFoundError):  # another process of the pool dies at this moment
+        if asked.read_text("utf-8") == moment:
+            asked.unlink()
+            os.killpg(0, signal.SIGKILL)
 
 
 def _watched(name: str, place: int) -> None:

@@ -24,7 +24,17 @@ from contentworker.runtime.records import dead_letters
 from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.records.runs import FINAL, Run, Runs, step_id
 from contentworker.runtime.transport.protocol import Protocol
-from tests.support import ROOT, RedisProcess, StartWorker, Worker, client_of, everything, run_cli, wait_until
+from tests.support import (
+    PATIENCE,
+    ROOT,
+    RedisProcess,
+    StartWorker,
+    Worker,
+    client_of,
+    everything,
+    run_cli,
+    wait_until,
+)
 
 APP = "pipeline_worker.celery_app"
 WORD = "zanzibarquokka"
@@ -54,6 +64,7 @@ class Place(NamedTuple):
 
     def worker(self) -> Worker:
         """A worker that runs."""
+        (self.notes / "crash").unlink(missing_ok=True)  # of a test that failed
         if not (self.workers and self.workers[-1].is_alive):
             self.workers.append(self.start("--loglevel=debug", "-E", app=APP, **self.settings))
         return self.workers[-1]
@@ -111,7 +122,8 @@ def paused(redis_client: redis.Redis) -> Iterator[Callable[[], None]]:
     protocol = Protocol(redis_client)
     protocol.pause("rewrite")
     yield lambda: protocol.resume("rewrite")
-    protocol.resume("rewrite")
+    for queue in ("rewrite", "escalation"):
+        protocol.resume(queue)
 
 
 def send(client: Celery, name: str, content: str = PLAIN, **options: Any) -> Any:
@@ -206,11 +218,12 @@ def test_the_same_article_sent_twice_is_one_run(
 ) -> None:
     """At once and later: the same run, one rewrite; the command shows the steps and prints the end."""
     place.worker()
-    first, second = (each.get(timeout=60) for each in [send(client, "better-4"), send(client, "better-4")])
+    sent = [send(client, "better-4"), send(client, "better-4")]
+    first, second = (each.get(timeout=PATIENCE) for each in sent)
     assert first["run_id"] == second["run_id"]
     ended(runs, "better-4")
     content = f"content={PLAIN}\n\nThis is better-4.\n"
-    given = ("article_id=better-4", content, "media_type=markdown", "--wait", "30")
+    given = ("article_id=better-4", content, "media_type=markdown", f"--wait={PATIENCE}")
     shown = run_cli("submit", "tasks.pipeline.process_content", *given, redis_url=redis_url, **place.settings)
     printed = json.loads(shown.stdout)
     assert (printed["run_id"], printed["outcome"], printed["cost"]) == (first["run_id"], "accepted", 0.25)
@@ -281,7 +294,7 @@ def test_a_revoked_step_goes_to_a_person(
         return run if run and run.step == "rewrite:1" else None
 
     run = wait_until(waiting, "the rewrite to wait")
-    assert client.control.revoke(step_id(run.id, "rewrite:1/"), reply=True, timeout=30, limit=1)
+    assert client.control.revoke(step_id(run.id, "rewrite:1/"), reply=True, timeout=PATIENCE, limit=1)
     paused()  # only now can the worker take what it knows to be revoked
     run = ended(runs, "better-revoked")
     assert (run.step, run.data["reasons"]) == ("escalated", ["failed"])
@@ -358,18 +371,18 @@ def test_an_article_is_in_no_log_and_no_view(place: Place, client: Celery) -> No
         receiver = client.events.Receiver(connection, handlers={"*": heard.append})
         listening = threading.Thread(target=lambda: receiver.capture(limit=None, timeout=None))
         listening.start()
+        wait_until(lambda: heard, "a heartbeat")  # from now on no event is missed
         send(client, "hangs-2", kwargsrepr=repr(PLAIN))
         wait_until(lambda: place.rewrites("hangs-2"), "the rewrite to run")
 
         def active() -> str:
-            text = json.dumps(client.control.inspect(timeout=1).active())
+            text = json.dumps(client.control.inspect(timeout=PATIENCE, limit=1).active())
             return text if "rewrite" in text else ""
 
         shown = wait_until(active, "the rewrite to be shown")
         wait_until(lambda: any("rewrite" in event.get("name", "") for event in heard), "its event")
         receiver.should_stop = True
-        client.control.ping(timeout=0.1)
-        listening.join(30)
+        listening.join()
     assert WORD not in shown
     assert WORD not in json.dumps(heard)
     for each in place.workers:
