@@ -9,7 +9,10 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from tests.support import free_port
+from tests.support import PATIENCE, free_port
+
+PATIENT = f"?rto={PATIENCE}&cto={PATIENCE}"
+"""Apprise's options for a slow machine: after its own four seconds, what became of a message is unknown."""
 
 
 class Mailbox:
@@ -31,10 +34,10 @@ class Mailbox:
 @contextmanager
 def smtp(mailbox: Mailbox) -> Iterator[str]:
     port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, ready_timeout=PATIENCE)
     controller.start()
     try:
-        yield f"mailto://127.0.0.1:{port}?from=worker@site.test&to=ana@site.test&mode=insecure"
+        yield f"mailto://127.0.0.1:{port}{PATIENT}&from=worker@site.test&to=ana@site.test&mode=insecure"
     finally:
         controller.stop()
 

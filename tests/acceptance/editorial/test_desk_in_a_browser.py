@@ -178,13 +178,19 @@ def test_while_redis_is_away(desk: Running, browser: Browser) -> None:
     assert record(desk, found).state == "settled"
 
 
-def test_while_the_database_is_locked(desk: Running, browser: Browser) -> None:
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Running]:
+    """A desk that does not wait for a locked database."""
+    yield from running("", tmp_path / "records.sqlite3", busy_seconds=0.2)
+
+
+def test_while_the_database_is_locked(impatient: Running, browser: Browser) -> None:
     """The page says to go back; there, what was written still is, and works when it is sent again."""
-    found = waiting(desk)
-    with signed_in(browser, desk) as page:
+    found = waiting(impatient)
+    with signed_in(browser, impatient) as page:
         page.goto(f"/review/{found}")
         page.get_by_label("Note").fill("All that I wrote.")
-        other = sqlite3.connect(desk.file, isolation_level=None)
+        other = sqlite3.connect(impatient.file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         press(page, "Reject")
         see(page, "Not now")

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from tests.postgres import Postgres, postgres
+from tests.support import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,6 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(url: str, file: Path) -> Iterator[Store]:
     """The records in the empty database."""
-    made = Store(open_engine(url, file, busy_seconds=1))
+    made = Store(open_engine(url, file, busy_seconds=PATIENCE))
     yield made
     made.close()

@@ -23,7 +23,7 @@ from contentworker.desk.web import Desk
 from contentworker.editorial.escalations.audit import Audit
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 __all__ = ["Answer", "ServedDesk", "serve"]
 
@@ -60,7 +60,7 @@ class ServedDesk:
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
         """One request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
         answer = Answer(response.status, response.headers, response.read())
@@ -85,9 +85,11 @@ class ServedDesk:
 
 
 @contextmanager
-def serve(url: str, file: Path, redis_url: str, app: Any = None) -> Iterator[ServedDesk]:
+def serve(
+    url: str, file: Path, redis_url: str, app: Any = None, busy_seconds: float = PATIENCE
+) -> Iterator[ServedDesk]:
     """A desk at a free port; `app` sends tasks."""
-    engine = open_engine(url, file, busy_seconds=0.2)
+    engine = open_engine(url, file, busy_seconds=busy_seconds)
     announced: list[float] = []
 
     def announce(seconds: float) -> bool:
@@ -95,7 +97,7 @@ def serve(url: str, file: Path, redis_url: str, app: Any = None) -> Iterator[Ser
         return True
 
     settings, audit = config.load(environ={}), Audit(engine)
-    connect = partial(redis.Redis.from_url, redis_url, socket_timeout=5)
+    connect = partial(redis.Redis.from_url, redis_url, socket_timeout=PATIENCE)
     machinery = Machinery(app, connect, settings, 1000, audit)
     desk = Desk(
         Store(engine), Sessions(engine), Tokens(engine), audit, {}, settings, machinery, announce,

@@ -297,8 +297,9 @@ def test_a_program_pauses_a_queue(small: ServedDesk) -> None:
     assert (unknown.status, "rewrite" in unknown.json()["detail"]) == (404, True)
 
 
-def test_a_program_holds_and_runs_a_schedule(small: ServedDesk) -> None:
+def test_a_program_holds_and_runs_a_schedule(small: ServedDesk, redis_client: redis.Redis) -> None:
     """Pause, resume, run now, with the trail; the list says who; an unknown one is told the names."""
+    redis_client.flushdb()
     assert call(small, "operator", "POST", "/schedules/purge/pause").json()["paused_by"] == "operator"
     (found,) = call(small, "reader", "GET", "/schedules").json()["items"]
     assert (found["name"], found["is_paused"], found["next"]) == ("purge", True, None)
@@ -389,6 +390,7 @@ def test_a_wrong_call(
 
 def test_wrong_tokens(small: ServedDesk) -> None:
     """Five a minute; right ones go on. A scheme without a token is a wrong one."""
+    small.desk.tries._now = lambda: 0.0  # all within one minute, on any machine
     for number, given in enumerate(
         ("Bearer x", "Basic eDp5", "Bearer", "Bearer ü", "Bearer a b", "Bearer y")
     ):
@@ -402,6 +404,7 @@ def test_wrong_tokens(small: ServedDesk) -> None:
 
 def test_wrong_tokens_behind_a_proxy(small: ServedDesk) -> None:
     """Each program is counted under the address that the trusted proxy names."""
+    small.desk.tries._now = lambda: 0.0  # all within one minute, on any machine
     object.__setattr__(small.desk, "trusted_networks", (ip_network("127.0.0.0/8"),))
     wrong = {"Authorization": "Bearer x"}
     for number in range(7):
@@ -421,7 +424,7 @@ def test_only_under_its_own_address(small: ServedDesk) -> None:
 
 def test_while_something_is_away(file: Path) -> None:
     """Without Redis records are settled; without the database a call says that nothing was changed."""
-    with serve("", file, "redis://127.0.0.1:1/0") as served:
+    with serve("", file, "redis://127.0.0.1:1/0", busy_seconds=0.2) as served:
         record = waiting(served)
         away = call(served, "reader", "GET", "/runs")
         assert (away.status, away.headers["retry-after"]) == (503, "5")

@@ -41,9 +41,9 @@ def desk(
         yield served, served.desk.tokens.create("all", ROLES)
 
 
-def entries(served: ServedDesk) -> int:
-    """How many the trail has: nothing is ever taken out."""
-    return max((each.id for each in served.desk.audit.read(limit=1)), default=0)
+def entries(served: ServedDesk) -> set[int]:
+    """The newest of the trail, but for the ends of batches, which a thread notes."""
+    return {each.id for each in served.desk.audit.read(limit=20) if each.action != "batch.end"}
 
 
 @st.composite
@@ -98,4 +98,4 @@ def test_whatever_is_sent(
     else:
         told: Any = answer.json()
         assert (told["status"], answer.headers["content-type"]) == (answer.status, "application/problem+json")
-    assert entries(served) - before == int(is_done and bool(route.action))
+    assert len(entries(served) - before) == int(is_done and bool(route.action))

@@ -14,7 +14,7 @@ from contentworker.desk import live
 from contentworker.desk.people import Person
 from contentworker.editorial.escalations.database import DatabaseError
 from tests.integration.editorial.test_desk import PEOPLE, Running, running, signed_in, waiting
-from tests.support import wait_until
+from tests.support import PATIENCE, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def desk(tmp_path: Path) -> Iterator[Running]:
 def stream(desk: Running, name: str = "ana") -> Iterator[http.client.HTTPResponse]:
     """A stream of a person who is signed in."""
     cookie = signed_in(desk, name).cookie
-    with closing(http.client.HTTPConnection("127.0.0.1", desk.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", desk.port, timeout=PATIENCE)) as connection:
         connection.request("GET", "/live", headers={"Cookie": cookie})
         yield connection.getresponse()
 
@@ -134,7 +134,7 @@ def test_too_many_streams(desk: Running, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_who_is_signed_in(desk: Running) -> None:
     """Anybody else is sent to sign in."""
-    with closing(http.client.HTTPConnection("127.0.0.1", desk.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", desk.port, timeout=PATIENCE)) as connection:
         connection.request("GET", "/live")
         assert connection.getresponse().status == 303
 

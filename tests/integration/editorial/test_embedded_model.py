@@ -19,7 +19,7 @@ from contentworker.editorial.rewriting.prompts import messages
 from contentworker.editorial.settings import LlmSettings
 from tests.support import PATIENCE, ROOT, StartWorker, service_is_missing, wait_until
 
-SETTINGS = LlmSettings(idle_seconds=600)
+SETTINGS = LlmSettings(idle_seconds=600, timeout_seconds=PATIENCE)
 
 
 @pytest.fixture(scope="session")

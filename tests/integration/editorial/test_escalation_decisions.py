@@ -17,6 +17,7 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.rewriting.result import Change, Rewrite
 from contentworker.errors import ConflictError, ContentError
+from tests.support import PATIENCE
 
 BEGIN = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 
@@ -41,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(url: str, file: Path, clock: Clock) -> Iterator[Store]:
-    made = Store(open_engine(url, file, busy_seconds=1), clock)
+    made = Store(open_engine(url, file, busy_seconds=PATIENCE), clock)
     yield made
     made.close()
 
@@ -73,7 +74,7 @@ def test_a_decision_on_what_has_changed_is_refused(store: Store) -> None:
 
 def test_of_two_at_once_one_is_told(url: str, file: Path) -> None:
     """Two people send the same decision with their own texts: one is recorded, and the other one knows."""
-    stores = [Store(open_engine(url, file)) for _ in range(2)]
+    stores = [Store(open_engine(url, file, busy_seconds=PATIENCE)) for _ in range(2)]
     ref = stores[0].escalate("a", "failed", evidence={})
     barrier = threading.Barrier(2)
 
@@ -123,7 +124,7 @@ def test_a_decision_is_withdrawn_until_the_platform_is_told(store: Store, clock:
 def test_undo_against_the_announcement(url: str, file: Path) -> None:
     """Both at the same moment, twenty times: it is withdrawn and never sent, or sent and not withdrawn."""
     clock = Clock()
-    one, other = (Store(open_engine(url, file), clock) for _ in range(2))
+    one, other = (Store(open_engine(url, file, busy_seconds=PATIENCE), clock) for _ in range(2))
     refs = [one.escalate(f"a{number}", "failed", evidence={}) for number in range(20)]
     events = {one.settle(ref.id, "accept", "ana", undo_seconds=30).event_id: ref.id for ref in refs}
     clock.after(30)

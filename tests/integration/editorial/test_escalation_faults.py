@@ -17,7 +17,17 @@ from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.errors import ContentError
 from tests.receivers import Mailbox, receiver, smtp
-from tests.support import ROOT, SOON, StartWorker, Worker, environment, free_port, run_cli, wait_until
+from tests.support import (
+    PATIENCE,
+    ROOT,
+    SOON,
+    StartWorker,
+    Worker,
+    environment,
+    free_port,
+    run_cli,
+    wait_until,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")  # in Apprise
 
@@ -34,7 +44,7 @@ def file(tmp_path: Path) -> str:
 def escalate(client: Celery, article_id: str) -> str:
     """Have a record made; return its id."""
     sent = client.send_task(ESCALATE, kwargs={"article_id": article_id, "reason": "failed"})
-    return str(sent.get(timeout=30)["id"])
+    return str(sent.get(timeout=PATIENCE)["id"])
 
 
 def dead_letters(redis_url: str) -> list[dict[str, Any]]:
@@ -133,7 +143,7 @@ def test_two_workers_make_one_record(shared: tuple[Worker, str], worker: StartWo
     arguments = {"article_id": "both", "reason": "failed", "content": "words"}
     with ThreadPoolExecutor(10) as pool:
         sent = list(pool.map(lambda _: client.send_task(ESCALATE, kwargs=arguments), range(20)))
-    answers = [each.get(timeout=60) for each in sent]
+    answers = [each.get(timeout=PATIENCE) for each in sent]
     assert len({each["id"] for each in answers}) == 1
     assert [each["created"] for each in answers].count(True) == 1
 
@@ -142,13 +152,13 @@ def test_a_file_locked_for_longer_than_the_time_out(shared: tuple[Worker, str], 
     """The worker tries again, and records it once the lock is gone."""
     running, file = shared
     escalate(client, "before")
-    other = sqlite3.connect(file, isolation_level=None)
+    other = sqlite3.connect(file, PATIENCE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     sent = client.send_task(ESCALATE, kwargs={"article_id": "locked", "reason": "failed"})
     wait_until(lambda: f"{sent.id}] retry: Retry" in running.log(), "a retry")
     other.execute("ROLLBACK")
     other.close()
-    assert sent.get(timeout=60)["created"]
+    assert sent.get(timeout=PATIENCE)["created"]
     assert "database is locked" in running.log()
 
 
@@ -171,6 +181,6 @@ def test_bad_arguments_are_named(shared: tuple[Worker, str], client: Celery) -> 
     for field, task, arguments in cases:
         sent = client.send_task(task, kwargs=arguments)
         with pytest.raises(ContentError) as caught:
-            sent.get(timeout=30)
+            sent.get(timeout=PATIENCE)
         assert caught.value.field == field
         assert f"{sent.id}] retry" not in running.log()

@@ -20,12 +20,14 @@ from contentworker.editorial.escalations.store import DatabaseError, Store
 from contentworker.editorial.escalations.tables import escalations
 from contentworker.errors import ConfigError, ConflictError, ContentError
 from tests.postgres import Postgres
+from tests.support import PATIENCE
 
 
 def test_one_record_however_many_send_it_at_once(url: str, tmp_path: Path) -> None:
     """Ten stores that have made no table yet send the same: one record is made, with one text."""
     barrier = threading.Barrier(10)
-    stores = [Store(schema.open_engine(url, tmp_path / "records.sqlite3")) for _ in range(10)]
+    file = tmp_path / "records.sqlite3"
+    stores = [Store(schema.open_engine(url, file, busy_seconds=PATIENCE)) for _ in range(10)]
 
     def send(store: Store) -> tuple[str, bool]:
         barrier.wait()
@@ -49,7 +51,7 @@ def test_one_store_for_many_threads(store: Store) -> None:
 
     def look(_: int) -> list[str]:
         with store.reading() as connection:
-            barrier.wait(30)
+            barrier.wait(PATIENCE)
             return list(connection.scalars(sqlalchemy.select(escalations.c.id)))
 
     with ThreadPoolExecutor(12) as pool:
@@ -257,7 +259,7 @@ def test_a_full_disk_is_a_passing_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_postgresql_away_and_back(server: Postgres, url: str) -> None:
     """While it is stopped the error is a passing one; started again, the same store works."""
-    store = Store(schema.open_engine(server.url, Path(), busy_seconds=2))
+    store = Store(schema.open_engine(server.url, Path(), busy_seconds=PATIENCE))
     ref = store.escalate("away", "failed", evidence={})
     server.kill(signal.SIGINT)
     server.wait()

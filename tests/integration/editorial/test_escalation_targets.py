@@ -36,9 +36,9 @@ def settle(client: Celery, article_id: str) -> str:
     """Have a record made and settled; return its event's id."""
     made = client.send_task(
         "tasks.escalation.escalate_to_human", kwargs={"article_id": article_id, "reason": "failed"}
-    ).get(timeout=30)
+    ).get(timeout=PATIENCE)
     answer = {"escalation_id": made["id"], "decision": "accept", "by": "ana"}
-    return str(client.send_task("tasks.escalation.settle", kwargs=answer).get(timeout=30)["event_id"])
+    return str(client.send_task("tasks.escalation.settle", kwargs=answer).get(timeout=PATIENCE)["event_id"])
 
 
 def test_the_platforms_task_gets_the_event(
@@ -73,7 +73,8 @@ def test_a_task_that_cannot_be_sent_holds_up_nothing(
             "SETTLED_WEBHOOK_SECRET": "secret",
             **PATIENT,
         }
-        running = worker("--queues=escalation", **options)
+        # One process: two that announce at the same time would tell the webhook twice.
+        running = worker("--queues=escalation", "--concurrency=1", **options)
         expected = [settle(client, "t/1"), settle(client, "t/2")]
         wait_until(lambda: len(got) == 2, "the webhook of both")
         wait_until(lambda: "the task platform.settled cannot be sent" in running.log(), "the failure")
@@ -82,7 +83,7 @@ def test_a_task_that_cannot_be_sent_holds_up_nothing(
         running.kill()
         running.wait()
         worker("--queues=escalation", **options)
-        assert client.send_task("tasks.escalation.announce").get(timeout=30) == {"events": []}
+        assert client.send_task("tasks.escalation.announce").get(timeout=PATIENCE) == {"events": []}
     assert {headers["webhook-id"] for headers, _ in got} == set(expected)
     assert len(got) == 2
 

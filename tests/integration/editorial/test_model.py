@@ -15,7 +15,7 @@ from contentworker.editorial.rewriting.model import (
 from contentworker.editorial.rewriting.prompts import messages
 from contentworker.editorial.settings import LlmSettings
 from tests.llm_server import COMPLETION_TOKENS, KEY, PROMPT_TOKENS, LlmServer, llm_server
-from tests.support import PATIENCE, free_port
+from tests.support import PATIENCE, free_port, wait_until
 
 TEXT = "A secret sentence of the article that is in no error."
 
@@ -109,7 +109,7 @@ def test_one_that_hangs(server: LlmServer) -> None:
     """It may have run."""
     with pytest.raises(ModelUncertainError, match="in time"):
         ask(server.url, "hangs", timeout_seconds=0.3)
-    assert len(server.requests) == 1
+    wait_until(lambda: len(server.requests) == 1, "the server to read the question")
 
 
 def test_one_that_trickles(server: LlmServer) -> None:

@@ -23,7 +23,12 @@ def test_article_from_the_command_line(redis_url: str, tmp_path: Path) -> None:
     """NAME=TEXT, NAME:=JSON and NAME@FILE reach the task; --wait prints its result."""
     article = tmp_path / "an=article@home.md"
     article.write_text("# Why is the sky blue?\n\nBecause air scatters blue light.\n", encoding="utf-8")
-    arguments = [f"content@{article}", 'questions:=["Why = so@blue?"]', "media_type=markdown", "--wait=30"]
+    arguments = [
+        f"content@{article}",
+        'questions:=["Why = so@blue?"]',
+        "media_type=markdown",
+        f"--wait={PATIENCE}",
+    ]
     done = run_cli("submit", "tasks.evaluation.score_aeo", *arguments, redis_url=redis_url)
     assert done.returncode == 0, done.stderr
     score = json.loads(done.stdout)
@@ -33,7 +38,7 @@ def test_article_from_the_command_line(redis_url: str, tmp_path: Path) -> None:
 
 def test_refused_content_on_the_command_line(redis_url: str) -> None:
     """A ContentError is one line with the field."""
-    arguments = ["content:=3", "--wait=30"]
+    arguments = ["content:=3", f"--wait={PATIENCE}"]
     done = run_cli("submit", "tasks.evaluation.score_aeo", *arguments, redis_url=redis_url)
     assert done.returncode == 1
     assert done.stderr == "Error: content: input should be a valid string, not int\n"

@@ -21,8 +21,8 @@ from contentworker.runtime.records.runs import Run, Runs
 from contentworker.runtime.records.spending import Spending
 from contentworker.runtime.settings import SpendingSettings
 from tests import llm_server as llm
-from tests.receivers import receiver
-from tests.support import StartWorker, Worker, as_bytes, everything, run_cli, wait_until
+from tests.receivers import PATIENT, receiver
+from tests.support import PATIENCE, StartWorker, Worker, as_bytes, everything, run_cli, wait_until
 
 PASSWORD = "hush-hush-4711"
 WORD = "zanzibarquokka"
@@ -63,7 +63,7 @@ def place(module_worker: StartWorker, tmp_path_factory: pytest.TempPathFactory) 
     with llm.llm_server() as model, receiver(500, 204) as (address, told):
         settings = {
             "OPENAI_API_KEY": llm.KEY,
-            "NOTIFY_URLS": address.replace("http://", f"json://ana:{PASSWORD}@"),
+            "NOTIFY_URLS": address.replace("http://", f"json://ana:{PASSWORD}@") + PATIENT,
             "WORKER__LLM__BASE_URL": model.url,
             "WORKER__LLM__MODEL": "good",
             "WORKER__LLM__MAX_SENTENCES": "2",
@@ -213,18 +213,18 @@ def test_forget_while_the_model_works(
 
     def hang(text: str) -> str:
         asked.set()
-        assert released.wait(60)
+        assert released.wait(PATIENCE)
         return llm.shortened(text)
 
     named = {"article_id": "gone-tomorrow", "reason": "ai_suspected"}
     kwargs = {**named, "content": WORD, "evidence": {"word": WORD}}
     other = {**named, "article_id": "of-another-one", "content": "Short."}
     for each in (kwargs, other):
-        client.send_task("tasks.escalation.escalate_to_human", kwargs=each).get(timeout=60)
+        client.send_task("tasks.escalation.escalate_to_human", kwargs=each).get(timeout=PATIENCE)
     monkeypatch.setattr(place.model, "answer", hang)
     try:
         send(client, "gone-tomorrow")
-        assert asked.wait(60)
+        assert asked.wait(PATIENCE)
         assert "gone-tomorrow" in everything(redis_client)
         assert "gone-tomorrow" in json.dumps(rows(place.records), default=str)
         with ThreadPoolExecutor(1) as one:
