@@ -232,6 +232,12 @@ def waiting(desk: Running, article_id: str = "blog/tea", text: str = ARTICLE, **
     return desk.store.escalate(article_id, "rewrite_not_better", evidence={}, content=text, **given).id
 
 
+def stop_the_clock(desk: Running) -> None:
+    """From now on no time to undo goes by."""
+    now = desk.store.now()
+    desk.store.now = lambda: now
+
+
 def record(desk: Running, escalation_id: str) -> Escalation:
     found = desk.store.find(escalation_id)
     assert found is not None
@@ -254,6 +260,7 @@ def test_an_editor_s_whole_way(desk: Running, ana: Browser) -> None:
     assert kept.location == f"/review/{first}?saved=choices"
     page = ana.get(f"/review/{first}")
     form |= {"version": page.version, "decision": "accept", "note": "Thank you."}
+    stop_the_clock(desk)
     shown = ana.post(f"/review/{first}/decision", **form)
     assert shown.location == f"/review/{first}?saved=settled"
     settled = record(desk, first)
@@ -780,6 +787,7 @@ def test_reopening_after_the_platform_was_told(desk: Running, ana: Browser) -> N
 def test_the_decision_before_can_be_undone_at_the_next_article(desk: Running, ana: Browser) -> None:
     """For as long as the platform is not told, and only one's own."""
     first, second = waiting(desk), waiting(desk, "blog/coffee")
+    stop_the_clock(desk)
     ana.post(f"/review/{first}/decision", version="1", decision="reject")
     following = ana.post("/review/next", before=first).location
     assert following == f"/review/{second}?before={first}"

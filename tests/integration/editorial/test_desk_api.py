@@ -195,7 +195,7 @@ def test_a_program_decides(desk: ServedDesk) -> None:
     chosen = call(desk, "editor", "POST", f"/records/{first}/choices", {"choices": choices}, If_Match=tag)
     assert (chosen.status, chosen.json()["version"]) == (200, 3)
     settle = f"/records/{first}/settle"
-    accept = {"decision": "accept", "by": "ana", "undo_seconds": 30}
+    accept = {"decision": "accept", "by": "ana", "undo_seconds": 600}
     stale = call(desk, "editor", "POST", settle, accept, If_Match=tag)
     assert (stale.status, stale.json()["detail"]) == (412, "The record has changed: it has version 3.")
     settled = call(desk, "editor", "POST", settle, accept, If_Match='"3"').json()
@@ -210,7 +210,7 @@ def test_a_program_decides(desk: ServedDesk) -> None:
     assert (other.status, "settled as 'accept'" in other.json()["detail"]) == (409, True)
     record = call(desk, "editor", "GET", f"/records/{first}").json()
     assert record["texts"][-1]["text"] == "Tea & time. There are 3."
-    assert desk.announced == [30, 30]
+    assert desk.announced == [600, 600]
     assert call(desk, "editor", "POST", f"/records/{first}/withdraw", {}).json()["state"] == "open"
     assert call(desk, "editor", "POST", f"/records/{first}/withdraw", {}).status == 409
     event = call(desk, "editor", "POST", settle, {"decision": "reject"}, If_Match="*").json()["event_id"]
