@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.support import ROOT, environment
+from tests.support import PATIENCE, ROOT, environment
 
 
 def test_killed_workers_task_is_finished_by_another() -> None:
@@ -14,7 +14,7 @@ def test_killed_workers_task_is_finished_by_another() -> None:
         env=environment(COLUMNS="120"),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE * 2,
         check=False,
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
