@@ -6,12 +6,15 @@ import sys
 from tests.support import PATIENCE, ROOT, environment
 
 
-def test_killed_workers_task_is_finished_by_another() -> None:
-    """One of two workers is killed in the middle of a task; the other one starts it again and ends it."""
+def test_killed_workers_task_is_finished_by_another(redis_url: str) -> None:
+    """One of two workers is killed in the middle of a task; the other one starts it again and ends it.
+
+    Not with the Redis of this checkout: other tests, which run beside this one, expect that none runs.
+    """
     shown = subprocess.run(
         [sys.executable, "-m", "contentworker", "with-redis", sys.executable, "examples/demo.py", "--kill"],
         cwd=ROOT,
-        env=environment(COLUMNS="120"),
+        env=environment(COLUMNS="120", REDIS_URL=redis_url),
         capture_output=True,
         text=True,
         timeout=PATIENCE * 2,

@@ -114,7 +114,7 @@ def test_under_the_records_of_escalations(
     """A command says it in a line; a task is tried again until there is room."""
     retries = {
         **SOON,
-        "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "1",
+        "WORKER__RETRIES__INITIAL_DELAY_SECONDS": "3",
         "WORKER__RETRIES__MAX_DELAY_SECONDS": "9",
     }
     env = {**retries, "STATE_DIRECTORY": str(disk.folder)}
