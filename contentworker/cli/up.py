@@ -18,7 +18,7 @@ import click
 from contentworker import config
 from contentworker.cli import connection
 from contentworker.config import ENVIRONMENT_PREFIX
-from contentworker.runtime.development import supervisor
+from contentworker.runtime.development import up_files
 from contentworker.runtime.development.supervisor import OWN_NAME, Program, Supervisor
 from contentworker.runtime.environment import session
 
@@ -70,8 +70,8 @@ def up(only: tuple[str, ...], without: tuple[str, ...], detach: bool, background
         code = Supervisor(
             programs, folder, say, environ, settings_file=file, reread=reread, stopped_by=ends
         ).run()
-    except supervisor.AlreadyRunsError:
-        found = supervisor.state(connection.STATE_FOLDER)
+    except up_files.AlreadyRunsError:
+        found = up_files.state(connection.STATE_FOLDER)
         which = f"as process {found[0]}" if found else "and is ending"
         raise click.ClickException(
             f"`up` runs already in this checkout, {which}: see `{session('status')}`, "
@@ -89,19 +89,19 @@ def up(only: tuple[str, ...], without: tuple[str, ...], detach: bool, background
 def down(now: bool) -> None:
     """Stop what `up` runs in this checkout, and wait for running tasks. Nothing running is no error."""
     folder = connection.STATE_FOLDER
-    if not supervisor.is_running(folder):
+    if not up_files.is_running(folder):
         click.echo(NOTHING_RUNS)
         return
     say = _printer(_names(), coloured=_is_coloured())
     lines = _log_lines(folder, from_end=True)
     is_forced = False
-    if found := supervisor.state(folder):
+    if found := up_files.state(folder):
         with suppress(ProcessLookupError):
             os.kill(found[0], signal.SIGTERM)
-    while supervisor.is_running(folder):
+    while up_files.is_running(folder):
         for name, line in _available(lines):
             say(name, line)
-        if now and not is_forced and (found := supervisor.state(folder)):
+        if now and not is_forced and (found := up_files.state(folder)):
             is_forced = any(each.state in ("stopping", "ended") for each in found[1])
             if is_forced:
                 with suppress(ProcessLookupError):
@@ -118,7 +118,7 @@ def status(as_json: bool) -> None:
 
     Exit code 0: everything is ready. 1: something is not, or nothing runs.
     """
-    found = supervisor.state(connection.STATE_FOLDER)
+    found = up_files.state(connection.STATE_FOLDER)
     programs = found[1] if found else []
     if as_json:
         fields = ("name", "state", "detail", "pid", "since", "restarts")
@@ -152,14 +152,14 @@ def logs(follow: bool, lines: int | None, names: tuple[str, ...]) -> None:
     say = _printer(known, coloured=_is_coloured())
     source = _log_lines(folder)
     shown = [each for each in _available(source) if not names or each[0] in names]
-    if not shown and not (folder / supervisor.LOG).exists():
+    if not shown and not (folder / up_files.LOG).exists():
         click.echo(NOTHING_RUNS)
         return
     with suppress(BrokenPipeError, KeyboardInterrupt):
         for name, line in shown if lines is None else shown[len(shown) - min(lines, len(shown)) :]:
             say(name, line)
         while follow:
-            is_last = not supervisor.is_running(folder)
+            is_last = not up_files.is_running(folder)
             for name, line in _available(source):
                 if not names or name in names:
                     say(name, line)
@@ -249,7 +249,7 @@ def _detach(options: Sequence[str]) -> None:
     while not states or not ("failed" in states or states == {"ready"}):
         if child.poll() is not None:
             sys.exit(child.returncode or 1)
-        found = supervisor.state(folder)
+        found = up_files.state(folder)
         if found and found[0] == child.pid:
             states = {each.state for each in found[1]}
             lines = lines or _log_lines(folder)
@@ -264,7 +264,7 @@ def _detach(options: Sequence[str]) -> None:
 
 def _log_lines(folder: Path, *, from_end: bool = False) -> Iterator[tuple[str, str] | None]:
     """Lines of the log as name and text, also those to come; None where there is no further one yet."""
-    path, file, number, unread = folder / supervisor.LOG, None, 0, ""
+    path, file, number, unread = folder / up_files.LOG, None, 0, ""
     while True:
         with suppress(OSError):
             if file is None:

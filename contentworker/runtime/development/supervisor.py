@@ -5,45 +5,34 @@
 One process without threads reads what its programs print, and starts and signals them. Each program has a
 session of its own: Ctrl-C in the terminal reaches this process alone, which passes it on in order.
 
-A guard is forked from it: if this process is killed, the guard reads the end of a pipe and ends the programs.
-Three files in the state folder: `up.lock`, locked while either of the two lives; `up.json`, the state of each
-program; `up.log`, what they have printed, with `up.log.old` before it.
+If it is killed, its `guard` ends the programs. What others may know of it is in `up_files`.
 """
 
 import graphlib
-import json
 import os
-import re
 import selectors
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
 
-from contentworker.errors import ConfigError, ContentWorkerError
+from contentworker.errors import ConfigError
 from contentworker.runtime.development.autoreload import (
     FIRST_DELAY_SECONDS,
     LONGEST_DELAY_SECONDS,
     STEADY_SECONDS,
 )
-from contentworker.runtime.development.redis_server import has_open, is_locked, locked
+from contentworker.runtime.development.guard import Guard, signal_group
+from contentworker.runtime.development.up_files import Log, State, taken, write_states
 
-if sys.platform != "win32":
-    import fcntl
-
-__all__ = ["LOG", "OWN_NAME", "AlreadyRunsError", "Program", "State", "Supervisor", "is_running", "state"]
+__all__ = ["OWN_NAME", "Program", "Supervisor"]
 
 OWN_NAME = "up"
 """Name in front of this process's own lines."""
-LOCK, RECORD, LOG = "up.lock", "up.json", "up.log"
-LARGEST_LOG_BYTES = 10_000_000
-"""Size at which the log becomes `up.log.old`."""
 LONGEST_LINE_BYTES = 65_536
 LOOK_SECONDS = 1.0
 """Pause between two looks at the settings file."""
@@ -53,13 +42,6 @@ CONNECT_SECONDS = 0.5
 KILL_FROM = 3
 """Which interrupt also kills what does not end of it."""
 KILL_AFTER_SECONDS = 1.0
-GUARD_PATIENCE_SECONDS = (10.0, 5.0)
-"""How long the guard lets a program finish what it runs after a first interrupt, and end after a second."""
-COLOUR_CODE = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class AlreadyRunsError(ContentWorkerError):
-    """Another process has this state folder's lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +58,6 @@ class Program:
     """The setting that this address is from, to be named if another program has it."""
     reads_settings: bool = False
     """Whether it starts again when the settings file has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What `up.json` says of a program."""
-
-    name: str
-    state: str
-    """`waiting`, `starting`, `ready`, `failed` (until it is started again), `stopping` or `ended`."""
-    detail: str
-    pid: int | None
-    since: float
-    """Seconds since the epoch at which the state began."""
-    restarts: int
 
 
 @dataclass(eq=False)
@@ -145,7 +113,6 @@ class Supervisor:
         self._stopped_by = stopped_by
         self._interrupts = 0
         self._kill_at: float | None = None
-        self._log: Any = None
         self._settings_file, self._reread = settings_file, reread
         self._settings_text = _text_of(settings_file)
         self._look_at = 0.0
@@ -161,20 +128,11 @@ class Supervisor:
             AlreadyRunsError: the programs of this folder run already.
             OSError: the folder cannot be written to.
         """
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self._folder / LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise AlreadyRunsError("it runs already") from None
-            stack.callback((self._folder / RECORD).unlink, missing_ok=True)
-            self._open_log()
-            stack.callback(self._log.close)
+        with taken(self._folder), closing(Log(self._folder)) as self._log:
             self._handle_signals()
-            guard, self._guarding = self._fork_guard()
-            stack.callback(os.waitpid, guard, 0)
-            stack.callback(os.close, self._guarding)
-            self._loop()
+            after = {name: each.program.after for name, each in self._running.items()}
+            with closing(Guard(after)) as self._guard:
+                self._loop()
         return int(self._interrupts > 1)
 
     def _loop(self) -> None:
@@ -223,7 +181,7 @@ class Supervisor:
             if each.process and not each.is_restarting:
                 each.is_restarting = True
                 self._becomes(each, "stopping")
-                _signal_group(each.process.pid, signal.SIGINT)
+                signal_group(each.process.pid, signal.SIGINT)
         if chosen:
             names = ", ".join(each.program.name for each in chosen)
             self._say(
@@ -253,7 +211,7 @@ class Supervisor:
             self._failed(each, f"{each.program.command[0]}: {error.strerror}")
             return
         each.began, each.starts = time.monotonic(), each.starts + 1
-        os.write(self._guarding, f"{each.program.name} {each.process.pid}\n".encode())
+        self._guard.report(each.program.name, each.process.pid)
         assert each.process.stdout is not None  # noqa: S101 (it is a pipe)
         output = _Output(each, os.dup(each.process.stdout.fileno()))
         each.process.stdout.close()
@@ -274,7 +232,7 @@ class Supervisor:
             self._say(f"everything is ready; {self._stopped_by} stops it")
 
     def _ended(self, each: _Running, code: int) -> None:
-        os.write(self._guarding, f"{each.program.name} 0\n".encode())
+        self._guard.report(each.program.name, 0)
         was_ready, each.process = each.state == "ready", None
         how = f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
         if self._is_stopping:
@@ -304,7 +262,7 @@ class Supervisor:
         elif not each.is_told and not self._is_needed(each):
             each.is_told = True
             self._becomes(each, "stopping")
-            _signal_group(each.process.pid, signal.SIGINT)
+            signal_group(each.process.pid, signal.SIGINT)
 
     def _is_needed(self, each: _Running) -> bool:
         name = each.program.name
@@ -327,7 +285,7 @@ class Supervisor:
         """Signal what was told to stop and still runs."""
         for each in self._running.values():
             if each.process and each.is_told:
-                _signal_group(each.process.pid, signum)
+                signal_group(each.process.pid, signum)
 
     def _timeout(self) -> float | None:
         if any(each.state == "starting" and each.program.address for each in self._running.values()):
@@ -373,11 +331,7 @@ class Supervisor:
         self._show(OWN_NAME, text)
 
     def _show(self, name: str, text: str) -> None:
-        with suppress(OSError):  # a full disk
-            self._log.write(f"{name} | {COLOUR_CODE.sub('', text)}\n".encode())
-            if self._log.tell() > LARGEST_LOG_BYTES:
-                self._log.close()
-                self._open_log()
+        self._log.write(name, text)
         try:
             self._print(name, text)
         except BlockingIOError:
@@ -386,37 +340,12 @@ class Supervisor:
             if not self._is_stopping:
                 self._interrupts = 1
 
-    def _open_log(self) -> None:
-        path = self._folder / LOG
-        with suppress(FileNotFoundError):
-            path.replace(path.with_name(f"{LOG}.old"))
-        self._log = path.open("wb", buffering=0)
-
     def _becomes(self, each: _Running, state: str, detail: str = "") -> None:
         if (each.state, each.detail) == (state, detail):
             return
         each.state, each.detail, each.since = state, detail, time.time()
         with suppress(OSError):  # a full disk
-            self._write_record()
-
-    def _write_record(self) -> None:
-        record = {
-            "pid": os.getpid(),
-            "programs": [
-                {
-                    "name": name,
-                    "state": each.state,
-                    "detail": each.detail,
-                    "pid": each.process.pid if each.process else None,
-                    "since": each.since,
-                    "restarts": max(0, each.starts - 1),
-                }
-                for name, each in self._running.items()
-            ],
-        }
-        new = self._folder / f"{RECORD}.new"
-        new.write_text(json.dumps(record))
-        new.replace(self._folder / RECORD)
+            write_states(self._folder, map(_state_of, self._running.values()))
 
     def _handle_signals(self) -> None:
         reading, writing = os.pipe()
@@ -428,81 +357,16 @@ class Supervisor:
                 signal.signal(signum, lambda *_: None)
         self._selector.register(reading, selectors.EVENT_READ)
 
-    def _fork_guard(self) -> tuple[int, int]:
-        """Fork the process that ends the programs if this one is killed; return its number and the pipe."""
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(writing)
-            self._guard(reading)
-        os.close(reading)
-        return pid, writing
 
-    def _guard(self, reading: int) -> NoReturn:
-        code = 1
-        try:
-            os.setsid()
-            signal.set_wakeup_fd(-1)
-            null = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(null, descriptor)
-            groups: dict[str, int] = {}
-            with os.fdopen(reading) as reports:
-                for report in reports:
-                    name, _, pid = report.rstrip("\n").rpartition(" ")
-                    groups[name] = int(pid)
-            _end_in_order([each.program for each in self._running.values()], groups)
-            code = 0
-        finally:
-            os._exit(code)
-
-
-def is_running(folder: Path) -> bool:
-    """Whether programs of this state folder run, or are being ended."""
-    return is_locked(folder / LOCK)
-
-
-def state(folder: Path) -> tuple[int, list[State]] | None:
-    """The number of the supervising process and the state of each program; None if none runs."""
-    if is_running(folder):
-        with suppress(OSError, ValueError, LookupError, TypeError):
-            record = json.loads((folder / RECORD).read_text())
-            pid = int(record["pid"])
-            if has_open(pid, folder / LOCK):  # killed, it left the record, and its guard has the lock
-                return pid, [State(**each) for each in record["programs"]]
-    return None
-
-
-def _end_in_order(programs: Sequence[Program], groups: dict[str, int]) -> None:
-    left = {name: pid for name, pid in groups.items() if pid}
-    while left:
-        needed = {name for program in programs if program.name in left for name in program.after}
-        chosen = {name: pid for name, pid in left.items() if name not in needed}
-        for patience_seconds in GUARD_PATIENCE_SECONDS:
-            for pid in chosen.values():
-                _signal_group(pid, signal.SIGINT)
-            deadline = time.monotonic() + patience_seconds
-            while any(map(_exists, chosen.values())) and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS)
-        for name, pid in chosen.items():
-            _signal_group(pid, signal.SIGKILL)
-            del left[name]
-
-
-def _signal_group(pid: int, signum: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
-        os.killpg(pid, signum)
-
-
-def _exists(pid: int) -> bool:
-    """Whether a process has not ended. In a container there may be none that collects those that have."""
-    try:
-        os.kill(pid, 0)
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:  # only Linux has /proc
-        return sys.platform != "linux"
-    except (ProcessLookupError, PermissionError):
-        return False
+def _state_of(each: _Running) -> State:
+    return State(
+        each.program.name,
+        each.state,
+        each.detail,
+        pid=each.process.pid if each.process else None,
+        since=each.since,
+        restarts=max(0, each.starts - 1),
+    )
 
 
 def _text_of(path: Path | None) -> bytes | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contentworker.runtime.development import supervisor
+from contentworker.runtime.development import up_files
 from tests.support import Process, environment, wait_until
 
 DRIVER = """
@@ -48,7 +48,7 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
     yield start
     for each in started:
         each.stop()
-    wait_until(lambda: not supervisor.is_running(tmp_path / "state"), "the guard to end what is left")
+    wait_until(lambda: not up_files.is_running(tmp_path / "state"), "the guard to end what is left")
 
 
 def test_in_order(supervise: Supervise) -> None:
@@ -69,7 +69,7 @@ def test_dies_at_start_again_and_again(supervise: Supervise) -> None:
     up.wait_for_log("broken: ended before it was ready (exit code 3); next start in 0.5 s")
     up.wait_for_log("broken: ended before it was ready (exit code 3); next start in 1 s")
     up.wait_for_log("absent: no-such-program: No such file or directory; next start in 0.5 s")
-    _, states = supervisor.state(up.folder.parent / "state") or (0, [])
+    _, states = up_files.state(up.folder.parent / "state") or (0, [])
     assert {each.name: (each.state, each.detail) for each in states}["other"] == ("waiting", "for broken")
     up.kill(signal.SIGTERM)
     assert up.wait() == 0
