@@ -166,13 +166,27 @@ class Holder:
                     self._noted.remove(delivery.tag)
                     self._acknowledged.append(started_field(delivery.tag))
 
-    def acknowledge_replaced(self, delivery: Delivery) -> None:
-        """Acknowledge a delivery that its retry may have replaced in Redis already."""
+    def acknowledge_in_order(self, delivery: Delivery) -> None:
+        """Acknowledge a delivery after what was written through this holder, over the same connection.
+
+        The next fetch, which has a connection of its own, could be sent first. In a failover, it could even
+        reach another server: then the message would be gone, and what was written for it, too.
+        """
         beside = [started_field(delivery.tag)]
         if delivery.tag in self._placed:
             beside.append(place_field(delivery.tag))
         if self._drop(delivery):
-            self.do(self.protocol.acknowledge, delivery.holder, delivery.tag, *beside)
+            step = self.protocol.acknowledge
+            if self.do(step, delivery.holder, delivery.tag, *beside) == 0:
+                self._report_overlap(delivery.holder, [delivery.tag])
+
+    def forget(self, delivery: Delivery) -> None:
+        """Stop holding a delivery that its retry has replaced in Redis.
+
+        If Redis still has it, `reconcile` puts it back: the retry has reached only the old master, or nothing
+        was replaced. To acknowledge it could lose both.
+        """
+        self._drop(delivery)
 
     def flush(self) -> None:
         """Send the acknowledgements that are waiting."""

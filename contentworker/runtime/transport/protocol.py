@@ -79,15 +79,20 @@ REPLACES = "replaces"
 """Property of a message that replaces a held one, in one step, when it is published: a `Replaced`."""
 
 
-class Replaced(NamedTuple):
+class _Held(NamedTuple):
+    holder: str
+    tag: str
+
+
+class Replaced(_Held):
     """The held message that another one replaces.
 
     A property that came as JSON, in a link or a stamp of another client's message, is a list, and so
     replaces nothing.
     """
 
-    holder: str
-    tag: str
+    is_sent = False
+    """Whether the one that replaces it was sent. Of a message with a stamp of this name, it never is."""
 
 
 LOOKED_AT_AGAIN = 10_000

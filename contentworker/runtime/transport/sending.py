@@ -58,6 +58,7 @@ class Channel(plain.Channel):
                 logger.warning(
                     "A retry is not sent: it was sent already, or another worker has the failed message now"
                 )
+            replaces.is_sent = True
 
     def restore_unheld(self, message: Any, *, front: bool) -> None:
         """Send a message back that came without a lease. A broadcast is not repeated."""

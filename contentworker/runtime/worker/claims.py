@@ -18,6 +18,7 @@ from contentworker.errors import PermanentError
 from contentworker.runtime.transport import replication
 from contentworker.runtime.transport.protocol import LEASES, held_key
 from contentworker.runtime.transport.scripts import load
+from contentworker.runtime.worker.request import ReplacingRetry, is_replaced
 from contentworker.runtime.worker.results import Digest
 from contentworker.runtime.worker.retry import RetryingTask
 
@@ -95,7 +96,8 @@ class ClaimingTask(RetryingTask):
             self._undo_claim(held, _digest(self.name, self.request.args, self.request.kwargs))
         again = self.signature_from_request(countdown=seconds, retries=self.request.retries or 0)
         again.apply_async()
-        raise Retry("postponed", when=seconds, sig=again)
+        kind = ReplacingRetry if is_replaced(self.request) else Retry
+        raise kind("postponed", when=seconds, sig=again)
 
     def end_claim(self, holder: Any, delivery: Any, request: Any) -> None:
         """Mark the claim of a run as done, whatever the outcome, before its message is acknowledged."""

@@ -18,7 +18,7 @@ main process, which also learns of failures that leave a pool process no time to
 6. `acknowledge` (or `reject`) first writes the dead letter (`final_failures.py`). If Redis is unreachable or
    full, the message stays held; a thread writes the letter later and then acknowledges.
 7. `acknowledge_now` marks the claim as done, then acknowledges the message. If the retry of step 3 replaced
-   the message, nothing is left to acknowledge in Redis.
+   the message, nothing is left in Redis: it is only forgotten here.
 8. The end is counted, once.
 
 If a step raises, the worker goes on: `_settles` turns the error into a final failure (step 5); `_goes_on`
@@ -48,14 +48,25 @@ from contentworker.runtime.metrics.definitions import DUPLICATES, TASK_SECONDS, 
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK, DeadLetter
 from contentworker.runtime.records.queue_state import since
 from contentworker.runtime.transport import uniqueness
+from contentworker.runtime.transport.protocol import Replaced
 from contentworker.runtime.transport.validity import is_held
 from contentworker.runtime.worker import final_failures
 
-__all__ = ["TaskRequest"]
+__all__ = ["ReplacingRetry", "TaskRequest", "is_replaced"]
 
 logger = get_logger(__name__)
 
 Handler = Callable[..., Any]
+
+
+class ReplacingRetry(Retry):
+    """A retry whose message has taken the place of the failed one in Redis."""
+
+
+def is_replaced(request: Any) -> bool:
+    """Whether this process has sent a retry in the place of a request's message."""
+    replaced = getattr(request, "replaced", None)
+    return isinstance(replaced, Replaced) and replaced.is_sent
 
 
 def _settles(handle: Handler) -> Handler:
@@ -92,8 +103,8 @@ class TaskRequest(Request):
     _failure: Any = None
     """Exception info of a final failure, while there is one."""
     _is_letter_written: bool | None = None
-    _is_replaced = False
-    """Whether a retry took the message's place in Redis."""
+    _is_retried = False
+    """Whether the pool process has sent a retry in the message's place."""
     _is_lost_without_retry = False
     _is_duplicate = False
     _is_revoked = False
@@ -205,15 +216,14 @@ class TaskRequest(Request):
         return None
 
     def on_retry(self, exc_info: Any) -> None:
-        """Note that the task's retry replaced this message, then handle it as Celery does."""
-        self._is_replaced = True
+        """Note whether the task's retry replaced this message, then handle it as Celery does."""
+        self._is_retried = isinstance(final_failures.exception(exc_info), ReplacingRetry)
         super().on_retry(exc_info)
 
     def _retry_worker_lost(self, exc: BaseException, exc_info: Any) -> bool:
         failure, self._failure = self._failure, None
-        self._is_replaced = True  # Celery acknowledges before it returns
         is_sent: bool = super()._retry_worker_lost(exc, exc_info)
-        self._is_replaced, self._is_lost_without_retry = is_sent, not is_sent
+        self._is_lost_without_retry = not is_sent
         if is_sent:
             self._outcome = "retry"
         else:
@@ -283,12 +293,12 @@ class TaskRequest(Request):
 
     def acknowledge_now(self) -> None:
         """End the claim, then acknowledge. If the message comes again in between, it counts as done."""
-        if self._delivery is not None:
-            if self.task.claimed and not self.acknowledged:
-                self.task.end_claim(self._holder, self._delivery, self._context)
-            if self._is_replaced:
-                self._holder.acknowledge_replaced(self._delivery)
+        if self._delivery is not None and not self.acknowledged:
+            if self._is_retried or is_replaced(self._context):
+                self._holder.forget(self._delivery)
             else:
+                if self.task.claimed:
+                    self.task.end_claim(self._holder, self._delivery, self._context)
                 self._let_go()
         super().acknowledge()
 

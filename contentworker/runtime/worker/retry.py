@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Reject, SoftTimeLimitExceeded
+from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -14,7 +14,7 @@ from contentworker.errors import PermanentError
 from contentworker.runtime.settings import RetrySettings
 from contentworker.runtime.transport.protocol import REPLACES, Replaced
 from contentworker.runtime.transport.validity import is_held
-from contentworker.runtime.worker.request import TaskRequest
+from contentworker.runtime.worker.request import ReplacingRetry, TaskRequest, is_replaced
 
 __all__ = ["RetryingTask", "retry_delay_seconds"]
 
@@ -74,6 +74,10 @@ class RetryingTask(Task):
         """Send the task again as Celery does; if Redis is away, the message goes back to its queue."""
         try:
             return super().retry(*args, **kwargs)
+        except Retry as retry:
+            if is_replaced(self.request):
+                retry.__class__ = ReplacingRetry
+            raise
         except Reject as rejected:
             # Celery rejects a message whose retry cannot be sent, so an outage of Redis would lose the task.
             # If a retry can never be sent because of its content, it stays rejected: it would run for ever.
@@ -89,7 +93,7 @@ class RetryingTask(Task):
         """
         request = self.request if request is None else request
         if held := (request.properties or {}).get("held"):
-            options[REPLACES] = Replaced(*held[2:])
+            request.replaced = options[REPLACES] = Replaced(*held[2:])
         return super().signature_from_request(request, *args, **options)
 
     @property
