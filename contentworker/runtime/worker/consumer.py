@@ -296,7 +296,6 @@ class KeepingConsumer(Consumer):
             def let_go() -> None:
                 if reason == "poison":  # first, because decoding it for `_tell` may be what ends workers
                     self._settle(message)
-                    message.channel.holder.flush()
                 self._tell(message, task_id, failure or InvalidMessageError(error))
                 unique_messages.let_go(message, is_dead_letter=True)
                 self._settle(message)  # only now: its errbacks must be sent before the message is gone
@@ -318,8 +317,11 @@ class KeepingConsumer(Consumer):
             logger.exception("The failure of %s could not be stored as its result", task_id)
 
     def _settle(self, message: Any) -> None:
-        if not message.acknowledged:
-            message.reject_log_error(logger, self.connection_errors)
+        if message.acknowledged:
+            return
+        if delivery := getattr(message, "delivery", None):  # its dead letter must not be lost without it
+            message.channel.holder.acknowledge_in_order(delivery)
+        message.reject_log_error(logger, self.connection_errors)
 
 
 def _header(message: Any, name: str) -> str:

@@ -303,11 +303,18 @@ class TaskRequest(Request):
         super().acknowledge()
 
     def _let_go(self) -> None:
-        """Release the lock of a unique task that has ended, before its message is gone: so none stays."""
+        """Release the lock of a unique task that has ended, before its message is gone: so none stays.
+
+        Then acknowledge, if there was a lock or a dead letter, in an order that no failover changes.
+        """
         claim, delivery = self._claim, self._delivery
+        if delivery is None or self.acknowledged:
+            return
         may_go = claim is not None and (claim.kept != "ttl" or self._is_revoked)
-        if may_go and not self.acknowledged:
+        if may_go:
             self._holder.do(uniqueness.release, self._holder.client, claim, delivery.holder, delivery.tag)
+        if may_go or self._failure is not None:
+            self._holder.acknowledge_in_order(delivery)
 
     def _is_kept(self) -> bool:
         """Whether there is no final failure, or its dead letter is written."""

@@ -77,7 +77,8 @@ def let_go(message: Any, *, is_dead_letter: bool = False) -> None:
             if is_dead_letter and claim.kept == "ttl":
                 return
             delivery = message.delivery
-            uniqueness.release(message.channel.holder.client, claim, delivery.holder, delivery.tag)
+            holder = message.channel.holder
+            holder.do(uniqueness.release, holder.client, claim, delivery.holder, delivery.tag)
     except Exception as error:  # noqa: BLE001 (the lock expires)
         logger.warning("The lock of a unique task is not released, and stays until it expires: %s", error)
 

@@ -6,6 +6,7 @@ nothing that it says may cost the new one a message.
 
 import pickle
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,12 @@ from celery import Celery
 from celery.exceptions import Retry
 from celery.worker.request import ExceptionInfo, create_request_cls
 
+from contentworker.errors import PermanentError
+from contentworker.runtime.records import dead_letters
 from contentworker.runtime.transport import holder as holders
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
+from contentworker.runtime.transport.protocol import DELAYED, LEASES, Protocol, held_key
+from contentworker.runtime.transport.uniqueness import lock_key
+from contentworker.runtime.worker.unique import HEADER, claim_in
 from tasks.base import BaseTask
 from tests.support import client_of, throwaway_redis
 
@@ -53,9 +58,8 @@ class Main:
 
     def __init__(self, client: Celery) -> None:
         self.task = client.task(base=BaseTask, name="probe.masters", shared=False)(body)
-        self.client = client
-        self.channel: Any = client.connection_for_read().channel()
-        self.holder = self.channel.holder
+        self.client, self.channel = client, client.connection_for_read().channel()
+        self.holder: Any = self.channel.holder
 
     def take(self) -> Any:
         """Take the next message, and make it a request."""
@@ -73,6 +77,18 @@ class Main:
             hostname="w@h",
         )
 
+    @contextmanager
+    def holder_on(self, server: redis.Redis) -> Iterator[None]:
+        """Connect the holder to another server in this block, at whose end the consumer fetches again."""
+        before = self.holder.client, self.holder.protocol
+        self.holder.client, self.holder.protocol = server, Protocol(server)
+        try:
+            yield
+        finally:
+            self.holder.client, self.holder.protocol = before
+        if tags := self.holder.next_fetch().acknowledged:
+            self.holder.protocol.acknowledge(self.holder.lease.name, *tags)
+
     def look_for_unknown(self) -> None:
         """What the lease's thread does every 15 seconds."""
         self.holder.flush()
@@ -80,9 +96,16 @@ class Main:
             self.holder.reconcile()
 
 
-def replicate(source: redis.Redis, target: redis.Redis, holder: str) -> None:
-    """Give the other server what this one has of a holder."""
-    for key in (LEASES, held_key(holder)):
+def info_of(error: Exception) -> ExceptionInfo:
+    try:
+        raise error
+    except Exception:  # noqa: BLE001 (any that is given)
+        return ExceptionInfo()
+
+
+def replicate(source: redis.Redis, target: redis.Redis, *keys: str) -> None:
+    """Give the other server these hashes of this one."""
+    for key in keys:
         if fields := source.hgetall(key):
             target.hset(key, mapping=fields)  # type: ignore[arg-type]
 
@@ -103,17 +126,43 @@ def test_a_retry_that_only_the_old_master_has(
     main.client.send_task(main.task.name)
     request = main.take()
     if is_known:
-        replicate(redis_client, old, main.holder.lease.name)
+        replicate(redis_client, old, LEASES, held_key(main.holder.lease.name))
     with client_of(old_url) as there:
         task: Any = there.task(base=BaseTask, name=main.task.name, shared=False)(body)
         task.push_request(**{**request.request_dict, "args": [], "kwargs": {}, "called_directly": False})
         with pytest.raises(Retry) as raised:
             task.retry(countdown=60)
     assert old.zcard(DELAYED) == is_known
-    sent = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 (as from the pool process)
-    try:
-        raise sent
-    except Retry:
-        request.on_success((True, ExceptionInfo(), 0.1))
+    sent = pickle.loads(pickle.dumps(raised.value))
+    request.on_success((True, info_of(sent), 0.1))
+    main.look_for_unknown()
+    assert redis_client.llen("celery") == 1
+
+
+def test_a_dead_letter_that_only_the_old_master_has(
+    main: Main, old: redis.Redis, redis_client: redis.Redis
+) -> None:
+    """Its message is not acknowledged on the new one."""
+    main.client.send_task(main.task.name)
+    request = main.take()
+    with main.holder_on(old):
+        request.on_success((True, info_of(PermanentError("final")), 0.1))
+    assert [old.xlen(dead_letters.STREAM), redis_client.xlen(dead_letters.STREAM)] == [1, 0]
+    main.look_for_unknown()
+    assert redis_client.llen("celery") == 1
+
+
+def test_a_lock_that_is_released_on_the_old_master_alone(
+    main: Main, old: redis.Redis, redis_client: redis.Redis
+) -> None:
+    """It would block others for a day, so its task runs again, and releases it then."""
+    main.client.send_task(main.task.name, unique={"key": [], "while": "running"})
+    request = main.take()
+    claim = request.message.claim = claim_in(request.message.headers[HEADER], request.id)
+    lock = lock_key(claim.lock)
+    replicate(redis_client, old, lock)
+    with main.holder_on(old):
+        request.on_success((False, None, 0.1))
+    assert [old.exists(lock), redis_client.exists(lock)] == [0, 1]
     main.look_for_unknown()
     assert redis_client.llen("celery") == 1
