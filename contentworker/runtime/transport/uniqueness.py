@@ -9,6 +9,8 @@ so none stays for ever.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from redis.exceptions import RedisError
+
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, PREFIX, REVOKED, held_key
 from contentworker.runtime.transport.scripts import load
 
@@ -106,6 +108,10 @@ def take(client: Any, claim: Claim, holder: str, tag: str, *, is_again: bool) ->
 
     `is_again`: the message got the lock before. Returns `("own", "")`; `("other", id)` if the task with this
     id has it; or `("superseded", "")` if a newer message has replaced this one.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unreachable. Or it does not know the message: in a failover, it
+            may be the old master, and what it says about other messages is over.
     """
     keys = (*claim.keys, LEASES, REVOKED)
     arguments = [
@@ -113,6 +119,8 @@ def take(client: Any, claim: Claim, holder: str, tag: str, *, is_again: bool) ->
         *(int(is_again), holder, tag, held_key("")),
     ]
     answer, other = client.register_script(_TAKE)(keys, arguments)
+    if answer == b"not held":
+        raise RedisError("Redis does not know this message, so it cannot be a duplicate")
     return _text(answer), _text(other)
 
 

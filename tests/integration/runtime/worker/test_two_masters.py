@@ -15,12 +15,13 @@ import redis
 from celery import Celery
 from celery.exceptions import Retry
 from celery.worker.request import ExceptionInfo, create_request_cls
+from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.transport import holder as holders
 from contentworker.runtime.transport.protocol import DELAYED, LEASES, Protocol, held_key
-from contentworker.runtime.transport.uniqueness import lock_key
+from contentworker.runtime.transport.uniqueness import lock_key, take
 from contentworker.runtime.worker.unique import HEADER, claim_in
 from tasks.base import BaseTask
 from tests.support import client_of, throwaway_redis
@@ -166,3 +167,20 @@ def test_a_lock_that_is_released_on_the_old_master_alone(
     assert [old.exists(lock), redis_client.exists(lock)] == [0, 1]
     main.look_for_unknown()
     assert redis_client.llen("celery") == 1
+
+
+@pytest.mark.parametrize("said", ["duplicate", "superseded"])
+def test_the_old_master_says_that_it_is_a_duplicate(
+    main: Main, old: redis.Redis, redis_client: redis.Redis, said: str
+) -> None:
+    """It does not know the message, nor that the other one has ended since."""
+    main.client.send_task(main.task.name, unique={"key": []})
+    request = main.take()
+    claim, delivery = claim_in(request.message.headers[HEADER], request.id), request.message.delivery
+    if said == "duplicate":
+        old.hset(lock_key(claim.lock), mapping={"id": "another", "turn": "its"})
+    else:
+        old.set(claim.keys[1], "")
+    with pytest.raises(RedisError, match="does not know this message"):
+        take(old, claim, delivery.holder, delivery.tag, is_again=False)
+    assert take(redis_client, claim, delivery.holder, delivery.tag, is_again=False) == ("own", "")
