@@ -153,7 +153,6 @@ class TaskRequest(Request):
             task_ready(self)
             self.reject(requeue=True)
             raise TaskRevokedError(self.id) from error
-        self._message.claim = None
         if not is_newest:
             logger.info("%s[%s] was replaced before it started", self._type, self.id)
             count(DUPLICATES, task=self._type)
@@ -187,7 +186,7 @@ class TaskRequest(Request):
             task_ready(self)
             return None
         error, acknowledged_early = final_failures.exception(exc_info), self.acknowledged
-        if isinstance(error, TimeLimitExceeded) and self._claim is not None:
+        if isinstance(error, TimeLimitExceeded) and self._claim is not None and self._claim.kept != "queued":
             # billiard kills the process only after this, but once the lock is free another task may run.
             with suppress(ProcessLookupError):
                 os.kill(self.worker_pid, signal.SIGKILL)
@@ -305,7 +304,9 @@ class TaskRequest(Request):
     def _let_go(self) -> None:
         """Release the lock of a unique task that has ended, before its message is gone: so none stays.
 
-        Then acknowledge, if there was a lock or a dead letter, in an order that no failover changes.
+        Also one that was released when the task began: a failover may have lost that, and the lock would block
+        others for a day. Then acknowledge, if there was a lock or a dead letter, in an order that no failover
+        changes.
         """
         claim, delivery = self._claim, self._delivery
         if delivery is None or self.acknowledged:

@@ -169,6 +169,19 @@ def test_a_lock_that_is_released_on_the_old_master_alone(
     assert redis_client.llen("celery") == 1
 
 
+def test_a_lock_that_a_failover_brings_back(main: Main, redis_client: redis.Redis) -> None:
+    """It was released when the task began, on the old one. Nobody would release it for a day."""
+    main.client.send_task(main.task.name, unique={"key": []})
+    request = main.take()
+    claim = request.message.claim = claim_in(request.message.headers[HEADER], request.id)
+    lock = redis_client.hgetall(lock_key(claim.lock))
+    request.start()
+    assert not redis_client.exists(lock_key(claim.lock))
+    redis_client.hset(lock_key(claim.lock), mapping=lock)  # type: ignore[arg-type]
+    request.on_success((False, None, 0.1))
+    assert not redis_client.exists(lock_key(claim.lock))
+
+
 @pytest.mark.parametrize("said", ["duplicate", "superseded"])
 def test_the_old_master_says_that_it_is_a_duplicate(
     main: Main, old: redis.Redis, redis_client: redis.Redis, said: str
