@@ -102,10 +102,10 @@ class Revocations:
         if newest < self._seen or len(self._known) > 2 * revocations.MOST:
             self._known.clear()
             self._seen = 0.0
+        # Not up to `newest`: in a failover, this may be the old master, which does not have the newest.
         for task_id, score in revocations.since(client, self._seen):
             self._known.add(task_id)
             self._seen = score
-        self._seen = max(self._seen, newest)
 
     def _decide(self, client: Any, task_id: str) -> None:
         from celery.worker import state

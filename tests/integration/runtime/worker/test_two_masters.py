@@ -14,14 +14,16 @@ import pytest
 import redis
 from celery import Celery
 from celery.exceptions import Retry
+from celery.worker import state
 from celery.worker.request import ExceptionInfo, create_request_cls
 from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
-from contentworker.runtime.records import dead_letters
+from contentworker.runtime.records import dead_letters, revocations
 from contentworker.runtime.transport import holder as holders
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, Protocol, held_key
+from contentworker.runtime.transport.protocol import DELAYED, LEASES, REVOKED, Protocol, held_key
 from contentworker.runtime.transport.uniqueness import lock_key, take
+from contentworker.runtime.worker.revoking import Revocations
 from contentworker.runtime.worker.unique import HEADER, claim_in
 from tasks.base import BaseTask
 from tests.support import client_of, throwaway_redis
@@ -197,3 +199,19 @@ def test_the_old_master_says_that_it_is_a_duplicate(
     with pytest.raises(RedisError, match="does not know this message"):
         take(old, claim, delivery.holder, delivery.tag, is_again=False)
     assert take(redis_client, claim, delivery.holder, delivery.tag, is_again=False) == ("own", "")
+
+
+def test_a_revocation_that_the_old_master_does_not_have(
+    client: Celery, old: redis.Redis, redis_client: redis.Redis
+) -> None:
+    """Its message comes from the new one, where the holder looks it up as soon as it is connected to it."""
+    ids = ["on both", "on the new one"]
+    known = Revocations(client)
+    for number, servers in ((1, [old, redis_client]), (2, [redis_client])):
+        for server in servers:
+            revocations.revoke(server, ids[:number], 1000)
+    newest = redis_client.zrange(REVOKED, -1, -1, withscores=True)[0][1]
+    for server in (old, redis_client):
+        channel = SimpleNamespace(holder=SimpleNamespace(client=server), newest_revocation=newest)
+        known.look_up(SimpleNamespace(delivery="a delivery", channel=channel), ids[1])
+    assert ids[1] in state.revoked
