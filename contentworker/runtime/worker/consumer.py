@@ -118,15 +118,11 @@ class KeepingConsumer(Consumer):
         super().add_task_queue(queue, *arguments, **options)
 
     def _loop(self, *arguments: Any) -> Any:
-        """Catch up on what happened while no loop ran, then run Celery's loop.
-
-        Tasks may have been revoked, and pool processes may have died.
+        """Catch up on the deaths of pool processes while no loop ran, then run Celery's loop.
 
         Celery stops watching a dead process, but does not remove it, and its loop would then end the worker
         ("file descriptor is None"). A similar report: https://github.com/celery/celery/issues/9250
         """
-        waiting = state.reserved_requests - state.active_requests
-        self._revocations.look_up_held([request.id for request in waiting])
         if pool_children.processes_of(self.pool) is not None:
             self.pool.maintain_pool()
             for process in pool_children.processes_of(self.pool):

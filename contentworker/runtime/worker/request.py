@@ -29,8 +29,8 @@ held for as long as the worker lives.
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any
 
@@ -45,6 +45,7 @@ from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.logs.context import NOT_SHOWN
 from contentworker.runtime.metrics import count, observe
 from contentworker.runtime.metrics.definitions import DUPLICATES, TASK_SECONDS, TASKS, WAITING_SECONDS
+from contentworker.runtime.records import revocations
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK, DeadLetter
 from contentworker.runtime.records.queue_state import since
 from contentworker.runtime.transport import uniqueness
@@ -141,18 +142,33 @@ class TaskRequest(Request):
             raise TaskRevokedError(self.id)
         if getattr(self._message, "deliveries", 0):
             self._holder.note_start(self._delivery)
+        if self._delivery is not None and self._message.channel.closed:
+            self._look_up_revocation()
         if (claim := self._claim) is not None and claim.kept == "queued":
             self._begin(claim)
 
-    def _begin(self, claim: uniqueness.Claim) -> None:
-        """Release the lock of a unique task that blocks others until it starts."""
+    def _look_up_revocation(self) -> None:
+        """Look up whether the task was revoked while this worker connected again, and was not told."""
+        lifetime_seconds = self._app.runtime_settings.retention.revocations_seconds
+        with self._going_back():
+            if revocations.is_revoked(self._holder.client, self.id, lifetime_seconds):
+                work.revoked.add(self.id)  # Celery does the rest
+
+    @contextmanager
+    def _going_back(self) -> Iterator[None]:
+        """If Redis fails in this block, the message goes back to its queue."""
         try:
-            is_newest = uniqueness.begin(self._holder.client, claim)
+            yield
         except RedisError as error:
             logger.warning("%s[%s] goes back to its queue: %s", self._type, self.id, error)
             task_ready(self)
             self.reject(requeue=True)
             raise TaskRevokedError(self.id) from error
+
+    def _begin(self, claim: uniqueness.Claim) -> None:
+        """Release the lock of a unique task that blocks others until it starts."""
+        with self._going_back():
+            is_newest = uniqueness.begin(self._holder.client, claim)
         if not is_newest:
             logger.info("%s[%s] was replaced before it started", self._type, self.id)
             count(DUPLICATES, task=self._type)
@@ -304,9 +320,9 @@ class TaskRequest(Request):
     def _let_go(self) -> None:
         """Release the lock of a unique task that has ended, before its message is gone: so none stays.
 
-        Also one that was released when the task began: a failover may have lost that, and the lock would block
-        others for a day. Then acknowledge, if there was a lock or a dead letter, in an order that no failover
-        changes.
+        Also one that was released when the task began: a failover may have lost that, and others would be
+        duplicates for a day. Then acknowledge, if there was a lock or a dead letter, in an order that no
+        failover changes.
         """
         claim, delivery = self._claim, self._delivery
         if delivery is None or self.acknowledged:

@@ -6,20 +6,16 @@ worker takes a message with a revoked id, it adds the id to its memory, and Cele
 acknowledges the message, stores the result REVOKED, and sends the signal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from celery import Celery
 from celery.app import control
-from celery.utils.log import get_logger
-from redis.exceptions import RedisError
 
 from contentworker.runtime.records import revocations
 
 __all__ = ["Control", "Revocations", "begin"]
-
-logger = get_logger(__name__)
 
 COMMANDS = ("revoke", "terminate")
 
@@ -89,14 +85,6 @@ class Revocations:
             self._read(client, newest)
         if task_id in self._known or task_id in state.revoked:
             self._decide(client, task_id)
-
-    def look_up_held(self, task_ids: Sequence[str]) -> None:
-        """Look up messages that wait in this worker, which heard of no revocation while disconnected."""
-        try:
-            for task_id in task_ids:
-                self._decide(self._app.backend.client, task_id)
-        except RedisError as error:
-            logger.warning("Could not check whether tasks that wait in this worker are revoked: %s", error)
 
     def _read(self, client: Any, newest: float) -> None:
         if newest < self._seen or len(self._known) > 2 * revocations.MOST:

@@ -4,16 +4,21 @@ import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from celery import Celery
 from celery.exceptions import Ignore, Reject, Retry, TaskRevokedError, WorkerLostError
+from celery.worker import request as celery_request
+from celery.worker import state
 from celery.worker.request import ExceptionInfo, create_request_cls
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from contentworker import config
+from contentworker.runtime.records import revocations
 from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.transport import uniqueness
+from contentworker.runtime.transport.messages import Delivery
 from contentworker.runtime.transport.validity import Validity, now
 from contentworker.runtime.worker import application, final_failures, request
 from tasks.base import BaseTask
@@ -146,6 +151,34 @@ def test_unique_task_that_may_not_begin(
     with pytest.raises(TaskRevokedError):
         request_of_a_task.execute_using_pool(pool)
     assert acknowledged == [message]
+
+
+@pytest.mark.usefixtures("storeless")
+@pytest.mark.parametrize(
+    ("is_closed", "answer", "message"),
+    [(True, True, "ack"), (True, RedisConnectionError("away"), "back"), (False, True, "")],
+)
+def test_revoked_while_the_worker_connected_again(
+    request_of_a_task: Any,
+    pool: Pool,
+    acknowledged: list[str],
+    kept: list[DeadLetter],
+    monkeypatch: pytest.MonkeyPatch,
+    is_closed: bool,
+    answer: bool | Exception,
+    message: str,
+) -> None:
+    """It waited here, and its worker may not have been told: Redis is asked. Otherwise it costs nothing."""
+    asked = Mock(side_effect=[answer])
+    monkeypatch.setattr(revocations, "is_revoked", asked)
+    monkeypatch.setattr(state, "revoked", set())
+    monkeypatch.setattr(celery_request, "revoked_tasks", state.revoked)
+    request_of_a_task.message.delivery = Delivery("holder", 0, "1", "celery")
+    request_of_a_task.message.channel = Mock(closed=is_closed)
+    with pytest.raises(TaskRevokedError):  # the one that was not asked about cannot be handed over
+        request_of_a_task.execute_using_pool(pool)
+    assert asked.call_count == is_closed
+    assert (acknowledged, len(kept)) == ([message or "ack"], not is_closed)
 
 
 def test_failure_that_cannot_be_handled_is_given_up(
