@@ -7,7 +7,7 @@ from typing import Any
 from kombu.utils.json import dumps
 from redis import Redis
 
-from contentworker.runtime.transport import plain, uniqueness
+from contentworker.runtime.transport import plain, replication, uniqueness
 from contentworker.runtime.transport.messages import due_milliseconds
 from contentworker.runtime.transport.protocol import DELAYED, REPLACES, Protocol, Replaced
 from contentworker.runtime.transport.stored import record
@@ -51,7 +51,7 @@ class Channel(plain.Channel):
             plain_client = Redis(connection_pool=client.connection_pool)  # adds no prefix of its own
             if unique:
                 place = list_key if due is None else self.global_keyprefix + DELAYED
-                uniqueness.send(plain_client, unique, place, member, due, prefix=self.global_keyprefix)
+                self._send_unique(plain_client, unique, place, member, due)
                 return
             protocol = Protocol(plain_client, self.global_keyprefix)
             if not protocol.replace(replaces.holder, replaces.tag, list_key, member, due):
@@ -59,6 +59,14 @@ class Channel(plain.Channel):
                     "A retry is not sent: it was sent already, or another worker has the failed message now"
                 )
             replaces.is_sent = True
+
+    def _send_unique(self, client: Any, unique: uniqueness.Claim, place: str, member: Any, due: Any) -> None:
+        try:
+            uniqueness.send(client, unique, place, member, due, prefix=self.global_keyprefix)
+        except uniqueness.DuplicateError:
+            if self.wait_for_replicas:  # an old master may not know that the other task has ended
+                replication.confirm(client, self.wait_for_replicas)
+            raise
 
     def restore_unheld(self, message: Any, *, front: bool) -> None:
         """Send a message back that came without a lease. A broadcast is not repeated."""

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from celery.exceptions import Ignore, Reject, Retry
 from celery.states import FAILURE, READY_STATES, SUCCESS
 from celery.utils.log import get_logger
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
@@ -91,11 +92,19 @@ class ClaimingTask(RetryingTask):
         """Give up the claim and run later instead. It does not count as a try. Call it before any effect.
 
         In one step, the message goes back to Redis, due in `seconds`.
+
+        Raises:
+            Retry: it runs later.
+            Reject: Redis is unreachable, or too few replicas have the later message. If the present one has
+                not been replaced, it goes back to its queue.
         """
-        if held := (self.request.properties or {}).get("held"):
-            self._undo_claim(held, _digest(self.name, self.request.args, self.request.kwargs))
         again = self.signature_from_request(countdown=seconds, retries=self.request.retries or 0)
-        again.apply_async()
+        try:
+            if held := (self.request.properties or {}).get("held"):
+                self._undo_claim(held, _digest(self.name, self.request.args, self.request.kwargs))
+            again.apply_async()
+        except (OperationalError, RedisError, OSError) as error:
+            raise Reject(f"not postponed: {error}", requeue=True) from error
         kind = ReplacingRetry if is_replaced(self.request) else Retry
         raise kind("postponed", when=seconds, sig=again)
 
@@ -105,6 +114,15 @@ class ClaimingTask(RetryingTask):
         keys = _keys(request, digest)
         own, done = _claim(delivery.holder, delivery.tag, digest), _claim("done", "", digest)
         holder.do(holder.client.eval, _FINISH, len(keys), *keys, own, done, self._lifetime_seconds)
+
+    def give_up_claim(self, holder: Any, delivery: Any, request: Any) -> None:
+        """Give up the claim of a run that has put its message back, and so is to run again.
+
+        Also one that the pool process could not make: Redis may have made it, and the answer was lost.
+        """
+        digest = _digest(self.name, request.args, request.kwargs)
+        keys = _keys(request, digest)
+        holder.do(holder.client.eval, _UNDO, len(keys), *keys, _claim(delivery.holder, delivery.tag, digest))
 
     @property
     def _lifetime_seconds(self) -> int:

@@ -212,6 +212,8 @@ class TaskRequest(Request):
             with log_context.handling(self._request_dict, self.delivery_info):
                 if self._may_be_final(error):
                     self._failure = exc_info
+                if isinstance(error, Reject) and error.requeue and self.task.claimed and self._delivery:
+                    self.task.give_up_claim(self._holder, self._delivery, self._context)
                 try:
                     return super().on_failure(exc_info, send_failed_event, return_ok)
                 finally:

@@ -69,6 +69,16 @@ def test_a_send_is_confirmed_once_the_replica_has_it(pair: Pair, monkeypatch: py
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_duplicate_is_confirmed_too(pair: Pair) -> None:
+    """An old master may have the lock of a task that has ended on the new one: its sender is told."""
+    with client_of(pair.url, **SETTING) as client:
+        first, second = (client.send_task("tasks.health_check", unique={"key": []}) for _ in range(2))
+        assert second.id == first.id
+        pair.replica.kill(signal.SIGSTOP)
+        with pytest.raises(NotReplicatedError):
+            client.send_task("tasks.health_check", unique={"key": []})
+
+
 def test_a_critical_task_starts_once_the_replica_has_its_claim(
     pair: Pair, worker: StartWorker, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -179,6 +180,19 @@ def test_a_postponed_run_gives_up_its_claim(task: Any, redis_client: redis.Redis
     assert (headers["id"], headers["retries"]) == ("the-id", 0)
     later.start(number=1)
     assert as_bytes(redis_client.get(Run.KEY)).startswith(b"1\nother\n2\n")
+
+
+def test_a_run_that_cannot_be_postponed_goes_back(
+    task: Any, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is away, and the task has done nothing yet: it does not fail."""
+    first = Run(task, redis_client, "1")
+    first.start()
+    away = redis.exceptions.ConnectionError("away")
+    monkeypatch.setattr(task.app.backend.client, "eval", Mock(side_effect=away))
+    with pytest.raises(Reject) as raised:
+        first.postpone(60)
+    assert raised.value.requeue
 
 
 def test_without_a_lease_there_is_no_claim_to_give_up(task: Any, redis_client: redis.Redis) -> None:

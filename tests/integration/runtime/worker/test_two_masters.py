@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
-from celery.exceptions import Retry
+from celery.exceptions import Reject, Retry
 from celery.worker import state
 from celery.worker.request import ExceptionInfo, create_request_cls
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
@@ -25,7 +26,7 @@ from contentworker.runtime.transport.protocol import DELAYED, LEASES, REVOKED, P
 from contentworker.runtime.transport.uniqueness import lock_key, take
 from contentworker.runtime.worker.revoking import Revocations
 from contentworker.runtime.worker.unique import HEADER, claim_in
-from tasks.base import BaseTask
+from tasks.base import BaseTask, CriticalTask
 from tests.support import client_of, throwaway_redis
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -59,8 +60,9 @@ def body(**_: Any) -> None:
 class Main:
     """A worker's main process, as far as a message needs one: its consumer is connected to the new master."""
 
-    def __init__(self, client: Celery) -> None:
-        self.task = client.task(base=BaseTask, name="probe.masters", shared=False)(body)
+    def __init__(self, client: Celery, base: type[BaseTask] = BaseTask) -> None:
+        name = f"probe.masters.{base.__name__}"
+        self.task: Any = client.task(base=base, name=name, shared=False)(body)
         self.client, self.channel = client, client.connection_for_read().channel()
         self.holder: Any = self.channel.holder
 
@@ -99,6 +101,11 @@ class Main:
             self.holder.reconcile()
 
 
+def push(task: Any, request: Any) -> None:
+    """Let the task run with this request, as in a pool process."""
+    task.push_request(**{**request.request_dict, "args": [], "kwargs": {}, "called_directly": False})
+
+
 def info_of(error: Exception) -> ExceptionInfo:
     try:
         raise error
@@ -132,7 +139,7 @@ def test_a_retry_that_only_the_old_master_has(
         replicate(redis_client, old, LEASES, held_key(main.holder.lease.name))
     with client_of(old_url) as there:
         task: Any = there.task(base=BaseTask, name=main.task.name, shared=False)(body)
-        task.push_request(**{**request.request_dict, "args": [], "kwargs": {}, "called_directly": False})
+        push(task, request)
         with pytest.raises(Retry) as raised:
             task.retry(countdown=60)
     assert old.zcard(DELAYED) == is_known
@@ -215,3 +222,27 @@ def test_a_revocation_that_the_old_master_does_not_have(
         channel = SimpleNamespace(holder=SimpleNamespace(client=server), newest_revocation=newest)
         known.look_up(SimpleNamespace(delivery="a delivery", channel=channel), ids[1])
     assert ids[1] in state.revoked
+
+
+def test_a_claim_whose_answer_was_lost(client: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection was cut after Redis had claimed the run. It goes back to its queue, and runs."""
+    main = Main(client, CriticalTask)
+    client.send_task(main.task.name)
+    request, evaluate = main.take(), client.backend.client.eval
+
+    def cut(*arguments: Any) -> None:
+        evaluate(*arguments)
+        raise RedisConnectionError("cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client.backend.client, "eval", cut)
+        push(main.task, request)
+        with pytest.raises(Reject) as raised:
+            main.task.before_start(request.id, [], {})
+        main.task.pop_request()
+    request.on_success((True, info_of(pickle.loads(pickle.dumps(raised.value))), 0.1))
+    again = main.take()
+    assert again.id == request.id
+    push(main.task, again)
+    main.task.before_start(again.id, [], {})
+    main.task.pop_request()
