@@ -235,7 +235,7 @@ def crash(point: str) -> Fault:
         victim.more_env = {"CONTENTWORKER_TRANSPORT_CRASH_AT": point}
         victim.signal(signal.SIGKILL, group=True)
         seen = {victim.pid}
-        deadline = time.monotonic() + 60 * context.count  # each time it has to start again
+        deadline = time.monotonic() + 120 * context.count  # each time it has to start again
         led_at = time.monotonic()
         while len(seen) <= context.count and time.monotonic() < deadline:
             seen.add(victim.pid)

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import secrets
 import signal
 import socket
@@ -18,6 +19,7 @@ __all__ = ["ROOT", "ChaosError", "Process", "Worker", "Workers", "adopt_orphans"
 Value = TypeVar("Value")
 
 ROOT = Path(__file__).resolve().parents[2]
+REPEATS = re.compile(r"the lease ended meanwhile, and (\d+) running tasks start again")
 
 
 class ChaosError(Exception):
@@ -155,7 +157,7 @@ class Workers:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._look_after, daemon=True)
 
-    def start(self, seconds: float = 90) -> None:
+    def start(self, seconds: float = 240) -> None:
         """Start all, and wait until they are ready."""
         for each in self.all:
             each.start()
@@ -174,6 +176,11 @@ class Workers:
         logs = (each.log_file for each in self.all if each.log_file.exists())
         lines = (line for log in logs for line in log.read_text("utf-8", "replace").splitlines())
         return sum(text in line.lower() for line in lines)
+
+    def announced_repeats(self) -> int:
+        """How many tasks they said to start again, as Redis was away for longer than their lease."""
+        logs = (each.log_file.read_text("utf-8", "replace") for each in self.all if each.log_file.exists())
+        return sum(int(number) for log in logs for number in REPEATS.findall(log))
 
     def _look_after(self) -> None:
         while not self._stopping.wait(0.05):
