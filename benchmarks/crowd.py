@@ -32,8 +32,9 @@ import redis  # noqa: E402 -- needs the path above
 
 from contentworker import config  # noqa: E402 -- likewise
 from contentworker.runtime.development import local_redis  # noqa: E402 -- likewise
+from contentworker.runtime.transport.keys import LEASES  # noqa: E402 -- likewise
 from contentworker.runtime.transport.lease import BEAT_SECONDS  # noqa: E402 -- likewise
-from contentworker.runtime.transport.protocol import LEASES, Protocol  # noqa: E402 -- likewise
+from contentworker.runtime.transport.protocol import Protocol  # noqa: E402 -- likewise
 from contentworker.runtime.worker.application import build  # noqa: E402 -- likewise
 
 PROCESSES = 2

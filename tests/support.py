@@ -16,7 +16,7 @@ import redis
 
 from contentworker import config
 from contentworker.runtime.development import local_redis
-from contentworker.runtime.transport.protocol import DELAYED, held_key
+from contentworker.runtime.transport.keys import DELAYED, held_key
 from contentworker.testing.processes import (
     PATIENCE,
     Process,

@@ -34,7 +34,7 @@ from benchmarks.chaos.processes import ROOT, ChaosError, Process, Worker, Worker
 from benchmarks.chaos.records import Journal
 from benchmarks.chaos.run import environment_of, publisher_environment, with_clock, worker_command
 from benchmarks.chaos.systems import SYSTEMS
-from contentworker.runtime.transport.protocol import LEASES
+from contentworker.runtime.transport.keys import LEASES
 
 __all__ = ["Machines", "run"]
 

@@ -16,7 +16,7 @@ from contentworker.printable import decoded
 from contentworker.runtime import environment
 from contentworker.runtime.records import dead_letters, parked
 from contentworker.runtime.records.runs import Run
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, held_key
+from contentworker.runtime.transport.keys import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.stored import call_in, message_in
 
 __all__ = [

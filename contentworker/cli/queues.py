@@ -15,7 +15,8 @@ from contentworker.runtime import environment
 from contentworker.runtime.health.queues import check_queues
 from contentworker.runtime.records import pauses
 from contentworker.runtime.records.spending import Spending
-from contentworker.runtime.transport.protocol import LEASES, Protocol
+from contentworker.runtime.transport.keys import LEASES
+from contentworker.runtime.transport.protocol import Protocol
 
 __all__ = ["hand_back", "health", "pause", "resume", "spending"]
 

@@ -23,7 +23,7 @@ from contentworker.addresses import ENCODE, split
 from contentworker.errors import ConfigError
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.settings import BrokerSettings
-from contentworker.runtime.transport import protocol, server
+from contentworker.runtime.transport import keys, server, stored
 
 __all__ = ["SENTINEL_PASSWORD", "celery_configuration", "check_server", "connect", "hosts", "sanitized"]
 
@@ -147,10 +147,10 @@ def check_server(
     from kombu.transport.redis import PRIORITY_STEPS, Channel
 
     types = {
-        protocol.LEASES: "hash",
-        protocol.DELAYED: "zset",
-        protocol.PAUSED: "set",
-        protocol.REVOKED: "zset",
+        keys.LEASES: "hash",
+        keys.DELAYED: "zset",
+        keys.PAUSED: "set",
+        keys.REVOKED: "zset",
         dead_letters.STREAM: "stream",
         # kombu's keys, which plain workers write and ours read.
         Channel.unacked_key: "hash",
@@ -160,7 +160,7 @@ def check_server(
         lists = [f"{queue}{Channel.sep}{step}" if step else queue for step in PRIORITY_STEPS]
         types.update(dict.fromkeys(lists, "list"))
     replicas = broker.wait_for_replicas if broker else 0
-    return server.check(client, types, (protocol.PREFIX, protocol.VERSION), replicas=replicas)
+    return server.check(client, types, (keys.PREFIX, stored.VERSION), replicas=replicas)
 
 
 def hosts(redis_url: str) -> tuple[tuple[str, int], ...]:

@@ -18,7 +18,7 @@ from contentworker.errors import ContentWorkerError
 from contentworker.printable import decoded, encodable
 from contentworker.runtime.settings import DeadLetterSettings
 from contentworker.runtime.transport import UNREADABLE
-from contentworker.runtime.transport.protocol import REVOKED
+from contentworker.runtime.transport.keys import REVOKED
 from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.transport.stored import call_in
 

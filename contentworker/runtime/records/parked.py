@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contentworker.printable import decoded
-from contentworker.runtime.transport.protocol import BLOCKED, PARKED, READY, RETURNED
+from contentworker.runtime.transport.keys import BLOCKED, PARKED, READY, RETURNED
 from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.transport.stored import message_in
 

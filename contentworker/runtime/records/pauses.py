@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contentworker.printable import decoded
-from contentworker.runtime.transport.protocol import PAUSED
+from contentworker.runtime.transport.keys import PAUSED
 from contentworker.runtime.transport.scripts import load
 
 __all__ = ["PAUSED_BY", "Pause", "known", "pause", "read", "resume"]

@@ -14,7 +14,7 @@ from contentworker.printable import decoded
 from contentworker.runtime.records import pauses
 from contentworker.runtime.records.dead_letters import PRIORITY_MARK, STREAM
 from contentworker.runtime.records.pauses import PAUSED_BY, Pause
-from contentworker.runtime.transport.protocol import (
+from contentworker.runtime.transport.keys import (
     DELAYED,
     LEASES,
     LIMITS,

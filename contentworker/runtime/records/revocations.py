@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from contentworker.printable import decoded
-from contentworker.runtime.transport.protocol import REVOKED
+from contentworker.runtime.transport.keys import REVOKED
 from contentworker.runtime.transport.scripts import load
 
 __all__ = ["LONGEST_ID", "MOST", "count", "is_revoked", "revoke", "since"]

@@ -13,16 +13,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from contentworker.runtime.transport.keys import is_place, place_field, started_field
 from contentworker.runtime.transport.lease import STOP_SECONDS, Lease, when_moved, when_redis_answers
 from contentworker.runtime.transport.messages import Delivery, delivery_of
 from contentworker.runtime.transport.outbox import CONNECTION_ERRORS
-from contentworker.runtime.transport.protocol import (
-    HolderGoneError,
-    Protocol,
-    is_place,
-    place_field,
-    started_field,
-)
+from contentworker.runtime.transport.protocol import HolderGoneError, Protocol
 from contentworker.runtime.transport.validity import now
 
 __all__ = [

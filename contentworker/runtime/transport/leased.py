@@ -20,8 +20,8 @@ from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from contentworker.runtime.transport import limits, plain, sending
 from contentworker.runtime.transport.holder import Fetch, Holder, holder_of
+from contentworker.runtime.transport.keys import IDLE
 from contentworker.runtime.transport.messages import Delivery, DueHeaders, LeasedMessage, due_milliseconds
-from contentworker.runtime.transport.protocol import IDLE
 from contentworker.runtime.transport.qos import QoS
 from contentworker.runtime.transport.stored import line
 from contentworker.runtime.transport.waiting import PAUSE_SECONDS, TOLD, Waiting

@@ -4,7 +4,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from contentworker.runtime.transport.protocol import PREFIX
+from contentworker.runtime.transport.keys import PREFIX
 
 __all__ = ["CONFIRMED", "NotReplicatedError", "confirm"]
 

@@ -8,8 +8,9 @@ from kombu.utils.json import dumps
 from redis import Redis
 
 from contentworker.runtime.transport import plain, replication, uniqueness
+from contentworker.runtime.transport.keys import DELAYED
 from contentworker.runtime.transport.messages import due_milliseconds
-from contentworker.runtime.transport.protocol import DELAYED, REPLACES, Protocol, Replaced
+from contentworker.runtime.transport.protocol import REPLACES, Protocol, Replaced
 from contentworker.runtime.transport.stored import record
 
 __all__ = ["Channel"]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from redis.exceptions import RedisError
 
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, PREFIX, REVOKED, held_key
+from contentworker.runtime.transport.keys import DELAYED, LEASES, PREFIX, REVOKED, held_key
 from contentworker.runtime.transport.scripts import load
 
 __all__ = [

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from contentworker.errors import PermanentError
 from contentworker.runtime.transport import replication
-from contentworker.runtime.transport.protocol import LEASES, held_key
+from contentworker.runtime.transport.keys import LEASES, held_key
 from contentworker.runtime.transport.scripts import load
 from contentworker.runtime.worker.request import ReplacingRetry, is_replaced
 from contentworker.runtime.worker.results import Digest

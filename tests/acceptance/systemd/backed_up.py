@@ -6,7 +6,7 @@ import redis
 from celery import Celery
 
 from contentworker.runtime.records.dead_letters import STREAM
-from contentworker.runtime.transport.protocol import DELAYED, PAUSED
+from contentworker.runtime.transport.keys import DELAYED, PAUSED
 from tests.acceptance.systemd.installation import DEFAULT, OTHER
 from tests.acceptance.systemd.machine import Machine
 from tests.support import PATIENCE, wait_until

@@ -15,7 +15,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from kombu.exceptions import EncodeError, OperationalError
 
 from contentworker.runtime.records.dead_letters import STREAM
-from contentworker.runtime.transport.protocol import DELAYED
+from contentworker.runtime.transport.keys import DELAYED
 from tests.acceptance.systemd.installation import (
     BEAT,
     CREDENTIALS,

@@ -20,15 +20,9 @@ from contentworker.errors import ContentWorkerError
 from contentworker.runtime.records import dead_letters, parked, queue_state
 from contentworker.runtime.records.dead_letters import DeadLetter
 from contentworker.runtime.settings import DeadLetterSettings
+from contentworker.runtime.transport.keys import BLOCKED, DELAYED, LEASES, held_key, place_field
 from contentworker.runtime.transport.limits import Limit, in_json, partition
-from contentworker.runtime.transport.protocol import (
-    BLOCKED,
-    DELAYED,
-    LEASES,
-    Protocol,
-    held_key,
-    place_field,
-)
+from contentworker.runtime.transport.protocol import Protocol
 from tests.servers import server
 from tests.support import PATIENCE, ROOT, as_bytes, run_cli
 

@@ -13,7 +13,7 @@ import redis
 from celery import Celery
 
 from contentworker import config
-from contentworker.runtime.transport.protocol import LEASES
+from contentworker.runtime.transport.keys import LEASES
 from contentworker.runtime.watching.observer import Observer
 from contentworker.runtime.watching.overview import Overview
 from tests.acceptance.conftest import Terminal

@@ -12,7 +12,7 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker.runtime.transport.protocol import LEASES
+from contentworker.runtime.transport.keys import LEASES
 from tests.flow import Flow
 from tests.support import PROBE_APP, StartWorker, wait_until
 

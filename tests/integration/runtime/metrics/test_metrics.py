@@ -19,7 +19,7 @@ from contentworker.runtime.metrics.definitions import (
     Metric,
 )
 from contentworker.runtime.metrics.recording import MILLION, PREFIX, SEPARATOR, SLOTS, WORKERS
-from contentworker.runtime.transport.protocol import DELAYED
+from contentworker.runtime.transport.keys import DELAYED
 from tests.support import (
     PROBE_APP,
     SOON,

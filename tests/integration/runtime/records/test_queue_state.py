@@ -8,7 +8,8 @@ import redis
 from celery import Celery
 
 from contentworker.runtime.records import dead_letters, queue_state
-from contentworker.runtime.transport.protocol import DELAYED, Protocol
+from contentworker.runtime.transport.keys import DELAYED
+from contentworker.runtime.transport.protocol import Protocol
 from tests.support import everything
 
 pytestmark = pytest.mark.usefixtures("clean")

@@ -18,7 +18,7 @@ import redis
 from celery import Celery, chord
 
 from contentworker.runtime.development import local_redis
-from contentworker.runtime.transport.protocol import DELAYED
+from contentworker.runtime.transport.keys import DELAYED
 from tests.servers import Server
 from tests.servers import server as running_server
 from tests.support import (

@@ -32,7 +32,8 @@ from contentworker import config
 from contentworker.errors import ConfigError
 from contentworker.runtime import transport
 from contentworker.runtime.transport import lease
-from contentworker.runtime.transport.protocol import DELAYED, PREFIX, RETURNED, Protocol, held_key
+from contentworker.runtime.transport.keys import DELAYED, PREFIX, RETURNED, held_key
+from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.worker import application, command_line, pool_children
 from tests.support import (
     PATIENCE,

@@ -12,7 +12,7 @@ import pytest
 import redis
 from celery import Celery
 
-from contentworker.runtime.transport.protocol import DELAYED
+from contentworker.runtime.transport.keys import DELAYED
 from tests.support import (
     PATIENCE,
     PROBE_APP,

@@ -20,18 +20,18 @@ from hypothesis.stateful import (
 
 from contentworker.runtime.records import queue_state
 from contentworker.runtime.transport import protocol as protocol_module
-from contentworker.runtime.transport.limits import UNLIMITED, Limit, in_json, partition
-from contentworker.runtime.transport.protocol import (
+from contentworker.runtime.transport.keys import (
     DELAYED,
     LEASES,
     LIMITS,
     PARKED,
     PREFIX,
-    Protocol,
     held_key,
     place_field,
     started_field,
 )
+from contentworker.runtime.transport.limits import UNLIMITED, Limit, in_json, partition
+from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.transport.stored import message_in, record
 from tests.integration.runtime.transport.test_protocol import BOUNDED
 

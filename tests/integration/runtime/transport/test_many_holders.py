@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, PREFIX, RENEWED
+from contentworker.runtime.transport.keys import DELAYED, LEASES, PREFIX, RENEWED
 from tests.support import ROOT, wait_until
 
 HOLDERS = 50

@@ -36,22 +36,24 @@ from contentworker.runtime.transport import holder as holder_module
 from contentworker.runtime.transport import protocol as protocol_module
 from contentworker.runtime.transport import validity
 from contentworker.runtime.transport.holder import Holder
-from contentworker.runtime.transport.lease import BEAT_SECONDS, FENCE_SECONDS, LEASE_SECONDS
-from contentworker.runtime.transport.messages import Delivery
-from contentworker.runtime.transport.protocol import (
-    CALM_SECONDS,
+from contentworker.runtime.transport.keys import (
     DELAYED,
     LEASES,
     PARKED,
     PREFIX,
     RENEWED,
     RETURNED,
+    held_key,
+    started_field,
+)
+from contentworker.runtime.transport.lease import BEAT_SECONDS, FENCE_SECONDS, LEASE_SECONDS
+from contentworker.runtime.transport.messages import Delivery
+from contentworker.runtime.transport.protocol import (
+    CALM_SECONDS,
     SILENT_SECONDS,
     Beat,
     HolderGoneError,
     Protocol,
-    held_key,
-    started_field,
 )
 from contentworker.runtime.transport.stored import record
 

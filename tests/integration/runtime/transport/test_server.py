@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from contentworker.runtime.records.connections import check_server
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, PREFIX
+from contentworker.runtime.transport.keys import DELAYED, LEASES, PREFIX
 from contentworker.runtime.transport.server import UnsuitableServerError
 from tests.servers import server
 from tests.support import StartWorker

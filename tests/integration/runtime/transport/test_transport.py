@@ -16,16 +16,8 @@ from kombu import Connection
 
 from contentworker.runtime import transport
 from contentworker.runtime.records import dead_letters
-from contentworker.runtime.transport.protocol import (
-    DELAYED,
-    LEASES,
-    PREFIX,
-    RENEWED,
-    RETURNED,
-    Protocol,
-    Replaced,
-    held_key,
-)
+from contentworker.runtime.transport.keys import DELAYED, LEASES, PREFIX, RENEWED, RETURNED, held_key
+from contentworker.runtime.transport.protocol import Protocol, Replaced
 from tests.support import (
     PATIENCE,
     PROBE_APP,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, RENEWED
+from contentworker.runtime.transport.keys import DELAYED, LEASES, RENEWED
 from tests.support import (
     PROBE_APP,
     ROOT,

@@ -15,8 +15,9 @@ import redis
 from celery import Celery
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 
+from contentworker.runtime.transport.keys import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.messages import Delivery
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, Protocol, held_key
+from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.worker import claims
 from contentworker.runtime.worker.claims import InterruptedTaskError
 from tasks.base import CriticalTask

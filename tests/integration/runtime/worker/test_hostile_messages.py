@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.records.dead_letters import DeadLetter
-from contentworker.runtime.transport.protocol import RETURNED, held_key
+from contentworker.runtime.transport.keys import RETURNED, held_key
 from contentworker.runtime.worker.consumer import PoisonMessageError
 from tests.support import (
     PATIENCE,

@@ -8,7 +8,7 @@ import redis
 from celery import Celery
 
 from contentworker.runtime.records import dead_letters, revocations
-from contentworker.runtime.transport.protocol import REVOKED
+from contentworker.runtime.transport.keys import REVOKED
 from tests.support import PATIENCE, PROBE_APP, StartWorker, executions, held_records, unsettled, wait_until
 
 COUNTED = "probe.counted"

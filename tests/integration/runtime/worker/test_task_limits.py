@@ -17,7 +17,8 @@ from contentworker.runtime.health import HEALTH_TASK
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.settings import TaskLimit
 from contentworker.runtime.transport import limits as transport_limits
-from contentworker.runtime.transport.protocol import LIMITS, PARKED, Protocol
+from contentworker.runtime.transport.keys import LIMITS, PARKED
+from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.worker.limits import TaskLimiter, key_header
 from tests.support import PATIENCE, PROBE_APP, StartWorker, executions, wait_until
 

@@ -22,7 +22,8 @@ from redis.exceptions import RedisError
 from contentworker.errors import PermanentError
 from contentworker.runtime.records import dead_letters, revocations
 from contentworker.runtime.transport import holder as holders
-from contentworker.runtime.transport.protocol import DELAYED, LEASES, REVOKED, Protocol, held_key
+from contentworker.runtime.transport.keys import DELAYED, LEASES, REVOKED, held_key
+from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.transport.uniqueness import lock_key, take
 from contentworker.runtime.worker.revoking import Revocations
 from contentworker.runtime.worker.unique import HEADER, claim_in

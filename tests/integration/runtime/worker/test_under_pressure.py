@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from contentworker.runtime.settings import BrokerSettings
-from contentworker.runtime.transport.protocol import LEASES, PREFIX, RENEWED, VERSION, held_key
-from contentworker.runtime.transport.stored import record
+from contentworker.runtime.transport.keys import LEASES, PREFIX, RENEWED, held_key
+from contentworker.runtime.transport.stored import VERSION, record
 from tests.flow import Flow
 from tests.support import (
     PATIENCE,

@@ -16,7 +16,7 @@ from celery import Celery, chain
 from celery.exceptions import TaskRevokedError
 
 from contentworker.runtime.records import dead_letters
-from contentworker.runtime.transport.protocol import DELAYED, PREFIX
+from contentworker.runtime.transport.keys import DELAYED, PREFIX
 from tests.support import PATIENCE, StartWorker, Worker, executions, held_records, wait_until
 
 APP = "unique_worker.celery_app"
