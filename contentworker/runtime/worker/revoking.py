@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery
 from celery.app import control
+from redis.exceptions import RedisError
 
 from contentworker.runtime.records import revocations
 
@@ -84,6 +85,8 @@ class Revocations:
         if newest != self._seen:
             self._read(client, newest)
         if task_id in self._known or task_id in state.revoked:
+            if self._seen < newest:
+                raise RedisError("the newest revocation cannot be read: in a failover, from the old master")
             self._decide(client, task_id)
 
     def _read(self, client: Any, newest: float) -> None:

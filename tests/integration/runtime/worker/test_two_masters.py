@@ -6,7 +6,7 @@ nothing that it says may cost the new one a message.
 
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -209,19 +209,31 @@ def test_the_old_master_says_that_it_is_a_duplicate(
     assert take(redis_client, claim, delivery.holder, delivery.tag, is_again=False) == ("own", "")
 
 
+@pytest.mark.parametrize("is_told", [False, True])
 def test_a_revocation_that_the_old_master_does_not_have(
-    client: Celery, old: redis.Redis, redis_client: redis.Redis
+    client: Celery,
+    old: redis.Redis,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    is_told: bool,
 ) -> None:
-    """Its message comes from the new one, where the holder looks it up as soon as it is connected to it."""
+    """Its message comes from the new one, where the holder looks it up as soon as it is connected to it.
+
+    If the worker was told of it, it does not forget that: the message goes back.
+    """
+    monkeypatch.setattr(state, "revoked", set())
     ids = ["on both", "on the new one"]
     known = Revocations(client)
     for number, servers in ((1, [old, redis_client]), (2, [redis_client])):
         for server in servers:
             revocations.revoke(server, ids[:number], 1000)
+    state.revoked |= {ids[1]} if is_told else set()
     newest = redis_client.zrange(REVOKED, -1, -1, withscores=True)[0][1]
     for server in (old, redis_client):
         channel = SimpleNamespace(holder=SimpleNamespace(client=server), newest_revocation=newest)
-        known.look_up(SimpleNamespace(delivery="a delivery", channel=channel), ids[1])
+        message = SimpleNamespace(delivery="a delivery", channel=channel)
+        with pytest.raises(RedisError) if is_told and server is old else nullcontext():
+            known.look_up(message, ids[1])
     assert ids[1] in state.revoked
 
 
