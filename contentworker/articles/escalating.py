@@ -96,7 +96,7 @@ def _title(record: dict[str, Any], settings: Any) -> str | None:
 
 
 def notify(escalation_id: str, notify_urls: str) -> Notified:
-    """Send a record's notification to each channel, once.
+    """Send a record's notification to each channel, once; nothing if it is forgotten.
 
     Raises:
         NotifyRefusedError: some did not take it.
@@ -104,6 +104,8 @@ def notify(escalation_id: str, notify_urls: str) -> Notified:
     from contentworker.editorial import notifications
 
     records = store()
+    if records.find(escalation_id) is None:
+        return Notified(id=escalation_id, channels={})
     refused = []
     # One after another: if a worker dies, the next one sends what this one has not begun.
     for channel in notifications.channels(notify_urls):

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -106,5 +107,5 @@ def post(url: str, secrets: str, event_id: str, payload: Mapping[str, Any], time
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"the webhook at {host} cannot be reached: {type(reason).__name__}") from None
-    except Exception as error:  # noqa: BLE001 (an answer that is not HTTP)
+    except (HTTPException, ValueError) as error:  # not any error: a time limit must end the task
         raise WebhookError(f"the webhook at {host} did not answer in HTTP: {type(error).__name__}") from None

@@ -4,9 +4,12 @@ import base64
 import hashlib
 import hmac
 import time
+from http.client import BadStatusLine
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from contentworker.editorial import webhook
 from contentworker.errors import ConfigError
@@ -61,3 +64,16 @@ def test_a_receiver_verifies_while_the_key_is_changed() -> None:
     assert not is_ours(headers, body + b" ", NEW)
     assert not is_ours({**headers, "webhook-signature": "v1, é"}, body, NEW)
     assert not is_ours({**headers, "webhook-timestamp": str(int(time.time()) - 600)}, body, NEW)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [(BadStatusLine("?"), webhook.WebhookError), (SoftTimeLimitExceeded(), SoftTimeLimitExceeded)],
+)
+def test_what_is_no_http_and_what_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, expected: type[Exception]
+) -> None:
+    """An answer in another protocol may be better the next time; the task's time limit ends the task."""
+    monkeypatch.setattr(webhook._opener, "open", Mock(side_effect=raised))
+    with pytest.raises(expected):
+        webhook.post("http://127.0.0.1/hook", "secret", "id", {}, 1)
