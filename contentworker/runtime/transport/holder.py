@@ -152,13 +152,12 @@ class Holder:
         If Redis is unreachable, this happens when Redis is back.
         """
         with self._lock:  # a fence in between would give back a message that is done
-            has_place = delivery.tag in self._placed
+            has_place, is_noted = delivery.tag in self._placed, delivery.tag in self._noted
             if self._drop(delivery):
                 self._acknowledged.append(delivery.tag)
                 if has_place:
                     self._acknowledged.append(place_field(delivery.tag))
-                if delivery.tag in self._noted:
-                    self._noted.remove(delivery.tag)
+                if is_noted:
                     self._acknowledged.append(started_field(delivery.tag))
 
     def acknowledge_in_order(self, delivery: Delivery) -> None:
@@ -247,7 +246,7 @@ class Holder:
         if delivery.deliveries:
             self._note(self.protocol.start, delivery, delivery.tag)
         yield
-        if delivery.deliveries and delivery.tag not in self._noted:
+        if delivery.deliveries and delivery.tag in self._held and delivery.tag not in self._noted:
             self._note(self.protocol.acknowledge, delivery, started_field(delivery.tag))
 
     @staticmethod
@@ -277,6 +276,7 @@ class Holder:
             worked_on = [*self._held, *acknowledged]
             self._held.clear()
             self._placed.clear()
+            self._noted.clear()
             name = self.lease.end()
         if not name:
             return
@@ -325,6 +325,7 @@ class Holder:
         """Stop holding a delivery; return whether it was held."""
         with self._lock:
             self._placed.discard(delivery.tag)
+            self._noted.discard(delivery.tag)
             return self._held.pop(delivery.tag, None) is not None
 
     @staticmethod

@@ -82,8 +82,12 @@ def test_a_fetch_takes_along_what_is_acknowledged(holder: Holder, steps: Steps) 
 
 
 def test_a_noted_start_is_deleted_with_its_message(holder: Holder, steps: Steps) -> None:
-    """Else a hash of Redis would keep it."""
-    one, two = take(holder, "1-0#1", "1-1")
+    """Else a hash of Redis would keep it. Of one that goes back, nothing stays here."""
+    one, two, back = take(holder, "1-0#1", "1-1", "1-2#1")
+    holder.note_start(back)
+    holder.give_back(back, front=True)
+    assert not holder._noted
+    steps.taken.clear()
     holder.note_start(one)
     holder.acknowledge(one)
     holder.acknowledge(two)
@@ -108,6 +112,16 @@ def test_a_message_that_has_ended_a_worker_is_noted_while_it_is_received(
     with holder.receiving(harmless):
         pass
     assert steps.taken == []
+
+
+def test_a_message_that_has_ended_while_it_was_received(holder: Holder, steps: Steps) -> None:
+    """In a pool of this process alone. Its start is deleted with it; before it, that is an overlap."""
+    (delivery,) = take(holder, "1-0#1")
+    with holder.receiving(delivery):
+        holder.note_start(delivery)
+        holder.acknowledge(delivery)
+    holder.flush()
+    assert steps.taken == [("start", "1-0"), ("start", "1-0"), ("acknowledge", "1-0", "started:1-0")]
 
 
 def test_a_start_that_cannot_be_noted_stops_no_work(
