@@ -104,7 +104,7 @@ class Channel(sending.Channel):
             answer = self.holder.protocol.fetch(
                 fetch.holder, fetch.number, 1, self._lists([queue]), fetch.acknowledged
             )
-        except (*self.connection_errors, self.ResponseError):
+        except BaseException:  # Ctrl-C or a task's time limit, too: the answer is lost
             self.holder.cancel_fetch(fetch)
             raise
         for delivery, raw in self.holder.take(fetch, answer):

@@ -16,6 +16,7 @@ from kombu import Connection
 
 from contentworker.runtime import transport
 from contentworker.runtime.records import dead_letters
+from contentworker.runtime.transport import holder
 from contentworker.runtime.transport.keys import DELAYED, LEASES, PREFIX, RENEWED, RETURNED, held_key
 from contentworker.runtime.transport.protocol import Protocol, Replaced
 from tests.support import (
@@ -251,6 +252,33 @@ class TestReplacing:
 
 class TestFaults:
     """Workers, connections and pool processes that break."""
+
+    @pytest.mark.parametrize(
+        "error", [KeyboardInterrupt(), redis.exceptions.ConnectionError("cut")], ids=repr
+    )
+    def test_a_program_whose_fetch_was_cut(
+        self,
+        client: Celery,
+        redis_client: redis.Redis,
+        monkeypatch: pytest.MonkeyPatch,
+        error: BaseException,
+    ) -> None:
+        """Redis has given it a message, and it gets no answer: the message is back in the queue."""
+        client.send_task("probe.queue")
+        fetch = Protocol.fetch
+
+        def cut(*arguments: Any, **options: Any) -> None:
+            fetch(*arguments, **options)
+            raise error
+
+        with client.connection_for_read() as connection:
+            channel: Any = connection.channel()
+            with monkeypatch.context() as patch:
+                patch.setattr(Protocol, "fetch", cut)
+                with pytest.raises(type(error)):
+                    channel.basic_get("celery")
+            assert redis_client.llen("celery") == 1
+            holder.stop_all()
 
     def test_task_that_kills_its_worker_becomes_a_dead_letter(
         self, worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
