@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from contentworker.runtime.development import local_redis
-from tests.support import Process, free_port, service_is_missing, wait_until
+from tests.support import PATIENCE, Process, free_port, service_is_missing, wait_until
 
 MASTER = "themaster"
 PASSWORD = "of redis: @;/"
@@ -50,7 +50,14 @@ class Server(Process):
 
     def client(self, password: str | None = None) -> redis.Redis:
         """A plain connection to it."""
-        return redis.Redis("127.0.0.1", self.port, password=password, decode_responses=True, **self.options)
+        return redis.Redis(
+            "127.0.0.1",
+            self.port,
+            password=password,
+            decode_responses=True,
+            socket_timeout=PATIENCE,
+            **self.options,
+        )
 
     def crash(self) -> None:
         """Die at once, as of a power cut."""

@@ -48,7 +48,10 @@ def redis_client(redis_url: str) -> "Iterator[redis.Redis]":
     """A plain connection to it."""
     import redis
 
-    with redis.Redis.from_url(redis_url) as client:
+    from contentworker.testing.processes import PATIENCE
+
+    # redis-py gives up after five seconds, in which a busy machine's server may not answer.
+    with redis.Redis.from_url(redis_url, socket_timeout=PATIENCE) as client:
         yield client
 
 

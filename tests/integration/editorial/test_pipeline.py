@@ -408,7 +408,10 @@ def test_redis_restarted_on_the_way(worker: StartWorker, place: Place, tmp_path:
     server = RedisProcess(tmp_path / "redis", durable=True).ready()
     try:
         worker(redis_url=server.url, app=APP, **place.settings)
-        with client_of(server.url) as client, redis.Redis.from_url(server.url) as direct:
+        with (
+            client_of(server.url) as client,
+            redis.Redis.from_url(server.url, socket_timeout=PATIENCE) as direct,
+        ):
             send(client, "better-restart")
             known = Runs(direct, 3600)
             wait_until(lambda: found(known, "better-restart"), "the run")
