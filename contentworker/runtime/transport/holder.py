@@ -213,7 +213,7 @@ class Holder:
             )
             for _, tag in sorted(before & self._unknown):
                 logger.warning(
-                    "Message %s/%s goes back to its queue: its acknowledgement was lost",
+                    "Message %s/%s goes back to its queue: its acknowledgement, or its retry, was lost",
                     name,
                     tag,
                 )
