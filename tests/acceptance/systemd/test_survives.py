@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from tests.acceptance.systemd.installation import DEFAULT, REDIS, STATE, UMBRELLA, WORKERS
+from tests.acceptance.systemd.installation import DEFAULT, REDIS, STATE, UMBRELLA, UNITS, WORKERS
 from tests.acceptance.systemd.machine import Machine
 from tests.acceptance.systemd.probing import Background, hold, probed, release
 from tests.support import PATIENCE, executions, wait_until
@@ -30,6 +30,13 @@ def machine(services: Machine) -> Iterator[Machine]:
     ]
     with probed(services, DEFAULT, "blocked_worker", *directives):
         yield services
+
+
+@pytest.fixture(autouse=True)
+def all_run(machine: Machine) -> Iterator[None]:
+    """After a failure as well, or every test that follows would fail."""
+    yield
+    machine.systemctl("start", *UNITS, check=False)
 
 
 def wait_for_next_life(machine: Machine, pid: int) -> None:
