@@ -145,6 +145,10 @@ class RedisProcess(Process):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def client(self) -> redis.Redis:
+        """A plain connection; redis-py would wait five seconds for a server that stands still."""
+        return redis.Redis.from_url(self.url, socket_timeout=PATIENCE)
+
     def ready(self) -> "RedisProcess":
         self.wait_for_log("Ready to accept connections")
         return self

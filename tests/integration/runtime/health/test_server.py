@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from contentworker import config
 from contentworker.runtime.answering import MOST_CONNECTIONS
@@ -128,7 +127,7 @@ def test_nobody_serves(health: HealthServer) -> None:
 def test_a_flood_of_probes_is_one_check(health: HealthServer, server: RedisProcess) -> None:
     """Many who ask at once are all answered by one task a queue."""
     # All at once, during the seconds of one check.
-    with redis.Redis.from_url(server.url) as client, ThreadPoolExecutor(PROBES) as many:
+    with server.client() as client, ThreadPoolExecutor(PROBES) as many:
         client.config_resetstat()
         answers = [*many.map(lambda _: health.ask("/health")[0], range(PROBES))]
         assert answers == [503] * PROBES

@@ -153,7 +153,7 @@ def test_what_prometheus_prefers(exporter: MetricsServer) -> None:
 
 def test_many_scrapes_are_one_reading(server: RedisProcess, exporter: MetricsServer) -> None:
     """Many who ask at once share what is read."""
-    with redis.Redis.from_url(server.url) as client, ThreadPoolExecutor(20) as many:
+    with server.client() as client, ThreadPoolExecutor(20) as many:
         client.config_resetstat()
         assert [*many.map(lambda _: exporter.ask()[0], range(40))] == [200] * 40
         read = client.info("commandstats")["cmdstat_zcard"]["calls"]
@@ -163,7 +163,7 @@ def test_many_scrapes_are_one_reading(server: RedisProcess, exporter: MetricsSer
 def test_thousands_of_queues_and_names(server: RedisProcess, tmp_path: Path) -> None:
     """Many queues and a flood of numbers in Redis are shown, and bounded."""
     queues = {f"WORKER__QUEUES__Q{number}__DESCRIPTION": "one" for number in range(1_000)}
-    with redis.Redis.from_url(server.url) as client:
+    with server.client() as client:
         for start in range(0, 5_000, 1_000):
             fields = {f"task{number}\x1fq\x1fsuccess": 1 for number in range(start, start + 1_000)}
             client.hset("contentworker:metrics:contentworker_tasks_total", mapping=fields)

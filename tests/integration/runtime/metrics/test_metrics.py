@@ -193,7 +193,7 @@ def test_redis_away(worker: StartWorker, tmp_path: Path) -> None:
     """What was counted meanwhile is told when Redis is back; the task went on."""
     server = RedisProcess(tmp_path / "redis", durable=True).ready()
     try:
-        with client_of(server.url) as client, redis.Redis.from_url(server.url) as direct:
+        with client_of(server.url) as client, server.client() as direct:
             worker("--queues=celery", app=PROBE_APP, redis_url=server.url)
             folder = tmp_path / "held"
             folder.mkdir()

@@ -461,7 +461,7 @@ def test_full_redis_keeps_the_message_until_there_is_room(module_worker: StartWo
     with (
         throwaway_redis(tmp_path / "redis") as url,
         client_of(url) as client,
-        redis.Redis.from_url(url) as full,
+        redis.Redis.from_url(url, socket_timeout=PATIENCE) as full,
     ):
         own = module_worker("--queues=celery", app=APP, redis_url=url)
         sent = client.send_task(
@@ -484,7 +484,10 @@ def test_full_redis_keeps_the_message_until_there_is_room(module_worker: StartWo
 
 def test_replay_works_when_redis_is_full(tmp_path: Path) -> None:
     """What makes room may not need room."""
-    with throwaway_redis(tmp_path / "redis") as url, redis.Redis.from_url(url) as full:
+    with (
+        throwaway_redis(tmp_path / "redis") as url,
+        redis.Redis.from_url(url, socket_timeout=PATIENCE) as full,
+    ):
         first, second = seed(full), seed(full)
         full.config_set("maxmemory", 1)
         assert dead_letters.replay(full, first)
@@ -497,7 +500,7 @@ def test_replay_works_when_redis_is_full(tmp_path: Path) -> None:
 def test_failure_while_redis_is_away(module_worker: StartWorker, tmp_path: Path) -> None:
     """The letter is written, once, when Redis is back, and the message is let go of after that."""
     server = RedisProcess(tmp_path / "redis", durable=True).ready()
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as direct:
+    with client_of(server.url) as client, server.client() as direct:
         own = module_worker("--queues=celery", app=APP, redis_url=server.url)
         sent = client.send_task(
             "probe.letters.hold_and_fail", kwargs={"folder": str(tmp_path)}, ignore_result=True

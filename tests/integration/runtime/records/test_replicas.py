@@ -52,12 +52,15 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 def test_a_send_is_confirmed_once_the_replica_has_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Now, or when it is due; if the replica stands still the sender is told, and Redis has the task."""
-    with client_of(pair.url, **SETTING) as client, redis.Redis(port=pair.master.port) as plain:
+    with (
+        client_of(pair.url, **SETTING) as client,
+        redis.Redis(port=pair.master.port, socket_timeout=PATIENCE) as plain,
+    ):
         with monkeypatch.context() as patience:  # a busy machine may hold up the replica for a second
             patience.setattr(replication, "SECONDS", float(PATIENCE))
             for countdown in (None, 60):
                 client.send_task("tasks.health_check", countdown=countdown)
-        with redis.Redis(port=pair.replica.port) as copy:
+        with redis.Redis(port=pair.replica.port, socket_timeout=PATIENCE) as copy:
             assert copy.llen("celery") == 1
             assert len(waiting_messages(copy)) == 1
         pair.replica.kill(signal.SIGSTOP)
@@ -85,7 +88,7 @@ def test_a_critical_task_starts_once_the_replica_has_its_claim(
     """Others do not wait. It goes back to its queue without a claim meanwhile, and runs once in the end."""
     serving = worker("--queues=celery", "--loglevel=debug", redis_url=pair.url, app=PROBE_APP, **SETTING)
     pair.replica.kill(signal.SIGSTOP)
-    with client_of(pair.url) as client, redis.Redis(port=pair.master.port) as plain:
+    with client_of(pair.url) as client, redis.Redis(port=pair.master.port, socket_timeout=PATIENCE) as plain:
         other, critical = tmp_path / "other", tmp_path / "critical"
         for folder, kind in ((critical, "critical"), (other, "base")):
             folder.mkdir()
@@ -104,7 +107,7 @@ def test_a_critical_task_starts_once_the_replica_has_its_claim(
 def test_too_few_replicas_are_said(pair: Pair) -> None:
     """At a worker's start, by `doctor` and before an installation, as these check the server."""
     wanted = BrokerSettings(wait_for_replicas=2)
-    with redis.Redis(port=pair.master.port) as client:
+    with redis.Redis(port=pair.master.port, socket_timeout=PATIENCE) as client:
         (warning,) = check_server(client, ("celery",), wanted)
         assert check_server(client, ("celery",), BrokerSettings(wait_for_replicas=1)) == []
     assert warning.startswith("1 of 2 replicas are connected (broker.wait_for_replicas)")

@@ -140,7 +140,7 @@ def test_revoked_task_does_not_run_when_it_is_due(
 def test_they_survive_restarts(worker: StartWorker, server: RedisProcess, tmp_path: Path) -> None:
     """The worker stopped, Redis killed and started again with its append-only file: they are still there."""
     serving = worker("--queues=celery", redis_url=server.url, app=PROBE_APP)
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         client.send_task("probe.queue", countdown=1000)
         send_plainly(server.url, ("probe.queue", {}, {"countdown": 1000}))
         client.send_task("probe.base.retry", kwargs={"folder": str(tmp_path)})
@@ -154,7 +154,7 @@ def test_they_survive_restarts(worker: StartWorker, server: RedisProcess, tmp_pa
     server.crash()
     server.start()
     server.ready()
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         assert len(before) == 4
         assert plain.zrange(DELAYED, 0, -1, withscores=True) == before
         worker("--queues=celery", redis_url=server.url, app=PROBE_APP)

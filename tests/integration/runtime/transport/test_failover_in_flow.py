@@ -21,9 +21,14 @@ from tests.support import (
 )
 
 
+def connect(server: Server) -> redis.Redis:
+    """Its messages are bytes; redis-py would wait five seconds for a server that stands still."""
+    return redis.Redis(port=server.port, password=PASSWORD, socket_timeout=2 * PATIENCE)
+
+
 def replicated(master: Server, flow: Flow) -> tuple[set[str], set[str]]:
     """Tasks that are confirmed, and those that are over, once the replica has all of that."""
-    with redis.Redis(port=master.port, password=PASSWORD) as plain:
+    with connect(master) as plain:
         confirmed, ran = {*flow.confirmed}, {*flow.runs()}
         over = ran - {message["headers"]["id"] for message in waiting_messages(plain)}
         with plain.pipeline(transaction=False) as pipe:
@@ -56,7 +61,7 @@ def test_the_master_is_killed(worker: StartWorker, tmp_path: Path, monkeypatch: 
             wait_until(lambda: len(flow.confirmed) > before + 20, "tasks in flow")
             flow.stop()
             wait_until(lambda: list(flow.confirmed)[-1] in flow.runs(), "the last task")
-        with redis.Redis(port=group.master().port, password=PASSWORD) as plain:
+        with connect(group.master()) as plain:
             wait_until(lambda: not unsettled(plain), "the rest to be run")
         assert not flow.missing & {*confirmed, *list(flow.confirmed)[before:]}
         twice = {task_id for task_id, count in flow.runs().items() if count > 1}

@@ -192,7 +192,7 @@ def test_redis_away(beat: StartBeat, tmp_path: Path) -> None:
         wait_until(lambda: running.log().count("Schedules wait for Redis") == 2, "it to notice")
         server.start()
         server.ready()
-        with redis.Redis.from_url(server.url) as client:
+        with server.client() as client:
             before = client.llen("celery")
             wait_until(lambda: client.llen("celery") > before, "the next moment")
         wait_until(lambda: running.log().count("Redis is back") == 2, "it to say so")

@@ -202,7 +202,7 @@ def test_a_server_whose_clock_is_put_right(shifted: tuple[RedisProcess, Path]) -
     """A real server, ahead by a month while beat sleeps: what it sent then does not silence beat later."""
     server, wrong = shifted
     with (
-        redis.Redis.from_url(server.url) as connection,
+        server.client() as connection,
         sender(server.url, **given(often={"EVERY_SECONDS": "1"}, noon={"CRONTAB": "0 12 * * *"})) as app,
     ):
         beat = Scheduler(app)

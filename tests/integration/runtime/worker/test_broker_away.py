@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import redis
 
 from contentworker.runtime.records import dead_letters
 from tests.support import (
@@ -73,7 +72,7 @@ def test_busy_worker_survives_a_restart(
     """
     busy = worker("--queues=celery", "--loglevel=debug", redis_url=server.url, app=PROBE_APP)
     folders = [tmp_path / f"task{number}" for number in range(unacknowledged)]
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         sent = []
         for folder in folders:
             folder.mkdir()
@@ -111,7 +110,7 @@ def test_result_waits_for_redis(worker: StartWorker, server: RedisProcess, tmp_p
         assert client.AsyncResult(sent).get(timeout=PATIENCE) == "released"
     assert serves(server.url)
     assert len(executions(tmp_path)) == 1
-    with redis.Redis.from_url(server.url) as plain:
+    with server.client() as plain:
         assert not list(dead_letters.read(plain))
     assert "in _store_result" not in busy.log(), "no traceback"
 
@@ -170,14 +169,14 @@ def test_waiting_message_is_kept_through_a_restart(
 ) -> None:
     """A message that was fetched and not yet begun when Redis died stays in Redis, for its redelivery."""
     busy = worker("--queues=celery", redis_url=server.url, app=PROBE_APP)
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         sent = client.send_task("probe.base.retry", kwargs={"folder": str(tmp_path)}).id
         wait_until(lambda: [m["headers"]["retries"] for m in waiting_messages(plain)] == [1], "the retry")
     server.crash()
     server.start()
     server.ready()
     wait_until(lambda: reconnected(busy), "the reconnection")
-    with redis.Redis.from_url(server.url) as plain:
+    with server.client() as plain:
         assert [message["headers"]["id"] for message in waiting_messages(plain)] == [sent]
 
 
@@ -186,7 +185,7 @@ def test_lost_connections_do_not_stop_a_busy_worker(
 ) -> None:
     """Redis closes every connection while a task runs: the task ends well, at least once."""
     busy = worker("--queues=celery", redis_url=server.url, app=PROBE_APP)
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         sent = client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)})
         wait_until(lambda: executions(tmp_path), "the task to start")
         plain.client_kill_filter(_type="normal", skipme=True)

@@ -290,7 +290,7 @@ def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisPro
     """Not claimed, so not run: the message goes back, and is run when Redis is there again."""
     serving = worker("--queues=celery", "--concurrency=1", redis_url=server.url, app=PROBE_APP)
     (tmp_path / "release").touch()
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         child = client.send_task("probe.pid").get(timeout=PATIENCE)
         wait_until(lambda: not unsettled(plain), "the acknowledgement")
         os.kill(child, signal.SIGSTOP)
@@ -304,7 +304,7 @@ def test_redis_is_away_when_it_would_claim(worker: StartWorker, server: RedisPro
     assert not executions(tmp_path)
     server.start()
     server.ready()
-    with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+    with client_of(server.url) as client, server.client() as plain:
         result = client.AsyncResult(sent)
         wait_until(lambda: result.state == "SUCCESS", "the result")
         assert len(executions(tmp_path)) == 1

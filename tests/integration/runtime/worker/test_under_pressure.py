@@ -150,7 +150,7 @@ def test_a_redis_that_is_always_busy(server: RedisProcess, worker: StartWorker, 
     ]
     load = [subprocess.Popen([sys.executable, "-c", BUSY, server.url], cwd=ROOT) for _ in range(BUSY_CLIENTS)]
     try:
-        with client_of(server.url) as client, redis.Redis.from_url(server.url) as plain:
+        with client_of(server.url) as client, server.client() as plain:
             wait_until(lambda: calls_of_eval(plain) > 5, "the load")
             holders = plain.hkeys(LEASES)
             began, before = redis_seconds(plain), calls_of_eval(plain)
