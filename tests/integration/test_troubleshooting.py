@@ -15,6 +15,7 @@ from tests.support import (
     ROOT,
     StartWorker,
     executions,
+    unsettled,
     wait_until,
     waiting_messages,
 )
@@ -82,7 +83,9 @@ def test_no_test_without_its_trouble() -> None:
     assert list(CAUSED_BY) == headings()
 
 
-def test_a_lease_that_is_lost(worker: StartWorker, client: Celery, tmp_path: Path) -> None:
+def test_a_lease_that_is_lost(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis, tmp_path: Path
+) -> None:
     """A frozen worker finds "Lease lost" and "Overlap", runs the task again, and takes new ones."""
     serving = worker("--queues=celery", app=PROBE_APP)
     sent = client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)})
@@ -96,6 +99,7 @@ def test_a_lease_that_is_lost(worker: StartWorker, client: Celery, tmp_path: Pat
     wait_until(lambda: len(executions(tmp_path)) == 2, "the task to be run again")
     (tmp_path / "release").touch()
     assert sent.get(timeout=PATIENCE) == "released"
+    wait_until(lambda: not unsettled(redis_client), "its acknowledgement")
     assert serving.is_alive
 
 
