@@ -17,6 +17,7 @@ import redis
 from contentworker import config
 from contentworker.runtime.development import local_redis
 from contentworker.runtime.transport.keys import DELAYED, held_key
+from contentworker.runtime.transport.protocol import Protocol
 from contentworker.testing.processes import (
     PATIENCE,
     Process,
@@ -42,6 +43,7 @@ __all__ = [
     "client_of",
     "environment",
     "service_is_missing",
+    "take_from_the_dead",
     "throwaway_redis",
     "wait_until",
 ]
@@ -207,6 +209,13 @@ def unsettled(client: redis.Redis, queue: str = "celery") -> int:
     """How many messages are in the queue, held, or delayed."""
     queued, records = _snapshot(client, queue)
     return int(queued) + len(records)
+
+
+def take_from_the_dead(client: redis.Redis) -> None:
+    """What another worker does with holders that are dead, without its wait of a lease."""
+    protocol = Protocol(client)
+    for name, renewals in protocol.beat("", silent_seconds=-1).silent.items():
+        protocol.reclaim(name, renewals)
 
 
 def held_records(client: redis.Redis) -> list[bytes]:

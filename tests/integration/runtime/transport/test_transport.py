@@ -27,6 +27,7 @@ from tests.support import (
     as_bytes,
     environment,
     executions,
+    take_from_the_dead,
     wait_until,
 )
 
@@ -35,13 +36,6 @@ pytestmark = [pytest.mark.every_python, pytest.mark.usefixtures("clean")]
 PLAIN = {"WORKER__BROKER__TRANSPORT": "plain", "app": PROBE_APP}
 SOON_RESTORED = {"WORKER__BROKER__RESTORE_INTERVAL_SECONDS": "0.5"}
 ONE_AT_A_TIME = ("--queues=celery", "--concurrency=1", "--prefetch-multiplier=4")
-
-
-def take_from_the_dead(client: redis.Redis) -> None:
-    """What another worker does with holders that are dead, without its wait of a lease."""
-    protocol = Protocol(client)
-    for name, renewals in protocol.beat("", silent_seconds=-1).silent.items():
-        protocol.reclaim(name, renewals)
 
 
 def held(client: redis.Redis) -> list[str]:

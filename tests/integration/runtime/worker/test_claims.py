@@ -17,7 +17,6 @@ from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 
 from contentworker.runtime.transport.keys import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.messages import Delivery
-from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.worker import claims
 from contentworker.runtime.worker.claims import InterruptedTaskError
 from tasks.base import CriticalTask
@@ -30,6 +29,7 @@ from tests.support import (
     client_of,
     executions,
     held_records,
+    take_from_the_dead,
     unsettled,
     wait_until,
 )
@@ -37,13 +37,6 @@ from tests.support import (
 pytestmark = pytest.mark.usefixtures("clean")
 
 ONE_AT_A_TIME = ("--queues=celery", "--concurrency=1", "--prefetch-multiplier=2")
-
-
-def take_from_the_dead(client: redis.Redis) -> None:
-    """What another worker does with holders that are dead, without its wait of a lease."""
-    protocol = Protocol(client)
-    for name, renewals in protocol.beat("", silent_seconds=-1).silent.items():
-        protocol.reclaim(name, renewals)
 
 
 def send(client: Celery, folder: Path, task: str = "probe.critical.hold", **kwargs: Any) -> Any:
