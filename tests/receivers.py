@@ -12,7 +12,7 @@ from aiosmtpd.controller import Controller
 from tests.support import PATIENCE, free_port
 
 PATIENT = f"?rto={PATIENCE}&cto={PATIENCE}"
-"""Apprise's options for a slow machine: after its own four seconds, what became of a message is unknown."""
+"""Options of Apprise for a slow machine: after four seconds, it would not know what became of a message."""
 
 
 class Mailbox:

@@ -74,20 +74,20 @@ def as_bytes(value: object) -> bytes:
 
 
 PORTS = range(10_240, 32_768)
-"""Below those that systems give to programs that ask for any."""
+"""Below the range from which systems choose a port if a program asks for any."""
 _reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that no other test gets, in whichever process, while this one runs.
+    """A port that nobody listens on, and that no test in any process gets while this process runs.
 
-    Between a test's look and its server's start, and while its server is down, another one would take it.
+    Otherwise another test could take it before the server starts, or while it is down.
     """
     while True:
         port = secrets.choice(PORTS)
         with socket.socket() as probe, suppress(OSError):  # taken
             probe.bind(("127.0.0.1", port))
-            if sys.platform == "linux":  # a name that goes with the process
+            if sys.platform == "linux":  # a name that exists as long as the process
                 mark = socket.socket(socket.AF_UNIX)
                 _reserved.append(mark)
                 mark.bind(f"\0contentworker-tests-port-{port}")
@@ -148,7 +148,7 @@ class RedisProcess(Process):
         return f"redis://127.0.0.1:{self.port}/0"
 
     def client(self) -> redis.Redis:
-        """A plain connection; redis-py would wait five seconds for a server that stands still."""
+        """A plain connection, for a server that stands still: redis-py itself gives up after five seconds."""
         return redis.Redis.from_url(self.url, socket_timeout=PATIENCE)
 
     def ready(self) -> "RedisProcess":
@@ -212,7 +212,7 @@ def unsettled(client: redis.Redis, queue: str = "celery") -> int:
 
 
 def take_from_the_dead(client: redis.Redis) -> None:
-    """What another worker does with holders that are dead, without its wait of a lease."""
+    """Put back the messages of dead holders as another worker does, but without waiting for their leases."""
     protocol = Protocol(client)
     for name, renewals in protocol.beat("", silent_seconds=-1).silent.items():
         protocol.reclaim(name, renewals)

@@ -55,7 +55,7 @@ def end_group(group: int) -> None:
 
 
 def free_port() -> int:
-    """A free port, below those that systems give away: it is free again when a killed server comes back."""
+    """A free port that systems give to no program: it is still free when a killed server comes back."""
     while True:
         port = secrets.choice(range(10_240, 32_768))
         with socket.socket() as probe, suppress(OSError):
@@ -178,7 +178,7 @@ class Workers:
         return sum(text in line.lower() for line in lines)
 
     def announced_repeats(self) -> int:
-        """How many tasks they said to start again, as Redis was away for longer than their lease."""
+        """How many tasks the workers said start again, because Redis was away for longer than their lease."""
         logs = (each.log_file.read_text("utf-8", "replace") for each in self.all if each.log_file.exists())
         return sum(int(number) for log in logs for number in REPEATS.findall(log))
 

@@ -47,7 +47,7 @@ APP = "benchmarks.chaos.worker_app:app"
 WARM_UP_TASKS = 15
 DRAIN_AT_MOST_SECONDS = 400
 SLOW_SECONDS = 120
-"""What a busy machine may take longer to send the tasks of a run."""
+"""How much longer a busy machine may take to send the tasks of a run."""
 
 
 def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
                 else {}
             ),
             "kills": context.events,
-            # On a busy machine an outage may outlast a lease though the fault is shorter.
+            # On a busy machine, an outage may outlast a lease even if the fault itself does not.
             "may_repeat": max(context.may_repeat, workers.announced_repeats()),
             "worker_deaths": workers.deaths,
             "overlaps_reported": workers.log_lines("overlap"),

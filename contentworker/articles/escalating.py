@@ -96,7 +96,7 @@ def _title(record: dict[str, Any], settings: Any) -> str | None:
 
 
 def notify(escalation_id: str, notify_urls: str) -> Notified:
-    """Send a record's notification to each channel, once; nothing if it is forgotten.
+    """Send a record's notification to each channel, once. If the record was forgotten, send nothing.
 
     Raises:
         NotifyRefusedError: some did not take it.

@@ -287,7 +287,7 @@ class Batches:
         """Remember the first letter's task, and its result so far: a new one says what became of it."""
         client = self._client()
         letter = dead_letters.find(client, letter_id)
-        if letter is None:  # another desk may have replayed it: what that one noted stays
+        if letter is None:  # another desk may have replayed it: keep what that one has noted
             return
         task_id = getattr(letter, "task_id", "")
         before = client.get(self._result_key(task_id)) if task_id else None

@@ -40,7 +40,7 @@ class OidcSettings(Section):
         "",
         pattern=r"^(https://[^\s?#]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?(/[^\s?#]*)?)?$",
         description="The provider's issuer, exactly as its tokens have it; `https://`, or on this machine "
-        "`http://`. Empty: nobody signs in so.",
+        "`http://`. Empty: no sign-in at a provider.",
     )
     client_id: str = Field("", description="The desk's id at the provider; needed with `issuer`.")
     scopes: tuple[str, ...] = Field(
@@ -102,7 +102,7 @@ class DeskSettings(ListeningSection):
         10,
         gt=0,
         le=1000,
-        description="How many dead letters are replayed or discarded a second where many are chosen. Slow "
+        description="How many dead letters a second are replayed or discarded if many are chosen: slow "
         "enough for a person to stop it.",
     )
     mail_link: Literal["login", "open"] = Field(
@@ -129,7 +129,7 @@ class DeskSettings(ListeningSection):
     proxy_groups_header: str = Field(
         "",
         pattern=HEADER_NAME,
-        description="Header with that person's groups, with commas between, for `group_roles`.",
+        description="Header with that person's groups, separated by commas, for `group_roles`.",
     )
     oidc: OidcSettings = OidcSettings()
     decisions: dict[QueueName, DecisionSettings] = Field(

@@ -75,7 +75,7 @@ def is_running(pid: int) -> bool:
     """Whether there is such a process, and it is no zombie that its parent has not asked for yet."""
     try:
         return stat_of(pid)[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the second: it ended while its file was open
+    except (FileNotFoundError, ProcessLookupError):  # the second if it ended while its file was open
         return False
 
 

@@ -50,7 +50,7 @@ def redis_client(redis_url: str) -> "Iterator[redis.Redis]":
 
     from contentworker.testing.processes import PATIENCE
 
-    # redis-py gives up after five seconds, in which a busy machine's server may not answer.
+    # redis-py gives up after five seconds, but on a busy machine a server may need longer.
     with redis.Redis.from_url(redis_url, socket_timeout=PATIENCE) as client:
         yield client
 

@@ -23,7 +23,7 @@ from tests.support import PATIENCE, WORKER_TOML, environment, free_port, service
 
 CTRL_C = "\x03"
 SERVES = "the new code serves after"
-GOES_ON = "cannot be loaded; the worker before goes on until the next save"
+GOES_ON = "cannot be loaded; the previous worker goes on until the next save"
 
 PROBE = '''
 import os

@@ -159,7 +159,7 @@ def test_inspect(serve: Serve, run: Callable[..., subprocess.CompletedProcess[st
     assert run(next(iter(INSPECTIONS))).returncode == 69
     serve(WORKER).wait_for_log(" ready.")
     for command, shown in INSPECTIONS.items():
-        # 69: a busy machine held up the answer, for which Celery waits a second.
+        # 69 if a busy machine held up the answer: Celery waits for a second.
         finished = wait_until(lambda: done if (done := run(command)).returncode != 69 else None, command)  # noqa: B023 (called here)
         assert finished.returncode == 0, finished.stderr
         assert "1 node online" in finished.stdout
@@ -188,10 +188,10 @@ def test_call_prints_an_id(
 
 
 def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """The real check: 2 where nobody serves a queue, 0 where every queue answers."""
+    """The real check: 4 where nobody serves a queue, 0 where every queue answers."""
     assert run(f"{HEALTH} --timeout 0.5").returncode == 4
     serve(WORKER).wait_for_log(" ready.")
-    # Not 0: a busy machine held up an answer, for which it waits five seconds.
+    # Not 0 if a busy machine held up an answer: the command waits for five seconds.
     finished = wait_until(lambda: None if (done := run(HEALTH)).returncode else done, "every answer")
     assert [line.split()[:2] for line in finished.stdout.splitlines()] == [
         [queue, "ok"] for queue in config.load(environ={}).queues

@@ -9,7 +9,7 @@ from tests.support import PATIENCE, ROOT, environment
 def test_killed_workers_task_is_finished_by_another(redis_url: str) -> None:
     """One of two workers is killed in the middle of a task; the other one starts it again and ends it.
 
-    Not with the Redis of this checkout: other tests, which run beside this one, expect that none runs.
+    It does not use the Redis of this checkout: other tests, which run at the same time, expect none.
     """
     shown = subprocess.run(
         [sys.executable, "-m", "contentworker", "with-redis", sys.executable, "examples/demo.py", "--kill"],

@@ -47,7 +47,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_in_examples_are_known(page: Path) -> None:
-    """Every example of `worker.toml` names only sections and keys that there are. It may leave out others."""
+    """Every example of `worker.toml` has only sections and keys that exist. It may leave out others."""
     examples = re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     problems = []
     for tree in map(tomllib.loads, examples):

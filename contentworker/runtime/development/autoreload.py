@@ -224,7 +224,7 @@ class Reloader:
             self._changed = dict.fromkeys(self._changed, False)
         else:
             self._serving = None
-        goes_on = "the worker before goes on" if self._serving else "no worker runs"
+        goes_on = "the previous worker goes on" if self._serving else "no worker runs"
         if code == reloaded_worker.EXIT_BROKEN:
             cause = worker.broken or worker.cause or self._arguments.app
             _say(f"{cause}: cannot be loaded; {goes_on} until the next save")

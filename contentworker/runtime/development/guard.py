@@ -3,7 +3,8 @@
     guard = Guard({"redis": (), "worker": ("redis",)})
     guard.report("worker", pid)
 
-It reads the other end of a pipe, which also ends when its supervisor cannot say so any more.
+The guard reads a pipe that only its supervisor writes to. However the supervisor dies, the guard then reads
+the end of the pipe.
 """
 
 import os
@@ -18,15 +19,15 @@ from typing import NoReturn
 __all__ = ["Guard", "signal_group"]
 
 PATIENCE_SECONDS = (10.0, 5.0)
-"""How long it lets a program finish what it runs after a first interrupt, and end after a second."""
+"""How long the guard lets a program finish what it runs after a first interrupt, and end after a second."""
 POLL_SECONDS = 0.1
 
 
 class Guard:
-    """The process, forked from this one: it keeps what is open here open, such as a locked file."""
+    """The guard, a fork of this process: files that are open here stay open there, and locked."""
 
     def __init__(self, after: Mapping[str, Sequence[str]]) -> None:
-        """Fork it. `after` has for each program those that may end only when it has ended."""
+        """Fork the guard. `after` names for each program those that must outlive it."""
         reading, self._writing = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
@@ -35,11 +36,11 @@ class Guard:
         os.close(reading)
 
     def report(self, name: str, pid: int) -> None:
-        """Say which process group is a program's now; 0: it has ended."""
+        """Tell the guard which process group a program has now; 0: it has ended."""
         os.write(self._writing, f"{name} {pid}\n".encode())
 
     def close(self) -> None:
-        """Let it end the programs that still run, and wait until it has ended itself."""
+        """Let the guard end the programs that still run, and wait until it has ended, too."""
         os.close(self._writing)
         os.waitpid(self._pid, 0)
 

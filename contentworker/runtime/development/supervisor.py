@@ -5,7 +5,7 @@
 One process without threads reads what its programs print, and starts and signals them. Each program has a
 session of its own: Ctrl-C in the terminal reaches this process alone, which passes it on in order.
 
-If it is killed, its `guard` ends the programs. What others may know of it is in `up_files`.
+If it is killed, its guard (`guard.py`) ends the programs. Other commands read its files (`up_files.py`).
 """
 
 import graphlib

@@ -1,7 +1,7 @@
-"""The files of `nox -s up` in the state folder: `status`, `down` and `logs` know by them what runs.
+"""The files of `nox -s up` in the state folder, which tell `status`, `down` and `logs` what runs.
 
-`up.lock`, locked while the supervisor or its guard lives; `up.json`, the state of each program; `up.log`,
-what the programs have printed, with `up.log.old` before it.
+`up.lock` is locked while the supervisor or its guard lives. `up.json` has the state of each program. `up.log`
+has what the programs have printed, and `up.log.old` what they printed before.
 """
 
 import json
@@ -50,7 +50,7 @@ class Log:
     """`up.log`, without colours."""
 
     def __init__(self, folder: Path) -> None:
-        """Begin a new one.
+        """Begin a new file; the one before becomes `up.log.old`.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -78,7 +78,7 @@ class Log:
 
 @contextmanager
 def taken(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; at the end there is no `up.json`.
+    """Hold the folder's lock in this block, and delete `up.json` at its end.
 
     Raises:
         AlreadyRunsError: the programs of this folder run already.
@@ -95,7 +95,7 @@ def taken(folder: Path) -> Iterator[None]:
 
 
 def write_states(folder: Path, states: Iterable[State]) -> None:
-    """Write `up.json`, for this process."""
+    """Write `up.json`, with this process as the supervisor."""
     record = {"pid": os.getpid(), "programs": [asdict(each) for each in states]}
     new = folder / f"{RECORD}.new"
     new.write_text(json.dumps(record))
@@ -108,11 +108,11 @@ def is_running(folder: Path) -> bool:
 
 
 def state(folder: Path) -> tuple[int, list[State]] | None:
-    """The number of the supervising process and the state of each program; None if none runs."""
+    """The supervisor's process id and the state of each program; None if no supervisor runs."""
     if is_running(folder):
         with suppress(OSError, ValueError, LookupError, TypeError):
             record = json.loads((folder / RECORD).read_text())
             pid = int(record["pid"])
-            if has_open(pid, folder / LOCK):  # killed, it left the record, and its guard has the lock
+            if has_open(pid, folder / LOCK):  # else it was killed: its guard has the lock
                 return pid, [State(**each) for each in record["programs"]]
     return None

@@ -27,7 +27,7 @@ class BrokerSettings(Section):
         0,
         ge=0,
         le=10,
-        description="So many replicas of Redis must have a task before its sender is told that it is sent, "
+        description="How many replicas of Redis must have a task before its sender is told that it was sent, "
         "and the claim of a `CriticalTask` before it starts: then a failover loses neither (docs/redis.md).",
     )
     visibility_timeout_seconds: Seconds = Field(
@@ -72,11 +72,11 @@ class RetentionSettings(Section):
     )
     revocations_seconds: Seconds = Field(
         30 * 86_400,
-        description="A task that you revoke is not started for this long (docs/revoking.md). Longer than any "
-        "task is delayed or waits in its queue.",
+        description="A task that you revoke is not started for this long (docs/revoking.md). It should be "
+        "longer than any task is delayed or waits in its queue.",
     )
     claims_seconds: Annotated[int, Field(ge=60)] = Field(
         7 * 86_400,
         description="For this long a `CriticalTask` that has started does not run again, even if its message "
-        "comes again. Longer than any of them runs, and longer than Redis is ever away.",
+        "comes again. It should be longer than any of them runs, and longer than Redis is ever away.",
     )

@@ -21,7 +21,7 @@ class TaskLimit(Section):
         (), description="Names of the tasks that it applies to; `*` matches any characters."
     )
     queues: tuple[QueueName, ...] = Field(
-        (), description="Instead of `tasks`: the queues to all of whose tasks it applies."
+        (), description="Instead of `tasks`: queues. It applies to all of their tasks."
     )
     key: str = Field(
         "", description="Argument of the task: each of its values has a limit of its own. Empty: one for all."

@@ -109,7 +109,7 @@ class ScheduleSettings(Section):
     """A task that `celery beat` sends regularly (docs/schedules.md)."""
 
     task: str = Field(min_length=1, description="Name of a task in `tasks/`.")
-    every_seconds: Amount = Field(0, description="Time between two, at least 1. 0: `crontab` says when.")
+    every_seconds: Amount = Field(0, description="Time between sends, at least 1. 0: `crontab` says when.")
     crontab: Annotated[str, AfterValidator(_check_crontab)] = Field(
         "",
         description="Minute, hour, day of the month, month, day of the week: `30 3 * * mon-fri`.",

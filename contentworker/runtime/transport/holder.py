@@ -68,7 +68,7 @@ class Holder:
         self._noted: set[str] = set()
         self._placed: set[str] = set()
         self._unknown: set[tuple[str, str]] = set()
-        """Holders' names and tags that `reconcile` did not know at its last call."""
+        """Messages that `reconcile` did not know at its last call: the holder's name, and the tag."""
         self._has_taken = False
         self._fetches = itertools.count(1)
         self._under_way: set[Fetch] = set()
@@ -178,7 +178,7 @@ class Holder:
         """Stop holding a delivery that its retry has replaced in Redis.
 
         If Redis still has it, `reconcile` puts it back: the retry has reached only the old master, or nothing
-        was replaced. To acknowledge it could lose both.
+        was replaced. An acknowledgement could lose both.
         """
         self._drop(delivery)
 
@@ -195,8 +195,8 @@ class Holder:
     def reconcile(self) -> None:
         """Put back messages that Redis has under this holder's name, but this process does not know.
 
-        After a failover, the acknowledgement or return of such a message has reached only the old master.
-        Others are just on their way, so a message goes back only if it was unknown at the last call, too.
+        After a failover, its acknowledgement or return may have reached only the old master. A message that
+        is just on its way here is unknown, too. So one goes back only if the last call did not know it, too.
         """
         with self._flushing:
             if self._outbox:

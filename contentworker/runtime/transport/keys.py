@@ -1,6 +1,6 @@
 """The keys of what the transport keeps in Redis, and the fields beside a held message: see docs/transport.md.
 
-Code that reads or changes one of them, as that in `records`, needs no more of the protocol than this.
+Code that only reads or changes keys, such as that in `records`, needs nothing else of the protocol.
 """
 
 __all__ = [

@@ -50,7 +50,7 @@ LOOK_SECONDS = 1.0
 """How often a worker that holds nothing asks whether a message is due or a lease is silent."""
 ALL_SECONDS = 15.0
 """Time between two beats that also look at what changes rarely: parked messages, a clock that was set, and
-messages that only Redis knows to be this process's."""
+messages that Redis has under this process's name, but the process does not know."""
 STOP_SECONDS = 3.0
 """How long an orderly end waits for Redis, at most."""
 TAKING_SECONDS = 0.25
@@ -61,7 +61,7 @@ class Lease:
     """The lease of this process. Each time it is lost, the next one has a new name.
 
     `flush` is called before each renewal, `fence` when the lease is lost, `reconcile` every `ALL_SECONDS`
-    while it stands. `has_work` says whether the process has held a message since the last call. Without
+    while there is one. `has_work` says whether the process has held a message since the last call. Without
     `is_wanted`, the process never gets a lease; it only looks after delayed messages and those of dead
     workers.
     """

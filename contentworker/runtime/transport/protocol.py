@@ -56,7 +56,7 @@ class Replaced(_Held):
     """
 
     is_sent = False
-    """Whether the one that replaces it was sent. Of a message with a stamp of this name, it never is."""
+    """Whether the message that replaces it was sent, and Redis has answered."""
 
 
 LOOKED_AT_AGAIN = 10_000

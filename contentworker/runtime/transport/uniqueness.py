@@ -110,8 +110,8 @@ def take(client: Any, claim: Claim, holder: str, tag: str, *, is_again: bool) ->
     id has it; or `("superseded", "")` if a newer message has replaced this one.
 
     Raises:
-        redis.exceptions.RedisError: Redis is unreachable. Or it does not know the message: in a failover, it
-            may be the old master, and what it says about other messages is over.
+        redis.exceptions.RedisError: Redis is unreachable. Or it says that the message is a duplicate, but
+            does not know that the holder has it: after a failover, it may be the old master.
     """
     keys = (*claim.keys, LEASES, REVOKED)
     arguments = [

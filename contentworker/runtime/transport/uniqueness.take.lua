@@ -4,8 +4,8 @@
 -- ARGV[1] id of the task  ARGV[2] turn; empty: its sender took no lock  ARGV[3] milliseconds until the lock expires
 -- ARGV[4] how long it is kept: queued, running or ttl  ARGV[5] 1 if the message was let through before
 -- ARGV[6] holder  ARGV[7] tag  ARGV[8] start of the keys of what holders hold
--- Returns {'own', ''}, {'superseded', ''} or {'other', id of the task that has the lock}; {'not held', ''} instead of
--- these two if the message is not held here: after a failover, this may be the old master, and the message on the new one
+-- Returns {'own', ''}, {'superseded', ''} or {'other', id of the task that has the lock}. Instead of the last two,
+-- {'not held', ''} if the message is not held here: after a failover, this may be the old master
 
 local lock, superseded, leases, revoked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, turn, kept, again, holder, tag = ARGV[1], ARGV[2], ARGV[4], ARGV[5] == '1', ARGV[6], ARGV[7]

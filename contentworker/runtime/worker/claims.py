@@ -95,8 +95,8 @@ class ClaimingTask(RetryingTask):
 
         Raises:
             Retry: it runs later.
-            Reject: Redis is unreachable, or too few replicas have the later message. If the present one has
-                not been replaced, it goes back to its queue.
+            Reject: Redis is unreachable, or too few replicas have the new message. If that has not replaced
+                the current one, the current one goes back to its queue.
         """
         again = self.signature_from_request(countdown=seconds, retries=self.request.retries or 0)
         try:
@@ -116,9 +116,10 @@ class ClaimingTask(RetryingTask):
         holder.do(holder.client.eval, _FINISH, len(keys), *keys, own, done, self._lifetime_seconds)
 
     def give_up_claim(self, holder: Any, delivery: Any, request: Any) -> None:
-        """Give up the claim of a run that has put its message back, and so is to run again.
+        """Give up the claim of a run whose message goes back to its queue, so that the task can run again.
 
-        Also one that the pool process could not make: Redis may have made it, and the answer was lost.
+        The pool process may have reported that the claim failed: Redis may have made it all the same, and
+        only the answer was lost.
         """
         digest = _digest(self.name, request.args, request.kwargs)
         keys = _keys(request, digest)

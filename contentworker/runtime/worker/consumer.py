@@ -315,7 +315,7 @@ class KeepingConsumer(Consumer):
     def _settle(self, message: Any) -> None:
         if message.acknowledged:
             return
-        if delivery := getattr(message, "delivery", None):  # its dead letter must not be lost without it
+        if delivery := getattr(message, "delivery", None):  # no failover may lose both it and its dead letter
             message.channel.holder.acknowledge_in_order(delivery)
         message.reject_log_error(logger, self.connection_errors)
 

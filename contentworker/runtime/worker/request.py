@@ -148,7 +148,7 @@ class TaskRequest(Request):
             self._begin(claim)
 
     def _look_up_revocation(self) -> None:
-        """Look up whether the task was revoked while this worker connected again, and was not told."""
+        """Look up whether the task was revoked while this worker had no connection and could not be told."""
         lifetime_seconds = self._app.runtime_settings.retention.revocations_seconds
         with self._going_back():
             if revocations.is_revoked(self._holder.client, self.id, lifetime_seconds):
@@ -309,7 +309,10 @@ class TaskRequest(Request):
         super().reject(requeue)
 
     def acknowledge_now(self) -> None:
-        """End the claim, then acknowledge. If the message comes again in between, it counts as done."""
+        """End the claim, then acknowledge. If the message comes again in between, it counts as done.
+
+        If a retry has replaced the message, just forget it.
+        """
         if self._delivery is not None and not self.acknowledged:
             if self._is_retried or is_replaced(self._context):
                 self._holder.forget(self._delivery)
@@ -322,9 +325,9 @@ class TaskRequest(Request):
     def _let_go(self) -> None:
         """Release the lock of a unique task that has ended, before its message is gone: so none stays.
 
-        Also one that was released when the task began: a failover may have lost that, and others would be
-        duplicates for a day. Then acknowledge, if there was a lock or a dead letter, in an order that no
-        failover changes.
+        Release it even if it was released when the task began: a failover may have lost that, and other calls
+        would be duplicates for a day. After a lock or a dead letter, also acknowledge the message, over the
+        same connection: otherwise a failover could lose what was written, but not the acknowledgement.
         """
         claim, delivery = self._claim, self._delivery
         if delivery is None or self.acknowledged:

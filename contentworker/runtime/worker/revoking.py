@@ -86,7 +86,9 @@ class Revocations:
             self._read(client, newest)
         if task_id in self._known or task_id in state.revoked:
             if self._seen < newest:
-                raise RedisError("the newest revocation cannot be read: in a failover, from the old master")
+                raise RedisError(
+                    "Redis does not have the newest revocation: in a failover, it may be the old master"
+                )
             self._decide(client, task_id)
 
     def _read(self, client: Any, newest: float) -> None:

@@ -152,7 +152,7 @@ class Machine:
         return self.output("journalctl", "--boot", "--no-pager", "--output=cat", *chosen)
 
     def sync_journal(self) -> None:
-        """Wait until the journal has what was sent to it: who sends a message does not wait for that."""
+        """Wait until the journal has what was sent to it: senders do not wait for that."""
         self.run("journalctl", "--sync")
 
     def connect(self, other: "Machine", own: str, others: str) -> None:

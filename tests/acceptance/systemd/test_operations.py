@@ -73,11 +73,11 @@ def backed_up(healthy: Machine, client: Celery, redis_client: redis.Redis) -> Ba
 
 
 ASKS_WORKERS = ("content-worker health\n", "content-worker celery inspect active_queues\n")
-"""Commands that print who answered within seconds: on a busy machine not everybody may have."""
+"""Commands that print who answered within seconds: on a busy machine, somebody may be late."""
 
 
 def problem_of(machine: Machine, step: Step) -> str:
-    """What the commands say that is not as the page says; empty where all is."""
+    """What the commands print that is not as the page says; empty if all is."""
     done = machine.run("bash", "-e", "-o", "pipefail", "-c", step.commands, check=False)
     said = done.stdout + done.stderr or f"exit code {done.returncode}"
     if done.returncode:

@@ -34,7 +34,7 @@ def machine(services: Machine) -> Iterator[Machine]:
 
 @pytest.fixture(autouse=True)
 def all_run(machine: Machine) -> Iterator[None]:
-    """After a failure as well, or every test that follows would fail."""
+    """After a failure, too: otherwise every later test would fail."""
     yield
     machine.systemctl("start", *UNITS, check=False)
 

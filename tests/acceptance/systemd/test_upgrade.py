@@ -69,7 +69,7 @@ def edit(machine: Machine, text: str) -> None:
 
 @contextmanager
 def edited(machine: Machine, text: str) -> Iterator[None]:
-    """The same, until the end of the block: a version that no later test may get."""
+    """Change the checkout in this block, and take the change back at its end: no later test may get it."""
     edit(machine, text)
     try:
         yield

@@ -27,7 +27,7 @@ def test_what_cannot_be_read_has_no_title(monkeypatch: pytest.MonkeyPatch, error
 
 
 def test_nobody_is_notified_of_a_forgotten_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It was forgotten while the task waited: that is no failure."""
+    """The record was forgotten while the task waited: that is no failure."""
     engine = open_engine("", tmp_path / "records.sqlite3")
     monkeypatch.setattr(escalating, "store", lambda: Store(engine))
     assert escalating.notify("0" * 32, "json://127.0.0.1:1").channels == {}

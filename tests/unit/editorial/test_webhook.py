@@ -73,7 +73,7 @@ def test_a_receiver_verifies_while_the_key_is_changed() -> None:
 def test_what_is_no_http_and_what_is_no_answer(
     monkeypatch: pytest.MonkeyPatch, raised: Exception, expected: type[Exception]
 ) -> None:
-    """An answer in another protocol may be better the next time; the task's time limit ends the task."""
+    """An answer in another protocol is an error that can be retried; the task's time limit ends the task."""
     monkeypatch.setattr(webhook._opener, "open", Mock(side_effect=raised))
     with pytest.raises(expected):
         webhook.post("http://127.0.0.1/hook", "secret", "id", {}, 1)

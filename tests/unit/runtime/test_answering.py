@@ -76,7 +76,7 @@ def test_idle_connections_keep_nobody_out() -> None:
 
 
 def test_ctrl_c_while_a_thread_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends the server, also if the thread has answered and left by then."""
+    """It ends the server, even if the thread has answered and ended by then."""
     start = threading.Thread.start
 
     def start_interrupted(thread: threading.Thread) -> None:

@@ -185,7 +185,7 @@ def test_celery(worker: StartWorker, redis_url: str, tmp_path: Path, arguments: 
         tmp_path / "celery",
         environment(REDIS_URL=redis_url),
     )
-    # 69: a busy machine held up the answer, for which Celery waits a second.
+    # 69 if a busy machine held up the answer: Celery waits for a second.
     wait_until(lambda: process.wait() != 69 or process.start(), "an answer in time")
     assert process.wait() == 0, process.log()
     process.stop()

@@ -73,7 +73,7 @@ def test_a_send_is_confirmed_once_the_replica_has_it(pair: Pair, monkeypatch: py
 
 
 def test_a_duplicate_is_confirmed_too(pair: Pair) -> None:
-    """An old master may have the lock of a task that has ended on the new one: its sender is told."""
+    """An old master may have the lock of a task that has ended on the new one: the sender gets an error."""
     with client_of(pair.url, **SETTING) as client:
         first, second = (client.send_task("tasks.health_check", unique={"key": []}) for _ in range(2))
         assert second.id == first.id

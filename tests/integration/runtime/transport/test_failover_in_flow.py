@@ -22,7 +22,7 @@ from tests.support import (
 
 
 def connect(server: Server) -> redis.Redis:
-    """Its messages are bytes; redis-py would wait five seconds for a server that stands still."""
+    """Its messages are bytes. For a server that stands still: redis-py itself gives up after five seconds."""
     return redis.Redis(port=server.port, password=PASSWORD, socket_timeout=2 * PATIENCE)
 
 

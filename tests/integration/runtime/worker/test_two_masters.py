@@ -1,7 +1,7 @@
 """A failover in which the old master answers for some seconds more: this worker is connected to both servers.
 
-The main process has two connections, each pool process its own. What only the old master has is lost, so
-nothing that it says may cost the new one a message.
+The main process has two connections, and each pool process has its own. What only the old master has is lost.
+So the worker loses no message of the new one because of what the old one says.
 """
 
 import pickle
@@ -85,7 +85,7 @@ class Main:
 
     @contextmanager
     def holder_on(self, server: redis.Redis) -> Iterator[None]:
-        """Connect the holder to another server in this block, at whose end the consumer fetches again."""
+        """Connect the holder to another server in this block. At its end, the consumer fetches again."""
         before = self.holder.client, self.holder.protocol
         self.holder.client, self.holder.protocol = server, Protocol(server)
         try:
@@ -130,9 +130,9 @@ def main(client: Celery) -> Main:
 def test_a_retry_that_only_the_old_master_has(
     main: Main, old_url: str, old: redis.Redis, redis_client: redis.Redis, is_known: bool
 ) -> None:
-    """The pool process is still connected to that. Its message comes back on the new one, and is tried again.
+    """The pool process is still connected to it. The message comes back on the new one, and is tried again.
 
-    The old one may know the message, or not, as it was taken from the new one.
+    The message was taken from the new master; the old one may know it or not.
     """
     main.client.send_task(main.task.name)
     request = main.take()
@@ -153,7 +153,7 @@ def test_a_retry_that_only_the_old_master_has(
 def test_a_dead_letter_that_only_the_old_master_has(
     main: Main, old: redis.Redis, redis_client: redis.Redis
 ) -> None:
-    """Its message is not acknowledged on the new one."""
+    """The message is not acknowledged on the new one."""
     main.client.send_task(main.task.name)
     request = main.take()
     with main.holder_on(old):
@@ -180,7 +180,7 @@ def test_a_lock_that_is_released_on_the_old_master_alone(
 
 
 def test_a_lock_that_a_failover_brings_back(main: Main, redis_client: redis.Redis) -> None:
-    """It was released when the task began, on the old one. Nobody would release it for a day."""
+    """It was released on the old master when the task began. It is released once more when the task ends."""
     main.client.send_task(main.task.name, unique={"key": []})
     request = main.take()
     claim = request.message.claim = claim_in(request.message.headers[HEADER], request.id)
@@ -196,7 +196,7 @@ def test_a_lock_that_a_failover_brings_back(main: Main, redis_client: redis.Redi
 def test_the_old_master_says_that_it_is_a_duplicate(
     main: Main, old: redis.Redis, redis_client: redis.Redis, said: str
 ) -> None:
-    """It does not know the message, nor that the other one has ended since."""
+    """The old master does not know the message, nor that the other one has ended: so it is no duplicate."""
     main.client.send_task(main.task.name, unique={"key": []})
     request = main.take()
     claim, delivery = claim_in(request.message.headers[HEADER], request.id), request.message.delivery
@@ -217,9 +217,9 @@ def test_a_revocation_that_the_old_master_does_not_have(
     monkeypatch: pytest.MonkeyPatch,
     is_told: bool,
 ) -> None:
-    """Its message comes from the new one, where the holder looks it up as soon as it is connected to it.
+    """The message comes from the new master. As soon as the holder is connected to it, the task is revoked.
 
-    If the worker was told of it, it does not forget that: the message goes back.
+    If the worker was told of the revocation, it does not forget that: the message goes back.
     """
     monkeypatch.setattr(state, "revoked", set())
     ids = ["on both", "on the new one"]
@@ -238,7 +238,7 @@ def test_a_revocation_that_the_old_master_does_not_have(
 
 
 def test_a_claim_whose_answer_was_lost(client: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection was cut after Redis had claimed the run. It goes back to its queue, and runs."""
+    """The connection was cut after Redis had claimed the run. The task goes back to its queue, and runs."""
     main = Main(client, CriticalTask)
     client.send_task(main.task.name)
     request, evaluate = main.take(), client.backend.client.eval

@@ -82,7 +82,7 @@ def test_a_fetch_takes_along_what_is_acknowledged(holder: Holder, steps: Steps) 
 
 
 def test_a_noted_start_is_deleted_with_its_message(holder: Holder, steps: Steps) -> None:
-    """Else a hash of Redis would keep it. Of one that goes back, nothing stays here."""
+    """Otherwise a hash in Redis would keep it. Nothing of a message that goes back stays here."""
     one, two, back = take(holder, "1-0#1", "1-1", "1-2#1")
     holder.note_start(back)
     holder.give_back(back, front=True)
@@ -115,7 +115,7 @@ def test_a_message_that_has_ended_a_worker_is_noted_while_it_is_received(
 
 
 def test_a_message_that_has_ended_while_it_was_received(holder: Holder, steps: Steps) -> None:
-    """In a pool of this process alone. Its start is deleted with it; before it, that is an overlap."""
+    """As with `--pool=solo`. Its start is deleted together with it: earlier, that would be an overlap."""
     (delivery,) = take(holder, "1-0#1")
     with holder.receiving(delivery):
         holder.note_start(delivery)

@@ -168,7 +168,7 @@ def test_revoked_while_the_worker_connected_again(
     answer: bool | Exception,
     message: str,
 ) -> None:
-    """It waited here, and its worker may not have been told: Redis is asked. Otherwise it costs nothing."""
+    """The task waited here while the connection was lost: Redis is asked. Other tasks cost nothing."""
     asked = Mock(side_effect=[answer])
     monkeypatch.setattr(revocations, "is_revoked", asked)
     monkeypatch.setattr(state, "revoked", set())
