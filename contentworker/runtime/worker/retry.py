@@ -73,10 +73,9 @@ class RetryingTask(Task):
     def retry(self, *args: Any, **kwargs: Any) -> Any:
         """Send the task again as Celery does; if Redis is away, the message goes back to its queue."""
         try:
-            return super().retry(*args, **kwargs)
+            return self._marked(super().retry(*args, **kwargs))  # with `throw=False`
         except Retry as retry:
-            if is_replaced(self.request):
-                retry.__class__ = ReplacingRetry
+            self._marked(retry)
             raise
         except Reject as rejected:
             # Celery rejects a message whose retry cannot be sent, so an outage of Redis would lose the task.
@@ -84,6 +83,11 @@ class RetryingTask(Task):
             if isinstance(rejected.reason, OperationalError | RedisError | OSError):
                 raise Reject(rejected.reason, requeue=True) from rejected
             raise
+
+    def _marked(self, retry: Any) -> Any:
+        if is_replaced(self.request):
+            retry.__class__ = ReplacingRetry
+        return retry
 
     def signature_from_request(self, request: Any = None, *args: Any, **options: Any) -> Any:
         """The signature of a retry, which replaces the failed message in Redis in one step.

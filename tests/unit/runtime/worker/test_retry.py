@@ -1,6 +1,7 @@
 """The delay before a retry, and which errors are retried."""
 
 import math
+import pickle
 import random
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from celery import Task
 from celery.app.task import Context
-from celery.exceptions import Reject, SoftTimeLimitExceeded
+from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kombu.exceptions import OperationalError
@@ -21,6 +22,7 @@ from contentworker.errors import ContentError, PermanentError
 from contentworker.runtime.settings import RetrySettings
 from contentworker.runtime.transport.protocol import Replaced
 from contentworker.runtime.transport.validity import Validity
+from contentworker.runtime.worker.request import ReplacingRetry
 from contentworker.runtime.worker.retry import retry_delay_seconds
 from contentworker.testing.inline import Inline
 from tasks.base import BaseTask, CriticalTask, IdempotentTask
@@ -191,6 +193,26 @@ def test_a_task_begins_only_under_its_lease(task: BaseTask) -> None:
     with pytest.raises(Reject) as caught:
         task.before_start("1", [], {})
     assert (caught.value.reason, caught.value.requeue) == ("its lease is over", True)
+
+
+@pytest.mark.parametrize("throw", [True, False])
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_retry_tells_the_main_process_what_it_replaced(
+    task: BaseTask, monkeypatch: pytest.MonkeyPatch, is_sent: bool, throw: bool
+) -> None:
+    """Raised by Celery, or by the task itself: its message is not acknowledged."""
+
+    def retry(self: Task, **_: Any) -> Retry:
+        self.request.replaced.is_sent = is_sent
+        if throw:
+            raise Retry("later")
+        return Retry("later")
+
+    monkeypatch.setattr(Task, "retry", retry)
+    task.push_request(id="1", replaced=Replaced("me", "1-0"))
+    with pytest.raises(Retry) as caught:
+        raise task.retry(throw=throw)
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), ReplacingRetry) is is_sent
 
 
 def test_a_retry_takes_the_place_of_its_message(task: BaseTask) -> None:
