@@ -69,6 +69,9 @@ class Revocations:
         self._known: set[str] = set()
         """Ids that may be revoked. Redis is asked again about each of them, as it may have expired."""
         self._seen = 0.0
+        """Score up to which they were read."""
+        self._newest = 0.0
+        """The newest of a fetch, once it was read; `_seen` is higher if more had come by then."""
 
     def look_up(self, message: Any, task_id: str) -> None:
         """If the id of a message is revoked, add it to the worker's memory, otherwise remove it.
@@ -82,7 +85,7 @@ class Revocations:
             self._decide(self._app.backend.client, task_id)
             return
         client, newest = message.channel.holder.client, message.channel.newest_revocation
-        if newest != self._seen:
+        if newest not in (self._seen, self._newest):
             self._read(client, newest)
         if task_id in self._known or task_id in state.revoked:
             if self._seen < newest:
@@ -94,11 +97,13 @@ class Revocations:
     def _read(self, client: Any, newest: float) -> None:
         if newest < self._seen or len(self._known) > 2 * revocations.MOST:
             self._known.clear()
-            self._seen = 0.0
+            self._seen = self._newest = 0.0
         # Not up to `newest`: in a failover, this may be the old master, which does not have the newest.
         for task_id, score in revocations.since(client, self._seen):
             self._known.add(task_id)
             self._seen = score
+            if score == newest:
+                self._newest = newest
 
     def _decide(self, client: Any, task_id: str) -> None:
         from celery.worker import state
