@@ -144,7 +144,8 @@ class Holder:
         if fetch.acknowledged:
             self.do(self.protocol.acknowledge, fetch.holder, *fetch.acknowledged)
         self.do(self.protocol.cancel_fetch, fetch.holder, fetch.number)
-        self._under_way.discard(fetch)
+        with self._lock:  # `reconcile` reads them, in another thread
+            self._under_way.discard(fetch)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Acknowledge a delivery whose work is done: with the next fetch, `flush` or beat.
