@@ -147,7 +147,7 @@ def test_labels_and_bill_of_materials(project: Project) -> None:
 def test_every_queue_is_served_without_rights(project: Project) -> None:
     """Read-only, without capabilities or root: each queue answers, and the probes say so."""
     wait_until(
-        lambda: project.run_inside(SERVICE, "content-worker", "health").returncode == 0,
+        lambda: project.run_inside(SERVICE, "content-worker", "health", "--timeout=60").returncode == 0,
         "all queues to answer",
     )
     assert project.inside(SERVICE, "content-worker", "alive", "--ready").startswith("ready, ")
