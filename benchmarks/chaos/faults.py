@@ -37,6 +37,8 @@ class Context:
     """libfaketime's files: of the broker, of the workers."""
     events: int = 0
     may_repeat: int = 0
+    was_away: bool = False
+    """Whether the broker was away for a time."""
     killed: set[int] = field(default_factory=set)
     """Pool processes that are dead, however lately they worked."""
     never: Collection[Worker] = ()
@@ -158,6 +160,7 @@ def _broker_away(context: Context, *, seconds: float, silent: bool) -> None:
             context.broker.process.stop()
             time.sleep(seconds)
             context.broker.start()
+        context.was_away = True
         # After the lease a worker cannot know that it still holds what it runs.
         outlasts = seconds > PAST_THE_LEASE_SECONDS
         context.happened(context.concurrency * len(context.workers.all) if outlasts else 0)

@@ -114,7 +114,7 @@ def run(system: System, fault: Fault, options: Options) -> dict[str, Any]:
             ),
             "kills": context.events,
             # On a busy machine, an outage may outlast a lease even if the fault itself does not.
-            "may_repeat": max(context.may_repeat, workers.announced_repeats()),
+            "may_repeat": max(context.may_repeat, workers.announced_repeats() if context.was_away else 0),
             "worker_deaths": workers.deaths,
             "overlaps_reported": workers.log_lines("overlap"),
             "stranded_for_an_hour": figures.left.get("held", 0) if system.stranded else 0,

@@ -49,8 +49,8 @@ class OidcSettings(Section):
     name_claim: str = Field(
         "email",
         min_length=1,
-        description="The claim that a person's name is taken from. A provider must let nobody choose it "
-        "freely. `email` needs `email_verified`, where the provider says it.",
+        description="The claim that has a person's name. Take one that people cannot change themselves. "
+        "With `email`, the provider must not say that `email_verified` is false.",
     )
     groups_claim: str = Field(
         "groups", min_length=1, description="The claim whose values `desk.group_roles` turns into roles."
@@ -108,7 +108,7 @@ class DeskSettings(ListeningSection):
     mail_link: Literal["login", "open"] = Field(
         "login",
         description="The link in notifications. `login`: to the article, for people who can sign in. `open`: "
-        "whoever has the mail can decide on that article for three days; needs the secret `DESK_SECRET`.",
+        "anyone who has the mail can decide on that article for three days; needs the secret `DESK_SECRET`.",
     )
     group_roles: dict[str, tuple[DeskRole, ...]] = Field(
         {},
@@ -170,7 +170,7 @@ class DeskSettings(ListeningSection):
                     "header themselves"
                 )
         if (self.proxy_user_header or self.oidc.issuer) and not self.group_roles:
-            raise ValueError("group_roles: is empty, so that nobody who signs in elsewhere could do anything")
+            raise ValueError("group_roles: is empty, so people who sign in elsewhere could do nothing")
         return self
 
     @model_validator(mode="after")

@@ -188,7 +188,7 @@ def test_call_prints_an_id(
 
 
 def test_health(serve: Serve, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    """The real check: 4 where nobody serves a queue, 0 where every queue answers."""
+    """The real check: 4 if a queue has no worker, 0 if every queue answers."""
     assert run(f"{HEALTH} --timeout 0.5").returncode == 4
     serve(WORKER).wait_for_log(" ready.")
     # Not 0 if a busy machine held up an answer: the command waits for five seconds.

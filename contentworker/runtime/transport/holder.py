@@ -208,11 +208,11 @@ class Holder:
                 known = {*self._held, *self._acknowledged}
                 known.update(*(fetch.acknowledged for fetch in self._under_way))
                 coming = {str(fetch.number) for fetch in self._under_way}
-            before, self._unknown = (
-                self._unknown,
-                {(name, tag) for tag in found if tag not in known and tag.partition("-")[0] not in coming},
-            )
-            for _, tag in sorted(before & self._unknown):
+            unknown = {
+                (name, tag) for tag in found if tag not in known and tag.partition("-")[0] not in coming
+            }
+            stays, self._unknown = self._unknown & unknown, unknown
+            for _, tag in sorted(stays):
                 logger.warning(
                     "Message %s/%s goes back to its queue: its acknowledgement, or its retry, was lost",
                     name,

@@ -73,7 +73,7 @@ def backed_up(healthy: Machine, client: Celery, redis_client: redis.Redis) -> Ba
 
 
 ASKS_WORKERS = ("content-worker health\n", "content-worker celery inspect active_queues\n")
-"""Commands that print who answered within seconds: on a busy machine, somebody may be late."""
+"""Commands that print which workers answered in time. On a busy machine, one may be late."""
 
 
 def problem_of(machine: Machine, step: Step) -> str:

@@ -84,7 +84,7 @@ def test_new_settings_start_a_program_again(supervise: Supervise, tmp_path: Path
     """Only what reads them, only if they are valid, and without a delay."""
 
     def save(text: str) -> None:
-        """As editors do: nobody reads half of it."""
+        """As an editor saves it: no program reads half of it."""
         new = tmp_path / "set.new"
         new.write_text(text)
         new.replace(tmp_path / "set.toml")
