@@ -215,7 +215,7 @@ def main() -> None:
         print(json.dumps(figures))
         return
     base = statistics.median(figures["watchmedo"]["edits"])
-    print("| | edit, median s | of watchmedo | range s | longest wait, s, without / with a save |")
+    print("| | edit, median s | share of watchmedo's | range s | longest wait, s, without / with a save |")
     print("|---|---|---|---|---|")
     for name, own in figures.items():
         edits = sorted(own["edits"])
