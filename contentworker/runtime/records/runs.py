@@ -112,7 +112,7 @@ class Runs:
     def move(self, run_id: str, come_from: str, to: str, data: dict[str, Any] | None = None) -> bool:
         """Move a run from one step to another. Return False if it is not at the first one."""
         _, *left = _lists(come_from)
-        keys = (PREFIX + run_id, *left, *_lists(to))
+        keys = (PREFIX + run_id, INDEX, *left, *_lists(to))
         arguments = (run_id, self._lifetime_seconds, come_from, to, *_fields(data or {}))
         return bool(self._client.eval(_MOVE, len(keys), *keys, *arguments))
 

@@ -67,7 +67,7 @@ def test_a_value_is_kept_once(runs: Runs) -> None:
 
 
 def test_a_run_is_forgotten_after_its_last_step(runs: Runs, redis_client: redis.Redis) -> None:
-    """Each step begins its time again; it can be deleted before."""
+    """Each step begins its time again, and that of the index by which `forget` finds it."""
 
     def left(*keys: str) -> list[bool]:
         return [LIFETIME_SECONDS - 100 < redis_client.ttl(key) <= LIFETIME_SECONDS for key in keys]
@@ -75,8 +75,12 @@ def test_a_run_is_forgotten_after_its_last_step(runs: Runs, redis_client: redis.
     runs.create(RUN, "a-1", "score", {})
     assert left(PREFIX + RUN, INDEX + "a-1") == [True, True]
     redis_client.expire(PREFIX + RUN, 10)
+    redis_client.expire(INDEX + "a-1", 10)
     runs.move(RUN, "score", "rewrite")
-    assert left(PREFIX + RUN) == [True]
+    assert left(PREFIX + RUN, INDEX + "a-1") == [True, True]
+    redis_client.delete(INDEX + "a-1")  # as an earlier version left it: expired before the run
+    runs.move(RUN, "rewrite", "passed")
+    assert (runs.of("a-1"), left(INDEX + "a-1")) == ([RUN], [True])
     runs.delete(RUN, "a-1")
     assert redis_client.keys("contentworker:run*") == []
 
@@ -105,6 +109,13 @@ def test_lists_by_step(runs: Runs, redis_client: redis.Redis) -> None:
     assert listed(step="score") == [ids[4], ids[3], ids[2]]
     assert listed(step="rewrite") == [ids[1]]
     assert listed(step="rewrite", state="ended") == listed(step="none") == []
+    # The lists themselves: `page` would hide what stays in a wrong one.
+    assert redis_client.zscore(f"{LISTS}open", ids[0]) is None
+    assert redis_client.zscore(f"{LISTS}step:rewrite", ids[0]) is None
+    run, (line,) = runs.find(ids[0]), runs.lines([ids[0]])
+    assert run is not None
+    assert (line.began, line.reached) == (run.times["score"], run.times["passed"])
+    assert line.began < line.reached
     redis_client.delete(PREFIX + ids[4])  # as if it had expired
     runs.delete(ids[3], "a-3")
     assert listed(step="score") == [ids[2]]
@@ -128,6 +139,15 @@ def test_a_cursor_that_is_none(runs: Runs, after: str) -> None:
     """It is refused before Redis is asked."""
     with pytest.raises(ContentError, match=r"^after: must be the cursor of an earlier page"):
         runs.page(after=after)
+
+
+def test_a_page_has_a_size(runs: Runs) -> None:
+    """From 1 to 200 runs: both bounds are allowed, and nothing outside."""
+    for limit in (1, 200):
+        assert runs.page(limit=limit).lines == []
+    for limit in (0, 201):
+        with pytest.raises(ContentError, match=f"^limit: 1 to 200, not {limit}$"):
+            runs.page(limit=limit)
 
 
 def test_the_task_of_a_step_has_one_id() -> None:
