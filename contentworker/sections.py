@@ -42,7 +42,7 @@ QueueName = Annotated[
     str,
     StringConstraints(max_length=100),
     shaped(
-        r"[A-Za-z0-9](_?[A-Za-z0-9.-]+)*",
+        r"[A-Za-z0-9](_?[A-Za-z0-9.-])*",
         "a name of letters, digits, dots, dashes and single underscores that begins with a letter or digit",
     ),
 ]

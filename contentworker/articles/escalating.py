@@ -19,7 +19,7 @@ from contentworker import config
 from contentworker.articles import metrics
 from contentworker.articles.outcome import findings, open_runs
 from contentworker.editorial.escalations.result import Announced, EscalationRef, Notified
-from contentworker.errors import ConfigError, ContentWorkerError
+from contentworker.errors import ConfigError, ContentError, ContentWorkerError
 from contentworker.runtime import environment
 from contentworker.runtime.logs import context as log_context
 from contentworker.runtime.metrics import count, set_gauge
@@ -109,7 +109,10 @@ def notify(escalation_id: str, notify_urls: str) -> Notified:
     refused = []
     # One after another: if a worker dies, the next one sends what this one has not begun.
     for channel in notifications.channels(notify_urls):
-        round_number = records.begin_sending(escalation_id, channel.key, channel.label)
+        try:
+            round_number = records.begin_sending(escalation_id, channel.key, channel.label)
+        except ContentError:  # forgotten a moment ago
+            break
         record = records.find(escalation_id) if round_number is not None else None
         if round_number is None or record is None:
             continue

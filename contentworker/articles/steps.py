@@ -6,6 +6,7 @@ A run can end after each of them. The id of a step's task follows from the run a
 sent twice is recognized, a rewrite is paid once, and `forget` knows every result to delete.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from celery import current_app, group
 
 from contentworker import config
 from contentworker.editorial.detector.result import renewed
+from contentworker.editorial.escalations.result import MAX_EVIDENCE_BYTES
 from contentworker.editorial.settings import MOST_REWRITES
 from contentworker.runtime.records.runs import Run, step_id
 
@@ -126,6 +128,12 @@ def _evidence(run: Run, rewrites: list[dict[str, Any]]) -> dict[str, Any]:
         }
         for each in rewrites
     ]
+    # Many rewrites, or letters that JSON writes as \uXXXX. The record's findings have all of it anyway.
+    if len(json.dumps(evidence)) > MAX_EVIDENCE_BYTES:
+        for part in (*evidence.values(), *evidence["rewrites"]):
+            if isinstance(part, dict):
+                part.pop("recommendations", None)
+                part.pop("refusals", None)
     return evidence
 
 

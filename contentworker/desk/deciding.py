@@ -14,7 +14,7 @@ from contentworker.desk.words import LATER
 from contentworker.editorial.escalations.choosing import decided, latest_rewrite, text_now
 from contentworker.editorial.escalations.database import sha256
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, Finding
-from contentworker.editorial.parsing.sources import detect_media_type
+from contentworker.editorial.parsing.sources import detect_media_type, text_read
 from contentworker.errors import ConflictError
 
 __all__ = [
@@ -78,7 +78,8 @@ def withdraw(ask: Ask) -> Response:
 
 def reopen(ask: Ask) -> Response:
     """Reopen an article whose decision the platform knows, and tell the platform."""
-    ask.desk.store.reopen(ask.path["id"], ask.name, event_id=ask.form.get("event", ""))
+    if not ask.desk.store.reopen(ask.path["id"], ask.name, event_id=ask.form.get("event", "")):
+        return to(f"/review/{ask.path['id']}?saved=withdrawn")
     is_asked = ask.desk.announce(0)
     return to(f"/review/{ask.path['id']}?saved={'reopened' if is_asked else 'later'}")
 
@@ -92,13 +93,15 @@ def judge(ask: Ask) -> Response:
     text = text_now(record, findings)
     if text is None:
         raise Refused(400, "There is no text to judge", "The article was sent here without it.")
-    score = next((each.content for each in findings if each.kind == "score" and each.number == 0), {})
+    score = next(
+        (each.content for each in reversed(findings) if each.kind == "score" and each.number == 0), {}
+    )
     is_sent = ask_to_judge(
         ask.desk.machinery.app,
         record={"escalation_id": record.id, "article_id": record.article_id, "text_sha256": sha256(text)},
         number=1 + max((each.number for each in findings), default=0),
         text=text,
-        media_type=record.media_type or detect_media_type(text),
+        media_type=record.media_type or detect_media_type(text_read(text)),
         # The same questions, so that the scores can be compared.
         questions=[
             each["question"] for each in score.get("questions", ()) if not score.get("question_inferred")

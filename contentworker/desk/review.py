@@ -28,7 +28,7 @@ from contentworker.editorial.document import Document, parse
 from contentworker.editorial.escalations.choosing import Decided, decided, latest_rewrite, text_now
 from contentworker.editorial.escalations.database import sha256
 from contentworker.editorial.escalations.result import Escalation, Finding
-from contentworker.editorial.parsing.sources import detect_media_type
+from contentworker.editorial.parsing.sources import detect_media_type, text_read
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
@@ -72,11 +72,7 @@ def review(ask: Ask) -> Response:
     layer = layer if layer in LAYERS else "rewrite"
     rewrite = latest_rewrite(record, findings)
     score, detection = _first(findings, "score", AeoScore), _first(findings, "detection", Detection)
-    scores = [
-        each.content["score"]
-        for each in findings
-        if each.kind == "score" and not each.run_id.startswith("desk/")
-    ]
+    scores = _scores(findings)
     text = text_now(record, findings)
     judged: dict[str, Any] = {
         each.kind: each.content for each in findings if text and each.text_sha256 == sha256(text)
@@ -103,7 +99,8 @@ def review(ask: Ask) -> Response:
     note = _note_taken_back(ask, record) if saved == "withdrawn" else ""
     return page(
         ask, "review.html", record=record, layer=layer, layers=LAYERS, shows=shows,
-        blocks=_blocks(record, marks), why=why(record, score, detection, scores, ask.desk.settings.pipeline),
+        blocks=_blocks(record, marks, ask.desk.settings.content),
+        why=why(record, score, detection, scores, ask.desk.settings.pipeline),
         passes_from=ask.desk.settings.pipeline.min_aeo_score, verdicts=VERDICTS, score=score, scores=scores,
         detection=detection, recommendations=recommendations, about=about(record, score),
         title=record.title or "",
@@ -191,23 +188,30 @@ def _log(record: Escalation) -> Iterator[tuple[datetime, str, str]]:
         yield sent.updated_at, f"{sent.channel}: {sent.state}", ""
 
 
-def _blocks(record: Escalation, marks: list[Mark]) -> list[tuple[str, list[Part]]]:
+def _blocks(record: Escalation, marks: list[Mark], settings: ContentSettings) -> list[tuple[str, list[Part]]]:
     """The article's latest text to show: of a page its headings and sentences, of anything else all of it."""
     originals = [each for each in record.texts if each.kind == "original"]
     if not originals:
         return []
-    source = originals[-1].text
-    if (record.media_type or detect_media_type(source)) == "html" and (document := _parsed(source)):
+    source = text_read(originals[-1].text)
+    if (record.media_type or detect_media_type(source)) == "html" and (document := _parsed(source, settings)):
         return list(of_document(document, marks))
     return [("div", list(of_source(source, marks)))]
 
 
 @lru_cache(PARSED_AT_ONCE)
-def _parsed(source: str) -> Document | None:
+def _parsed(source: str, settings: ContentSettings) -> Document | None:
     try:
-        return parse(source, media_type="html", settings=ContentSettings())
+        return parse(source, media_type="html", settings=settings)
     except ContentError:
         return None
+
+
+def _scores(findings: list[Finding]) -> list[float]:
+    """Points in the latest run, of the article as it came and of its rewrites. Earlier texts do not count."""
+    found = [each for each in findings if each.kind == "score" and not each.run_id.startswith("desk/")]
+    latest = next((each.run_id for each in reversed(found)), None)
+    return [each.content["score"] for each in found if each.run_id == latest]
 
 
 def _first(findings: list[Finding], kind: str, model: Any) -> Any:

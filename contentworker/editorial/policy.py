@@ -58,10 +58,12 @@ def after_rewrite(
             return Decision(action="escalate", reasons=("below_threshold", "nothing_to_rewrite"))
         reasons.append("rewrite_refused")
     else:
-        if after[1].score < before[1].score + settings.min_gain:
+        # Rounded: 1.2 - 1.1 is a little less than 0.1.
+        if round(after[1].score - before[1].score, 6) < settings.min_gain:
             reasons.append("rewrite_not_better")
+        probability_before = 1 if before[0].probability is None else before[0].probability
         if SEVERITY[after[0].verdict] > SEVERITY[before[0].verdict] or (
-            (after[0].probability or 0) > (before[0].probability or 1) + settings.max_detector_rise
+            (after[0].probability or 0) > probability_before + settings.max_detector_rise
         ):
             reasons.append("rewrite_reads_like_ai")
         if not reasons:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from contentworker.editorial.escalations.result import Choice, ChoiceKind, Escalation, Finding
-from contentworker.editorial.parsing.sources import detect_media_type
+from contentworker.editorial.parsing.sources import detect_media_type, text_read
 from contentworker.editorial.rewriting import Rewrite
 from contentworker.editorial.rewriting.result import Change
 from contentworker.editorial.rewriting.splicing import splice
@@ -51,7 +51,7 @@ def decided(record: Escalation, finding: Finding) -> list[Decided]:
 
 def as_chosen(record: Escalation, finding: Finding) -> str:
     """The article with what `decided` says. `finding` is that of `latest_rewrite`."""
-    source = next(each.text for each in record.texts if each.sha256 == finding.text_sha256)
+    source = text_read(next(each.text for each in record.texts if each.sha256 == finding.text_sha256))
     replacements = [
         (each.change.start, each.change.end, each.text)
         for each in decided(record, finding)

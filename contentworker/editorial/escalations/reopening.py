@@ -39,14 +39,13 @@ class Reopening(Database):
         now = self.now()
         with self.writing() as connection:
             known = _locked_settled(connection, escalation_id, event_id)
-            held = (events.c.id == known.event_id) & events.c.not_before.is_not(None)
-            if not connection.execute(delete(events).where(held)).rowcount:
-                raise ConflictError("escalation_id", "too late: the platform is told of the decision")
-            change_record(connection, known.id, {**UNSETTLED, "updated_at": now})
-            note_in_history(connection, known.id, now, "reopened", by=by)
+            _take_back(connection, known, now, by)
 
-    def reopen(self, escalation_id: str, by: str, *, event_id: str | None = None) -> None:
+    def reopen(self, escalation_id: str, by: str, *, event_id: str | None = None) -> bool:
         """Reopen a record whose decision the platform knows; the event `escalation.reopened` tells it.
+
+        Returns False if no worker has sent the decision yet, though the time to withdraw it is over: it is
+        withdrawn then, and the platform hears of neither.
 
         Args:
             escalation_id: The record.
@@ -63,9 +62,12 @@ class Reopening(Database):
             known = _locked_settled(connection, escalation_id, event_id)
             event = connection.execute(select(events).where(events.c.id == known.event_id)).first()
             if event is not None and event.not_before is not None:
-                raise ConflictError(
-                    "escalation_id", "its decision can still be withdrawn: nobody is told of it"
-                )
+                if event.not_before > now:
+                    raise ConflictError(
+                        "escalation_id", "its decision can still be withdrawn: nobody is told of it"
+                    )
+                _take_back(connection, known, now, by)
+                return False
             new_id = uuid.uuid4().hex
             payload = {"id": known.id, "article_id": known.article_id, "reason": known.reason, "by": by}
             payload |= {
@@ -78,6 +80,15 @@ class Reopening(Database):
             connection.execute(insert(events).values({**row, "payload": json.dumps(payload)}))
             change_record(connection, known.id, {**UNSETTLED, "round": known.round + 1, "updated_at": now})
             note_in_history(connection, known.id, now, "reopened", by=by)
+        return True
+
+
+def _take_back(connection: Connection, known: Any, now: datetime, by: str) -> None:
+    held = (events.c.id == known.event_id) & events.c.not_before.is_not(None)
+    if not connection.execute(delete(events).where(held)).rowcount:
+        raise ConflictError("escalation_id", "too late: the platform is told of the decision")
+    change_record(connection, known.id, {**UNSETTLED, "updated_at": now})
+    note_in_history(connection, known.id, now, "reopened", by=by)
 
 
 def note_in_history(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 __all__ = [
+    "MAX_EVIDENCE_BYTES",
     "Announced",
     "ArticleId",
     "Choice",
@@ -25,6 +26,9 @@ __all__ = [
     "Settled",
     "TextVersion",
 ]
+
+MAX_EVIDENCE_BYTES = 200_000
+"""Most bytes of JSON that a record takes as evidence."""
 
 ArticleId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._:/@-]+$")]
 Reason = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9_]+$")]

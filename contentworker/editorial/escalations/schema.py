@@ -110,6 +110,8 @@ def _sqlite_connection(path: Path, busy_seconds: float) -> Any:
     try:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")
+        # SQLite's own knows A to Z alone, so a search for "über" would not find "Über".
+        connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
     except BaseException:
         connection.close()
         raise

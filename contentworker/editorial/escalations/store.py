@@ -24,6 +24,7 @@ from contentworker.editorial.escalations.delivering import Deliveries, PendingEv
 from contentworker.editorial.escalations.reading import NOT_HELD, PARTS, Reading
 from contentworker.editorial.escalations.reopening import UNSETTLED, Reopening, note_in_history
 from contentworker.editorial.escalations.result import (
+    MAX_EVIDENCE_BYTES,
     EscalationRef,
     Forgotten,
     NewFinding,
@@ -36,7 +37,6 @@ from contentworker.errors import ConflictError, ContentError
 
 __all__ = ["DatabaseError", "PendingEvent", "Store", "check_decision"]
 
-MAX_EVIDENCE_BYTES = 200_000
 MAX_UNDO_SECONDS = 600.0
 REMOVED_AT_ONCE = 1_000
 """Records that one transaction removes: a statement of PostgreSQL takes 65,535 ids at most."""

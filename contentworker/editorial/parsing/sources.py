@@ -8,7 +8,7 @@ from contentworker.editorial.parsing.encoding import EncodingSource, decode, pag
 from contentworker.editorial.parsing.plaintext import is_subtitles
 from contentworker.errors import ContentError
 
-__all__ = ["Source", "checked_source", "detect_media_type"]
+__all__ = ["Source", "checked_source", "detect_media_type", "text_read"]
 
 
 class Source(NamedTuple):
@@ -47,6 +47,12 @@ def checked_source(source: object, encoding: str | None, max_bytes: int) -> Sour
     _refuse_binary(ascii_bytes, len(read.text))
     # PostgreSQL stores no NUL. A character of the same length keeps all offsets.
     return read._replace(text=read.text.replace("\0", "\ufffd"))
+
+
+def text_read(content: str) -> str:
+    """The text that is read of an article that came as text: offsets count its characters."""
+    page = page_of_archive(content)
+    return page.text if page else content
 
 
 _BINARY_STARTS = (b"%PDF-", b"PK\x03\x04", b"GIF8", b"\x7fELF", b"\x89PNG", b"\xff\xd8\xff", b"\x1f\x8b")

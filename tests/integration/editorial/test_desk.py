@@ -359,6 +359,43 @@ def test_what_was_found_is_shown(small: Running) -> None:
     assert VERDICTS[detection.verdict] in ana.get("/review").text
 
 
+def test_only_the_latest_run_s_numbers_are_shown(small: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The article came again with another text: its first score and questions are of the first one."""
+    settings = config.load(environ={}).content
+    points, sent = [], []
+    for number, question in enumerate(("How old is tea?", "What is hot?")):
+        text = f"# Tea {number}\n\n{ARTICLE}" + " Tea is hot." * number
+        score = scoring.score(
+            parse(text, settings=settings),
+            questions=(question,), today=date(2026, 12, 1), settings=settings,
+        ).model_copy(update={"score": 31.4 + number})  # fmt: skip
+        result = score.model_dump(mode="json")
+        rewritten = {**result, "score": 41.4 + number}
+        finding = NewFinding("score", 0, text, result), NewFinding("score", 1, f"{text}!", rewritten)
+        found = waiting(small, text=text, findings=finding[: 2 - number], run_id=f"r{number}")
+        points.append(score.score)
+    ana = signed_in(small, "ana")
+    page = ana.get(f"/review/{found}").text
+    assert ">32.4</span>" in page
+    assert not re.search("31.4|41.4", page)
+    monkeypatch.setattr(deciding, "ask_to_judge", lambda _app, **asked: sent.append(asked) or True)
+    ana.post(f"/review/{found}/judge", version=ana.get(f"/review/{found}").version)
+    assert sent[0]["questions"] == ["What is hot?"]
+
+
+def test_all_of_a_fragment_is_shown(small: Running) -> None:
+    """By `content.scope`, nothing of the article is a site's own text, though its tags look so."""
+    page = (
+        "<html><body><nav><p>One of us wrote this long sentence in a menu.</p></nav><p>Tea.</p></body></html>"
+    )
+    found = waiting(small, text=page, media_type="html", findings=[NewFinding("rewrite", 1, "other", {})])
+    ana = signed_in(small, "ana")
+    assert "in a menu" not in ana.get(f"/review/{found}").text
+    content = small.desk.settings.content.model_copy(update={"scope": "fragment"})
+    small.change(settings=small.desk.settings.model_copy(update={"content": content}))
+    assert "in a menu" in ana.get(f"/review/{found}").text
+
+
 OPEN_TO_STRANGERS = {"/", "/login", "/login/oidc", "/login/oidc/callback", "/l/{token}"}
 """Every other route has roles."""
 CHANGES_NOTHING = {"/logout", "/me/sessions/end"}

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from contentworker.editorial.escalations.choosing import as_chosen, latest_rewrite
+from contentworker.editorial.document import parse
+from contentworker.editorial.escalations.choosing import as_chosen, latest_rewrite, text_now
 from contentworker.editorial.escalations.reading import Filter, Order
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, EscalationLine, NewFinding
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 from contentworker.editorial.rewriting.result import Change, Rewrite
+from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ConflictError, ContentError
 from tests.support import PATIENCE
 
@@ -119,6 +121,21 @@ def test_a_decision_is_withdrawn_until_the_platform_is_told(store: Store, clock:
     assert third.withdrawable_until is None
     with pytest.raises(ConflictError, match="too late"):
         store.withdraw(third.id, "ana")
+
+
+def test_a_decision_that_no_worker_sends_can_be_reopened(store: Store, clock: Clock) -> None:
+    """The time to undo is over, but Redis is away: the platform hears of neither."""
+    ref = store.escalate("a", "failed", evidence={})
+    store.settle(ref.id, "accept", "ana", undo_seconds=30)
+    clock.after(29)
+    with pytest.raises(ConflictError, match="can still be withdrawn"):
+        store.reopen(ref.id, "bob")
+    clock.after(30)
+    assert not store.reopen(ref.id, "bob")
+    assert (found(store, ref.id).state, pending(store)) == ("open", [])
+    store.settle(ref.id, "reject", "bob")
+    assert store.reopen(ref.id, "ana")
+    assert len(pending(store)) == 2
 
 
 def test_undo_against_the_announcement(url: str, file: Path) -> None:
@@ -299,6 +316,29 @@ def test_sentences_are_chosen(store: Store) -> None:
     with pytest.raises(ConflictError, match="it is settled by ana"):
         store.choose(ref.id, "bob", finding.id, {1: ("rewrite", "")})
     assert store.forget("a").choices == 3
+
+
+def test_sentences_of_a_page_that_a_browser_saved(store: Store) -> None:
+    """Offsets count the characters of the page in the archive, which is what was read and rewritten."""
+    page = "<html><body><article><h1>Tea</h1><p>Tea is old. It is hot.</p></article></body></html>"
+    archive = (
+        "From: <Saved by Blink>\nMIME-Version: 1.0\nContent-Type: multipart/related;\n\tboundary=B\n\n--B\n"
+        f"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n{page}\n--B--\n"
+    )
+    document = parse(archive, settings=ContentSettings())
+    sentence = document.sentences[0]
+    change = Change(
+        original=sentence.text, rewritten="Tea & time.", outcome="rewritten", refusals=(),
+        start=sentence.start, end=sentence.end,
+    )  # fmt: skip
+    result = Rewrite(
+        text="", changed=True, changes=(change,), diff=(), left=(), mode="edit", model="m", provider="p",
+        prompt_tokens=0, completion_tokens=0, cost=0, seconds=0,
+    )  # fmt: skip
+    rewrite = NewFinding("rewrite", 1, archive, result.model_dump(mode="json"))
+    ref = store.escalate("a", "failed", evidence={}, content=archive, findings=[rewrite])
+    text = text_now(found(store, ref.id), store.findings(ref.id))
+    assert text == document.source.replace("Tea is old.", "Tea &amp; time.")
 
 
 def test_a_rewrite_of_an_earlier_text_is_none(store: Store) -> None:

@@ -335,3 +335,5 @@ def test_a_title_is_found(store: Store) -> None:
     assert (record.title[:16], len(record.title)) == ("All about \ufffd tea!", 200)
     assert [each.id for each in store.read(Filter(text="ABOUT")).lines] == [ref.id]
     assert store.read(Filter(text="coffee")).lines == []
+    other = store.escalate("a/2", "failed", evidence={}, title="Über ÉCLAIRS")
+    assert [each.id for each in store.read(Filter(text="über éclairs")).lines] == [other.id]

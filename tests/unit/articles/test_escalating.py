@@ -8,7 +8,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from contentworker import config
 from contentworker.articles import escalating
-from contentworker.editorial import document
+from contentworker.editorial import document, notifications
+from contentworker.editorial.escalations.result import Escalation
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
 
@@ -31,4 +32,24 @@ def test_nobody_is_notified_of_a_forgotten_record(monkeypatch: pytest.MonkeyPatc
     engine = open_engine("", tmp_path / "records.sqlite3")
     monkeypatch.setattr(escalating, "store", lambda: Store(engine))
     assert escalating.notify("0" * 32, "json://127.0.0.1:1").channels == {}
+    engine.dispose()
+
+
+def test_a_record_that_is_forgotten_while_people_are_notified(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Between the look at the record and the sending: that is no failure either."""
+
+    class Forgetful(Store):
+        def find(self, escalation_id: str) -> Escalation | None:
+            record = super().find(escalation_id)
+            self.forget("a")
+            return record
+
+    engine = open_engine("", tmp_path / "records.sqlite3")
+    made = Store(engine).escalate("a", "failed", evidence={})
+    monkeypatch.setattr(escalating, "store", lambda: Forgetful(engine))
+    channel = notifications.Channel("key", "json://127.0.0.1", "json://127.0.0.1:1")
+    monkeypatch.setattr(notifications, "channels", lambda _: [channel])
+    assert escalating.notify(made.id, "json://127.0.0.1:1").channels == {}
     engine.dispose()

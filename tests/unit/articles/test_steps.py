@@ -11,7 +11,7 @@ from kombu import Queue
 
 from contentworker import config
 from contentworker.articles import steps
-from contentworker.editorial.escalations.store import MAX_EVIDENCE_BYTES
+from contentworker.editorial.escalations.result import MAX_EVIDENCE_BYTES
 from contentworker.editorial.rewriting.guard import refusals
 from contentworker.runtime.records.runs import Run
 
@@ -176,6 +176,21 @@ def test_evidence_of_long_addresses_can_be_recorded(app: Celery) -> None:
     assert len(json.dumps(message["kwargs"]["evidence"])) < MAX_EVIDENCE_BYTES / 10
     (shown, *_) = message["kwargs"]["evidence"]["rewrites"][0]["refusals"]
     assert shown["detail"].startswith("gone: https://example.com/longlong")
+
+
+def test_evidence_of_many_rewrites_can_be_recorded(app: Celery) -> None:
+    """JSON writes each Cyrillic letter in six bytes: of ten rewrites, the details would be too much."""
+    changes = [{"refusals": [{"rule": "words", "detail": "слово " * 40}]}] * 50
+    rewrites = {
+        f"rewrite:{number}/result": {"text": "new", "changed": False, "changes": changes, "cost": 0.1}
+        for number in range(1, 11)
+    }
+    steps.send(run("escalate", reasons=["rewrite_refused"], **{"evaluate:0/score": SCORE}, **rewrites))
+    (message,) = sent(app)
+    evidence = message["kwargs"]["evidence"]
+    assert len(json.dumps(evidence)) <= MAX_EVIDENCE_BYTES
+    assert evidence["evaluate:0/score"]["score"] == SCORE["score"]
+    assert [each["cost"] for each in evidence["rewrites"]] == [0.1] * 10
 
 
 def test_an_escalation_without_a_rewrite(app: Celery) -> None:

@@ -71,6 +71,12 @@ def test_an_article_as_it_was_sent(
             id="no-probability-before",
         ),
         pytest.param(
+            judged(50, "no_sign", 0.0),
+            judged(60, "no_sign", 0.5),
+            ("escalate", "rewrite_reads_like_ai"),
+            id="probability-of-nothing-before",
+        ),
+        pytest.param(
             judged(50, "abstained", 0.2),
             judged(60, "abstained", None),
             ("accept", "better"),
@@ -88,6 +94,14 @@ def test_an_article_after_a_rewrite(before: Any, after: Any, expected: tuple[str
     """It must win `min_gain` points, and the detector must judge it no worse."""
     found = after_rewrite(before, after, number=1, refusals=0, settings=SETTINGS)
     assert (found.action, *found.reasons) == expected
+
+
+def test_a_gain_at_a_bound_that_binary_numbers_miss() -> None:
+    """1.1 + 0.1 is more than 1.2."""
+    found = after_rewrite(
+        judged(1.1), judged(1.2), number=1, refusals=0, settings=PipelineSettings(min_gain=0.1)
+    )
+    assert found.action == "accept"
 
 
 @pytest.mark.parametrize(
