@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["check", "decoded", "encodable", "json_text", "lines", "one_line"]
+__all__ = ["check", "counted", "decoded", "encodable", "json_text", "lines", "one_line"]
 
 
 def one_line(text: object) -> str:
@@ -39,6 +39,11 @@ def check(value: object) -> None:
     if isinstance(value, list | tuple):
         for each in value:
             check(each)
+
+
+def counted(number: int, one: str) -> str:
+    """A number of things: `1 worker`, `2 workers`."""
+    return f"{number} {one}{'' if number == 1 else 's'}"
 
 
 def decoded(value: bytes | str) -> str:

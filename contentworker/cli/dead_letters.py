@@ -13,7 +13,7 @@ from contentworker.cli import ids as abbreviated
 from contentworker.cli.connection import Connect, json_option
 from contentworker.cli.errors import PlainErrorsGroup
 from contentworker.cli.exit_codes import ExitCode
-from contentworker.printable import json_text, lines, one_line
+from contentworker.printable import counted, json_text, lines, one_line
 from contentworker.runtime.records import dead_letters, letter_batches
 from contentworker.runtime.records.dead_letters import REASONS, DeadLetter, UnknownLetter
 from contentworker.runtime.records.letter_batches import LetterFilter
@@ -157,7 +157,7 @@ def _apply(
         listed = {done: outcome.done, "missing": outcome.missing, "unknown": [*outcome.refused]}
         click.echo(json.dumps(listed))
     else:
-        click.echo(f"{done.capitalize()} {_counted(len(outcome.done))}.")
+        click.echo(f"{done.capitalize()} {counted(len(outcome.done), 'dead letter')}.")
     # A letter that matched and is gone by now was handled by another process; that is no error.
     _end(outcome.missing if ids else [], failed=bool(outcome.refused))
 
@@ -172,8 +172,8 @@ def _check_choice(ids: tuple[str, ...], chosen: LetterFilter, everything: bool) 
 
 def _confirm(count: int) -> None:
     if not sys.stdin.isatty():
-        raise click.ClickException(f"this would discard {_counted(count)}; add --yes")
-    click.confirm(f"Discard {_counted(count)} for good?", abort=True, err=True)
+        raise click.ClickException(f"this would discard {counted(count, 'dead letter')}; add --yes")
+    click.confirm(f"Discard {counted(count, 'dead letter')} for good?", abort=True, err=True)
 
 
 def _ids(client: Any, chosen: LetterFilter) -> list[str]:
@@ -198,10 +198,6 @@ def _end(missing: list[str], *, failed: bool = False) -> None:
         click.echo(f"Error: {_line(letter_id)}: there is no such dead letter (any more)", err=True)
     if missing or failed:
         sys.exit(ExitCode.FAILED)
-
-
-def _counted(number: int) -> str:
-    return f"{number} dead letter{'' if number == 1 else 's'}"
 
 
 def _record(letter_id: str, arrived: datetime, letter: DeadLetter | UnknownLetter) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from contentworker.editorial.escalations.reading import Filter, Order
 from contentworker.editorial.escalations.result import ChoiceKind, Escalation, EscalationLine, Finding
 from contentworker.editorial.escalations.store import MAX_UNDO_SECONDS, Store, check_decision
 from contentworker.errors import ContentError
-from contentworker.printable import json_text, lines, one_line
+from contentworker.printable import counted, json_text, lines, one_line
 from contentworker.runtime import environment
 
 __all__ = ["group"]
@@ -314,5 +314,5 @@ def _page(record: Escalation, findings: list[Finding]) -> Iterator[str]:
 def _in_short(found: Finding) -> str:
     content = found.content
     if found.kind == "rewrite":
-        return f"{len(content.get('changes', ()))} changes by {content.get('model')}"
+        return f"{counted(len(content.get('changes', ())), 'change')} by {content.get('model')}"
     return ", ".join(str(content[name]) for name in ("score", "verdict", "probability") if name in content)

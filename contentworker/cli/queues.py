@@ -81,7 +81,7 @@ def hand_back() -> None:
         while count := protocol.hand_back():
             moved += count
         if holders := client.hlen(LEASES):
-            click.echo(f"{holders} workers still run: the messages that they hold are not moved.", err=True)
+            click.echo(f"Workers still run: {holders}. The messages that they hold are not moved.", err=True)
     click.echo(f"Messages moved into their queues: {moved}")
 
 

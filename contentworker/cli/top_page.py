@@ -8,7 +8,7 @@ from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contentworker.printable import one_line
+from contentworker.printable import counted, one_line
 from contentworker.runtime.records.queue_state import LimitState
 from contentworker.runtime.watching.overview import (
     Overview,
@@ -165,8 +165,8 @@ def _head(overview: Overview) -> Iterator[Text]:
         return
     line = _line(f"{sum(queue.ready for queue in state.queues)} ready  {_running_number(overview)} running  ")
     if overview.transport == "leased":
-        line.append(f"{state.leases} leases  ")
-    line.append(f"{state.dead_letters} dead letters", BAD if state.dead_letters else "")
+        line.append(f"{counted(state.leases, 'lease')}  ")
+    line.append(counted(state.dead_letters, "dead letter"), BAD if state.dead_letters else "")
     if state.revocations:
         line.append(f"  {state.revocations} revoked")
     if overview.cap_per_day or overview.spent_today:
@@ -207,9 +207,9 @@ def _unknown(overview: Overview) -> Iterator[str]:
     """What the page cannot say."""
     quiet = sum(worker.queues is None for worker in overview.workers)
     if quiet:
-        yield f"{quiet} workers give no signs of life, as [metrics] is off there: their queues are not known"
+        yield f"workers without signs of life, as [metrics] is off there: {quiet}; their queues are not known"
     if overview.state and overview.state.delayed_uncounted:
-        yield f"{overview.state.delayed_uncounted} more delayed messages, whose queues are not counted"
+        yield f"delayed messages whose queues are not counted: {overview.state.delayed_uncounted}"
     if overview.transport == "plain":
         yield "delayed and held are not known: workers of the plain transport keep them in memory"
 

@@ -33,4 +33,4 @@ def check_services(root: Path, environ: Environ) -> Finding:
     down = [f"{unit} is {state}" for unit, state in zip(workers, states, strict=False) if state != "active"]
     if down:
         return Finding("note", "; ".join(down), "sudo systemctl start celery-worker")
-    return Finding("ok", f"{len(workers)} worker{'s' if len(workers) > 1 else ''} run")
+    return Finding("ok", "1 worker runs" if len(workers) == 1 else f"{len(workers)} workers run")

@@ -26,6 +26,7 @@ from contentworker.installer.credentials import REDIS_URL
 from contentworker.installer.errors import InstallError
 from contentworker.installer.layout import Layout, is_masked, worker
 from contentworker.installer.manifest import Manifest
+from contentworker.printable import counted
 from contentworker.runtime import environment
 from contentworker.runtime.worker import task_names
 from contentworker.runtime.worker.routing import queue_of
@@ -226,7 +227,7 @@ def check_code() -> str:
     importlib.import_module("flower.command")
     importlib.import_module("contentworker.desk.application")  # editorial
     own = [name for name in app.tasks if not name.startswith("celery.")]
-    return f"{len(own)} tasks can be loaded"
+    return f"{counted(len(own), 'task')} can be loaded"
 
 
 def check_redis() -> str:

@@ -7,6 +7,7 @@ from contentworker.installer import layout as places
 from contentworker.installer.manifest import Manifest
 from contentworker.installer.prepare import Preparation
 from contentworker.installer.release import package_count
+from contentworker.printable import counted
 
 __all__ = ["after", "before", "before_removal", "preflight"]
 
@@ -66,7 +67,7 @@ def _differences(prepared: Preparation) -> list[str]:
         elif changed:
             lines.append(f"{path}: new")
     if len(lines) > MOST_LINES:
-        lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES} more lines"]
+        lines[MOST_LINES:] = [f"and {counted(len(lines) - MOST_LINES, 'more line')}"]
     return lines
 
 
@@ -132,7 +133,7 @@ def before_removal(manifest: Manifest, *, removes_data: bool) -> Iterator[str]:
     yield f"What was installed in {manifest.prefix} is removed:"
     if units := manifest.units:
         yield _line("services", f"stopped when their tasks have ended: {', '.join(units)}")
-    yield _line("files", f"{len(manifest.files)}, and {len(manifest.releases)} releases")
+    yield _line("files", f"{len(manifest.files)}, and {counted(len(manifest.releases), 'release')}")
     data = "secrets, Redis' data, accounts" if manifest.own_redis else "secrets, accounts"
     yield _line("data", f"{data}: {'removed as well' if removes_data else 'kept'}")
 

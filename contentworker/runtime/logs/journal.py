@@ -49,7 +49,7 @@ class JournalHandler(logging.Handler):
         """Send a record to the journal; on its error to the fallback. A full socket drops the record."""
         try:
             if self._dropped:
-                text = f"The journal took no events for a while: {self._dropped} were dropped"
+                text = f"The journal took no events for a while; dropped: {self._dropped}"
                 self._send(logging.LogRecord(__name__, logging.WARNING, "", 0, text, None, None))
                 self._dropped = 0
             self._send(record)

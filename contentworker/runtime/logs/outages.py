@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from contentworker.printable import counted
 from contentworker.runtime.logs.context import message
 
 __all__ = ["Outage", "OutageStep", "begin"]
@@ -80,7 +81,8 @@ class Outage:
             if since is None or self._without or self._clock() - answered < SETTLED_SECONDS:
                 return
             self._since, stopped = None, self._stopped
-        lost = f"; the lease ended meanwhile, and {stopped} running tasks start again" if stopped else ""
+        again = f"{counted(stopped, 'running task')} {'starts' if stopped == 1 else 'start'} again"
+        lost = f"; the lease ended meanwhile, and {again}" if stopped else ""
         logger.warning("Redis answers again after %.0f s%s", answered - since, lost)
 
     def lease_lost(self, number: int) -> bool:

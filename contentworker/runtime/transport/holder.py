@@ -283,9 +283,8 @@ class Holder:
             return
         if lost:
             logger.critical(
-                "Lease lost (%s): the work on %d messages is stopped; another worker does it again",
-                reason,
-                lost,
+                "Lease lost (%s): the work on %d message%s is stopped; another worker does it again",
+                *(reason, lost, "" if lost == 1 else "s"),
             )
             for callback in _when_fenced:
                 callback()

@@ -250,11 +250,15 @@ class Lease:
             self._skip = 0  # the remaining ones have moved up in the list
             if moved:
                 _tell("moved", "reclaimed", moved)
-            logger.warning(
-                "Worker %s is gone; %d messages that it held are back in their queues", name, moved
-            )
+            held = "1 message that it held is back in its queue"
+            if moved != 1:
+                held = f"{moved} messages that it held are back in their queues"
+            logger.warning("Worker %s is gone; %s", name, held)
             if unknown:
-                logger.error("%d messages of worker %s stay held: another version wrote them", unknown, name)
+                text = "%d messages of worker %s stay held: another version wrote them"
+                if unknown == 1:
+                    text = "%d message of worker %s stays held: another version wrote it"
+                logger.error(text, unknown, name)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

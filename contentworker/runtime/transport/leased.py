@@ -367,7 +367,7 @@ class Channel(sending.Channel):
         waiting: int = super()._purge(queue)
         delayed = self.holder.protocol.purge(self._lists([queue]))
         if delayed:
-            logger.warning("Purged %d delayed messages of queue %s with the others", delayed, queue)
+            logger.warning("Purged queue %s with its delayed messages: %d", queue, delayed)
         return waiting + delayed
 
     def close(self) -> None:

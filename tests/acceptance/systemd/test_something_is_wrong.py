@@ -432,7 +432,7 @@ def _twice(place: Place) -> None:
     sent, pid = hold(place.client, place.folder), machine.main_pid(UNIT)
     machine.run("kill", "-KILL", str(pid))
     wait_until(lambda: len(executions(place.folder)) == 2, "the task to be run again")
-    gone = " is gone; 1 messages that it held are back"
+    gone = " is gone; 1 message that it held is back"
     wait_until(lambda: gone in place.look(), "who put it back to say so")
     place.page_says("or was killed")
     release(sent, place.folder)

@@ -171,7 +171,7 @@ def test_workers_that_give_no_signs() -> None:
     shown = replace(overview(1), workers=(WorkerState("a@host", None, None, 3),), rates=None)
     lines = lines_of(shown)
     assert any(
-        line.startswith("1 workers give no signs of life, as [metrics] is off there") for line in lines
+        line.startswith("workers without signs of life, as [metrics] is off there: 1;") for line in lines
     )
     assert words_of(lines, "queue-0 ")[-4:] == ["0", "or", "more", "?"]
     assert words_of(lines, "a@host") == ["a@host", "?", "3", "none"]

@@ -307,7 +307,7 @@ class TestFaults:
         frozen.kill(signal.SIGSTOP)
         wait_until(lambda: len(executions(tmp_path)) == 2, "another worker to run the task")
         assert held(redis_client) == [sent.id]
-        other.wait_for_log("is gone; 1 messages that it held are back")
+        other.wait_for_log("is gone; 1 message that it held is back in its queue")
         (tmp_path / "release").touch()
         assert sent.get(timeout=PATIENCE) == "released"
         wait_until(lambda: not held(redis_client), "the acknowledgement")

@@ -91,7 +91,7 @@ def test_the_next_outage_is_reported_as_well(
     outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With its own numbers: its length, and the tasks that start again."""
-    for stopped in (2, 0):
+    for stopped in (2, 1, 0):
         KEEPER.warning("The lease cannot be renewed: %s", REFUSED)
         if stopped:
             KEEPER.critical("Lease lost (%s): the work on %d messages is stopped", "of it", stopped)
@@ -102,6 +102,8 @@ def test_the_next_outage_is_reported_as_well(
     assert [message.split(" (")[0] for message in caplog.messages] == [
         "Redis cannot be reached",
         "Redis answers again after 5 s; the lease ended meanwhile, and 2 running tasks start again",
+        "Redis cannot be reached",
+        "Redis answers again after 5 s; the lease ended meanwhile, and 1 running task starts again",
         "Redis cannot be reached",
         "Redis answers again after 5 s",
     ]

@@ -216,7 +216,7 @@ def test_a_lost_lease_ends_all_work(holder: Holder, steps: Steps, caplog: pytest
     assert (ended, holder.held, holder.lease.name) == ([0], 0, "")
     assert holder.lease.validity.epoch == epoch + 1
     assert not holder.lease.validity.covers(running.epoch)
-    assert "Lease lost (it was cut off): the work on 1 messages is stopped" in caplog.text
+    assert "Lease lost (it was cut off): the work on 1 message is stopped" in caplog.text
     assert [tag in caplog.text for tag in ("message 1-0", "message 1-1")] == [True, True]
     holder.lease.outbox.send()
     assert steps.taken == [("acknowledge", "1-1"), ("release",)]

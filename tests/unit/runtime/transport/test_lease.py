@@ -428,6 +428,16 @@ def test_messages_that_another_version_wrote_are_reported(
     assert "2 messages of worker other stay held: another version wrote them" in caplog.text
 
 
+def test_one_message_is_no_messages(lease: Lease, server: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """The lines about a dead worker are English for one message, too."""
+    server.reclaim = lambda *_: (1, 1)  # type: ignore[method-assign]
+    reclaims(lease, server, (0, 7), (12, 7))
+    assert caplog.messages[-2:] == [
+        "Worker other is gone; 1 message that it held is back in its queue",
+        "1 message of worker other stays held: another version wrote it",
+    ]
+
+
 def test_acknowledgements_that_wait_go_first(
     server: Redis, fences: Fences, caplog: pytest.LogCaptureFixture
 ) -> None:
