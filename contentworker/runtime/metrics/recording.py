@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
+from contentworker.printable import decoded
 from contentworker.runtime.metrics.definitions import DROPPED, OTHER, Metric
 from contentworker.runtime.transport.scripts import load
 
@@ -127,7 +128,7 @@ class Recorder:
                     self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
                     self._thread.start()
 
-    def end(self, worker: str = "", queues: Collection[str] = ()) -> None:
+    def end(self, worker: str = "") -> None:
         """Send what is left, and that this worker has stopped; then measure nothing."""
         if self._connect is None:
             return
@@ -136,8 +137,11 @@ class Recorder:
         self._connect = None
         if worker and self._client is not None:
             with suppress(Exception):
-                self._client.zrem(WORKERS, SEPARATOR.join([worker, *queues]))
                 self._client.hdel(SLOTS, worker)
+                # With whatever queues: before it was killed and came back, it may have served others.
+                known = self._client.zrangebyscore(WORKERS, "-inf", "+inf")
+                own = [each for each in known if decoded(each).partition(SEPARATOR)[0] == worker]
+                self._client.zrem(WORKERS, *own)
 
     def flush(self) -> None:
         """Send what was measured since the last time."""

@@ -28,7 +28,7 @@ def begin(worker: Any) -> None:
     app.steps["consumer"].add(SignStep)
     holder.when_moved(lambda how, number: count(MOVED[how], number))
     worker_process_shutdown.connect(lambda **_: recorder.end(), weak=False)
-    worker_shutdown.connect(lambda **_: recorder.end(*_name_and_queues(worker)), weak=False)
+    worker_shutdown.connect(lambda **_: recorder.end(worker.hostname), weak=False)
 
 
 class SignStep(bootsteps.StartStopStep):

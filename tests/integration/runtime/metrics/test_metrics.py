@@ -11,6 +11,7 @@ from celery import Celery
 
 from contentworker.runtime.metrics.definitions import (
     DEAD_LETTERS,
+    DROPPED,
     PROMOTED,
     RECLAIMED,
     TASK_SECONDS,
@@ -160,6 +161,32 @@ def test_signs_of_life(
     assert serving.wait() == 0
     assert redis_client.zcard(WORKERS) == 0
     assert not redis_client.exists(SLOTS)
+
+
+def test_a_worker_that_served_other_queues_before_is_gone_at_its_end(
+    worker: StartWorker, redis_client: redis.Redis
+) -> None:
+    """It was killed, and came back with one queue more: none of its signs looks like a silent worker."""
+    killed = worker("--queues=celery", "--hostname=one@here", app=PROBE_APP)
+    wait_until(lambda: redis_client.zcard(WORKERS) == 1, "its sign")
+    killed.kill(signal.SIGKILL, group=True)
+    again = worker("--queues=celery,rewrite", "--hostname=one@here", app=PROBE_APP)
+    wait_until(lambda: redis_client.zcard(WORKERS) == 2, "a sign with other queues")
+    again.kill()
+    assert again.wait() == 0
+    assert redis_client.zcard(WORKERS) == 0
+
+
+def test_a_sum_that_is_too_large_disturbs_no_other_number(
+    worker: StartWorker, client: Celery, redis_client: redis.Redis
+) -> None:
+    """Senders whose clocks are wrong can add up to more than Redis can count; nothing is counted twice."""
+    redis_client.hset(f"{PREFIX}:{WAITING_SECONDS.name}", f"celery{SEPARATOR}sum", str(2**63 - 1))
+    worker("--queues=celery", app=PROBE_APP)
+    for number in range(1, 4):
+        client.send_task("probe.pid").get(timeout=60)
+        wait_until(lambda n=number: kept(redis_client, DROPPED).get(("",)) == n, "the sum to be dropped")  # type: ignore[misc]
+    assert states(redis_client, "probe.pid") == {"success": 3}
 
 
 def test_last_counts_are_told_at_the_end(
