@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from contentworker import config_checks, config_errors
+from contentworker import config_checks, config_errors, printable
 from contentworker.config_checks import leaves, variable_part
 from contentworker.config_errors import VARIABLE_PREFIX as ENVIRONMENT_PREFIX
 from contentworker.config_errors import Sources, close_variable
@@ -115,7 +115,7 @@ def _load(path: Path | None, environ: Mapping[str, str] | None) -> tuple[Setting
     text = _read(path)
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also for a number of too many digits
         raise config_errors.no_toml(path.name, text, str(error)) from None
     origins = dict.fromkeys(_keys(tree), path.name)
     for variable, value in sorted(environ.items()):
@@ -153,6 +153,8 @@ def _override(tree: dict[str, Any], variable: str, text: str) -> Keys:
     names = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
     if not all(names):
         raise ConfigError(f"{variable}: must have the form {ENVIRONMENT_PREFIX}SECTION__KEY")
+    if printable.encodable(text) != text:
+        raise ConfigError(f"{variable}: must be UTF-8")
     if "".join(text.splitlines()) != text:  # a second line would be further TOML
         raise ConfigError(f"{variable}: must be one line")
     keys: list[str] = []
@@ -174,7 +176,7 @@ def _toml_value(text: str) -> Any:
     """`8`, `true` and `["a"]` mean what they mean in TOML; all other text is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML; too many digits, or brackets
         return text
 
 

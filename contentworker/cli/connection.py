@@ -1,5 +1,6 @@
 """How a command reaches this project's Redis, what it says if it cannot, and where a server listens."""
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,9 +17,11 @@ from contentworker.runtime.development import local_redis
 from contentworker.sections import ListeningSection
 
 __all__ = [
+    "SECONDS",
     "STATE_FOLDER",
     "Connect",
     "NoRedisError",
+    "NumberRange",
     "application",
     "broker_errors",
     "check_queue",
@@ -44,6 +47,21 @@ TIMEOUT_SECONDS = 2.0
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers without NaN, which click lets pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number that was typed."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+SECONDS = NumberRange(0, 86_400)
+"""How long a command may wait: at most a day."""
 
 
 def check_queue(queue: str, parameter: str) -> None:

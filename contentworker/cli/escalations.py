@@ -123,7 +123,7 @@ def show(escalation_id: str, as_json: bool) -> None:
 @click.option("--if-version", type=int, help="The version that `show` printed: an error if it has changed.")
 @click.option(
     "--undo-seconds",
-    type=click.FloatRange(0, MAX_UNDO_SECONDS),
+    type=connection.NumberRange(0, MAX_UNDO_SECONDS),
     default=0,
     help="How long `withdraw` can take it back; the platform is told after that.",
 )
@@ -242,7 +242,9 @@ def comment(escalation_id: str, by: str, text: str) -> None:
 
 @group.command()
 @click.option("--by", required=True, help="Who takes it.")
-@click.option("--minutes", type=click.FloatRange(1, 24 * 60), default=15, show_default=True, help="How long.")
+@click.option(
+    "--minutes", type=connection.NumberRange(1, 24 * 60), default=15, show_default=True, help="How long."
+)
 @click.option("--over", is_flag=True, help="Take it over from another person.")
 @click.argument("escalation_id", metavar="ID")
 def take(escalation_id: str, by: str, minutes: float, over: bool) -> None:

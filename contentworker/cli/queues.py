@@ -23,7 +23,12 @@ __all__ = ["hand_back", "health", "pause", "resume", "spending"]
 
 @click.command()
 @click.option(
-    "--timeout", "timeout_seconds", default=5.0, show_default=True, help="Seconds to wait for answers."
+    "--timeout",
+    "timeout_seconds",
+    type=connection.SECONDS,
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for answers.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
 @click.option(

@@ -32,7 +32,10 @@ def _task_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
 @click.argument("task", shell_complete=_task_names)
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE | NAME:=JSON | NAME@FILE]...")
 @click.option(
-    "--wait", "wait_seconds", type=float, help="Wait this many seconds for the result and print it."
+    "--wait",
+    "wait_seconds",
+    type=connection.SECONDS,
+    help="Wait this many seconds for the result and print it.",
 )
 def submit(task: str, arguments: tuple[str, ...], wait_seconds: float | None) -> None:
     """Send TASK to its queue; print its id, or with --wait its result as JSON.

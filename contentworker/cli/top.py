@@ -44,7 +44,7 @@ KEYS_STOPPED = "q quit   space go on: the page is stopped"
 @click.option(
     "--interval",
     "interval_seconds",
-    type=click.FloatRange(0.2, 3600),
+    type=connection.NumberRange(0.2, 3600),
     default=1.0,
     show_default=True,
     help="Seconds between two pages.",

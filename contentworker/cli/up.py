@@ -94,14 +94,16 @@ def down(now: bool) -> None:
         return
     say = _printer(_names(), coloured=_is_coloured())
     lines = _log_lines(folder, from_end=True)
-    is_forced = False
-    if found := up_files.state(folder):
-        with suppress(ProcessLookupError):
-            os.kill(found[0], signal.SIGTERM)
+    is_told = is_forced = False
     while up_files.is_running(folder):
+        found = up_files.state(folder)
+        if found and not is_told:  # not before: `up` may have begun just now
+            is_told = True
+            with suppress(ProcessLookupError):
+                os.kill(found[0], signal.SIGTERM)
         for name, line in _available(lines):
             say(name, line)
-        if now and not is_forced and (found := up_files.state(folder)):
+        if now and found and not is_forced:
             is_forced = any(each.state in ("stopping", "ended") for each in found[1])
             if is_forced:
                 with suppress(ProcessLookupError):

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from contentworker import config
 from contentworker.cli import connection
-from contentworker.printable import one_line
+from contentworker.printable import decoded, one_line
 from contentworker.runtime import environment
 from contentworker.runtime.development import local_redis
 from contentworker.runtime.records import connections
@@ -78,10 +78,10 @@ def redis(command: tuple[str, ...]) -> None:
         return
     if not os.environ.get("REDIS_URL") and not local_redis.find(connection.STATE_FOLDER):
         connection.exit_no_broker("this checkout's Redis is not running")
-    with connection.broker_errors(), connection.redis_client(decode_responses=True) as client:
+    with connection.broker_errors(), connection.redis_client() as client:
         client.response_callbacks.clear()  # the answer as it came, as redis-cli prints it
         try:
-            answer = client.execute_command(*command)
+            answer = client.execute_command(command[0], *map(os.fsencode, command[1:]))
         except ResponseError as error:
             raise click.ClickException(str(error)) from None
     # As redis-cli does it: escaped for a terminal, as it is for a program.
@@ -117,4 +117,5 @@ def _lines(answer: Any) -> Iterator[str]:
         for element in answer:
             yield from _lines(element)
     else:
-        yield "" if answer is None else str(answer).replace("\r\n", "\n").rstrip("\n")
+        text = decoded(answer) if isinstance(answer, bytes) else str(answer)
+        yield "" if answer is None else text.replace("\r\n", "\n").rstrip("\n")

@@ -14,9 +14,12 @@ def fill(template: Path, values: Mapping[str, str]) -> str:
     goes.
     """
 
-    def indented(match: re.Match[str]) -> str:
-        lines = values[match[2]].splitlines()
-        return "".join(f"{match[1]}{line}\n" if line else "\n" for line in lines)
+    def filled(match: re.Match[str]) -> str:
+        indent, alone, within = match.groups()
+        if within:
+            return values[within]
+        lines = values[alone].splitlines()
+        return "".join(f"{indent}{line}\n" if line else "\n" for line in lines)
 
-    text = re.sub(r"(?m)^( *)@([A-Za-z_]+)@\n", indented, template.read_text("utf-8"))
-    return re.sub(r"@([A-Za-z_]+)@", lambda match: values[match[1]], text)
+    # In one pass: a value may contain what looks like a name.
+    return re.sub(r"(?m)^( *)@([A-Za-z_]+)@\n|@([A-Za-z_]+)@", filled, template.read_text("utf-8"))

@@ -184,6 +184,19 @@ def test_a_variable_is_one_line(write: WriteFile, text: str) -> None:
         load(write(SMALL), {"WORKER__FLOWER__PORT": text})
 
 
+def test_a_variable_is_utf8(write: WriteFile) -> None:
+    """Python has half surrogates in the place of other bytes, and JSON knows none."""
+    with pytest.raises(ConfigError) as caught:
+        load(write(SMALL), {"WORKER__SERVICES__USER": "a\udcff"})
+    assert str(caught.value) == "WORKER__SERVICES__USER: must be UTF-8"
+
+
+def test_a_number_of_too_many_digits(write: WriteFile) -> None:
+    """Python converts no number of more than 4300."""
+    with pytest.raises(ConfigError, match="max_tasks_per_child: must be a whole number"):
+        load(write(SMALL), {"WORKER__LIMITS__MAX_TASKS_PER_CHILD": "1" * 5000})
+
+
 def test_other_variables_are_left_alone(write: WriteFile) -> None:
     """Ours begin with WORKER__, and what is no near miss of one may belong to another program."""
     environ = {"WORKER_LIMITS": "3", "WORKER_NODE": "n", "XWORKER__A__B": "1", "WORKER_ALIVE_FILE": "x"}

@@ -63,8 +63,8 @@ class Log:
         with suppress(OSError):
             self._file.write(f"{name} | {COLOUR_CODE.sub('', text)}\n".encode())
             if self._file.tell() > LARGEST_LOG_BYTES:
-                self.close()
-                self._file = self._new()
+                full, self._file = self._file, self._new()
+                full.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -9,7 +9,17 @@ from typing import Any
 
 from celery._state import get_current_task
 
-__all__ = ["ARGUMENTS_SHOWN", "NOT_SHOWN", "Attributes", "Say", "bind", "fields", "handling", "message"]
+__all__ = [
+    "ARGUMENTS_SHOWN",
+    "LONGEST_CHARACTERS",
+    "NOT_SHOWN",
+    "Attributes",
+    "Say",
+    "bind",
+    "fields",
+    "handling",
+    "message",
+]
 
 Attributes = Mapping[str, str | int | float]
 """Fields of a log line or a span."""

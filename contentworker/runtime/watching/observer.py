@@ -151,7 +151,8 @@ class Observer:
                         connection.ensure_connection(max_retries=1, timeout=ANSWER_SECONDS)
                         inspect = self._app.control.inspect(timeout=ANSWER_SECONDS, connection=connection)
                         answers = inspect.active(safe=True) or {}
-                except Exception:  # noqa: BLE001 (Redis is away, which the page shows, or an answer is not a worker's)
+                    _running(answers, time.time())  # fails if an answer is not a worker's
+                except Exception:  # noqa: BLE001 (Redis is away, which the page shows, or the answer of another program)
                     answers = None
                 with self._lock:
                     self._answers, self._asked, self._asked_at = answers, time.monotonic(), time.time()

@@ -24,6 +24,7 @@ from celery.worker.request import ExceptionWithTraceback
 from redis.exceptions import RedisError
 
 from contentworker.runtime import metrics
+from contentworker.runtime.logs.context import LONGEST_CHARACTERS
 from contentworker.runtime.metrics.definitions import DEAD_LETTERS
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.transport.validity import is_held
@@ -38,6 +39,10 @@ PAUSE_SECONDS = 60.0
 """Pause after an unexpected error. The error may repeat, and should not fill the log."""
 
 
+LONGEST_ERROR = 1_000
+"""Characters of an error in a log line; its letter has more."""
+
+
 class _Unwritten(NamedTuple):
     """A dead letter that is not in Redis yet, and its message, which stays held until then."""
 
@@ -47,7 +52,9 @@ class _Unwritten(NamedTuple):
     acknowledge: Callable[[], object]
 
     def __str__(self) -> str:
-        return f"{self.letter.task or 'no task'}[{self.letter.task_id}]"
+        # A stranger's task and id may be as long as a message.
+        task, task_id = (each[:LONGEST_CHARACTERS] for each in (self.letter.task, self.letter.task_id))
+        return f"{task or 'no task'}[{task_id}]"
 
 
 _unwritten: "queue.Queue[_Unwritten]" = queue.Queue()
@@ -131,7 +138,13 @@ def _write(unwritten: _Unwritten) -> None:
     metrics.count(DEAD_LETTERS, queue=letter.queue, reason=letter.reason)
     logger.warning(
         "Kept %s from queue %s as dead letter %s (%s): %s",
-        *(str(unwritten), letter.queue, letter_id, letter.reason, letter.error.partition("\n")[0]),
+        *(
+            str(unwritten),
+            letter.queue,
+            letter_id,
+            letter.reason,
+            letter.error.partition("\n")[0][:LONGEST_ERROR],
+        ),
     )
 
 

@@ -89,6 +89,12 @@ def test_help_and_a_wrong_option(command: tuple[str, ...]) -> None:
         pytest.param("pause nope", "no queue 'nope'; allowed: ", id="queue"),
         pytest.param("worker --queue nope", "no queue 'nope'; allowed: ", id="queues"),
         pytest.param("health --timeout x", "'x' is not a valid float", id="number"),
+        pytest.param("health --timeout nan", "'nan' is not a number", id="not a number"),
+        pytest.param("health --timeout inf", "inf is not in the range 0<=x<=86400", id="infinity"),
+        pytest.param(
+            "submit tasks.health_check --wait -1", "-1.0 is not in the range 0<=x<=86400", id="past"
+        ),
+        pytest.param("top --interval nan", "'nan' is not a number", id="no interval"),
         pytest.param("metrics --port 0", "0 is not in the range 1<=x<=65535", id="range"),
         pytest.param("completion tcsh", "'tcsh' is not one of 'bash', 'zsh', 'fish'", id="choice"),
         pytest.param("dead-letters list --older-than 1y", "'1y' is not an age such as", id="age"),

@@ -172,6 +172,13 @@ def test_redis_ping(redis_url: str) -> None:
     assert plain(run_cli("redis", "GET", "a", redis_url=redis_url), 0) == "b\n"
 
 
+def test_redis_bytes(redis_url: str) -> None:
+    """Bytes that are no text are sent as they were typed, and shown escaped."""
+    assert plain(run_cli("redis", "SET", "bytes", "a\udcff", redis_url=redis_url), 0) == "OK\n"
+    assert plain(run_cli("redis", "STRLEN", "bytes", redis_url=redis_url), 0) == "2\n"
+    assert plain(run_cli("redis", "GET", "bytes", redis_url=redis_url), 0) == "a\\xff\n"
+
+
 def test_wrong_redis_command(redis_url: str) -> None:
     """A command that Redis does not know is one line."""
     assert "unknown command" in plain(run_cli("redis", "NOPE", redis_url=redis_url), 1)

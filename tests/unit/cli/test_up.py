@@ -1,13 +1,19 @@
 """Which programs `up` runs, and what worker.toml may say of them."""
 
+import shutil
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import click
 import pytest
 
 from contentworker import config
-from contentworker.cli import up
+from contentworker.cli import connection, up
 from contentworker.errors import ConfigError
+from contentworker.runtime.development import up_files
+from tests.support import PATIENCE, ROOT
 
 QUEUE = '[queues.celery]\ndescription = "x"\n'
 
@@ -62,3 +68,50 @@ def test_wrong_tables(tmp_path: Path, text: str, said: str) -> None:
         load(tmp_path, f'[up.c]\ncommand = "c"\nafter = ["a"]\n[up.a]\n{text}\n')
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_log_whose_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log cannot begin a new file; the programs run on."""
+    monkeypatch.setattr(up_files, "LARGEST_LOG_BYTES", 10)
+    folder = tmp_path / "state"
+    folder.mkdir()
+    log = up_files.Log(folder)
+    shutil.rmtree(folder)
+    for _ in range(2):
+        log.write("worker", "a line that is too long")
+    folder.mkdir()
+    log.write("worker", "a line that is too long")
+    log.write("worker", "kept")
+    log.close()
+    assert (folder / f"{up_files.LOG}.old").read_text() == "worker | kept\n"
+
+
+SUPERVISOR = """
+import signal, sys
+from pathlib import Path
+from contentworker.runtime.development import up_files
+folder = Path(sys.argv[1])
+with up_files.taken(folder):
+    up_files.write_states(folder, [])
+    print("runs", flush=True)
+    signal.sigwait({signal.SIGTERM})
+"""
+
+
+def test_down_right_after_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` has the lock, and has not written its process id yet: it is told as soon as it has."""
+    states = [None]
+    found = up_files.state
+    monkeypatch.setattr(up_files, "state", lambda folder: states.pop() if states else found(folder))
+    monkeypatch.setattr(connection, "STATE_FOLDER", tmp_path)
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as supervisor:
+        try:
+            assert supervisor.stdout is not None
+            assert supervisor.stdout.readline() == b"runs\n"
+            ending = threading.Thread(target=up.down.callback, kwargs={"now": False}, daemon=True)  # type: ignore[arg-type]
+            ending.start()
+            ending.join(PATIENCE)
+            assert not ending.is_alive()
+        finally:
+            supervisor.kill()

@@ -99,3 +99,10 @@ def test_the_context_has_what_the_installer_takes() -> None:
     lines = Path(ROOT / ".dockerignore").read_text("utf-8").splitlines()
     folders = {line for line in lines if line and line[0] not in "#*"}
     assert {name for name in release.LEFT_OUT if (ROOT / name).is_dir()} <= folders <= release.LEFT_OUT
+
+
+def test_a_description_with_at_signs() -> None:
+    """It looks like a name in a template, and is none."""
+    queues = {"celery": {"description": "ask @ops@ first"}}
+    text = containers.render(settings(queues=queues), ROOT)[ROOT / "deploy" / "compose.yaml"]
+    assert "# ask @ops@ first\n" in text

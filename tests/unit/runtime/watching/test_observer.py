@@ -1,10 +1,13 @@
 """What the overview says of numbers and answers: rates, silent workers, running tasks."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
+from contentworker import config
 from contentworker.runtime.metrics.reading import Sign
 from contentworker.runtime.metrics.recording import MILLION
 from contentworker.runtime.watching import observer
@@ -77,3 +80,16 @@ def test_running_tasks() -> None:
         ("short", "q", "one", 2.0),
         ("new", "", "one", 0.0),
     ]
+
+
+def test_the_answer_of_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a program of that Redis answers to `inspect`, the page goes on without it."""
+    answer = {"a@b": {"error": "x"}}
+    inspect = SimpleNamespace(active=lambda **_: answer)
+    app: Any = SimpleNamespace(
+        connection_for_write=MagicMock, control=SimpleNamespace(inspect=lambda **_: inspect)
+    )
+    watching = observer.Observer(app, lambda: None, config.load(environ={}))
+    monkeypatch.setattr(watching._stopping, "wait", lambda _: watching._stopping.set())
+    watching._keep_asking()
+    assert watching.look().running is None

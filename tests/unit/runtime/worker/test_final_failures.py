@@ -164,3 +164,16 @@ def test_reason_for_a_person_survives_the_result_backend() -> None:
     stored = json.loads(json.dumps(backend.prepare_exception(InterruptedTaskError("x"), "json")))
     rebuilt: Any = backend.exception_to_python(stored)
     assert (type(rebuilt), rebuilt.escalation_reason) == (InterruptedTaskError, "interrupted")
+
+
+def test_a_log_line_is_short(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the names and the error of a stranger's message are."""
+    monkeypatch.setattr(final_failures.dead_letters, "add", lambda *_: "1-0")
+    names = dict.fromkeys(("task", "task_id", "error"), "x" * 100_000)
+    long = letter(ValueError("x")).model_copy(update=names)
+    app: Any = SimpleNamespace(
+        backend=SimpleNamespace(client=None), runtime_settings=SimpleNamespace(dead_letters=None)
+    )
+    assert final_failures.keep(app, long, SimpleNamespace(properties={}), lambda: None)
+    assert caplog.messages[-1].startswith("Kept xxx")
+    assert len(caplog.messages[-1]) < 2_000
