@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contentworker.editorial.parsing.names import ADDRESS, KEYS, MONTHS, decoded, is_name, key_of
 
 __all__ = [
-    "BETWEEN_NAMES", "PARTICLE", "PICTURE", "is_account", "is_desk", "is_group", "names_in", "without_month",
+    "BETWEEN_NAMES", "FULL_STOP", "PARTICLE", "PICTURE", "is_account", "is_desk", "is_group", "names_in",
+    "without_month",
 ]  # fmt: skip
 
 _LABEL = re.compile(r"\A[^\W\d_]{2,14}(?::\s+|：\s*)")  # noqa: RUF001 (as Japanese and Chinese write it)
@@ -29,6 +30,7 @@ _GROUPS = (
     r"press|media|news|agenc(?:y|ies)|agentur(?:en)?|agencia|agence|services?|bureau|today|international|division|corp|inc"
     r"|ltd|llc|gmbh|ag|kg|e\.\s?v|d\.\s?o\.\s?o|s\.\s?a|s\.\s?r\.\s?l|b\.\s?v|university|universität|institute?"
     r"|foundation|stiftung|ministerium|ministry|polizei|association|verband|verein|network|magazine?|zeitung|radio"
+    r"|times|post|journal|gazette|herald|tribune|daily|telegraph|chronicle|courier|nachrichten|welle"
     r"|court|content|crime|sports?|cnn|ap|afp|apa|dpa|efe|sda|sid|reuters|condé\s+nast"
 )
 _DESK = re.compile(rf"\b(?:{_DESKS})\b", re.IGNORECASE)
@@ -53,7 +55,7 @@ _BY = re.compile(
     re.IGNORECASE,
 )
 # The end of a name, in a byline that goes on with another sentence: "Jane Doe. Example Agency".
-_FULL_STOP = re.compile(
+FULL_STOP = re.compile(
     r"(?P<name>\S+\s.*?(?<!\w)(?!(?:Prof|Dipl|Mag)\b)[^\W\d_a-z][^\W\d_]{2,})\.\s.*", re.DOTALL
 )
 # What stands before "by" with a date: "Published on May 3, 2024 by".
@@ -88,7 +90,7 @@ def is_desk(name: str) -> bool:
 
 def is_group(name: str) -> bool:
     """Whether a name is that of a desk, an agency or a company."""
-    return bool(_GROUP.search(name)) or is_desk(name)
+    return bool(_GROUP.search(name)) or name.lower().startswith("the ") or is_desk(name)
 
 
 def is_account(name: str) -> bool:
@@ -120,11 +122,11 @@ def names_in(text: str, sites: set[str], *, is_marked: bool) -> Iterator[str]:
     parts = [_without_site(_BY.sub("", part), sites) for part in parts if part.lower() not in MONTHS]
     if len(parts) == 2 and "," in text and all(map(_is_single_word, parts)):  # noqa: PLR2004 ("Doe, Jane")
         parts = [" ".join(reversed(parts))]
-    persons = [part for part in parts if not is_group(part)]
+    if parts and (" " in parts[0] or is_group(parts[0])):
+        # "Jane Doe, Berlin", "Reuters, Washington"; Chinese names have no space and no capitals.
+        parts[1:] = [part for part in parts[1:] if " " in part or part.lower() == part.upper()]
+    persons = [part for part in parts if part and not is_group(part)]
     for name in persons or parts:
-        if " " in parts[0] and " " not in name and name.lower() != name.upper():
-            # "Jane Doe, Berlin", "Jane Doe, Futurism"; Chinese names have no space and no capitals.
-            continue
         if (
             _SHORTEST_NAME <= len(name) <= _LONGEST_NAME_CHARACTERS
             and len(name.split()) <= _MOST_NAME_WORDS
@@ -164,7 +166,7 @@ def _without_site(name: str, sites: set[str]) -> str:
 
 def _without_end(part: str) -> str:
     """A name without the date, the place or the desk that follows it."""
-    stop = _FULL_STOP.match(part)
+    stop = FULL_STOP.match(part)
     part = stop["name"] if stop else part
     agency, _, rest = part.partition("/")
     if rest and is_group(agency):

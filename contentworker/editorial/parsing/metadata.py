@@ -109,8 +109,10 @@ def read_metadata(
             for block in nearby + visible[:_EDGE_BLOCKS]
             if block.sources[0][0] <= text_start and block.level != 1
         ),
-        key=lambda block: block.sources[0][0],
+        key=_start,
     )
+    below = [block for block in visible[-2:] if not block.level]
+    below += sorted((block for block in nearby if block.sources[0][0] >= end), key=_start)[:_EDGE_BLOCKS]
     site = _site(properties, structured, canonical)
     title = _title(extract, properties, structured, visible, site)
     names = not_authors(site, canonical)
@@ -132,7 +134,7 @@ def read_metadata(
     return Metadata(
         present=extract.has_metadata,
         title=title,
-        author=author_of(extract, properties, structured, edges, names, around, above, end),
+        author=author_of(extract, properties, structured, edges, names, around, above, below, end),
         published=as_shown(published or structured.salvaged, visible),
         modified=next(iter(modified), None),
         dates=tuple(dict.fromkeys([*modified, *published])),
@@ -154,6 +156,10 @@ def _first(properties: list[Candidate], keys: list[str]) -> Span | None:
 def _edge_blocks(blocks: list[Block]) -> list[Block]:
     """The first and last blocks of an article, which may hold bylines and dates."""
     return blocks if len(blocks) <= 2 * _EDGE_BLOCKS else blocks[:_EDGE_BLOCKS] + blocks[-_EDGE_BLOCKS:]
+
+
+def _start(block: Block) -> int:
+    return block.sources[0][0]
 
 
 def _short(blocks: list[Block], longest: int) -> list[Block]:

@@ -4,7 +4,14 @@ import re
 from collections.abc import Iterator
 
 from contentworker.editorial.parsing.blocks import Block, Extract, Span, domain_of
-from contentworker.editorial.parsing.byline_lines import about_author, line_with_names, name_beside_date
+from contentworker.editorial.parsing.byline_lines import (
+    about_author,
+    line_in_text,
+    line_with_names,
+    name_beside_date,
+    note_below,
+    reported_by,
+)
 from contentworker.editorial.parsing.bylines import is_account, is_desk, is_group, names_in
 from contentworker.editorial.parsing.names import KEYS, Candidate, Value, key_of
 from contentworker.editorial.parsing.structured import Structured
@@ -41,13 +48,15 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     sites: set[str],
     around: tuple[int, int],
     above: list[Block],
+    below: list[Block],
     end: int,
 ) -> Value | None:
     """The author or authors, by the first source that names a person; else an agency or an organisation.
 
     `edges` are short blocks beside the article, `sites` names that are no person's, `around` is the part of
-    the source in which the article stands, `above` short blocks above its text, and `end` where its text
-    ends: who is named elsewhere wrote another one, and so may who is named behind it.
+    the source in which the article stands, `above` blocks above its text, `below` its last and those behind
+    it, and `end` where its text ends: who is named elsewhere wrote another one, and so may who is named
+    behind it.
     """
     shown = [*_found(_bylines(extract, around), sites, structured.organisations)]
     line = line_with_names(edges)
@@ -78,11 +87,14 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     return (
         next(iter(strong), None)
         or line
+        or line_in_text(above)
         or about_author(edges)
+        or note_below(below)
         or _only_one(extract, sites)
         or next(iter(persons + marked), None)
         or name_beside_date(above)
         or next(iter(groups), None)
+        or reported_by(below)
     )
 
 

@@ -62,6 +62,21 @@ def page(above: str = "", below: str = "", head: str = "") -> Document:
         pytest.param("<div><div>Written by</div><div>Jane Doe</div></div>", JANE, id="label of words"),
         pytest.param("<p>3. Mai 2010 · Jane Doe</p>", JANE, id="beside a date"),
         pytest.param("<p>New York, 3. Mai 2010</p>", None, id="a place beside a date"),
+        pytest.param("<p>Jane Doe<br>03.05.2010, 12:00 Uhr</p>", JANE, id="no sign beside a date"),
+        pytest.param(f"<p>Jane Doe {' ' * 90} | 3. Mai 2010</p>", JANE, id="white space beside a date"),
+        pytest.param("<p>Autor/in: Jane Doe</p>", JANE, id="both genders"),
+        pytest.param("<ul><li><b>Autorin/Autor</b> Jane Doe</li></ul>", JANE, id="label without a colon"),
+        pytest.param("<p>Kategorie: Karten | Autor: jane</p>", "jane", id="label behind another"),
+        pytest.param("<p>Foto: Max Roe, Text: Jane Doe</p>", JANE, id="text behind a picture"),
+        pytest.param("<p>Text und Fotos: Jane Doe</p>", JANE, id="text and pictures"),
+        pytest.param("<p>Foto: Jane Doe</p>", None, id="a picture"),
+        pytest.param("<p>Автор: Анна Иванова</p>", "Анна Иванова", id="Russian"),
+        pytest.param("<p>Von unserer Redakteurin Jane Doe</p>", JANE, id="one of ours"),
+        pytest.param("<p>By Jane Doe\nExample Archive</p>", JANE, id="line below"),
+        pytest.param(
+            f"<p>Karten im Mai<br>\nvon Jane Doe<br>\n{'Sie trafen sich. ' * 9}</p>", JANE, id="in the text"
+        ),
+        pytest.param('<p class="author">Reuters, Leeds, 3. Mai 2010</p>', "Reuters", id="agency, place"),
         pytest.param('<a rel="author" href="/j"><img src="j" alt="Jane Doe"></a>', JANE, id="picture"),
         pytest.param('<a rel="author">View all posts by Jane Doe</a>', JANE, id="all posts"),
         pytest.param('<p class="author">AFP/Jane Doe</p>', JANE, id="agency before a name"),
@@ -88,6 +103,11 @@ def test_a_byline_above_the_text(byline: str, author: str | None) -> None:
         ("<div><h4>About the author</h4><p>Jane Doe writes about maps and lives in Leeds.</p></div>", JANE),
         ('<p class="meta">Von Jane am 03.05.2013, 11:51 | <a href="#c">0 Meinungen</a></p>', "Jane"),
         ('<div class="related"><a href="/t">Tweet</a></div><p>Von Jane am 03.05.2013, 11:51</p>', "Jane"),
+        ("<p>This entry was posted in Maps and Walks by Jane Doe. Bookmark the permalink.</p>", JANE),
+        ("<p>Jane Doe is a senior reporter for the Example Post.</p>", JANE),
+        ("<p>Unsere Autorin Jane Doe lebt in Köln.</p>", JANE),
+        ("<p>(Reporting by Jane Doe in Leeds; editing by Max Roe)</p>", JANE),
+        ("<p>Jane Doe is a city in the north of the county.</p>", None),
         ('<div class="related"><a href="/author/a">Ann Roe</a><a href="/author/b">Bob Roe</a></div>', None),
     ],
 )
@@ -108,6 +128,7 @@ def test_names_of_other_stories_do_not_replace_the_page_s_own_author() -> None:
 @pytest.mark.parametrize(
     "head",
     [
+        '<meta name="creator" content="Jane Doe">',
         '<meta name="article-author" content="Jane Doe">',
         f'{LD}{{"@type": "Article", "author": {{"name": {{"@value": "Jane Doe"}}}}}}</script>',
         f'{LD}{{"@type": "Article", "author": {{"name": "Jane Doe"}},}}</script>',

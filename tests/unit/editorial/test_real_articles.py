@@ -108,7 +108,7 @@ def test_what_is_no_name_is_no_author(author: str) -> None:
     ],
 )
 def test_an_author_is_a_person_if_one_is_named(head: str, body: str, author: str | None) -> None:
-    """Without jobs, places and the site; an agency only if nobody else is named, a desk never."""
+    """Without jobs, places and the site; an agency only if nobody else is named, no desk."""
     source = (
         '<html><head><title>How cows sleep</title><meta property="og:site_name" content="Example News">'
         f'<meta name="author" content="{head}"></head><body><article><h1>How cows sleep</h1>{body}'
@@ -173,7 +173,8 @@ def test_the_date_of_publication_is_read(language: str, line: str, day: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "author"), [("Jane Doe", "Jane Doe"), ("The Planet", None), ("PLANET", None)]
+    ("name", "author"),
+    [("Jane Doe", "Jane Doe"), ("The Planet", None), ("PLANET", None), ("Leeds Times", None)],
 )
 def test_a_blog_may_have_the_name_of_its_author(name: str, author: str | None) -> None:
     """The name of a site is no author, unless it is like a person's and is given as the author."""
