@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.chaos import machines, report, results, soak_report
 from benchmarks.chaos.faults import FAULTS, Fault, crash, together
 from benchmarks.chaos.load import Options
-from benchmarks.chaos.processes import ROOT, ChaosError, adopt_orphans
+from benchmarks.chaos.processes import ROOT, ChaosError, Process, adopt_orphans
 from benchmarks.chaos.promises import PROMISES
 from benchmarks.chaos.run import run
 from benchmarks.chaos.soak import BACKLOG_SECONDS, MIX, Plan, StoppedError, soak
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--system", choices=SYSTEMS, required=True)
     one.add_argument("--fault", required=True, help="its name, or NAME+NAME for a few of each in one run")
     one.add_argument("--kills", type=int, help="how often")
+    one.add_argument("--fork", action="store_true", help="fork the workers: less CPU, for tests")
     one.set_defaults(function=_run)
     every = commands.add_parser(
         "all", help="every system and fault, then the table; what has a result is left"
@@ -104,6 +105,7 @@ def faults_of(system: System) -> list[Fault]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    Process.forks = options.fork
     system = SYSTEMS[options.system]
     faults = {fault.name: fault for fault in faults_of(system)}
     names = options.fault.split("+")

@@ -69,7 +69,7 @@ def result(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def run(fault: Fault, folder: Path) -> dict[str, Any]:
     command = [
         *(sys.executable, "-m", "benchmarks.chaos", "run", "--system", OURS.name, "--fault", fault.name),
-        *("--kills", str(fault.quick_count), "--workers", "2", "--tasks", "140", "--rate", "12"),
+        *("--kills", str(fault.quick_count), "--workers", "2", "--tasks", "140", "--rate", "12", "--fork"),
         *("--results", str(folder / "results.csv"), "--keep", str(folder)),
     ]
     done = subprocess.run(

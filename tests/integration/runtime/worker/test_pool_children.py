@@ -29,6 +29,8 @@ def test_they_end_with_their_worker(worker: StartWorker, client: Celery) -> None
 def test_all_of_them_end_at_once(worker: StartWorker, client: Celery) -> None:
     """As when the lease is lost: the worker replaces them and goes on."""
     serving = worker("--queues=celery", "--concurrency=3", app=PROBE_APP)
+    # A worker that loses them all before its loop has begun ends: Celery then takes them for unable to start.
+    client.send_task("tasks.health_check").get(timeout=PATIENCE)
     for _ in range(3):
         before = children_of(serving.pid)
         assert len(before) == 3
