@@ -65,7 +65,11 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
     latencies = _await_answers(pending, sent, timeout_seconds)
     unanswered = [name for name in names if name not in {*latencies, *paused}]
     workers, busy = _workers(app, unanswered) if unanswered else ({}, set())
+    worked_on: set[str] = set()
     with app.connection_for_write() as connection:
+        if unanswered:
+            with connection.default_channel.conn_or_acquire() as client:
+                worked_on = queue_state.worked_on(client)
         for name in unanswered:
             _take_back(connection, name, pending[name].id)
             pending[name].forget()
@@ -75,7 +79,8 @@ def check_queues(app: Celery, queues: Iterable[str], timeout_seconds: float) -> 
             status=_status(
                 is_paused=name in paused,
                 answered=name in latencies,
-                is_busy=bool(busy & set(workers.get(name, ()))),
+                # Or it holds messages: a busy worker may take longer to say what it runs than we wait.
+                is_busy=name in worked_on or bool(busy & set(workers.get(name, ()))),
             ),
             latency_seconds=latencies.get(name),
             depth=waiting[name].number,

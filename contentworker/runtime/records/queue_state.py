@@ -21,12 +21,14 @@ from contentworker.runtime.transport.keys import (
     PARKED,
     PAUSED,
     PREFIX,
+    RENEWED,
     REVOKED,
     held_key,
 )
+from contentworker.runtime.transport.lease import LEASE_SECONDS
 from contentworker.runtime.transport.scripts import load
 
-__all__ = ["LimitState", "QueueState", "State", "Waiting", "read", "since", "waiting"]
+__all__ = ["LimitState", "QueueState", "State", "Waiting", "read", "since", "waiting", "worked_on"]
 
 PRIORITIES = ("", *(f"{PRIORITY_MARK}{priority}" for priority in (3, 6, 9)))
 """Ends of the names of a queue's lists: kombu's standard priorities."""
@@ -36,6 +38,8 @@ BYTES_AT_A_TIME = 4_000_000
 """A script stops after this many bytes of delayed messages."""
 MOST_HOLDERS = 1_000
 """Most workers whose messages are counted."""
+MOST_HELD = 10_000
+"""Most held messages that are looked at."""
 
 _WAITING = load(__file__, "waiting")
 _COUNT_DELAYED = load(__file__, "count_delayed")
@@ -164,6 +168,19 @@ def waiting(client: Any, queues: Iterable[str]) -> dict[str, Waiting]:
         ages = [max(0.0, (now - start).total_seconds()) for start in starts if start]
         queues_waiting[name] = Waiting(number, max(ages, default=None), parked)
     return queues_waiting
+
+
+def worked_on(client: Any) -> set[str]:
+    """The queues of which a worker holds messages, and renews its lease on them: it is alive, and has work.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unreachable, or refuses.
+    """
+    seconds, _ = client.time()
+    holders = client.zrangebyscore(
+        RENEWED, (seconds - LEASE_SECONDS) * 1000, "+inf", start=0, num=MOST_HOLDERS
+    )
+    return {*_held(client, [decoded(name) for name in holders], MOST_HELD)}
 
 
 def _limits(numbers: dict[str, int]) -> tuple[LimitState, ...]:

@@ -1,6 +1,7 @@
 """`health`: ok, busy, down, or no Redis at all."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,26 @@ def test_busy(redis_url: str, client: Celery, redis_client: redis.Redis, tmp_pat
         (folder / "release").touch()
     wait_until(lambda: not redis_client.llen("evaluation"), "the expired probe to be taken")
     assert run_cli("health", "--queue=evaluation", PATIENTLY, redis_url=redis_url).returncode == 0
+
+
+def test_busy_without_an_answer(
+    redis_url: str, client: Celery, redis_client: redis.Redis, module_worker: StartWorker, tmp_path: Path
+) -> None:
+    """A worker that says nothing, as a slow one, is busy while it renews its lease, and then down."""
+    options = ("--queues=rewrite", "--concurrency=1", "--hostname=silent@%h")
+    silent = module_worker(*options, "worker_enable_remote_control=false", app=PROBE_APP)
+    client.send_task("probe.base.hold", kwargs={"folder": str(tmp_path)}, queue="rewrite")
+    wait_until(lambda: executions(tmp_path), "the task to start")
+    arguments = ("health", "--queue=rewrite", "--timeout=0.1", "--json")
+
+    def found() -> dict[str, Any]:
+        (only,) = json.loads(run_cli(*arguments, redis_url=redis_url).stdout)
+        return dict(only)
+
+    assert (found()["status"], found()["workers"]) == ("busy", [])
+    silent.kill(signal.SIGKILL, group=True)
+    wait_until(lambda: found()["status"] == "down", "the lease to be over")
+    redis_client.delete("rewrite")
 
 
 def test_down(redis_url: str, client: Celery, redis_client: redis.Redis) -> None:
