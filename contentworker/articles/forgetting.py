@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kombu.transport.redis import PRIORITY_STEPS, Channel
 
@@ -19,6 +20,9 @@ from contentworker.runtime.records.runs import Run
 from contentworker.runtime.transport.keys import DELAYED, LEASES, held_key
 from contentworker.runtime.transport.stored import call_in, message_in
 
+if TYPE_CHECKING:
+    from contentworker.editorial.escalations.store import Store
+
 __all__ = [
     "CANCELLED",
     "EndedError",
@@ -28,6 +32,7 @@ __all__ = [
     "escalate_instead",
     "forget",
     "forget_records",
+    "record_ids",
 ]
 
 FORGET_SECONDS = 30.0
@@ -38,8 +43,10 @@ POLL_SECONDS = 0.1
 MOVING = "tasks.pipeline."
 """Beginning of the names of the tasks that move runs on and send their steps; the steps send nothing."""
 ESCALATE = "tasks.escalation.escalate_to_human"
-FIRST_ARGUMENT = (steps.PROCESS, ESCALATE)
-"""Tasks whose first positional argument is the article's id."""
+FIRST_ARGUMENT = (steps.PROCESS, ESCALATE, "tasks.escalation.settle")
+"""Tasks whose first positional argument is the id of the article or of its record."""
+ABOUT = ("run_id", "article_id", "escalation_id")
+"""Headers and arguments that say which article a message is about."""
 RESULTS = "celery-task-meta-"
 CANCELLED = "cancelled"
 """Last step of a run that was stopped, and the reason of the escalation for it."""
@@ -64,9 +71,15 @@ class Removed(NamedTuple):
     """Tasks that ran on when the time was over: what they write stays."""
 
 
-def forget(client: Any, article_id: str, wait_seconds: float | None = None) -> Removed:
-    """Remove an article's runs, messages, dead letters and results; wait for its tasks that run."""
-    runs, run_ids, names = open_runs(client), set[str](), {article_id}
+def forget(
+    client: Any, article_id: str, wait_seconds: float | None = None, record_ids: Iterable[str] = ()
+) -> Removed:
+    """Remove an article's runs, messages, dead letters and results; wait for its tasks that run.
+
+    `record_ids` are those of its escalations: a message that settles one may hold the text without the
+    article's id.
+    """
+    runs, run_ids, names = open_runs(client), set[str](), {article_id, *record_ids}
 
     def remove_runs_and_waiting() -> int:
         # The runs first, so that a task that ends now moves nothing on.
@@ -88,17 +101,31 @@ def forget(client: Any, article_id: str, wait_seconds: float | None = None) -> R
     return Removed(len(run_ids), messages, letters, results, running)
 
 
+def record_ids(article_id: str) -> list[str]:
+    """Ids of an article's records of escalations, for `forget`."""
+    with _store() as store:
+        return store.ids_of(article_id) if store else []
+
+
 def forget_records(article_id: str) -> Forgotten:
     """Remove an article's records of escalations, after `forget`: a task that ran may have made one."""
+    with _store() as store:
+        return store.forget(article_id) if store else Forgotten()
+
+
+@contextmanager
+def _store() -> "Iterator[Store | None]":
+    """The records; None if there are none yet."""
     # Here, because `forgetting` is imported where no database is needed.
     from contentworker.editorial.escalations.opening import missing_file, open_store
 
     place = config.load().escalations, environment.folder(config.ROOT)
     if missing_file(*place):
-        return Forgotten()
+        yield None
+        return
     store = open_store(*place)
     try:
-        return store.forget(article_id)
+        yield store
     finally:
         store.close()
 
@@ -195,10 +222,10 @@ def _delete_results(client: Any, names: set[str], run_ids: set[str]) -> int:
 
 
 def _is_about(raw: bytes, names: set[str]) -> bool:
-    """Whether a message has one of these ids of runs and articles in its headers or among its arguments."""
+    """Whether a message has one of these ids of runs, articles and records in its headers or arguments."""
     call = call_in(raw)
     if call is None:  # a stranger's message
         return False
-    named = [source.get(name) for source in (call.headers, call.kwargs) for name in ("run_id", "article_id")]
+    named = [source.get(name) for source in (call.headers, call.kwargs) for name in ABOUT]
     named += call.args[:1] if call.headers.get("task") in FIRST_ARGUMENT else []
     return any(isinstance(each, str) and each in names for each in named)

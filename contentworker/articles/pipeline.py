@@ -54,19 +54,27 @@ def begin(article_id: str, article: dict[str, Any]) -> Run:
         raise ContentWorkerError(f"run {run_id} was removed while it began: send the article again")
     # Also for a run that exists: its first worker may have died before this line, or Redis lost the message.
     # Every step can be repeated, and a rewrite is claimed under its id.
+    kind, _, number = run.step.partition(":")
+    if kind == "evaluate" and _decide(run_id, int(number)):  # both halves are there, so nothing would be sent
+        return runs.find(run_id) or run
     steps.send(run)
     return run
 
 
 def take_evaluation(result: dict[str, Any], *, run_id: str, number: int, part: str) -> None:
     """Keep one half of an evaluation; once both halves are there, decide."""
+    _runs().note(run_id, f"{steps.evaluation(number)}/{part}", result)
+    _decide(run_id, number)
+
+
+def _decide(run_id: str, number: int) -> bool:
+    """Move a run on from an evaluation; return False if a half of it is not there yet."""
     from contentworker.editorial import policy
 
     step = steps.evaluation(number)
-    _runs().note(run_id, f"{step}/{part}", result)
     run = _runs().find(run_id)
     if run is None or not {f"{step}/detection", f"{step}/score"} <= run.data.keys():
-        return
+        return False
     settings = config.load().pipeline
     before = _evaluation(run, 0)
     if number == 0:
@@ -75,6 +83,7 @@ def take_evaluation(result: dict[str, Any], *, run_id: str, number: int, part: s
         after = _evaluation(run, number)
         decision = policy.after_rewrite(before, after, number=number, refusals=0, settings=settings)
     _follow(run_id, step, number, decision)
+    return True
 
 
 def take_rewrite(rewrite: dict[str, Any], *, run_id: str, number: int) -> None:

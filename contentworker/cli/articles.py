@@ -171,7 +171,7 @@ def forget(connect: Connect, /, article_id: str) -> None:
     run; run the command again.
     """
     with connect() as client:
-        removed = forgetting.forget(client, article_id)
+        removed = forgetting.forget(client, article_id, record_ids=forgetting.record_ids(article_id))
     records = forgetting.forget_records(article_id)
     click.echo(
         f"{article_id}: runs {removed.runs}, messages {removed.messages}, "

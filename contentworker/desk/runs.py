@@ -93,8 +93,9 @@ def forget_article(desk: Desk, article_id: str) -> tuple[forgetting.Removed, For
 
     The records first: if the database is away, nothing has changed, and the run's page can try it again.
     """
+    record_ids = desk.store.ids_of(article_id)
     first = desk.store.forget(article_id)
-    removed = forgetting.forget(desk.machinery.client(), article_id, FORGET_SECONDS)
+    removed = forgetting.forget(desk.machinery.client(), article_id, FORGET_SECONDS, record_ids)
     again = dict(desk.store.forget(article_id))  # a task that ran may have made one
     return removed, Forgotten(**{name: number + again[name] for name, number in first})
 

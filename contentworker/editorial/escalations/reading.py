@@ -108,6 +108,12 @@ class Reading(Database):
         with self.reading() as connection:
             return list(connection.scalars(query.order_by(escalations.c.id).limit(most)))
 
+    def ids_of(self, article_id: str) -> list[str]:
+        """The ids of an article's records."""
+        query = select(escalations.c.id).where(escalations.c.article_id == article_id)
+        with self.reading() as connection:
+            return list(connection.scalars(query))
+
     def read(
         self,
         wanted: Filter | None = None,

@@ -28,6 +28,7 @@ from tests.support import PATIENCE, ROOT, as_bytes, run_cli
 
 RUN = "6c1c5a3e-6a3f-5a0e-9a53-7f0f8f1b6d12"
 TASK = "tasks.evaluation.detect_ai"
+SETTLE = "tasks.escalation.settle"
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,8 @@ def message(task: str = TASK, args: object = (), kwargs: object = None, **header
         pytest.param(message(steps.PROCESS, ["a", "text"]), True, id="by position"),
         pytest.param(message(steps.PROCESS, ["text", "a"]), False, id="second position"),
         pytest.param(message(TASK, ["a"]), False, id="by position, of a task that takes a text"),
+        pytest.param(message(SETTLE, kwargs={"escalation_id": "a"}), True, id="of a record"),
+        pytest.param(message(SETTLE, ["a", "accept"]), True, id="of a record, by position"),
         pytest.param(message(article_id="b"), False, id="another article"),
         pytest.param(message(article_id=["a"]), False, id="a list"),  # type: ignore[arg-type]
         pytest.param(message(kwargs=["a"]), False, id="no arguments"),
@@ -225,6 +228,22 @@ def test_everything_of_an_article(redis_client: redis.Redis, monkeypatch: pytest
     assert [key.decode() for key in redis_client.keys("celery-task-meta-*")] == others
     redis_client.delete(held_key("w"))
     assert forgetting.forget(redis_client, "a") == (0, 0, 0, 0, 0)
+
+
+def test_a_decision_that_waits(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
+    """It has the text that a person made of the article, and names the record alone; so does its letter."""
+    file = tmp_path / "records.sqlite3"
+    store = Store(open_engine("", file))
+    made = store.escalate("a", "failed", evidence={})
+    store.close()
+    settle = message(SETTLE, kwargs={"escalation_id": made.id, "text": "secret words"})
+    redis_client.lpush("escalation", settle)
+    letter = DeadLetter(reason="failed", error="e", queue="q", worker="w", message=settle.decode())
+    dead_letters.add(redis_client, letter, DeadLetterSettings())
+    done = run_cli("runs", "forget", "a", redis_url=redis_url, WORKER__ESCALATIONS__SQLITE_PATH=str(file))
+    assert done.returncode == 0
+    assert redis_client.llen("escalation") == 0
+    assert list(dead_letters.read(redis_client)) == []
 
 
 def test_as_the_user_with_few_rights(tmp_path: Path) -> None:

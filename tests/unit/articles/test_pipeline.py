@@ -129,6 +129,16 @@ def test_one_half_decides_nothing(runs: Memory, sent: list[str], decide: dict[st
     assert list(runs) == ["r"]
 
 
+def test_a_run_whose_decision_was_lost(runs: Memory, sent: list[str], decide: dict[str, Any]) -> None:
+    """Both halves were kept, and then nothing: the same article, sent again, gets its decision."""
+    run = pipeline.begin("a-1", ARTICLE)
+    runs[run.id].data.update({"evaluate:0/score": {}, "evaluate:0/detection": {}})
+    decide["answer"] = Decision(action="rewrite", reasons=("why",))
+    sent.clear()
+    assert pipeline.begin("a-1", ARTICLE).step == "rewrite:1"
+    assert sent == ["rewrite:1"]
+
+
 @pytest.mark.parametrize(
     ("number", "action", "step"),
     [
