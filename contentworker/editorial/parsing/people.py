@@ -58,7 +58,8 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
     it, and `end` where its text ends: who is named elsewhere wrote another one, and so may who is named
     behind it.
     """
-    shown = [*_found(_bylines(extract, around), sites, structured.organisations)]
+    bylines = [*_bylines(extract, around)]
+    shown = [*_found(iter(bylines), sites, structured.organisations)]
     line = line_with_names(edges)
     sources = [*_given(properties, structured)]
     given = [*_found(iter(sources), sites, structured.organisations)]
@@ -95,6 +96,7 @@ def author_of(  # noqa: PLR0917 (one for each kind of source)
         or name_beside_date(above)
         or next(iter(groups), None)
         or reported_by(below)
+        or _desk(bylines, sites)
     )
 
 
@@ -166,6 +168,16 @@ def _only_one(extract: Extract, sites: set[str]) -> Value | None:
             if key_of(name) not in sites and not is_desk(name):
                 found.setdefault(key_of(name), Value(name, span.start, span.end, origin))
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _desk(bylines: list[tuple[str, list[Span]]], sites: set[str]) -> Value | None:
+    """The desk or the site that a byline beside the article names: readers are told who answers for it."""
+    for origin, spans in bylines:
+        for name in names_in(spans[0].text, set(), is_marked=origin not in _LOOSE):
+            is_named = is_desk(name) and " " in name and not name.lower().endswith("reports")
+            if is_named or key_of(name) in sites:
+                return Value(name, spans[0].start, spans[0].end, origin)
+    return None
 
 
 def _bylines(extract: Extract, around: tuple[int, int]) -> Iterator[tuple[str, list[Span]]]:

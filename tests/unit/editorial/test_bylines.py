@@ -126,6 +126,23 @@ def test_names_of_other_stories_do_not_replace_the_page_s_own_author() -> None:
 
 
 @pytest.mark.parametrize(
+    ("byline", "author"),
+    [
+        ('<p class="author">By Example Staff</p>', "Example Staff"),
+        ('<a rel="author" href="/team">Karten-Team Nord</a>', "Karten-Team Nord"),
+        ('<p class="author">von Beispielblog</p>', "Beispielblog"),
+        ('<p class="author">Redaktion</p>', None),
+        ('<p class="author">Staff reports</p>', None),
+        ('<p class="author">By Example Staff</p><p>Von Jane Doe</p>', JANE),
+    ],
+)
+def test_a_desk_or_the_site_in_a_byline(byline: str, author: str | None) -> None:
+    """Readers are told who answers for the text, unless a person is named, too."""
+    found = page(byline, head='<meta property="og:site_name" content="Beispielblog">').metadata.author
+    assert (found and found.text) == author
+
+
+@pytest.mark.parametrize(
     "head",
     [
         '<meta name="creator" content="Jane Doe">',
