@@ -95,9 +95,13 @@ def test_two_beats_send_each_moment_once(beat: StartBeat, redis_client: redis.Re
 # A scheduler looks up its tasks, and so meets those of every test in this process.
 @pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning")
 def test_of_two_that_have_seen_the_same_one_sends(
-    client: Celery, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    client: Celery,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One looks, finds the moment due, and before it can send the other has."""
+    """One looks, finds the moment due, and before it can send the other has, and only that one says so."""
+    caplog.set_level("INFO")
     slow, quick = Scheduler(client), Scheduler(client)
     redis_client.hset(HANDLED, "purge", 0)
     really_read = slow._read
@@ -111,6 +115,7 @@ def test_of_two_that_have_seen_the_same_one_sends(
     monkeypatch.setattr(slow, "_read", read)
     slow.tick()
     assert redis_client.llen("celery") == 1
+    assert caplog.text.count("Schedule purge: sent") == 1
     slow.close()
     quick.close()
 

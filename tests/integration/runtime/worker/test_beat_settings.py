@@ -177,6 +177,52 @@ def test_a_pause_skips_moments(beat: Beat) -> None:
     assert beat.later(60) == 1
 
 
+def test_what_beat_sends(beat: Beat) -> None:
+    """It stands behind what waits already, and keeps no result; Redis keeps when it was sent."""
+    beat.write(f"[schedules.one]\n{TASK}\nevery_seconds = 2")
+    beat.tick()
+    beat.server.lpush("celery", "earlier")
+    assert beat.later(HOUR) == 1
+    raw, earlier = beat.server.lrange("celery", 0, -1)
+    headers = json.loads(raw)["headers"]
+    assert (earlier, headers["task"], headers["ignore_result"]) == (
+        b"earlier",
+        "tasks.maintenance.purge",
+        True,
+    )
+    known = schedules.read(beat.server)
+    assert known.now - 60 < known.times_sent["one"] == float(known.handled["one"]) <= known.now
+    schedules.pause(beat.server, "one", "ana")
+    pause = schedules.read(beat.server).paused_now["one"]
+    assert pause
+    assert known.now - 60 < pause.since.timestamp() < known.now + 60
+    assert beat.scheduler.tick() <= 2, "awake for its next moment, in case that the pause ends"
+    beat.write("")
+    beat.tick()
+    known = schedules.read(beat.server)
+    assert (known.paused_now, known.times_sent) == ({}, {}), "of a schedule that is gone"
+
+
+def test_only_what_has_changed_is_named(beat: Beat, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    one, two = (f"[schedules.{name}]\n{TASK}\nevery_seconds = " for name in ("one", "two"))
+    for seconds in (60, 90):
+        beat.write(f"{one}60\n{two}{seconds}")
+        beat.tick()
+    assert caplog.records[-1].getMessage().endswith("Schedules: changed: two")
+
+
+def test_a_pause_ends_now(redis_client: redis.Redis) -> None:
+    """Not up to a second later: a microsecond of few digits is written with its zeros."""
+    redis_client.hset(HANDLED, "one", 0)
+    wait_until(lambda: redis_client.time()[1] < 80_000, "the beginning of a second")
+    schedules.pause(redis_client, "one", "ana")
+    before = schedules.read(redis_client).now
+    schedules.resume(redis_client, "one")
+    after = schedules.read(redis_client)
+    assert before <= float(after.handled["one"]) <= after.now
+
+
 def test_a_pause_while_beat_is_about_to_send(beat: Beat, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has read that the schedule is due; then somebody pauses it: nothing is sent."""
     really_read = schedules.read
