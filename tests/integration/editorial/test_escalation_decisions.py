@@ -1,5 +1,6 @@
 """Several people at one record: versions, decisions that are withdrawn, holds, comments, the list."""
 
+import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -195,6 +196,76 @@ def test_undo_has_its_limits(store: Store, seconds: float) -> None:
     ref = store.escalate("a", "failed", evidence={})
     with pytest.raises(ContentError, match=r"^undo_seconds: 0 to 600, not "):
         store.settle(ref.id, "accept", "ana", undo_seconds=seconds)
+    longest = store.settle(ref.id, "accept", "ana", undo_seconds=600)
+    assert longest.withdrawable_until == BEGIN + timedelta(minutes=10)
+
+
+def test_reopening_tells_the_platform_once_it_knows(store: Store, clock: Clock) -> None:
+    """A record whose decision is held is withdrawn instead; a decision that somebody else made stays."""
+    ref = store.escalate("a", "failed", evidence={})
+    first = store.settle(ref.id, "accept", "ana", undo_seconds=30).event_id
+    with pytest.raises(ConflictError, match="can still be withdrawn"):
+        store.reopen(ref.id, "bob")
+    store.withdraw(ref.id, "ana", event_id=first)
+    with pytest.raises(ConflictError, match="not settled"):
+        store.reopen(ref.id, "bob")
+    second = store.settle(ref.id, "reject", "ben", undo_seconds=30).event_id
+    for act in (store.withdraw, store.reopen):
+        with pytest.raises(ConflictError, match=r"^escalation_id: it was settled again, by ben$"):
+            act(ref.id, "ana", event_id=first)
+    clock.after(60)
+    assert pending(store) == [second]
+    store.reopen(ref.id, "bob", event_id=second)
+    *_, event = store.pending_events()
+    assert event.payload == {
+        "type": "escalation.reopened",
+        "event_id": event.id,
+        "settled_event_id": second,
+        "id": ref.id,
+        "article_id": "a",
+        "reason": "failed",
+        "by": "bob",
+        "reopened_at": clock.now.isoformat(),
+    }
+    record = found(store, ref.id)
+    assert (record.state, record.settled_at, record.updated_at) == ("open", None, clock.now)
+    assert (record.history[-1].what, record.history[-1].by) == ("reopened", "bob")
+    assert store.begin_sending(ref.id, "k1", "mail://one.test") == 2, "people are notified again"
+
+
+@pytest.mark.parametrize(
+    ("decision", "by", "argument"),
+    [
+        *(("x" * 51, "ana", "decision"), ("", "ana", "decision"), ("Accept", "ana", "decision")),
+        *(("accept", "x" * 201, "by"), ("accept", "", "by"), ("accept", "a\nb", "by")),
+    ],
+)
+def test_decisions_and_names_have_a_form(store: Store, decision: str, by: str, argument: str) -> None:
+    """The longest ones are recorded whole."""
+    ref = store.escalate("a", "failed", evidence={})
+    with pytest.raises(ContentError, match=f"^{argument}: 1 to "):
+        store.settle(ref.id, decision, by)
+    store.settle(ref.id, "x" * 50, "y" * 200)
+    record = found(store, ref.id)
+    assert (record.decision, record.settled_by) == ("x" * 50, "y" * 200)
+
+
+def test_a_record_is_put_back(store: Store, clock: Clock) -> None:
+    """It is due in so many hours, and its holder lets it go; another person's hold stays."""
+    ref = store.escalate("a", "failed", evidence={})
+    store.hold(ref.id, "ana", 60)
+    clock.after(10)
+    store.put_back(ref.id, "bob", 4)
+    record = found(store, ref.id)
+    assert (record.held_by, record.due_at) == ("ana", clock.now + timedelta(hours=4))
+    assert record.updated_at == clock.now
+    store.put_back(ref.id, "ana", 0.5)
+    record = found(store, ref.id)
+    assert (record.held_by, record.held_until) == (None, None)
+    assert record.due_at == clock.now + timedelta(minutes=30)
+    store.settle(ref.id, "accept", "ana")
+    with pytest.raises(ConflictError, match="it is settled by ana"):
+        store.put_back(ref.id, "ana", 4)
 
 
 def test_a_hold_is_renewed_taken_over_and_over(store: Store, clock: Clock) -> None:
@@ -208,9 +279,13 @@ def test_a_hold_is_renewed_taken_over_and_over(store: Store, clock: Clock) -> No
     assert store.hold(ref.id, "bob", 60).by == "ana"
     assert [line.held_by for line in store.read(Filter(held_by="ana")).lines] == ["ana"]
     assert store.hold(ref.id, "bob", 60, take_over=True).by == "bob"
-    clock.after(111)
-    assert found(store, ref.id).held_by is None
-    assert store.read(Filter(held_by="bob")).lines == []
+    assert found(store, ref.id).updated_at == clock.now
+    for seconds, holder in ((109, "bob"), (110, None)):  # at its last moment it is over
+        clock.after(seconds)
+        assert found(store, ref.id).held_by == holder
+        assert store.holders() == ([holder] if holder else [])
+        assert [line.id for line in store.read(Filter(held_by=holder or "")).lines] == [ref.id]
+        assert store.read(Filter(held_by="" if holder else "bob")).lines == []
     assert store.hold(ref.id, "ana", 60).by == "ana"
     store.settle(ref.id, "accept", "bob", undo_seconds=30)
     with pytest.raises(ConflictError, match="settled by bob"):
@@ -219,10 +294,13 @@ def test_a_hold_is_renewed_taken_over_and_over(store: Store, clock: Clock) -> No
     assert found(store, ref.id).held_by is None
 
 
-def test_comments(store: Store) -> None:
-    """They are kept in their order, as text; a blank or endless one is refused."""
+def test_comments(store: Store, clock: Clock) -> None:
+    """They are kept in their order, as text, and sent twice once; a blank or endless one is refused."""
     ref = store.escalate("a", "failed", evidence={})
-    store.comment(ref.id, "ana", "  <b>1</b>\n\0 ")
+    clock.after(10)
+    for _ in range(2):
+        store.comment(ref.id, "ana", "  <b>1</b>\n\0 ")
+    assert found(store, ref.id).updated_at == clock.now
     store.comment(ref.id, "bob", "2")
     said = [(each.by, each.text) for each in found(store, ref.id).comments]
     assert said == [("ana", "<b>1</b>\n\ufffd"), ("bob", "2")]
@@ -231,7 +309,8 @@ def test_comments(store: Store) -> None:
             store.comment(ref.id, "ana", text)
     with pytest.raises(ContentError, match=r"^by: "):
         store.comment(ref.id, "a\nb", "text")
-    assert store.forget("a").comments == 2
+    store.comment(ref.id, "ana", "x" * 10_000)
+    assert store.forget("a").comments == 3
 
 
 SCORE = {"score": 48.2, "language": "de", "criteria": [{"name": "x"}]}
@@ -254,6 +333,7 @@ def test_findings_are_kept_whole_and_once(store: Store) -> None:
         ("r1", each.kind, each.number, each.content) for each in given
     ]
     original = found(store, ref.id).texts[0].sha256
+    assert original == hashlib.sha256("nul \ufffd".encode()).hexdigest(), "of the text as it is stored"
     assert [each.text_sha256 == original for each in kept] == [True, True, True, False]
     (line,) = store.read().lines
     assert (line.language, line.score, line.verdict) == ("de", 48.2, "no_sign")
@@ -364,6 +444,8 @@ def test_a_choice_that_is_none(store: Store, change: int, kind: ChoiceKind, word
     with pytest.raises(ContentError, match=f"^chosen: .*{says}$"):
         store.choose(ref.id, "ana", finding.id, {2: ("original", ""), change: (kind, words)})
     assert found(store, ref.id).choices == ()
+    store.choose(ref.id, "ana", finding.id, {1: ("own", "x" * 10_000), 3: ("original", "")})
+    assert [len(each.text) for each in found(store, ref.id).choices] == [10_000, 0]
 
 
 def test_a_rewrite_of_another_record(store: Store) -> None:
@@ -383,7 +465,7 @@ def test_a_rewrite_of_another_record(store: Store) -> None:
 def test_the_list_by_pages(store: Store, clock: Clock, order: Order) -> None:
     """Every record once, in order, also where several have the same time; a record has no evidence."""
     for number in range(10):
-        clock.after(number // 2)
+        clock.after(number // 2 / 1_000_000)  # a cursor is exact to the microsecond
         store.escalate(f"a{number}", "failed", evidence={"text": "x" * 1000})
     clock.after(20)
     first = store.read().lines[0]

@@ -168,11 +168,11 @@ def test_forget_and_purge(store: Store) -> None:
         store.escalate("a", reason, evidence={}, content="gone")
     gone = store.forget("a")
     assert (gone.escalations, gone.texts, gone.history) == (2, 2, 2)
-    event = store.settle(kept.id, "accept", "ana").event_id
-    later = datetime.now(UTC) + timedelta(days=1)
+    settled = store.settle(kept.id, "accept", "ana")
+    later = settled.settled_at + timedelta(microseconds=1)
     assert store.purge(later).escalations == 0
-    store.mark_event(event, "done_at")
-    assert store.purge(later - timedelta(days=2)).escalations == 0
+    store.mark_event(settled.event_id, "done_at")
+    assert store.purge(settled.settled_at).escalations == 0
     assert store.purge(later).escalations == 1
     assert store.read().lines == []
 
@@ -222,6 +222,10 @@ def test_a_sending_that_did_not_end_is_unknown(store: Store) -> None:
     store.escalate("a", "failed", evidence={}, content="2")
     assert store.begin_sending(ref.id, *one) == 2
     assert store.begin_sending(ref.id, *two) == 2
+    store.end_sending(ref.id, 2, "k1", "sent", "")
+    again = store.find(ref.id)
+    assert again is not None
+    assert [each.state for each in again.notifications] == ["unknown", "sent", "sent", "sending"]
 
 
 def test_a_locked_file_is_a_passing_error(tmp_path: Path) -> None:
@@ -337,3 +341,6 @@ def test_a_title_is_found(store: Store) -> None:
     assert store.read(Filter(text="coffee")).lines == []
     other = store.escalate("a/2", "failed", evidence={}, title="Über ÉCLAIRS")
     assert [each.id for each in store.read(Filter(text="über éclairs")).lines] == [other.id]
+    blank = store.find(store.escalate("a/3", "failed", evidence={}, title=" \n").id)
+    assert blank is not None
+    assert blank.title is None
