@@ -84,6 +84,7 @@ def test_names_and_leap_days(text: str) -> None:
         ("0 24 * * *", "the hour must be 0 to 23, not 24"),
         ("0 3 0 * *", "the day of the month must be 1 to 31, not 0"),
         ("0 3 * 13 *", "the month must be 1 to 12 or jan to dec, not 13"),
+        ("0 3 * j *", "the month must be 1 to 12 or jan to dec, not j"),
         ("0 3 * * someday", "the day of the week must be 0 to 6 or sun to sat, not someday"),
         ("0 3 31 feb,4 *", "never occurs: no such month has a day 31"),
         ("*/0 3 * * *", "the step of the minute must be at least 1, not 0"),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -92,6 +93,21 @@ def test_the_same_text_under_the_same_thresholds_is_one_run(
     assert len(ids) == 4
     ids |= {pipeline.begin("a-1", {**ARTICLE, "scope": scope}).id for scope in ("fragment", "whole_page")}
     assert len(ids) == 6
+
+
+def test_the_id_of_a_run_stays_the_same(
+    runs: Memory, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every version: with other ids, each article that is sent again would be worked on again."""
+    monkeypatch.setattr(policy, "version", lambda settings: "1")
+    assert pipeline.begin("a-1", ARTICLE).id == "6a88e676-7427-56e5-87d8-856eb03174c5"
+    assert (
+        pipeline.begin("a-1", {**ARTICLE, "scope": "fragment"}).id == "c60eb65a-de23-515a-9c9a-88253ab42843"
+    )
+    half = pipeline.begin("a-1", {**ARTICLE, "content": "half a pair: \ud800"})
+    assert half.id == "c03fc618-2f9b-578f-82d7-8591285b6f26"
+    days = {(datetime.now(UTC) - timedelta(minutes=minutes)).date().isoformat() for minutes in (0, 10)}
+    assert half.data["article"]["today"] in days, "for both halves and every later step"
 
 
 def test_an_article_has_a_size(runs: Memory, sent: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,7 @@ def test_evidence_of_long_addresses_can_be_recorded(app: Celery) -> None:
     (message,) = sent(app)
     assert len(json.dumps(message["kwargs"]["evidence"])) < MAX_EVIDENCE_BYTES / 10
     (shown, *_) = message["kwargs"]["evidence"]["rewrites"][0]["refusals"]
+    assert shown["detail"] == broken.detail[:200]
     assert shown["detail"].startswith("gone: https://example.com/longlong")
 
 
@@ -191,6 +192,15 @@ def test_evidence_of_many_rewrites_can_be_recorded(app: Celery) -> None:
     assert len(json.dumps(evidence)) <= MAX_EVIDENCE_BYTES
     assert evidence["evaluate:0/score"]["score"] == SCORE["score"]
     assert [each["cost"] for each in evidence["rewrites"]] == [0.1] * 10
+
+
+def test_evidence_of_an_earlier_version_has_todays_words(app: Celery) -> None:
+    """A verdict was `human` before 0.3: a run from then may be escalated now."""
+    steps.send(
+        run("escalate", reasons=["first"], **{"evaluate:0/detection": {**DETECTION, "verdict": "human"}})
+    )
+    (message,) = sent(app)
+    assert message["kwargs"]["evidence"]["evaluate:0/detection"]["verdict"] == "no_sign"
 
 
 def test_an_escalation_without_a_rewrite(app: Celery) -> None:
