@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import unescape
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -75,9 +76,10 @@ def readability(folder: Path) -> Iterator[Page]:
 
 
 def marked(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The pages of trafilatura's evaluation with the author, date and title that people marked."""
+    """The pages of trafilatura's evaluation by file name, with the values that people marked."""
     root = folder / "trafilatura" / "tests"
-    for marks in json.loads((root / "evaldata.json").read_text("utf-8")).values():
+    pages = json.loads((root / "evaldata.json").read_text("utf-8")).values()
+    for marks in sorted(pages, key=itemgetter("file")):
         path = next(filter(Path.is_file, (root / part / marks["file"] for part in ("cache", "eval"))), None)
         author = marks.get("author")
         author = ", ".join(author) if isinstance(author, list) else author
