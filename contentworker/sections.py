@@ -9,10 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from contentworker import printable
 
 __all__ = [
+    "LONGEST_SECONDS",
     "LOOPBACK_ADDRESSES",
     "Address",
     "Amount",
     "Count",
+    "Lifetime",
     "ListeningSection",
     "Port",
     "QueueName",
@@ -53,7 +55,19 @@ TaskPattern = Annotated[
         "the name of a task, in which * stands for any characters, ? for one, and [ab] for a or b",
     ),
 ]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LONGEST_SECONDS = 1_000_000_000
+"""Some 30 years. Sockets and times of Python take not much more."""
+
+
+def _check_seconds(value: float) -> float:
+    if value > LONGEST_SECONDS:
+        raise ValueError(f"must be at most {LONGEST_SECONDS}")
+    return value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_check_seconds)]
+Lifetime = Annotated[float, Field(ge=1, allow_inf_nan=False), AfterValidator(_check_seconds)]
+"""How long Redis keeps something, in whole seconds: 0 would be for ever, or not at all."""
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -29,7 +29,7 @@ def backup(connected: Connect, folder: Path, keep: int) -> None:
     """
     os.umask(0o077)
     folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(".*.part"):
+    for unfinished in (*folder.glob(".redis-*.part"), *folder.glob(".escalations-*.part")):
         unfinished.unlink()
     now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     _copy_records(folder / f"escalations-{now}.sqlite3")  # editorial

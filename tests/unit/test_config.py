@@ -251,6 +251,10 @@ LIMITS = [
     ("queues.celery.workers", 64, 65),
     ("queues.celery.prefetch_multiplier", 1, 0),
     ("schedules.daily.every_seconds", 1, 0.99),
+    ("schedules.daily.every_seconds", 1e9, 1.1e9),
+    ("broker.socket_timeout_seconds", 1e9, 1.1e9),
+    ("results.expires_seconds", 1, 0.99),
+    ("retention.runs_seconds", 1, 0.99),
 ]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contentworker.sections import Count, Port, Seconds, Section
+from contentworker.sections import Count, Lifetime, Port, Seconds, Section
 
 __all__ = ["BrokerSettings", "DeadLetterSettings", "ResultSettings", "RetentionSettings"]
 
@@ -51,7 +51,7 @@ class BrokerSettings(Section):
 class ResultSettings(Section):
     """Results of tasks."""
 
-    expires_seconds: Seconds = Field(86_400, description="A result is deleted after this time.")
+    expires_seconds: Lifetime = Field(86_400, description="A result is deleted after this time.")
 
 
 class DeadLetterSettings(Section):
@@ -67,7 +67,7 @@ class DeadLetterSettings(Section):
 class RetentionSettings(Section):
     """How long Redis keeps runs, revocations and claims. Results and dead letters have their own settings."""
 
-    runs_seconds: Seconds = Field(
+    runs_seconds: Lifetime = Field(
         7 * 86_400, description="A run, and the article in it, is deleted this long after its last step."
     )
     revocations_seconds: Seconds = Field(

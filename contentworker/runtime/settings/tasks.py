@@ -5,7 +5,16 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from contentworker import crontab, time_zones
-from contentworker.sections import Address, Amount, Count, Seconds, Section, TaskPattern, shaped
+from contentworker.sections import (
+    LONGEST_SECONDS,
+    Address,
+    Amount,
+    Count,
+    Seconds,
+    Section,
+    TaskPattern,
+    shaped,
+)
 
 __all__ = ["LogLevel", "QueueSettings", "RetrySettings", "ScheduleSettings"]
 
@@ -132,6 +141,8 @@ class ScheduleSettings(Section):
             raise ValueError("either every_seconds or crontab must be given")
         if 0 < self.every_seconds < 1:
             raise ValueError("every_seconds must be at least 1")
+        if self.every_seconds > LONGEST_SECONDS:
+            raise ValueError(f"every_seconds must be at most {LONGEST_SECONDS}")
         if self.every_seconds and self.timezone != "UTC":
             raise ValueError("timezone is for crontab: every_seconds is the same in every time zone")
         return self
