@@ -34,10 +34,16 @@ def server(address: str | None, port: int | None, alive_folder: Path) -> None:
     app = connection.application()
 
     def check() -> list[Any]:
+        nonlocal app
         try:
             with connection.impatient_client() as client:
                 client.ping()  # the check itself would wait longer for a Redis that does not answer
-            return health.check_queues(app, settings.queues, connection.TIMEOUT_SECONDS)
+            try:
+                return health.check_queues(app, settings.queues, connection.TIMEOUT_SECONDS)
+            except (OperationalError, RedisError):
+                # Redis answers, so the connections are of a server that was restarted.
+                app = connection.application()
+                return health.check_queues(app, settings.queues, connection.TIMEOUT_SECONDS)
         except (OperationalError, RedisError) as error:
             where = connections.sanitized(connection.redis_url())
             raise ContentWorkerError(f"Redis at {where} cannot be used: {error}") from None

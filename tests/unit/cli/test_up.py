@@ -109,7 +109,7 @@ def test_down_right_after_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         try:
             assert supervisor.stdout is not None
             assert supervisor.stdout.readline() == b"runs\n"
-            ending = threading.Thread(target=up.down.callback, kwargs={"now": False}, daemon=True)  # type: ignore[arg-type]
+            ending = threading.Thread(target=up.down.callback, kwargs={"now": False}, daemon=True)
             ending.start()
             ending.join(PATIENCE)
             assert not ending.is_alive()

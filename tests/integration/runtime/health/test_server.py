@@ -124,6 +124,23 @@ def test_nobody_serves(health: HealthServer) -> None:
     assert (status, {item["status"] for item in said["queues"]}) == (503, {"down"})
 
 
+def test_redis_was_restarted_between_two_checks(health: HealthServer, server: RedisProcess) -> None:
+    """The first check after it connects again, and does not say that Redis cannot be used."""
+    wait_until(lambda: "queues" in health.ask("/health")[1], "the first check")
+    server.crash()
+    server.start()
+    server.ready()
+    with server.client() as client:
+        client.lpush("escalation", "junk")
+
+    def depth() -> int:
+        queues = health.ask("/health")[1].get("queues", ())
+        return sum(each["depth"] for each in queues)
+
+    wait_until(lambda: depth() >= 1, "a check after the restart")
+    assert "The health check failed" not in health.log()
+
+
 def test_a_flood_of_probes_is_one_check(health: HealthServer, server: RedisProcess) -> None:
     """Many who ask at once are all answered by one task a queue."""
     # All at once, during the seconds of one check.

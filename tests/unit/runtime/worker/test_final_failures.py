@@ -168,7 +168,7 @@ def test_reason_for_a_person_survives_the_result_backend() -> None:
 
 def test_a_log_line_is_short(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the names and the error of a stranger's message are."""
-    monkeypatch.setattr(final_failures.dead_letters, "add", lambda *_: "1-0")
+    monkeypatch.setattr("contentworker.runtime.records.dead_letters.add", lambda *_: "1-0")
     names = dict.fromkeys(("task", "task_id", "error"), "x" * 100_000)
     long = letter(ValueError("x")).model_copy(update=names)
     app: Any = SimpleNamespace(
