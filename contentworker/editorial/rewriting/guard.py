@@ -12,7 +12,14 @@ from contentworker.editorial.parsing.language import UNKNOWN, detect_language
 from contentworker.editorial.parsing.sentences import sentence_spans, tokenize
 from contentworker.editorial.rewriting.meaning.differences import Difference, differences
 from contentworker.editorial.rewriting.meaning.equivalents import equivalents
-from contentworker.editorial.rewriting.meaning.normalising import ends_open, names_of, plain, read
+from contentworker.editorial.rewriting.meaning.normalising import (
+    abbreviated,
+    acronyms_of,
+    ends_open,
+    names_of,
+    plain,
+    read,
+)
 from contentworker.editorial.rewriting.result import Refusal
 
 __all__ = ["is_unchanged", "refusals"]
@@ -86,6 +93,8 @@ def _meaning(original: str, rewritten: str, language: str, *, is_paragraph: bool
     before, after = plain(original), plain(rewritten)
     if before == after:
         return
+    acronyms = acronyms_of((before, after))
+    before, after = abbreviated(before, acronyms), abbreviated(after, acronyms)
     if max(len(before), len(after)) > MOST_CHARACTERS:
         yield "too long", f"more than {MOST_CHARACTERS:,} characters, and not the same"
         return

@@ -23,6 +23,7 @@ __all__ = ["Additions"]
 
 _SHORTEST_SHARED = 4
 _SHARED_SHARE = 0.6
+_NEAR = 4
 
 
 class Additions:
@@ -44,10 +45,6 @@ class Additions:
         old, now = [self.before[at] for at in gone], [self.after[at] for at in new]
         return (
             _joined(old) == _joined(now)
-            or _is_acronym(old, now)
-            or _is_acronym(now, old)
-            or (not old and self._is_in_full(new, self.after))
-            or (not now and self._is_in_full(gone, self.before))
             or (len(old) == len(now) and all(map(self._is_exchange, old, now)))
             or self._is_phrase_for_word(old, now)
             or self._is_phrase_for_word(now, old)
@@ -85,17 +82,6 @@ class Additions:
             return begins_sentence(tokens, first) and begins_clause(others_, then) and then > 0
         return len(keys) == 2 and self.lists.may_stand_for(*keys) and keys <= self.lists.movable  # noqa: PLR2004
 
-    def _is_in_full(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
-        """A name in full beside its abbreviation: "the World Health Organization (WHO)"."""
-        full = [tokens[at] for at in places]
-        if places[-1] + 1 < len(tokens) and _is_acronym(full, [tokens[places[-1] + 1]]):
-            return True
-        return any(
-            _is_acronym(tokens[places[0] - size : places[0]], full)
-            for size in range(2, 7)
-            if places[0] >= size
-        )
-
     def _is_exchange(self, old: Token, new: Token) -> bool:
         if self.lists.may_stand_for(old.key, new.key):
             return not _differ_in_tense(old, new)
@@ -124,18 +110,26 @@ class Additions:
             or self._is_said_twice(places, tokens)
         )
 
-    def _may_one_go(self, at: int, tokens: Sequence[Token], others: Sequence[Token]) -> bool:
+    def _may_one_go(  # noqa: PLR0911 (one reason each)
+        self, at: int, tokens: Sequence[Token], others: Sequence[Token]
+    ) -> bool:
         key = tokens[at].key
         if key in SUBJECTS and at and tokens[at - 1].key in self.lists.adjuncts and at + 1 < len(tokens):
             # "After he had eaten" and "after eating".
             verb = tokens[at + 1]
             if any(token.key == verb.key and token.form == "ing" for token in others):
                 return True
+        if key == "speak" and tokens[at].form == "ing" and begins_sentence(tokens, at):
+            return True  # "speaking after the match, she said"
+        if key == "period" and any(each.key.startswith("unit:") for each in tokens):
+            return True  # "a notice period of two months"
         if begins_clause(tokens, at) and self._says_nothing(at, tokens):
             return True
         if key in self.lists.dimensions and at and tokens[at - 1].key.startswith("unit:"):
             return True  # "with a height of 30 m", "30 m high"
         if key == "known_as" and at + 1 < len(tokens) and tokens[at + 1].is_name:
+            return True
+        if key in SUBJECTS and self._is_turned_relative(at, tokens):
             return True
         paired = {"both": "and", "either": "or"}.get(key)
         if paired and any(paired in (token.key, *token.gap) for token in tokens[at + 1 : at + 6]):
@@ -149,11 +143,33 @@ class Additions:
             or any(self.lists.may_stand_for(key, self.lists.key(word)) for word in added)
         )
 
+    def _is_turned_relative(self, at: int, tokens: Sequence[Token]) -> bool:
+        """As in "the rules, which it called odd" and "by the union, which called them odd"."""
+        places = range(max(0, at - 1), min(len(tokens), at + 2))
+        others = self.alignment.partners if tokens is self.before else self.alignment.origins
+        other = self.after if tokens is self.before else self.before
+        verbs = [
+            place
+            for place in places
+            if tokens[place].form in PASTS or tokens[place].form == "s" or tokens[place].key == "known_as"
+        ]
+        return any(
+            place in others
+            and RELATIVE.intersection(tokens[place].gap + tokens[max(0, place - 1)].gap)
+            and RELATIVE.intersection(other[others[place]].gap + other[max(0, others[place] - 1)].gap)
+            for place in verbs
+        )
+
     def _is_redundant(self, places: Sequence[int], tokens: Sequence[Token]) -> bool:
         """A word beside another one that says the same: "small, tiny"."""
         if len(places) != 1:
             return False
         key = tokens[places[0]].key
+        around = range(max(0, places[0] - _NEAR), min(len(tokens), places[0] + _NEAR + 1))
+        if any(
+            frozenset((key, tokens[at].key)) in self.lists.redundant for at in around if tokens[at].key != key
+        ):
+            return True
         near = range(max(0, places[0] - 2), min(len(tokens), places[0] + 3))
         return any(self.lists.may_stand_for(key, tokens[at].key) for at in near if at not in places)
 
@@ -194,7 +210,11 @@ class Additions:
         if any(":" in token.key or token.is_name for token in (*nominal, verb)):
             return False
         if light:
-            if light[0].key not in self.lists.light or (light[0].form in PASTS) != (verb.form in PASTS):
+            if (
+                "to" in noun.gap
+                or light[0].key not in self.lists.light
+                or (light[0].form in PASTS) != (verb.form in PASTS)
+            ):
                 return False
         elif (
             verb.form not in ("ing", "")
@@ -202,7 +222,7 @@ class Additions:
             and "'s" not in noun.gap
         ):
             return False
-        shared = letters_shared(noun.key, verb.key)
+        shared = max(letters_shared(noun.key, verb.key), letters_shared(noun.text.lower(), verb.text.lower()))
         return noun.text.lower().endswith(NOUN_ENDINGS) and shared >= max(
             _SHORTEST_SHARED, _SHARED_SHARE * len(verb.key)
         )
@@ -210,14 +230,6 @@ class Additions:
 
 def _joined(tokens: Sequence[Token]) -> str:
     return "".join(token.text.lower() for token in tokens)
-
-
-def _is_acronym(full: Sequence[Token], short: Sequence[Token]) -> bool:
-    if len(short) != 1 or len(full) < 2 or not short[0].text.isupper():  # noqa: PLR2004
-        return False
-    names = "".join(token.text[0] for token in full if token.is_name)
-    words = "".join(token.text[0].upper() for token in full)
-    return short[0].text in (names, words)
 
 
 def _differ_in_tense(old: Token, new: Token) -> bool:

@@ -30,7 +30,7 @@ _OWNING = {"has": "present", "have": "present", "had": "past"}
 _Bound = tuple[str, str, str] | None
 
 
-def bound_differently(  # noqa: PLR0911 (one kind of bond each)
+def bound_differently(  # noqa: C901, PLR0911 (one kind of bond each)
     before: Sequence[Token], after: Sequence[Token], old: int, new: int, lists: Equivalents
 ) -> _Bound:
     """What differs between the bindings of a token at `old` and at `new`: rule, as it was, as it is."""
@@ -53,6 +53,10 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
         and _tense_differs(before, after, old, new, words)
     ):
         return "tense", _shown(words[0], was), _shown(words[1], now)
+    if was.gap != now.gap and _limits_differently(before, after, old, new):
+        return "words", f"{before[old - 1].text} {_shown(was.gap, was)}", _shown(now.gap, now)
+    if _is_about_another(before, after, old, new):
+        return "order", f"{before[old - 1].text} {_shown(was.gap, was)}", f"{after[new - 1].text} {now.text}"
     is_again = _is_named_again(before, old) or _is_named_again(after, new)
     if (
         {was.form, now.form} == {"", "s"}
@@ -73,6 +77,56 @@ def bound_differently(  # noqa: PLR0911 (one kind of bond each)
     if all(articles) and not is_again and len({bool(each & lists.definite) for each in articles}) > 1:
         return "article", *shown
     return None
+
+
+def _limits_differently(  # noqa: PLR0911 (one exception each)
+    before: Sequence[Token], after: Sequence[Token], old: int, new: int
+) -> bool:
+    """Whether a clause limits in one text only: "drivers who drink", "drivers, who drink,"."""
+    if not (old and new) or before[old - 1].key != after[new - 1].key:
+        return False
+    if before[old - 1].is_name or ":" in before[old - 1].key:
+        return False
+    sides = ((before, old), (after, new))
+    if not all(
+        RELATIVE.intersection(text[at].gap)
+        or (text[at].form in ("ing", "en", "ed") and set(text[at].gap) <= {","})
+        for text, at in sides
+    ):
+        return False
+    bare = [text[at] for text, at in sides if not RELATIVE.intersection(text[at].gap)]
+    if before[old - 1].form in PASTS or (
+        # "The council, which met in May, left" and "the council met in May and left"
+        len(bare) == 1
+        and bare[0].form == "ed"
+        and not any(BE.intersection(text[at].gap) for text, at in sides)
+    ):
+        return False
+    apart = [text[at].gap[:1] == (",",) for text, at in sides]
+    if apart[0] == apart[1] or any("." in text[at].gap for text, at in sides):
+        return False
+    text, at = sides[0] if apart[0] else sides[1]
+    begin = next(place for place in range(at, -1, -1) if begins_sentence(text, place))
+    if not RELATIVE.intersection(text[at].gap) and any("," in token.gap for token in text[begin + 1 : at]):
+        return False  # the comma is the end of an insertion
+    is_one = any(
+        {"a", "an"}.intersection(word for each in text[max(0, at - 3) : at] for word in each.gap)
+        for text, at in sides
+    )
+    return not is_one
+
+
+def _is_about_another(before: Sequence[Token], after: Sequence[Token], old: int, new: int) -> bool:
+    """Whether "which" or "who" follows another word: "it hit a boat, which sank", "it, which sank"."""
+    if not (old and new) or before[old - 1].key == after[new - 1].key:
+        return False
+    if not all(
+        {"which", "who", "whose", "whom"}.intersection(text[at].gap)
+        for text, at in ((before, old), (after, new))
+    ):
+        return False
+    heads = before[old - 1].key, after[new - 1].key
+    return all(head in {token.key for token in text} for text in (before, after) for head in heads)
 
 
 def _follows_conjunction(tokens: Sequence[Token], place: int, lists: Equivalents) -> bool:
@@ -159,6 +213,8 @@ def _tense(token: Token, gap: Sequence[str]) -> str:
     for word in reversed(gap):
         if word in _OWNING and token.key.startswith(NUMERIC):
             return _OWNING[word]
+        if word in ("have", "has") and {"did", "does"}.intersection(gap):
+            return "past perfect" if "did" in gap else "perfect"
         if word in TENSES:
             # "He has went" is wrong for "he went" or "he has gone".
             return "" if token.form == "pa" and TENSES[word] == "perfect" else TENSES[word]
@@ -201,10 +257,14 @@ def _agrees(  # noqa: PLR0917 (both texts, both places)
 
 def _is_compounded(tokens: Sequence[Token], place: int, others: Sequence[Token], other: int) -> bool:
     """Whether a plural after a preposition is a singular before the same noun: "ban on cars", "car ban"."""
-    if not (other and COMPOUNDING.intersection(others[other].gap)) or place + 1 >= len(tokens):
+    if not other or place + 1 >= len(tokens) or tokens[place].form or tokens[place + 1].gap:
         return False
-    noun = tokens[place + 1]
-    return not noun.gap and not tokens[place].form and noun.key == others[other - 1].key
+    before = range(max(0, other - 4), other)
+    return any(
+        others[at].key == tokens[place + 1].key
+        and any(COMPOUNDING.intersection(each.gap) for each in others[at + 1 : other + 1])
+        for at in before
+    )
 
 
 def _direction_differs(was: Token, now: Token) -> bool:

@@ -54,13 +54,27 @@ def constructions(
     for at, token in enumerate(tokens):
         if at and tokens[at - 1].key in lists.movable:
             continue  # "always fails" is not "does not always"
+        if token.key == "not" and token.text.lower() == "no" and at and not MARKS.intersection(token.gap):
+            # "Paid no heed" as "did not pay heed"
+            verb = tokens[at - 1]._replace(
+                gap=(), form="?" if tokens[at - 1].form == "s" else tokens[at - 1].form
+            )
+            yield [*tokens[: at - 1], token._replace(gap=tokens[at - 1].gap), verb, *tokens[at + 1 :]]
+        if token.key == "lack" and at and tokens[at - 1].key == "not":
+            has = {"did": "had", "does": "has"}.get("".join(tokens[at - 1].gap), "have")
+            yield [*tokens[: at - 1], *_with_gap(list(tokens[at + 1 :]), has)]
         for words in _negated(token, tokens[at + 1 : at + 2], wanted, lists):
             yield [*tokens[:at], *words, *tokens[at + 1 :]]
+            if words[0].key == "not" and at and tokens[at - 1].key == "not":
+                # "Not uncommon" is "common", and what is not lacking is there.
+                yield [*tokens[: at - 1], *words[1:], *tokens[at + 1 :]]
 
 
 def _of_a_sentence(sentence: list[Token], wanted: set[str], lists: Equivalents) -> Iterator[list[Token]]:
     yield from _what(sentence)
     yield from _anticipated(sentence)
+    yield from _rising(sentence, lists)
+    yield from _reason_first(sentence)
     yield from _inverted(sentence, lists)
     yield from _having(sentence)
     yield from _converse(sentence, wanted, lists)
@@ -95,7 +109,13 @@ def _what(sentence: list[Token]) -> Iterator[list[Token]]:
 
 def _anticipated(sentence: list[Token]) -> Iterator[list[Token]]:
     """As in "It is hard to tell" as "to tell is hard"."""
-    if sentence[0].key != "it" or len(sentence) < 3 or not BE.intersection(sentence[1].gap):  # noqa: PLR2004
+    if sentence[0].key != "it" or len(sentence) < 3:  # noqa: PLR2004
+        return
+    if not BE.intersection(sentence[1].gap):
+        # "It surprised Ann that he lost" as "that he lost surprised Ann"
+        for at in range(2, len(sentence)) if sentence[1].form in ("s", "ed", "pa") else ():
+            if "that" in sentence[at].gap:
+                yield _opening([*sentence[at:], *sentence[1:at]], sentence[0])
         return
     for at in range(2, min(len(sentence), 7)):
         is_clause = sentence[at].form == "ing" or sentence[at].key in _QUESTIONS
@@ -126,11 +146,56 @@ def _having(sentence: list[Token]) -> Iterator[list[Token]]:
     """As in "There are six rooms in the house" as "the house has six rooms"."""
     if "there" not in sentence[0].gap:
         return
+    if sentence[0].key == "exist":
+        for at in range(2, min(len(sentence), 7) + 1):
+            yield _opening(
+                [*sentence[1:at], _bare(sentence[0], MARKS | {"there"}), *sentence[at:]], sentence[0]
+            )
     for at in range(1, len(sentence)):
         if "in" in sentence[at].gap:
             place = [_bare(sentence[at], frozenset({"in"})), *sentence[at + 1 :]]
             things = [_bare(sentence[0], BE | {"there"}), *sentence[1:at]]
             yield _opening([*place, *_with_gap(things, "has")], sentence[0])
+
+
+def _reason_first(sentence: list[Token]) -> Iterator[list[Token]]:
+    """As in "The reason why it sank is that it leaked" as "it sank because it leaked"."""
+    if sentence[0].key in ("reason", "reason_why"):
+        for at in range(2, len(sentence)):
+            if "that" in sentence[at].gap and BE.intersection(sentence[at].gap):
+                because = Token("because", text=sentence[0].text)
+                cause = [_bare(sentence[at], BE | {"that"}), *sentence[at + 1 :]]
+                yield _opening([*sentence[1:at], because, *cause], sentence[0])
+
+
+def _rising(sentence: list[Token], lists: Equivalents) -> Iterator[list[Token]]:
+    """As in "There was a sharp fall in prices" and "prices saw a sharp fall" as "prices fell sharply"."""
+    if "there" in sentence[0].gap and BE.intersection(sentence[0].gap):
+        form = "ed" if {"was", "were", "been"}.intersection(sentence[0].gap) else "?"
+        for noun in range(min(3, len(sentence) - 1)):
+            if "in" in sentence[noun + 1].gap:
+                for end in range(noun + 2, min(len(sentence), noun + 7) + 1):
+                    thing = [_bare(sentence[noun + 1], frozenset({"in"})), *sentence[noun + 2 : end]]
+                    yield _opening(
+                        [*thing, *_as_verb(sentence[: noun + 1], form, lists), *sentence[end:]], sentence[0]
+                    )
+    for at in range(1, len(sentence) - 1):
+        if sentence[at].key not in lists.seeing:
+            continue
+        for noun in range(at + 1, min(len(sentence), at + 3)):
+            change = _as_verb(sentence[at + 1 : noun + 1], sentence[at].form, lists)
+            yield [*sentence[:at], *change, *sentence[noun + 1 :]]
+
+
+def _as_verb(change: list[Token], form: str, lists: Equivalents) -> list[Token]:
+    """As in "sharp fall" as "fell sharply"."""
+    *adjectives, noun = change
+    adverbs = []
+    for each in adjectives:
+        word = each.text.lower()
+        adverb = f"{word[:-1]}ily" if word.endswith("y") else f"{word}ly"
+        adverbs.append(Token(lists.key(adverb), text=each.text))
+    return [Token(noun.key, form, noun.text), *adverbs]
 
 
 def _with_gap(tokens: list[Token], word: str) -> list[Token]:

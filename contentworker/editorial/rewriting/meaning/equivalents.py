@@ -49,9 +49,17 @@ class Equivalents:
     def __init__(self, lists: dict[str, Any]) -> None:
         self._lists = lists
         self.is_english = bool(lists.get("irregular"))
-        self.free, self.articles, self.definite, self.interjections = (
+        (
+            self.free,
+            self.articles,
+            self.definite,
+            self.interjections,
+            self.manners,
+            self.places,
+            self.neutral,
+        ) = (
             frozenset(lists.get(name, "").split())
-            for name in ("free", "articles", "definite", "interjections")
+            for name in ("free", "articles", "definite", "interjections", "manners", "places", "neutral")
         )
         self.decimal_mark: str = lists.get("decimal_mark", ".")
         self.months, self.ordinals = (self._numbered(name) for name in ("months", "ordinals"))
@@ -93,6 +101,8 @@ class Equivalents:
             self.doers,
             self.plural,
             self.dimensions,
+            self.scoped,
+            self.seeing,
         ) = (
             self._keys(name) | frozenset(lists.get(name, "").split())
             for name in (
@@ -108,6 +118,8 @@ class Equivalents:
                     "doers",
                     "plural",
                     "dimensions",
+                    "scoped",
+                    "seeing",
                 ),
             )
         )
@@ -121,6 +133,18 @@ class Equivalents:
             [frozenset(map(self.key, entry.split())) for entry in self._listed(name)]
             for name in ("clause_words", "persons")
         )
+        self.particles = {
+            stem: frozenset(words)
+            for verb, *words in (entry.split() for entry in self._listed("particles"))
+            for stem in (verb, self.stem(verb)[0])
+        }
+        """From the stem of a verb to what may stand behind its object."""
+        self.redundant = {
+            frozenset((self.key(word), self.key(other)))
+            for word, *others in (entry.split() for entry in self._listed("redundant"))
+            for other in others
+        }
+        """Two keys of which one says nothing beside the other one."""
         self.exchangeable = {
             frozenset((self.key(one), self.key(other)))
             for entry in self._listed("exchangeable")

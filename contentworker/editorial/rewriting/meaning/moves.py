@@ -78,6 +78,7 @@ class Moves:
             self._adverb,
             self._adjunct,
             self._two_adjuncts,
+            self._adjunct_of_subject,
             self._said,
             self._genitive,
             self._relative,
@@ -105,6 +106,11 @@ class Moves:
             if sum(block.size for block in mover) != 1 or key in self.lists.fixed:
                 continue
             if key not in self.lists.movable and not key.endswith("ly"):
+                continue
+            # "Often does not" is not "does not often", nor "often said he would" "said he would often".
+            over = [self.before[at].key for at in self._span(crossed)[0]]
+            is_scoped = key not in self.lists.movable or key in self.lists.scoped
+            if is_scoped and not (self.lists.negations | self.lists.say).isdisjoint(over):
                 continue
             if not any(self._is_divided(side, span) for side, span in self._sides(crossed)):
                 return True
@@ -141,11 +147,17 @@ class Moves:
                 self.before[at].key == "not" for at in over_old
             ):
                 continue  # "did not leave because" denies the reason, not the leaving
+            # "On Friday he said it closed" is not "he said it closed on Friday".
+            if any(self.before[at].key in self.lists.say for at in list(over_old)[:-2]):
+                continue
             is_first = old.start < over_old.start
             # In front it begins a clause in one text; at the end it ends one in the other.
             front, front_tokens = (old, self.before) if is_first else (new, self.after)
             back, back_tokens = (new, self.after) if is_first else (old, self.before)
-            if not (begins_clause(front_tokens, front.start) and ends_clause(back_tokens, back.stop)):
+            is_last = ends_clause(back_tokens, back.stop) or (
+                front_tokens[front.start].key.startswith("date:") and self._is_adjunct(back_tokens, back.stop)
+            )
+            if not (begins_clause(front_tokens, front.start) and is_last):
                 continue
             parts = ((self.before, over_old), (self.after, over_new))
             if any("." in tokens[at].gap for tokens, span in parts for at in list(span)[1:]):
@@ -165,12 +177,35 @@ class Moves:
             for tokens, span in places
         ) and not any(begins_clause(tokens, span.start) for tokens, span in places)
 
+    def _adjunct_of_subject(self, left: _Blocks, right: _Blocks) -> bool:
+        """As in "In Bern, bakers sell it" and "bakers in Bern sell it"; so with "in May, he said"."""
+        for mover, crossed in ((left, right), (right, left)):
+            old, new = self._span(mover)
+            over = self._span(crossed)[0]
+            front, tokens = (old, self.before) if old.start < over.start else (new, self.after)
+            head = {tokens[front.start].key, *tokens[front.start].gap}
+            if len(over) > LONGEST_APPOSITION or head.isdisjoint(self.lists.places):
+                continue
+            if not begins_sentence(tokens, front.start):
+                continue
+            if any(self._is_divided(side, span) for side, span in self._sides(crossed)):
+                continue
+            last = self.before[over.stop - 1]
+            is_said = last.key in self.lists.say | self.lists.findings
+            if is_said or not any(self.before[at].form in ("ed", "pa", "en", "ing") for at in over):
+                return True
+        return False
+
     def _said(self, left: _Blocks, right: _Blocks) -> bool:
         """Who said it stands before or after what was said."""
         for mover, crossed in ((left, right), (right, left)):
             old, new = self._span(mover)
             keys = [self.before[at].key for at in old]
-            if len(keys) > LONGEST_AGENT or not self.lists.say.intersection(keys):
+            if len(keys) > LONGEST_AGENT or not any(
+                key in self.lists.say
+                and (at in (0, len(keys) - 1) or self._is_adjunct(self.before, old[at + 1]))
+                for at, key in enumerate(keys)
+            ):
                 continue
             over = self._span(crossed)[0]
             if self.lists.say.intersection(self.before[at].key for at in over):
@@ -290,7 +325,8 @@ class Moves:
             pair = tokens[one.start], tokens[other.start]
             if any(token.is_name or token.form or token.key.startswith(NUMERIC) for token in pair):
                 return False
-            if set(pair[1].gap) - {",", "and"} or {pair[0].key, pair[1].key} & self.lists.negations:
+            bound = self.lists.negations | self.lists.fixed | self.lists.pronouns
+            if set(pair[1].gap) - {",", "and"} or {pair[0].key, pair[1].key} & bound:
                 return False
         return True
 
@@ -300,11 +336,14 @@ class Moves:
         if not start or self.before[start - 1].key not in self.lists.give:
             return False
         marked = {"to", "for"}
-        recipients = (
-            (self.before[right[0].before].gap, self.after[right[0].after].gap),
-            (self.after[left[0].after].gap, self.before[left[0].before].gap),
+        old, new = (
+            any(not marked.isdisjoint(tokens[at].gap) for at in (spans[0].start, spans[1].start))
+            for tokens, spans in (
+                (self.before, (self._span(left)[0], self._span(right)[0])),
+                (self.after, (self._span(left)[1], self._span(right)[1])),
+            )
         )
-        return any(marked & set(with_) and not marked & set(without) for with_, without in recipients)
+        return old != new
 
     def _turned_list(self, left: _Blocks, right: _Blocks) -> bool:
         """As in "bread, milk and eggs" and "milk, eggs and bread"."""
@@ -320,6 +359,9 @@ class Moves:
             ):
                 return False
             if not all({",", "and", "or"}.intersection(tokens[at].gap) for at in places[1:]):
+                return False
+            gaps = [tokens[at].gap for at in [*places[1:], other.stop] if at < len(tokens)]
+            if not any({"and", "or"}.intersection(gap) for gap in gaps):
                 return False
         return True
 

@@ -14,7 +14,7 @@ from contentworker.editorial.parsing.sentences import sentence_spans
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.quantities import Item, with_quantities
 
-__all__ = ["Token", "ends_open", "names_of", "plain", "read"]
+__all__ = ["Token", "abbreviated", "acronyms_of", "ends_open", "names_of", "plain", "read"]
 
 _QUOTES = str.maketrans(
     {
@@ -45,6 +45,8 @@ _APART = re.compile(r"(?<=\w) (?='s\b)")
 """A blank as tokenisers leave it: "NATO 's"."""
 _RANGE = re.compile(r"(?<=\d)\u2013(?=\d)")
 _ROMAN = re.compile(r"(?=[IVXL]{2})(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+LONGEST_OBJECT = 8
+_ACRONYM = re.compile(r"(?<![\w.])[A-Z]{2,6}(?!\w)")
 _ENDS = re.compile(r"[.!?…][\"')\]]*$")
 _I = frozenset({"i"})
 
@@ -67,6 +69,24 @@ def plain(text: str) -> str:
     """The text with one kind of quotation mark, dash and blank, and no typographic characters."""
     words = unicodedata.normalize("NFKC", text.translate(_QUOTES)).translate(_QUOTES).split()
     return _APART.sub("", " ".join(words).replace(" - ", " \u2013 "))
+
+
+def acronyms_of(texts: Iterable[str]) -> set[str]:
+    """The words in capitals."""
+    return {acronym for text in texts for acronym in _ACRONYM.findall(text)}
+
+
+def abbreviated(text: str, acronyms: Iterable[str]) -> str:
+    """The text with an acronym for each name in full: "WHO" for "World Health Organization (WHO)"."""
+    for acronym in acronyms:
+        words = [rf"{letter}[^\W\d_]{{2,}}" for letter in acronym]
+        full = r"(?:[ -](?:of|the|and|for|de)\b)*[ -]".join(words)
+        is_short = len(acronym) == 2  # noqa: PLR2004
+        may_be_chance = is_short and re.search(rf"\b{acronym}\b", text)
+        behind = rf" ?\({acronym}\)" if may_be_chance else rf"(?: ?\({acronym}\))?"
+        text = re.sub(rf"\b{full}\b{behind}", acronym, text, flags=re.IGNORECASE)
+        text = re.sub(rf"\b{acronym}\b ?\({full}\)", acronym, text, flags=re.IGNORECASE)
+    return text
 
 
 def names_of(texts: Iterable[str], language: str) -> set[str]:
@@ -97,7 +117,11 @@ def read(text: str, language: str, lists: Equivalents, names: set[str]) -> list[
             while starts and starts[0] <= match.start():
                 starts.pop(0)
         sentence += _read_item(match, lists, names)
-    return [*_tokens(_one_for_all(_manners([*items, *_sentence(sentence, lists)]), lists), lists)]
+    return [
+        *_tokens(
+            _one_for_all(_particles(_manners([*items, *_sentence(sentence, lists)]), lists), lists), lists
+        )
+    ]
 
 
 def _sentence(items: Sequence[Item], lists: Equivalents) -> list[Item]:
@@ -190,6 +214,8 @@ def _one_for_all(items: Sequence[Item], lists: Equivalents) -> list[Item]:
             continue
         size, key, words = lists.longest(items, position)
         item = items[position]
+        if size == 1 and item.text in lists.manners and _says_how(items, position, lists):
+            size = 0
         if not size:
             if item.text == "few" and found and found[-1].text == "a":
                 # "A few" are some, "few" are not many.
@@ -213,6 +239,14 @@ def _one_for_all(items: Sequence[Item], lists: Equivalents) -> list[Item]:
     return found
 
 
+def _says_how(items: Sequence[Item], position: int, lists: Equivalents) -> bool:
+    """Whether an adverb stands behind what it is about: "he spoke clearly to them"."""
+    if not position or items[position - 1].kind == "mark":
+        return False
+    then = items[position + 1] if position + 1 < len(items) else Item("mark", ".")
+    return then.kind == "mark" or then.text in lists.adjuncts
+
+
 def _changed(items: Sequence[Item], words: str, lists: Equivalents) -> str:
     """The word of an expression that shows its form: the first one that stands in another than is listed."""
     listed = words.lower().split()
@@ -230,6 +264,26 @@ def _is_interjection(items: Sequence[Item], position: int, lists: Equivalents) -
         and items[position + 1 : position + 2] == [Item("mark", ",")]
         and (not position or items[position - 1] == Item("mark", "."))
     )
+
+
+def _particles(items: list[Item], lists: Equivalents) -> list[Item]:
+    """As in "turn the tap off" as "turn off the tap": each particle right behind its verb."""
+    for at, item in enumerate(items):
+        known = lists.particles.get(lists.stem(item.text)[0]) if item.kind == "word" else None
+        if not known or (items[at + 1 : at + 2] and items[at + 1].text in known):
+            continue
+        for place in range(at + 2, min(len(items), at + LONGEST_OBJECT)):
+            if items[place].kind == "mark":
+                break
+            then = items[place + 1] if place + 1 < len(items) else Item("mark", ".")
+            # "On the table" is no particle.
+            is_last = (
+                then.kind == "mark" or then.text in lists.adjuncts | lists.free | lists.spans - lists.articles
+            )
+            if items[place].text in known and is_last and then.text not in lists.articles:
+                items.insert(at + 1, items.pop(place))
+                break
+    return items
 
 
 def _manners(items: Sequence[Item]) -> list[Item]:
@@ -260,7 +314,7 @@ def _manner(items: Sequence[Item], position: int) -> str:
 def ends_open(text: str, lists: Equivalents) -> bool:
     """Whether a text ends with a function word, such as "of"."""
     last = text[-40:].rsplit(maxsplit=1)[-1:]
-    return bool(last) and last[0].strip(".,;:!?\"')]").lower() in lists.free
+    return bool(last) and last[0].strip(".,;:!?\"')]").lower() in lists.free - lists.concessive - {"am"}
 
 
 def _tokens(items: Sequence[Item], lists: Equivalents) -> Iterator[Token]:

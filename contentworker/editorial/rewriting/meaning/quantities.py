@@ -22,7 +22,6 @@ UNITS: dict[str, str] = {
 _CURRENCIES = frozenset("$€£¥")
 _CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CHF": "CHF"}
 _OF = ("of", "de", "del")
-_SHARES = {"50": "1/2", "25": "1/4", "75": "3/4"}
 _PARTS = {
     **dict.fromkeys(("half", "halves"), 2), **dict.fromkeys(("third", "thirds"), 3),
     **dict.fromkeys(("quarter", "quarters"), 4), **dict.fromkeys(("fifth", "fifths"), 5),
@@ -37,10 +36,26 @@ _ORDINAL_ENDINGS = frozenset({"st", "nd", "rd", "th"})
 _LARGE = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "k": 3, "bn": 9, "m": 6}
 _MONTHS_OF_31 = 31
 _MONTHS = 12
+_HOURS = 12
 _CENTURY = 100
+_WRITTEN_PART = re.compile(r"([1-9])/([2-9]|10)")
+_MOST_PARTS = 100
+"""In "one in ten"."""
 _WITH_TIME = frozenset({"km", "mi", "m", "kB", "MB"})
 """Units that are given by the hour or second."""
 _FIRST_YEAR, _LAST_YEAR = 1000, 2200
+_BASES = {
+    "mm": ("m", ".001"), "cm": ("m", ".01"), "km": ("m", "1000"), "mg": ("g", ".001"), "kg": ("g", "1000"),
+    "t": ("g", "1000000"), "ml": ("l", ".001"), "s": ("h", "1/3600"), "min": ("h", "1/60"), "wk": ("d", "7"),
+    "yr": ("mo", "12"), "10yr": ("mo", "120"), "100yr": ("mo", "1200"), "p": ("£", ".01"),
+}  # fmt: skip
+"""Units that are an exact number of another one: 90 minutes are an hour and a half."""
+_AND_A_PART = {"half": Decimal("0.5"), "quarter": Decimal("0.25")}
+_NOONS = {"noon": "12:00", "midday": "12:00", "midnight": "0:00"}
+_POWERS = {"square": "2", "sq": "2", "cubic": "3"}
+_BEFORE_NOON = frozenset(
+    {"at", "until", "from", "by", "before", "after", "to", "and", "of", "around", "till"}
+)
 
 
 class Item(NamedTuple):
@@ -56,7 +71,7 @@ def with_quantities(items: Sequence[Item], lists: "Equivalents") -> list[Item]:
     found: list[Item] = []
     position = 0
     while position < len(items):
-        for reader in (_fraction, _decade, _date, _currency, _ordinal, _number):
+        for reader in (_time_in_words, _fraction, _decade, _date, _currency, _ordinal, _number):
             size, read = reader(items, position, lists)
             if size:
                 found += read
@@ -65,7 +80,30 @@ def with_quantities(items: Sequence[Item], lists: "Equivalents") -> list[Item]:
         else:
             found.append(items[position])
             position += 1
-    return _units_once(found)
+    return _in_bases(_units_once(found))
+
+
+def _in_bases(items: Sequence[Item]) -> list[Item]:
+    """As in "5 to 10 km" as "5000 to 10000 m"."""
+    found = list(items)
+    for at, item in enumerate(found):
+        if item.kind != "unit" or item.text not in _BASES:
+            continue
+        unit, times = _BASES[item.text]
+        found[at] = item._replace(text=unit)
+        places = [at - 1, at - 3] if at > 2 and found[at - 2].text in ("to", "and", "or", ",") else [at - 1]  # noqa: PLR2004
+        for place in places:
+            number = found[place]
+            if (
+                number.kind != "number"
+                or number.text.count(".") > 1
+                or not number.text.replace(".", "").isdigit()
+            ):
+                break
+            value = Decimal(number.text)
+            value = value / Decimal(times[2:]) if times.startswith("1/") else value * Decimal(times)
+            found[place] = Item("number", f"{round(value, 9).normalize():f}", f"{number.surface} {item.text}")
+    return found
 
 
 def _units_once(items: Sequence[Item]) -> list[Item]:
@@ -138,7 +176,7 @@ def _date_in_figures(item: Item) -> Item | None:
         return _as_date(match[1], int(match[2]), int(match[3]))
     if match := _SLASHED.fullmatch(item.text):
         first, second = int(match[1]), int(match[2])
-        if first > _MONTHS >= second:
+        if first > _MONTHS >= second or first == second <= _MONTHS:
             return _as_date(match[3], second, first)
         if second > _MONTHS >= first:
             return _as_date(match[3], first, second)
@@ -163,16 +201,46 @@ def _as_date(year: str, month: int, day: int) -> Item:
 
 
 def _fraction(items: Sequence[Item], position: int, lists: "Equivalents") -> _Read:
-    """As in "Half of", "a third of", "two thirds of"."""
+    """As in "half of", "a third of", "two thirds of", "one in ten", "half an hour", "half a million"."""
     if not lists.is_english:
         return _NOTHING
+    size, count, parts = _parts(items, position, lists)
+    if not size:
+        return _NOTHING
+    shown = _text(items, position + size - 1)
+    after = position + size + (_text(items, position + size) == "of")
+    after += _text(items, after) in ("a", "an")
+    unit = _text(items, after)
+    if count == 1 and unit in ("million", "billion", "dozen") and 100 % parts == 0:
+        number = Decimal(12 if unit == "dozen" else 10 ** _LARGE[unit]) / parts
+        return after + 1 - position, [Item("number", f"{number.normalize():f}", f"{shown} {unit}")]
+    if unit in UNITS and (after > position + size or size == 1) and count < parts and 100 % parts == 0:
+        value = f"{(Decimal(count) / parts).normalize():f}"
+        return after + 1 - position, [Item("number", value, f"{shown} {unit}"), Item("unit", UNITS[unit])]
+    if 100 % parts == 0:
+        return size, [Item("number", str(100 * count // parts), shown), Item("unit", "%")]
+    return size, [Item("fraction", f"{count}/{parts}", shown)]
+
+
+def _parts(items: Sequence[Item], position: int, lists: "Equivalents") -> tuple[int, int, int]:
+    """How many items name a part of a whole, how many parts it has, and of how many."""
     text, after = _text(items, position), _text(items, position + 1)
     if text == "half":
-        return 1, [Item("fraction", "1/2", text)]
-    count = 1 if text in ("a", "one") else lists.number_words.get(text, 0)
-    if after not in _PARTS or not count or (count == 1 and _text(items, position + 2) != "of"):
-        return _NOTHING
-    return 2, [Item("fraction", f"{count}/{_PARTS[after]}", after)]
+        return 1, 1, 2
+    written = _WRITTEN_PART.fullmatch(text)
+    if written and items[position].kind == "number":
+        return 1, int(written[1]), int(written[2])
+    count = 1 if text in ("a", "one") else lists.number_words.get(text, 0) or _short_number(text)
+    if not count:
+        return 0, 0, 0
+    if after in _PARTS:
+        is_part = count > 1 or _text(items, position + 2) == "of"
+        return (2, count, _PARTS[after]) if is_part else (0, 0, 0)
+    size = 2 if after == "in" else 3 if (after, _text(items, position + 2)) == ("out", "of") else 0
+    whole = _text(items, position + size) if size and text != "a" else ""
+    many = lists.number_words.get(whole, 0) or _short_number(whole)
+    is_share = count < many <= _MOST_PARTS and (after == "out" or count == 1)
+    return (size + 1, count, many) if is_share else (0, 0, 0)
 
 
 def _currency(items: Sequence[Item], position: int, lists: "Equivalents") -> _Read:
@@ -211,6 +279,11 @@ def _decade(items: Sequence[Item], position: int, lists: "Equivalents") -> _Read
         and text.endswith("0")
         and _text(items, position + 1) in ("s", "'s")
     ):
+        if text.endswith("00") and len(text) == 4 and text < "2000":  # noqa: PLR2004
+            return 2, [
+                Item("ordinal", str(int(text[:2]) + 1), f"{text}s"),
+                Item("word", "century", "century"),
+            ]
         return 2, [Item("decade", str(int(text) + 1900 if int(text) < _CENTURY else text), f"{text}s")]
     return _NOTHING
 
@@ -255,13 +328,26 @@ def _number(items: Sequence[Item], position: int, lists: "Equivalents") -> _Read
         position, value = _in_words(items, position, lists)
         if value is None:
             return _NOTHING
+    more, part = _and_a_part(items, position)
+    position, value = position + more, value + part
     after_currency = start > 0 and items[start - 1].text in _CURRENCIES
     while (large := _text(items, position)) in _LARGE and items[position].kind == "word":
-        if large == "m" and not after_currency:
+        counted = _text(items, position + 1)
+        if large == "m" and not (
+            after_currency or counted == "people" or (counted.endswith("s") and counted not in UNITS)
+        ):
             break  # metres
         value = value.scaleb(_LARGE[large])
         position += 1
     return _with_unit(items, start, position, value)
+
+
+def _and_a_part(items: Sequence[Item], position: int) -> tuple[int, Decimal]:
+    """How many items are "and a half", and their value."""
+    words = [_text(items, position + ahead) for ahead in range(3)]
+    if words[:2] == ["and", "a"] and words[2] in _AND_A_PART:
+        return 3, _AND_A_PART[words[2]]
+    return 0, Decimal(0)
 
 
 def _with_unit(items: Sequence[Item], start: int, position: int, value: Decimal) -> _Read:
@@ -269,8 +355,6 @@ def _with_unit(items: Sequence[Item], start: int, position: int, value: Decimal)
     text = f"{value.normalize():f}"
     shown = " ".join(each.surface or each.text for each in items[start:position])
     unit, second, third = (_text(items, position + ahead) for ahead in range(3))
-    if unit in ("%", "percent") and text in _SHARES:
-        return position + 1 - start, [Item("fraction", _SHARES[text])]
     if unit in ("cent", "cents"):
         return position + 1 - start, [
             Item("number", f"{(value / 100).normalize():f}", shown),
@@ -286,6 +370,15 @@ def _with_unit(items: Sequence[Item], start: int, position: int, value: Decimal)
         size, name = 3, "mph" if (of, per) == ("mi", "h") else f"{of}/{per}"
     elif unit in UNITS and items[position].kind in ("word", "sign", "name"):
         size, name = 1, UNITS[unit]
+        if second in ("2", "3") and name in ("m", "km", "cm"):
+            size, name = 2, f"{name}{second}"
+    elif unit in _POWERS and second in UNITS:
+        size, name = 2, f"{UNITS[second]}{_POWERS[unit]}"
+    more, part = _and_a_part(items, position + size) if size == 1 else (0, Decimal(0))
+    if more:
+        size, text = size + more, f"{(value + part).normalize():f}"
+    if name == "x":
+        return position + size - start, [Item("number", f"{text}x", shown)]
     read = [Item("number", text, shown)]
     return position + size - start, [*read, Item("unit", name)] if size else read
 
@@ -296,18 +389,21 @@ def _time(items: Sequence[Item], position: int, lists: "Equivalents") -> _Read |
     number = item.text if item.kind == "number" else str(lists.number_words.get(item.text, ""))
     if number.isdigit() and after == "oclock":
         return 2, [Item("time", f"{number}:00")]
-    if number == "12" and after in ("noon", "midnight"):
-        return 2, [items[position + 1]]
+    if number == "12" and after in _NOONS:
+        return 2, [Item("time", _NOONS[after])]
+    if item.text in _NOONS and _text(items, position - 1) in _BEFORE_NOON and position:
+        return 1, [Item("time", _NOONS[item.text])]
     if number.isdigit() and len(number) <= _MOST_DIGITS and after in ("am", "pm"):
         return _clock(items, position, int(number), "00")
     match = _TIME.fullmatch(item.text) if item.kind == "number" else None
-    if match and (":" in item.text or (len(match[1]) == len(match[2]) and _is_clock(items, position))):
+    if match and (":" in item.text or after in ("am", "pm") or _is_clock(items, position)):
         return _clock(items, position, int(match[1]), match[2])
     return None
 
 
 def _is_clock(items: Sequence[Item], position: int) -> bool:
-    return _text(items, position - 1) == "at" if position else False
+    before = _text(items, position - 1) if position else ""
+    return before == "at" or (before in ("from", "until", "till") and _text(items, position + 1) not in UNITS)
 
 
 def _clock(items: Sequence[Item], position: int, hours: int, minutes: str) -> _Read:
@@ -316,6 +412,46 @@ def _clock(items: Sequence[Item], position: int, hours: int, minutes: str) -> _R
         hours = hours % 12 + 12 * (half == "pm")
         return 2, [Item("time", f"{hours}:{minutes}")]
     return 1, [Item("time", f"{hours}:{minutes}")]
+
+
+def _time_in_words(  # noqa: PLR0911 (one wording each)
+    items: Sequence[Item], position: int, lists: "Equivalents"
+) -> _Read:
+    """As in "half past five", "a quarter to six"; "an hour and a half", "twice"."""
+    text = _text(items, position)
+    if (
+        text in ("twice", "double")
+        and lists.is_english
+        and (text == "twice" or _text(items, position + 1) == "the")
+    ):
+        return (1 if text == "twice" else 2), [Item("number", "2x", text)]
+    if text == "a" and _text(items, position + 1) == "fortnight":
+        return 2, [Item("number", "14", "fortnight"), Item("unit", "d")]
+    if text in ("a", "an", "one"):
+        more, part = _and_a_part(items, position + 1) if text == "one" else (0, Decimal(0))
+        if more:
+            size, read = _with_unit(items, position, position + 1 + more, 1 + part)
+            return size, read
+        unit, (size, part) = _text(items, position + 1), _and_a_part(items, position + 2)
+        if size and unit in UNITS:
+            return 2 + size, [Item("number", f"{1 + part}", unit), Item("unit", UNITS[unit])]
+        if unit != "quarter":
+            return _NOTHING
+    start, position = position, position + (text == "a")
+    text, side = _text(items, position), _text(items, position + 1)
+    word = _text(items, position + 2)
+    hour = lists.number_words.get(word, 0) or (1 if word == "one" else _short_number(word))
+    minutes = {"half": 30, "quarter": 15}.get(text)
+    if (
+        minutes is None
+        or side not in ("past", "to")
+        or not 1 <= hour <= _HOURS
+        or (text == "half") > (side == "past")
+    ):
+        return _NOTHING
+    if side == "to":
+        hour, minutes = (hour - 1) or _HOURS, 60 - minutes
+    return position + 3 - start, [Item("time", f"{hour}:{minutes}")]
 
 
 def _in_words(items: Sequence[Item], position: int, lists: "Equivalents") -> tuple[int, Decimal | None]:

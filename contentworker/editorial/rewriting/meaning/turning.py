@@ -36,6 +36,7 @@ LONGEST_NOUN_PHRASE = 14
 LONGEST_SPEAKER = 4
 NOUN_ENDINGS = ("tion", "ment", "sion", "ance", "ence", "al", "ure", "ysis", "ing", "y")
 COORDINATORS = frozenset({"and", "but", "or"})
+_JOINED = frozenset({",", "and", "or"})
 MARKS = frozenset({",", ";", ":", "."})
 BE = frozenset({"am", "is", "are", "was", "were", "be", "been", "being", "'s"})
 TENSES = {
@@ -94,7 +95,6 @@ def turns(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]]:
     yield from _nominal(tokens)
     yield from _cleft(tokens)
     yield from _subject_once(tokens)
-    yield from _according(tokens)
     yield from _active(tokens, lists)
 
 
@@ -124,6 +124,7 @@ def _parenthetical(sentence: Sequence[Token], lists: Equivalents) -> Sequence[To
             not _tells(sentence[verb], lists)
             or "," not in sentence[verb + 1].gap
             or sentence[verb].form == "ing"
+            or sentence[verb + 1].key.startswith("quote:")
         ):
             continue
         for start in range(verb - 1, max(0, verb - LONGEST_SPEAKER - 1), -1):
@@ -138,6 +139,10 @@ def _parenthetical(sentence: Sequence[Token], lists: Equivalents) -> Sequence[To
             if MARKS.intersection(gap):
                 break
     return sentence
+
+
+def _is_adjunct(token: Token, lists: Equivalents) -> bool:
+    return not lists.adjuncts.union(lists.spans).isdisjoint({token.key, *token.gap})
 
 
 def _said(sentence: Sequence[Token], lists: Equivalents) -> Sequence[Token]:
@@ -162,9 +167,17 @@ def _said(sentence: Sequence[Token], lists: Equivalents) -> Sequence[Token]:
                 ),
                 len(tail),
             )
+            if (
+                stop < len(tail)
+                and "," in tail[stop].gap
+                and not (tail[stop].form == "ing" or COORDINATORS.intersection(tail[stop].gap))
+            ):
+                stop = len(tail)  # "said Ann, the mayor"
             speaker, rest = tail[1:stop], tail[stop:]
         if not speaker:
             return sentence
+        if verb and rest and _is_adjunct(sentence[0], lists) and not _is_adjunct(rest[0], lists):
+            return sentence  # "in a letter, Ann said that it was late"
         opening = tuple(word for word in sentence[0].gap if word in MARKS)
         first = speaker[0]._replace(gap=(*opening, *(w for w in speaker[0].gap if w not in MARKS)))
         content = sentence[0]._replace(gap=(",", *(w for w in sentence[0].gap if w not in MARKS)))
@@ -180,7 +193,7 @@ def _verbs(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]]
             continue
         size = 2 if tokens[at + 1].key in ("its", "their", "his", "her", "our", "my") else 1
         noun = tokens[at + size] if at + size < len(tokens) else None
-        if noun is not None and not MARKS.intersection(noun.gap):
+        if noun is not None and not (MARKS | {"to"}).intersection(noun.gap):
             turned = noun._replace(form=token.form or "?", gap=token.gap)
             yield [*tokens[:at], turned, *tokens[at + size + 1 :]]
 
@@ -206,6 +219,23 @@ def _cleft(tokens: Sequence[Token]) -> Iterator[list[Token]]:
                 first = tokens[at + 1]
                 gap = (*tokens[at].gap, *(word for word in first.gap if word not in BE))
                 yield [*tokens[:at], first._replace(gap=gap), *tokens[at + 2 :]]
+                if first.key == "not":
+                    # "It was not until May that it opened" as "it did not open until May"
+                    end = next(
+                        (place for place in range(that + 1, len(tokens)) if begins_sentence(tokens, place)),
+                        len(tokens),
+                    )
+                    head = tokens[that]._replace(gap=tokens[at].gap)
+                    for verb in range(that + 1, min(end, that + 5)):
+                        yield [
+                            *tokens[:at],
+                            head,
+                            *tokens[that + 1 : verb],
+                            first,
+                            *tokens[verb:end],
+                            *tokens[at + 2 : that],
+                            *tokens[end:],
+                        ]
                 break
 
 
@@ -217,19 +247,6 @@ def _subject_once(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             after = tokens[again + 1]
             marks = tuple(word for word in tokens[again].gap if word in MARKS)
             yield [*tokens[:again], after._replace(gap=(*marks, *after.gap)), *tokens[again + 2 :]]
-
-
-def _according(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    """As in "According to the report, costs rose" as "the report says costs rose"."""
-    for at, token in enumerate(tokens):
-        if token.key != "according_to" or not begins_sentence(tokens, at):
-            continue
-        for end in range(at + 2, min(len(tokens), at + LONGEST_AGENT)):
-            if "," in tokens[end].gap:
-                said = Token("say", "?", token.text)
-                rest = tokens[end]._replace(gap=tuple(word for word in tokens[end].gap if word not in MARKS))
-                yield [*tokens[:at], *tokens[at + 1 : end], said, rest, *tokens[end + 1 :]]
-                break
 
 
 def _passive(tokens: Sequence[Token], place: int, lists: Equivalents) -> bool:
@@ -246,8 +263,11 @@ def _active(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]
         for by in range(verb + 1, min(len(tokens), verb + LONGEST_AGENT)):
             if "by" not in tokens[by].gap:
                 continue
-            starts = [0, *(at for at in range(1, verb) if begins_clause(tokens, at))]
-            for start in starts[-2:]:
+            sentence = next(at for at in range(verb, -1, -1) if begins_sentence(tokens, at))
+            starts = [sentence, *(at for at in range(sentence + 1, verb) if begins_clause(tokens, at))]
+            # Not the conjunction: "when the bell is rung by Ann".
+            behind = [at + 1 for at in range(sentence, verb - 1) if tokens[at].key in lists.adjuncts]
+            for start in dict.fromkeys((sentence, *starts[-2:], *behind[-1:])):
                 for end in range(by + 1, min(len(tokens), by + LONGEST_NOUN_PHRASE) + 1):
                     yield _turned(tokens, start, verb, by, end, lists)
 
@@ -267,7 +287,11 @@ def _turned(  # noqa: PLR0917 (places in the text, in its order)
     ]
     if len(agent) == 1 and agent[0].key == "her":
         agent = [agent[0]._replace(key="she")]
-    middle = [tokens[verb]._replace(form=form, gap=kept), *tokens[verb + 1 : by]]
+    last = verb  # "is washed, cut and dried by"
+    while last + 1 < by and tokens[last + 1].form in PARTICIPLES and set(tokens[last + 1].gap) <= _JOINED:
+        last += 1
+    others = [token._replace(form=form) for token in tokens[verb + 1 : last + 1]]
+    middle = [tokens[verb]._replace(form=form, gap=kept), *others, *tokens[last + 1 : by]]
     patient = [
         tokens[start]._replace(gap=tuple(word for word in tokens[start].gap if word not in opening)),
         *tokens[start + 1 : verb],
@@ -279,4 +303,5 @@ def _turned(  # noqa: PLR0917 (places in the text, in its order)
     ):
         middle.insert(0, patient.pop()._replace(gap=()))
         moved += 1
-    return [*tokens[:start], *agent, *middle[: moved + 1], *patient, *middle[moved + 1 :], *tokens[end:]]
+    moved += 1 + last - verb
+    return [*tokens[:start], *agent, *middle[:moved], *patient, *middle[moved:], *tokens[end:]]
