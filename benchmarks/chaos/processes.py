@@ -21,7 +21,7 @@ __all__ = ["ROOT", "ChaosError", "Process", "Worker", "Workers", "adopt_orphans"
 Value = TypeVar("Value")
 
 ROOT = Path(__file__).resolve().parents[2]
-REPEATS = re.compile(r"the lease ended meanwhile, and (\d+) running tasks start again")
+REPEATS = re.compile(r"the lease ended meanwhile, and (\d+) running tasks? starts? again")
 
 
 class ChaosError(Exception):
