@@ -100,7 +100,7 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The image, and the services that need no password, up."""
-    require("podman", "runc", "catatonit", "mmdebstrap", "netavark", "aardvark-dns")
+    require("podman", "runc", "catatonit", "mmdebstrap", "netavark", "aardvark-dns", "iptables")
     work = tmp_path_factory.mktemp("image")
     with locked(FOLDER / "lock"):
         podman = Podman(FOLDER, work)

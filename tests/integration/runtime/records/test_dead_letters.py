@@ -533,10 +533,10 @@ class TestCommand:
     def test_filters(self, redis_client: redis.Redis, redis_url: str) -> None:
         """By task, reason, queue and age, and all of them together."""
         old = redis_client.xadd(
-            dead_letters.STREAM, {"letter": letter(queue="a").model_dump_json()}, id="1000-0"
+            dead_letters.STREAM, {"letter": letter(queue="a").model_dump_json()}, id="1500000000000-0"
         ).decode()
         plain, limit, other = (
-            dead_letters.add(redis_client, letter(**fields), DeadLetterSettings(max_age_seconds=1e12))
+            dead_letters.add(redis_client, letter(**fields), DeadLetterSettings(max_age_seconds=1e9))
             for fields in (
                 {"task": "tasks.rewrite.x"},
                 {"reason": "time limit", "task": "tasks.escalation.y"},
