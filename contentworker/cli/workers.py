@@ -117,5 +117,5 @@ def _lines(answer: Any) -> Iterator[str]:
         for element in answer:
             yield from _lines(element)
     else:
-        text = decoded(answer) if isinstance(answer, bytes) else str(answer)
-        yield "" if answer is None else text.replace("\r\n", "\n").rstrip("\n")
+        text = "" if answer is None else decoded(answer) if isinstance(answer, bytes) else str(answer)
+        yield text.replace("\r\n", "\n").rstrip("\n")

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from contentworker.articles.judging import ask_to_judge
 from contentworker.desk.queue import hold
-from contentworker.desk.review import find
+from contentworker.desk.review import find, first_content
 from contentworker.desk.settling import settle
 from contentworker.desk.web import Ask, Refused, to
 from contentworker.desk.words import LATER
@@ -93,9 +93,7 @@ def judge(ask: Ask) -> Response:
     text = text_now(record, findings)
     if text is None:
         raise Refused(400, "There is no text to judge", "The article was sent here without it.")
-    score = next(
-        (each.content for each in reversed(findings) if each.kind == "score" and each.number == 0), {}
-    )
+    score = first_content(findings, "score")
     is_sent = ask_to_judge(
         ask.desk.machinery.app,
         record={"escalation_id": record.id, "article_id": record.article_id, "text_sha256": sha256(text)},

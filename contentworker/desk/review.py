@@ -32,7 +32,7 @@ from contentworker.editorial.parsing.sources import detect_media_type, text_read
 from contentworker.editorial.settings import ContentSettings
 from contentworker.errors import ContentError
 
-__all__ = ["find", "review"]
+__all__ = ["find", "first_content", "review"]
 
 LAYERS = {"rewrite": "Rewrite", "score": "Score", "who": "Who wrote it", "history": "History"}
 RECOMMENDATIONS = 3
@@ -215,6 +215,11 @@ def _scores(findings: list[Finding]) -> list[float]:
 
 
 def _first(findings: list[Finding], kind: str, model: Any) -> Any:
-    """The latest result about the article as it came."""
-    found = [each.content for each in findings if each.kind == kind and each.number == 0]
-    return model.model_validate(found[-1]) if found else None
+    content = first_content(findings, kind)
+    return model.model_validate(content) if content else None
+
+
+def first_content(findings: list[Finding], kind: str) -> dict[str, Any]:
+    """The latest result about the article as it came; empty if there is none."""
+    found = (each.content for each in reversed(findings) if each.kind == kind and each.number == 0)
+    return next(found, {})

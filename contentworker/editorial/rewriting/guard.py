@@ -93,11 +93,11 @@ def _meaning(original: str, rewritten: str, language: str, *, is_paragraph: bool
     before, after = plain(original), plain(rewritten)
     if before == after:
         return
-    acronyms = acronyms_of((before, after))
-    before, after = abbreviated(before, acronyms), abbreviated(after, acronyms)
     if max(len(before), len(after)) > MOST_CHARACTERS:
         yield "too long", f"more than {MOST_CHARACTERS:,} characters, and not the same"
         return
+    acronyms = acronyms_of((before, after))
+    before, after = abbreviated(before, acronyms), abbreviated(after, acronyms)
     lists = equivalents(language)
     if ends_open(after, lists) and not ends_open(before, lists):
         yield "order", f"it ends with {after.split()[-1][-20:]}"

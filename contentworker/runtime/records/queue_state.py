@@ -171,7 +171,7 @@ def waiting(client: Any, queues: Iterable[str]) -> dict[str, Waiting]:
 
 
 def worked_on(client: Any) -> set[str]:
-    """The queues of which a worker holds messages, and renews its lease on them: it is alive, and has work.
+    """The queues whose messages a living worker holds: it renews its lease, so it is busy, not down.
 
     Raises:
         redis.exceptions.RedisError: Redis is unreachable, or refuses.

@@ -11,7 +11,7 @@ if redis.call('HGET', KEYS[1], 'step') ~= ARGV[3] then return 0 end
 local time = now()
 redis.call('HSET', KEYS[1], 'step', ARGV[4], 'came_from', ARGV[3], 'at:' .. ARGV[4], time, unpack(ARGV, 5))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
--- The set lives as long as the run: through it, whoever forgets the subject finds the run.
+-- The set lives as long as the run: `forget` finds the run in it.
 local runs_of = KEYS[2] .. redis.call('HGET', KEYS[1], 'subject')
 redis.call('SADD', runs_of, ARGV[1])
 redis.call('EXPIRE', runs_of, ARGV[2])

@@ -39,8 +39,8 @@ PAUSE_SECONDS = 60.0
 """Pause after an unexpected error. The error may repeat, and should not fill the log."""
 
 
-LONGEST_ERROR = 1_000
-"""Characters of an error in a log line; its letter has more."""
+LONGEST_ERROR_CHARACTERS = 1_000
+"""Of an error, in a log line; its letter has more."""
 
 
 class _Unwritten(NamedTuple):
@@ -143,7 +143,7 @@ def _write(unwritten: _Unwritten) -> None:
             letter.queue,
             letter_id,
             letter.reason,
-            letter.error.partition("\n")[0][:LONGEST_ERROR],
+            letter.error.partition("\n")[0][:LONGEST_ERROR_CHARACTERS],
         ),
     )
 

@@ -201,7 +201,7 @@ def test_undo_has_its_limits(store: Store, seconds: float) -> None:
 
 
 def test_reopening_tells_the_platform_once_it_knows(store: Store, clock: Clock) -> None:
-    """A record whose decision is held is withdrawn instead; a decision that somebody else made stays."""
+    """While a decision is held back you withdraw it instead; the decision of somebody else stays."""
     ref = store.escalate("a", "failed", evidence={})
     first = store.settle(ref.id, "accept", "ana", undo_seconds=30).event_id
     with pytest.raises(ConflictError, match="can still be withdrawn"):

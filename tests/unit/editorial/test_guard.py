@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import guard as benchmark
 from contentworker.articles.metrics import RULES
+from contentworker.editorial.rewriting import guard
 from contentworker.editorial.rewriting.guard import is_unchanged, refusals
 
 DATA = Path(__file__).parents[2] / "data" / "guard"
@@ -443,6 +444,13 @@ def test_details_show_what_differs_and_nothing_else() -> None:
     assert details["chatty"] == "it begins by talking to someone"
     assert details["markup"] == "new: *"
     assert details["length"] == "0.15 times the original; allowed: 0.45 to 1.35"
+
+
+def test_names_are_not_looked_for_in_an_answer_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands of acronyms that would take half a minute."""
+    monkeypatch.setattr(guard, "acronyms_of", lambda _: pytest.fail("looked for"))
+    found = refusals("It is open today.", "NASA " * 5_000, "en")
+    assert [each.rule for each in found if each.detail.startswith("more than 20,000")] == ["too long"]
 
 
 def test_developed_on() -> None:

@@ -108,7 +108,7 @@ def test_what_is_no_name_is_no_author(author: str) -> None:
     ],
 )
 def test_an_author_is_a_person_if_one_is_named(head: str, body: str, author: str | None) -> None:
-    """Without jobs, places and the site; an agency only if nobody else is named, no desk."""
+    """Jobs, places and the site are cut off. An agency counts only if nobody else is named."""
     source = (
         '<html><head><title>How cows sleep</title><meta property="og:site_name" content="Example News">'
         f'<meta name="author" content="{head}"></head><body><article><h1>How cows sleep</h1>{body}'

@@ -16,6 +16,7 @@ from contentworker.editorial.rewriting.meaning.turning import (
     TENSES,
     auxiliaries,
     begins_sentence,
+    sentence_at,
 )
 
 __all__ = ["bound_differently", "is_scrambled"]
@@ -106,7 +107,7 @@ def _limits_differently(  # noqa: PLR0911 (one exception each)
     if apart[0] == apart[1] or any("." in text[at].gap for text, at in sides):
         return False
     text, at = sides[0] if apart[0] else sides[1]
-    begin = next(place for place in range(at, -1, -1) if begins_sentence(text, place))
+    begin, _ = sentence_at(text, at)
     if not RELATIVE.intersection(text[at].gap) and any("," in token.gap for token in text[begin + 1 : at]):
         return False  # the comma is the end of an insertion
     is_one = any(

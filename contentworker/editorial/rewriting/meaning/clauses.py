@@ -19,6 +19,7 @@ from contentworker.editorial.rewriting.meaning.turning import (
     begins_clause,
     begins_sentence,
     is_adverb,
+    sentence_at,
 )
 
 __all__ = ["clauses"]
@@ -80,7 +81,7 @@ def _according(tokens: Sequence[Token], others: Sequence[Token], lists: Equivale
     for at, token in enumerate(tokens):
         if token.key not in ("according_to", "in_the_opinion_of"):
             continue
-        start, stop = _sentence_at(tokens, at)
+        start, stop = sentence_at(tokens, at)
         end = next((place for place in range(at + 2, stop) if MARKS.intersection(tokens[place].gap)), stop)
         content = [*tokens[start:at], *tokens[end:stop]]
         if not content or not at + 1 < end <= at + _LONGEST_SOURCE:
@@ -90,15 +91,6 @@ def _according(tokens: Sequence[Token], others: Sequence[Token], lists: Equivale
         for verb in verbs:
             # The form says nothing about the tense: "said" or "says".
             yield [*tokens[:start], *source, Token(verb, "=", token.text), *_opened(content), *tokens[stop:]]
-
-
-def _sentence_at(tokens: Sequence[Token], at: int) -> tuple[int, int]:
-    """Where the sentence of a token begins, and where the next one does."""
-    start = next(place for place in range(at, -1, -1) if begins_sentence(tokens, place))
-    stop = next(
-        (place for place in range(at + 1, len(tokens)) if begins_sentence(tokens, place)), len(tokens)
-    )
-    return start, stop
 
 
 def _noted_reason(tokens: Sequence[Token]) -> Iterator[list[Token]]:
@@ -122,7 +114,7 @@ def _inserted_sentence(
         apart = {token.key for token in others if (RELATIVE | {","}).intersection(token.gap)}
         if tokens[at + 1].key not in apart:
             continue
-        start, stop = _sentence_at(tokens, at - 1)[0], _sentence_at(tokens, at)[1]
+        start, stop = sentence_at(tokens, at - 1)[0], sentence_at(tokens, at)[1]
         relative = "whose" if tokens[at].key in _OWNERS else "which"
         inserted = [_without(tokens[at + 1], MARKS, ",", relative), *tokens[at + 2 : stop]]
         for place in range(start + 1, min(at, start + _LONGEST_SOURCE)):

@@ -56,9 +56,8 @@ def constructions(
             continue  # "always fails" is not "does not always"
         if token.key == "not" and token.text.lower() == "no" and at and not MARKS.intersection(token.gap):
             # "Paid no heed" as "did not pay heed"
-            verb = tokens[at - 1]._replace(
-                gap=(), form="?" if tokens[at - 1].form == "s" else tokens[at - 1].form
-            )
+            form = tokens[at - 1].form
+            verb = tokens[at - 1]._replace(gap=(), form="?" if form == "s" else form)
             yield [*tokens[: at - 1], token._replace(gap=tokens[at - 1].gap), verb, *tokens[at + 1 :]]
         if token.key == "lack" and at and tokens[at - 1].key == "not":
             has = {"did": "had", "does": "has"}.get("".join(tokens[at - 1].gap), "have")

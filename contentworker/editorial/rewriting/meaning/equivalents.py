@@ -144,7 +144,7 @@ class Equivalents:
             for word, *others in (entry.split() for entry in self._listed("redundant"))
             for other in others
         }
-        """Two keys of which one says nothing beside the other one."""
+        """Pairs of keys of which one may be left out beside the other one: "two twins", "repeat again"."""
         self.exchangeable = {
             frozenset((self.key(one), self.key(other)))
             for entry in self._listed("exchangeable")

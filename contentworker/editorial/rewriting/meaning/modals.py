@@ -13,8 +13,11 @@ __all__ = ["modals"]
 
 _IF, _NOT, _MAY, _MUST = (Token(word, text=word) for word in ("if", "not", "may", "must"))
 _ABLE = frozenset({"can", "could", "will", "would", "may"})
-_NECESSARY = {"necessary": (_MUST,), "unnecessary": (_NOT, _MUST), "essential": (_MUST,), "vital": (_MUST,)}
-_POSSIBLE = {"possible": (Token("can", text="can"),), "impossible": (Token("can", text="can"), _NOT)}
+_CAN = Token("can", text="can")
+_IT_IS = {
+    "necessary": (_MUST,), "unnecessary": (_NOT, _MUST), "essential": (_MUST,), "vital": (_MUST,),
+    "possible": (_CAN,), "impossible": (_CAN, _NOT),
+}  # fmt: skip
 _ANYONE = Token("you", text="you")
 _LONGEST_SUBJECT = 5
 _ALLOWED = frozenset({"allow", "allowed"})
@@ -82,8 +85,8 @@ def _impersonal(tokens: Sequence[Token], at: int) -> Iterator[list[Token]]:
         for place in _behind_subject(tokens, at + 1):
             if tokens[place].key == "will":
                 yield [*tokens[:place], *tokens[place + 1 :]]
-    if first.key == "it" and at + 2 < len(tokens) and tokens[at + 1].key in _NECESSARY | _POSSIBLE:
-        then, rest = (_NECESSARY | _POSSIBLE)[tokens[at + 1].key], tokens[at + 2 :]
+    if first.key == "it" and at + 2 < len(tokens) and tokens[at + 1].key in _IT_IS:
+        then, rest = _IT_IS[tokens[at + 1].key], tokens[at + 2 :]
         if "for" in rest[0].gap:
             for place in _behind_subject(tokens, at + 2):
                 yield [*tokens[:at], _marked(rest[0], first), *tokens[at + 3 : place], *then, *tokens[place:]]

@@ -35,11 +35,7 @@ def is_reworded(before: Sequence[Token], after: Sequence[Token], lists: Equivale
         return False  # with the same words in another order, nothing tells who does what to whom
     if _is_about_another(gone, added, lists) or _is_turned_round(before, after, lists):
         return False
-    if (
-        all(any(lists.may_stand_for(word.key, other.key) for other in added) for word in gone)
-        and gone
-        and added
-    ):
+    if gone and added and all(any(lists.may_stand_for(word.key, new.key) for new in added) for word in gone):
         return False  # nor is it told by words of the same form
     return _are_said(gone, after, lists) and _are_said(added, before, lists)
 

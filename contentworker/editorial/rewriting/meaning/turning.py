@@ -28,6 +28,7 @@ __all__ = [
     "ends_clause",
     "is_adverb",
     "said_in_order",
+    "sentence_at",
     "turns",
 ]
 
@@ -66,6 +67,14 @@ def ends_clause(tokens: Sequence[Token], place: int) -> bool:
 def begins_sentence(tokens: Sequence[Token], place: int) -> bool:
     """Whether the token is the first of a sentence."""
     return place == 0 or "." in tokens[place].gap
+
+
+def sentence_at(tokens: Sequence[Token], place: int) -> tuple[int, int]:
+    """Where the sentence of a token begins, and where the next one does."""
+    start = next(at for at in range(place, -1, -1) if begins_sentence(tokens, at))
+    return start, next(
+        (at for at in range(place + 1, len(tokens)) if begins_sentence(tokens, at)), len(tokens)
+    )
 
 
 def is_adverb(token: Token, lists: Equivalents) -> bool:
@@ -221,10 +230,7 @@ def _cleft(tokens: Sequence[Token]) -> Iterator[list[Token]]:
                 yield [*tokens[:at], first._replace(gap=gap), *tokens[at + 2 :]]
                 if first.key == "not":
                     # "It was not until May that it opened" as "it did not open until May"
-                    end = next(
-                        (place for place in range(that + 1, len(tokens)) if begins_sentence(tokens, place)),
-                        len(tokens),
-                    )
+                    _, end = sentence_at(tokens, that)
                     head = tokens[that]._replace(gap=tokens[at].gap)
                     for verb in range(that + 1, min(end, that + 5)):
                         yield [
@@ -263,7 +269,7 @@ def _active(tokens: Sequence[Token], lists: Equivalents) -> Iterator[list[Token]
         for by in range(verb + 1, min(len(tokens), verb + LONGEST_AGENT)):
             if "by" not in tokens[by].gap:
                 continue
-            sentence = next(at for at in range(verb, -1, -1) if begins_sentence(tokens, at))
+            sentence, _ = sentence_at(tokens, verb)
             starts = [sentence, *(at for at in range(sentence + 1, verb) if begins_clause(tokens, at))]
             # Not the conjunction: "when the bell is rung by Ann".
             behind = [at + 1 for at in range(sentence, verb - 1) if tokens[at].key in lists.adjuncts]
