@@ -9,6 +9,7 @@ from pydantic import Field, StrictStr
 
 from contentworker import config
 from contentworker.articles import escalating
+from contentworker.editorial import MediaType
 from contentworker.editorial.escalations.result import (
     Announced,
     ArticleId,
@@ -35,7 +36,7 @@ def escalate_to_human(  # noqa: PLR0917 (callers may send them by position)
     reason: Reason,
     evidence: dict[str, Any] | None = None,
     content: StrictStr | None = None,
-    media_type: Annotated[str, Field(max_length=20)] | None = None,
+    media_type: MediaType | None = None,
     rewrite: StrictStr | None = None,
     run_id: RunId | None = None,
     title: Annotated[str, Field(max_length=10_000)] | None = None,

@@ -12,6 +12,16 @@ from contentworker.editorial import document, notifications
 from contentworker.editorial.escalations.result import Escalation
 from contentworker.editorial.escalations.schema import open_engine
 from contentworker.editorial.escalations.store import Store
+from contentworker.errors import ContentError
+from tasks.escalation import escalate_to_human
+
+
+@pytest.mark.usefixtures("inline")
+def test_a_format_that_nobody_reads_is_refused() -> None:
+    """The record would have a text that the desk cannot show."""
+    sent = escalate_to_human.delay("a/1", "by_hand", content="A text.", media_type="pdf")
+    with pytest.raises(ContentError, match=r"media_type: input should be 'html', 'markdown' or 'text'"):
+        sent.get()
 
 
 @pytest.mark.parametrize("error", [RecursionError(), SoftTimeLimitExceeded()])
