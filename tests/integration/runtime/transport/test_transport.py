@@ -17,7 +17,15 @@ from kombu import Connection
 from contentworker.runtime import transport
 from contentworker.runtime.records import dead_letters
 from contentworker.runtime.transport import holder
-from contentworker.runtime.transport.keys import DELAYED, LEASES, PREFIX, RENEWED, RETURNED, held_key
+from contentworker.runtime.transport.keys import (
+    DELAYED,
+    LEASES,
+    PREFIX,
+    RENEWED,
+    RETURNED,
+    held_key,
+    started_field,
+)
 from contentworker.runtime.transport.protocol import Protocol, Replaced
 from tests.support import (
     PATIENCE,
@@ -44,6 +52,12 @@ def held(client: redis.Redis) -> list[str]:
     for key in client.scan_iter(match=held_key("*")):
         records += [value for tag, value in client.hgetall(key).items() if tag[:1].isdigit()]
     return sorted(json.loads(record.split(b"\n", 3)[3])["headers"]["id"] for record in records)
+
+
+def starts(client: redis.Redis) -> list[bytes]:
+    """Fields of held messages that say that work on them has begun."""
+    fields: list[Any] = [tag for key in client.scan_iter(match=held_key("*")) for tag in client.hkeys(key)]
+    return [tag for tag in fields if tag.startswith(started_field("").encode())]
 
 
 def left_behind(client: redis.Redis) -> set[str]:
@@ -284,7 +298,10 @@ class TestFaults:
         for deaths in (1, 2):
             killed = worker(*ONE_AT_A_TIME, **limits)
             wait_until(lambda: len(executions(tmp_path)) == deaths, "the task to start")  # noqa: B023 (called here)
-            wait_until(lambda: held(redis_client) == sorted([poison.id, innocent.id]), "the prefetch")
+            killed.wait_for_log(f"{innocent.id}] received")
+            # While it is received again, a death counts against it.
+            wait_until(lambda: len(starts(redis_client)) == deaths - 1, "the innocent one to wait")  # noqa: B023
+            assert held(redis_client) == sorted([poison.id, innocent.id])
             killed.kill(signal.SIGKILL, group=True)
             killed.wait()
             take_from_the_dead(redis_client)
