@@ -477,6 +477,7 @@ def test_developed_on() -> None:
         ("copyedits-1", 0.04),
         ("copyedits-2", 0.11),
         ("copyedits-3", 0.33),
+        ("copyedits-4", 0.38),
     ],
 )
 def test_pairs_of_many_more_kinds(file: str, most_harmless: float) -> None:
