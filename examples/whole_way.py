@@ -14,6 +14,7 @@ from rich.table import Table
 
 from contentworker.cli import articles as articles_cli
 from contentworker.editorial.rewriting import Rewrite
+from contentworker.printable import counted
 from contentworker.runtime.records.runs import Run
 from examples.mail_catcher import MailCatcher
 
@@ -85,7 +86,7 @@ def _show_record(run: Run, records: Path, command: str, console: Console) -> Non
     record = Store(open_engine("", records)).find(run.data["escalation_id"])
     assert record is not None  # noqa: S101 (the pipeline has written it)
     console.print(
-        f"A person decides: record {record.id}, {len(record.texts)} text(s) kept. To answer it:\n"
+        f"A person decides: record {record.id}, {counted(len(record.texts), 'text')} kept. To answer it:\n"
         f"  [dim]{command} escalations settle {record.id} --decision accept --by you[/]",
         soft_wrap=True,
     )

@@ -33,7 +33,7 @@ from contentworker.runtime.transport.keys import (
 from contentworker.runtime.transport.limits import UNLIMITED, Limit, in_json, partition
 from contentworker.runtime.transport.protocol import Protocol
 from contentworker.runtime.transport.stored import message_in, record
-from tests.integration.runtime.transport.test_protocol import FEWER
+from tests.integration.runtime.transport.test_protocol import BOUNDED
 
 LISTS = ("celery", "celery\x06\x163", "rewrite")
 ONE = Limit(1, 0, 0)
@@ -303,7 +303,7 @@ class LimitsMachine(RuleBasedStateMachine):
 def test_limits_hold_in_any_order(redis_client: redis.Redis) -> None:
     """After each step of any history."""
     LimitsMachine.client = redis_client
-    run_state_machine_as_test(LimitsMachine, settings=settings(FEWER, stateful_step_count=40))
+    run_state_machine_as_test(LimitsMachine, settings=settings(BOUNDED, stateful_step_count=40))
 
 
 def test_what_waits_is_counted_handed_back_in_order_and_purged(

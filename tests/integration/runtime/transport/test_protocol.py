@@ -65,8 +65,6 @@ BOUNDED = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-FEWER = settings(BOUNDED, max_examples=100 if os.environ.get("CI") else 30)
-"""For machines whose histories take longer."""
 
 LISTS = ("celery", "celery\x06\x163", "celery\x06\x166", "rewrite", "rewrite\x06\x169")
 WEEK_SECONDS = 7 * 86_400
@@ -794,7 +792,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_only_the_dead_are_taken_for_dead(redis_client: redis.Redis, redis_url: str, clock: Clock) -> None:
     """A lease is over after 12 s of an onlooker's own clock without renewal or outage, and not before."""
     LeaseMachine.client, LeaseMachine.redis_url, LeaseMachine.clock = redis_client, redis_url, clock
-    run_state_machine_as_test(LeaseMachine, settings=FEWER)
+    run_state_machine_as_test(
+        LeaseMachine, settings=settings(BOUNDED, max_examples=100 if os.environ.get("CI") else 30)
+    )
 
 
 def test_nobody_is_left_unwatched_when_most_die_at_once(
