@@ -200,7 +200,7 @@ def _download(wanted: str, folder: Path) -> Path:
 
 
 @contextmanager
-def running(suites: Sequence[Suite], folder: Path) -> Iterator[dict[str, list[Process]]]:
+def running(suites: Sequence[Suite], folder: Path, niceness: int = 0) -> Iterator[dict[str, list[Process]]]:
     """Start these suites side by side, each part on a server of its own; nothing is left in the end."""
     with ExitStack() as stack:
         started: dict[str, list[Process]] = {suite.name: [] for suite in suites}
@@ -210,17 +210,17 @@ def running(suites: Sequence[Suite], folder: Path) -> Iterator[dict[str, list[Pr
                 here = folder / f"{suite.name}-{part}"
                 address = stack.enter_context(local_redis.throwaway(here / "redis"))
                 process = Process(
-                    _command(suite), here, _environment(suite, part, address, here), cwd=checkout
+                    _command(suite, niceness), here, _environment(suite, part, address, here), cwd=checkout
                 )
                 stack.callback(process.stop)
                 started[suite.name].append(process)
         yield started
 
 
-def _command(suite: Suite) -> list[str]:
+def _command(suite: Suite, niceness: int) -> list[str]:
     plug_ins = ("-p", "celery.contrib.pytest", "-p", "joined", "-p", "no:cacheprovider")
-    # The other tests come first: this waits for most of its time, and tries again what comes too late.
-    return ["nice", "-n", "10", sys.executable, "-m", "pytest", "-q", "--tb=short", *plug_ins, *suite.tests]
+    nice = ("nice", "-n", str(niceness))
+    return [*nice, sys.executable, "-m", "pytest", "-q", "--tb=short", *plug_ins, *suite.tests]
 
 
 def _environment(suite: Suite, part: int, address: str, folder: Path) -> dict[str, str]:

@@ -25,7 +25,8 @@ def started(
     except RuntimeError as error:
         service_is_missing(error)
     chosen = [suite for suite in TESTED if {"suite": suite} in parameters]
-    with suites.running(chosen, tmp_path_factory.mktemp("upstream")) as processes:
+    # The other tests come first: a suite mostly waits, and what comes too late is tried again as fast as any.
+    with suites.running(chosen, tmp_path_factory.mktemp("upstream"), niceness=5) as processes:
         yield processes
 
 
