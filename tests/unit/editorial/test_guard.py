@@ -153,6 +153,9 @@ def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
             "Because rents fell, he decided to sell.",
             id="cause",
         ),
+        pytest.param("She is one of the best players here.", "She is the best player here.", id="one-of"),
+        pytest.param("It is the oldest.", "It is one of the oldest.", id="one-of-added"),
+        pytest.param("Rain was part of the reason why.", "Rain was the reason why.", id="part-of"),
         pytest.param("Help us, and afterwards make a copy.", "Copy it, and afterwards help us.", id="steps"),
     ],
 )

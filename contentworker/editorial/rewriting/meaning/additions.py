@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contentworker.editorial.rewriting.meaning.alignment import Alignment
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.normalising import Token
-from contentworker.editorial.rewriting.meaning.rewording import letters_shared
+from contentworker.editorial.rewriting.meaning.rewording import is_share, letters_shared
 from contentworker.editorial.rewriting.meaning.subjects import SUBJECTS, Subjects
 from contentworker.editorial.rewriting.meaning.turning import (
     BE,
@@ -99,6 +99,8 @@ class Additions:
 
     def _may_go(self, places: Sequence[int], tokens: Sequence[Token], others: Sequence[Token]) -> bool:
         """A conjunction for which the other text has another one, or a subject that is said again."""
+        if any(is_share(tokens, at) for at in places):
+            return False
         if len(places) == 1 and self._may_one_go(places[0], tokens, others):
             return True
         if [tokens[at].key for at in places[:-1]] == ["because"] and tokens[places[-1]].key in SUBJECTS:

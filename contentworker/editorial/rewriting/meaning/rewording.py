@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contentworker.editorial.rewriting.meaning.equivalents import Equivalents
 from contentworker.editorial.rewriting.meaning.normalising import Token
 
-__all__ = ["RULES", "is_reworded", "letters_shared"]
+__all__ = ["RULES", "is_reworded", "is_share", "letters_shared"]
 
 RULES = frozenset({"words", "order", "negations", "modality"})
 """Rules whose differences a rewording may explain."""
@@ -20,6 +20,7 @@ _SHORTEST_FAMILY = 4
 _CHANGED_BY_ENDINGS = 2
 """Letters at its end that a root may lose before an ending: "decide", "decision"."""
 _CAUSES = frozenset({"because", "because_of"})
+_SHARES = frozenset({"one", "part"})
 _Counts = Counter[str]
 
 
@@ -41,12 +42,20 @@ def is_reworded(before: Sequence[Token], after: Sequence[Token], lists: Equivale
 
 
 def _exact(tokens: Sequence[Token]) -> list[str]:
-    """Names, numbers and what is counted, in their order."""
+    """Names, numbers, what is counted and shares of a whole, in their order."""
     return [
         token.key
         for at, token in enumerate(tokens)
-        if token.is_name or ":" in token.key or (at and tokens[at - 1].key.startswith("number:"))
+        if token.is_name
+        or ":" in token.key
+        or (at and tokens[at - 1].key.startswith("number:"))
+        or is_share(tokens, at)
     ]
+
+
+def is_share(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a vague word takes a part of a whole: "one of the oldest" is not "the oldest"."""
+    return tokens[at].key in _SHARES and at + 1 < len(tokens) and "of" in tokens[at + 1].gap
 
 
 def _limits_agree(gone: _Counts, added: _Counts, lists: Equivalents) -> bool:
