@@ -4,6 +4,7 @@ A worker imports for one to three seconds, and these tests start hundreds of the
 the same module by the same name with the environment, folder and files that it is given, as `python -m` does.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -38,11 +39,19 @@ PRELOADED = (
     "celery.worker.components",
     "celery.worker.consumer",
     "click",
+    "contentworker.articles.pipeline",  # editorial
     "contentworker.cli.main",
+    "contentworker.config",
+    "contentworker.runtime.metrics.worker",
+    "contentworker.runtime.transport.leased",
+    "contentworker.runtime.watching.flower",
     "contentworker.runtime.worker.application",
+    "contentworker.runtime.worker.arguments",
     "contentworker.runtime.worker.claims",
     "contentworker.runtime.worker.consumer",
+    "contentworker.runtime.worker.reloading",
     "contentworker.runtime.worker.retry",
+    "contentworker.runtime.worker.rhythms",
     "kombu.transport.redis",
     "redis.client",
 )
@@ -175,6 +184,7 @@ def _serve(connection: socket.socket) -> None:
     """Fork what is asked for, and tell what has ended, until the tests are gone."""
     for name in PRELOADED:
         __import__(name)
+    gc.freeze()  # a fork looks for garbage in its own objects only
     waking, wake = socket.socketpair()
     waking.setblocking(False)
     wake.setblocking(False)
