@@ -215,7 +215,7 @@ def tests(session: nox.Session) -> None:
     tested_versions.append(session.python)
     if session.posargs and not first:
         session.skip("what you picked runs on the first Python")
-    # Workers and their processes: what works on the oldest Python and the newest works in between.
+    # A worker that runs on the oldest Python and on the newest one is taken to run on those in between.
     with_workers = (
         ["tests/integration"] if session.python in (PYTHON_VERSIONS[0], PYTHON_VERSIONS[-1]) else []
     )
