@@ -156,6 +156,10 @@ def test_the_same_words_in_other_places(original: str, rewritten: str) -> None:
         pytest.param("She is one of the best players here.", "She is the best player here.", id="one-of"),
         pytest.param("It is the oldest.", "It is one of the oldest.", id="one-of-added"),
         pytest.param("Rain was part of the reason why.", "Rain was the reason why.", id="part-of"),
+        pytest.param("They put off the vote.", "They put the vote.", id="phrase-and-its-verb"),
+        pytest.param("The army gave up the town.", "The army gave the town.", id="phrase-and-its-light-verb"),
+        pytest.param("Do hand in the keys.", "Do hand the keys.", id="particle-that-is-a-preposition"),
+        pytest.param("Staff fell by two thirds.", "Staff fell by thirds.", id="fraction-without-its-number"),
         pytest.param("Help us, and afterwards make a copy.", "Copy it, and afterwards help us.", id="steps"),
     ],
 )

@@ -44,7 +44,7 @@ class Additions:
     def _is_allowed(self, gone: Sequence[int], new: Sequence[int]) -> bool:
         old, now = [self.before[at] for at in gone], [self.after[at] for at in new]
         return (
-            _joined(old) == _joined(now)
+            (_joined(old) == _joined(now) and not self._is_phrase_cut(gone, new))
             or (len(old) == len(now) and all(map(self._is_exchange, old, now)))
             or self._is_phrase_for_word(old, now)
             or self._is_phrase_for_word(now, old)
@@ -56,6 +56,16 @@ class Additions:
             or self.subjects.is_pronoun_for(gone, new)
             or self.subjects.is_owner(gone, new)
         )
+
+    def _is_phrase_cut(self, gone: Sequence[int], new: Sequence[int]) -> bool:
+        """As in "put the vote" for "put off the vote": the word begins a phrase whose rest is not said.
+
+        It is said where it follows in the other text, as in "closed to repair it" and "closed in order to".
+        """
+        if len(gone) != 1 or len(new) != 1:
+            return False
+        old, now = (tokens[at + 1 :] for tokens, (at,) in ((self.before, gone), (self.after, new)))
+        return not old or not now or old[0].gap == now[0].gap
 
     def _is_phrase_for_word(self, phrase: Sequence[Token], word: Sequence[Token]) -> bool:
         """As in "broke down" for "malfunctioned"."""

@@ -54,7 +54,9 @@ def bound_differently(  # noqa: C901, PLR0911 (one kind of bond each)
         and _tense_differs(before, after, old, new, words)
     ):
         return "tense", _shown(words[0], was), _shown(words[1], now)
-    if was.gap != now.gap and _limits_differently(before, after, old, new):
+    if was.gap != now.gap and (
+        _limits_differently(before, after, old, new) or _is_another_verb(before, after, old, new, lists)
+    ):
         return "words", f"{before[old - 1].text} {_shown(was.gap, was)}", _shown(now.gap, now)
     if _is_about_another(before, after, old, new):
         return "order", f"{before[old - 1].text} {_shown(was.gap, was)}", f"{after[new - 1].text} {now.text}"
@@ -115,6 +117,19 @@ def _limits_differently(  # noqa: PLR0911 (one exception each)
         for text, at in sides
     )
     return not is_one
+
+
+def _is_another_verb(
+    before: Sequence[Token], after: Sequence[Token], old: int, new: int, lists: Equivalents
+) -> bool:
+    """Whether the verb before has a particle in one text only: "to hand in the keys", "to hand the keys"."""
+    if not (old and new) or before[old - 1].key != after[new - 1].key:
+        return False
+    if ":" in before[old].key or before[old].text[:1].isupper():
+        return False  # a time, as in "moved on Monday"
+    known = lists.particles.get(before[old - 1].key, frozenset())
+    sides = (before[old].gap, after[new].gap), (after[new].gap, before[old].gap)
+    return any(gap and gap[0] in known and gap[0] not in other for gap, other in sides)
 
 
 def _is_about_another(before: Sequence[Token], after: Sequence[Token], old: int, new: int) -> bool:

@@ -108,6 +108,8 @@ def _is_relative(word: Token, other: Token, lists: Equivalents) -> bool:
     if lists.may_stand_for(word.key, other.key):
         return True
     written = word.text.lower(), other.text.lower()
+    if written[0] == written[1]:
+        return False  # one of them begins a phrase: "gave up", which is not "gave"
     return any(_are_family(one, two, lists.endings) for one, two in ((word.key, other.key), written))
 
 
