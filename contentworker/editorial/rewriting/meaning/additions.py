@@ -182,6 +182,8 @@ class Additions:
             frozenset((key, tokens[at].key)) in self.lists.redundant for at in around if tokens[at].key != key
         ):
             return True
+        if key in self.lists.limiting:
+            return False  # "the firm tried to": the lists have "try" and "company" as synonyms of "venture"
         near = range(max(0, places[0] - 2), min(len(tokens), places[0] + 3))
         return any(self.lists.may_stand_for(key, tokens[at].key) for at in near if at not in places)
 
